@@ -1,0 +1,20 @@
+"""Deep semi-supervised anomaly detection with PyTorch Lightning and Hydra.
+
+Words that mean the same everywhere in this package:
+
+=============  =====================================================================================
+``x``          a sample as the network sees it, float32
+``semi``       the label that training may see: -1 known anomaly, 0 unlabeled, +1 known normal
+``y``          the ground truth that only evaluation sees: 0 normal, 1 anomaly
+``score(x)``   anomaly score, one float a sample, higher = more anomalous, unbounded
+B, C, H, W     batch, channels, height, width
+D, K           representation dimension, members of a population
+cell           one training run: data + split + method + network + optimisation + seed
+=============  =====================================================================================
+
+Papers, by the name that docstrings use: ``ruff2019`` Semi-Supervised Deep SVDD, ``ruff2020`` Deep SAD,
+``daniel2021`` Deep Variational Semi-Supervised Novelty Detection, ``ye2021`` Understanding the Effect of Bias
+in Deep Anomaly Detection.
+"""
+
+__version__ = "0.1.0"

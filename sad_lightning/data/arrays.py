@@ -1,0 +1,92 @@
+"""A data set before any split: what every function in ``data`` returns."""
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.errors import InputError
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """All rows of a data set, in one array so that a split is nothing but indices.
+
+    Attributes:
+        x: ``(N, H, W, C)`` uint8 pixels or ``(N, D)`` float32 columns.
+        target_class: ``(N,)`` original class of each row, an index into ``classes``.
+        classes: the names of the classes.
+        n_train: rows from here on are the test half that the data set ships; None where it ships none and the
+            split draws one.
+    """
+
+    x: NDArray[np.uint8] | NDArray[np.float32]
+    target_class: NDArray[np.int64]
+    classes: tuple[str, ...]
+    n_train: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample as the network sees it: ``(C, H, W)`` or ``(D,)``."""
+        *space, last = self.x.shape[1:]
+        return (last, *space)
+
+
+def data_root(root: str | Path | None) -> Path:
+    """The folder that holds the files of the data sets: the setting ``data.root``, else a folder of the user's cache."""
+    return Path(root).expanduser() if root else Path.home() / ".cache" / "sad_lightning"
+
+
+def read_npz(path: Path, expected: Mapping[str, int]) -> dict[str, NDArray[np.generic]]:
+    """The named arrays of an npz file, checked for presence and number of dimensions; never unpickles.
+
+    Args:
+        path: the file.
+        expected: array name -> number of dimensions, 0 for any.
+
+    Raises:
+        InputError: the file is damaged or holds something else.
+    """
+    found: dict[str, NDArray[np.generic]] = {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = sorted(set(expected) - set(file.files))
+            if missing:
+                raise InputError(
+                    f"{path}: must hold the arrays {', '.join(expected)}; it lacks {', '.join(missing)} and holds "
+                    f"{', '.join(file.files) or 'none'}; remove the file to have it fetched again"
+                )
+            found = {name: file[name] for name in expected}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path}: must be a whole npz file of plain arrays, but reading it fails ({_one_line(error)}); "
+            f"remove the file to have it fetched again"
+        ) from error
+    for name, dimensions in expected.items():
+        if dimensions and found[name].ndim != dimensions:
+            raise InputError(
+                f"{path}: array {name} must have {dimensions} dimensions, it has shape {found[name].shape}; "
+                f"remove the file to have it fetched again"
+            )
+    return found
+
+
+def content_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    """The sha256 of what the arrays say, the same however a file stores them (integers or floats, packed or not)."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        values = arrays[name]
+        canonical = values if values.dtype.kind == "U" else values.astype(np.float64 if values.ndim == 2 else np.uint8)
+        digest.update(f"{name}{canonical.shape}".encode())
+        digest.update(np.ascontiguousarray(canonical).tobytes())
+    return digest.hexdigest()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

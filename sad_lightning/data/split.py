@@ -1,0 +1,241 @@
+"""Which rows train, with which label, and which rows test: the semi-supervised splits of ruff2020 section 4.2.
+
+A split is indices into the rows of ``Arrays`` and the label ``semi`` of each training row, pure numpy.
+
+Counts. With N normal rows in the training half, T training rows in all, and the ratios
+    r_ka = m / T          labeled_ratio, known anomalies
+    r_kn = a / T          known_normal_ratio, known normals
+    r_p  = c / (b + c)    pollution_ratio, unknown anomalies among the unlabeled
+where a + b = N and T = a + b + c + m, the unlabeled part is U = b + c = T (1 - r_ka - r_kn), so that
+    T = N / (r_kn + (1 - r_p) (1 - r_ka - r_kn)),
+and every count is cut to a whole number, as the code of ruff2020 does.
+
+Draw order. Pollution is drawn first, from its own generator, and known anomalies from what is left: the unlabeled
+rows do not depend on who the known anomalies are, and cells can share their pretraining. No row is in two pools; the
+code of ruff2020 draws both independently, so that there one anomaly can be unlabeled and known at once.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.errors import InputError, share, whole
+from sad_lightning.seeding import derive
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of one cell.
+
+    Attributes:
+        train: ``(n,)`` rows that train, ascending.
+        semi: ``(n,)`` int8, the label that training sees: -1 known anomaly, 0 unlabeled, +1 known normal.
+        validation: unlabeled or known normal rows that are held out to set thresholds; may be empty.
+        test: rows that are scored.
+        half: every row of the training half, drawn or not.
+        normal_classes: the classes that count as normal.
+        known_classes: the classes of the known anomalies.
+        counts: how many rows each pool holds, for the record.
+    """
+
+    train: Indices
+    semi: NDArray[np.int8]
+    validation: Indices
+    test: Indices
+    half: Indices
+    normal_classes: tuple[int, ...]
+    known_classes: tuple[int, ...]
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def rows(self, allowed: frozenset[int]) -> tuple[Indices, NDArray[np.int8]]:
+        """The training rows whose ``semi`` is in ``allowed``, and their ``semi``."""
+        keep = np.isin(self.semi, sorted(allowed))
+        return self.train[keep], self.semi[keep]
+
+
+def pool_sizes(
+    n_normal: int, *, labeled_ratio: float, known_normal_ratio: float, pollution_ratio: float
+) -> tuple[int, int, int, int]:
+    """Known normals a, unlabeled normals b, unlabeled anomalies c, known anomalies m (see the module docstring)."""
+    unlabeled_ratio = 1 - labeled_ratio - known_normal_ratio
+    total = n_normal / (known_normal_ratio + (1 - pollution_ratio) * unlabeled_ratio)
+    unlabeled = total * unlabeled_ratio
+    return (
+        _cut(total * known_normal_ratio),
+        _cut(unlabeled * (1 - pollution_ratio)),
+        _cut(unlabeled * pollution_ratio),
+        _cut(total * labeled_ratio),
+    )
+
+
+def draw_split(
+    arrays: Arrays,
+    *,
+    normal_class: int | Sequence[int],
+    known_anomaly: int | Sequence[int] | None,
+    n_known: int,
+    labeled_ratio: float,
+    known_normal_ratio: float,
+    pollution_ratio: float,
+    test_ratio: float,
+    validation_ratio: float,
+    seed: int,
+) -> Split:
+    """Draw the rows of one cell.
+
+    Args:
+        arrays: the data set.
+        normal_class: the class, or classes, that count as normal; all others are anomalies.
+        known_anomaly: index into the classes that are not normal (0 to 8 for ten classes and one normal class), or
+            several; None draws ``n_known`` of them uniformly with the seed (ruff2020 scenario iii).
+        n_known: how many anomaly classes are known, k_l; 0 for none.
+        labeled_ratio: gamma_l = m / (n + m), known anomalies over all training rows.
+        known_normal_ratio: known normals over all training rows.
+        pollution_ratio: gamma_p, unknown anomalies over the unlabeled rows.
+        test_ratio: share of each class that is held out to test, where the data set ships no test half.
+        validation_ratio: share of the unlabeled and known normal rows held out to set thresholds.
+        seed: the seed of the cell.
+
+    Raises:
+        InputError: a ratio or class is out of range, or a pool is too small for what is asked; with the counts.
+    """
+    share("split.labeled_ratio", labeled_ratio)
+    share("split.known_normal_ratio", known_normal_ratio)
+    share("split.pollution_ratio", pollution_ratio)
+    share("split.test_ratio", test_ratio)
+    share("split.validation_ratio", validation_ratio)
+    if labeled_ratio + known_normal_ratio >= 1:
+        raise InputError(
+            f"split.labeled_ratio + split.known_normal_ratio must be below 1, got {labeled_ratio} + "
+            f"{known_normal_ratio}; lower one of them"
+        )
+    normal = _normal_classes(normal_class, arrays)
+    others = tuple(c for c in range(len(arrays.classes)) if c not in normal)
+    known = _known_classes(known_anomaly, n_known, others, arrays, seed)
+
+    half, test = _halves(arrays, test_ratio, seed)
+    classes = arrays.target_class[half]
+    normals, anomalies = half[np.isin(classes, normal)], half[~np.isin(classes, normal)]
+    a, b, c, m = pool_sizes(
+        len(normals),
+        labeled_ratio=labeled_ratio if known else 0.0,
+        known_normal_ratio=known_normal_ratio,
+        pollution_ratio=pollution_ratio,
+    )
+    shuffled = _generator(seed, "known_normal").permutation(normals)
+    unlabeled_normal, known_normal = shuffled[:b], shuffled[b : b + a]
+    pollution = _pollution(anomalies, c, seed)
+    known_anomalies = _known_anomalies(np.setdiff1d(anomalies, pollution), m, known, arrays, seed)
+
+    train = np.concatenate([known_normal, unlabeled_normal, pollution, known_anomalies])
+    semi = np.repeat(np.array([1, 0, 0, -1], dtype=np.int8), [a, b, c, m])
+    order = np.argsort(train)  # no row order that tells the pools apart
+    train, semi = train[order], semi[order]
+    train, semi, validation = _hold_out(train, semi, validation_ratio, seed)
+    if not (semi >= 0).any():
+        raise InputError(
+            f"split.normal_class={normal_class!r} leaves no unlabeled or known normal row to train on; choose another class"
+        )
+    counts = {
+        "train": len(train),
+        "known_normal": int((semi == 1).sum()),
+        "unlabeled": int((semi == 0).sum()),
+        "pollution": int(np.isin(train, pollution).sum()),
+        "known_anomaly": int((semi == -1).sum()),
+        "validation": len(validation),
+        "test": len(test),
+        "test_anomaly": int((~np.isin(arrays.target_class[test], normal)).sum()),
+    }
+    return Split(train, semi, validation, test, half, normal, known, counts)
+
+
+def _cut(count: float) -> int:
+    return math.floor(count + 1e-6)  # 299.9999999 from rounding is 300
+
+
+def _generator(seed: int, stage: str) -> np.random.Generator:
+    return np.random.default_rng(derive(seed, "split", stage))
+
+
+def _normal_classes(normal_class: int | Sequence[int], arrays: Arrays) -> tuple[int, ...]:
+    count = len(arrays.classes)
+    normal = (normal_class,) if isinstance(normal_class, int) else tuple(normal_class)
+    valid = all(isinstance(c, int) and not isinstance(c, bool) and 0 <= c < count for c in normal)
+    if not normal or not valid or len(set(normal)) < len(normal):
+        named = ", ".join(f"{i} {name}" for i, name in enumerate(arrays.classes))
+        raise InputError(f"split.normal_class must name classes of the data set, got {normal_class!r}; there are {named}")
+    if len(normal) == count:
+        raise InputError(f"split.normal_class must leave at least one class as anomaly, got all of {normal_class!r}")
+    return normal
+
+
+def _known_classes(
+    known_anomaly: int | Sequence[int] | None, n_known: int, others: tuple[int, ...], arrays: Arrays, seed: int
+) -> tuple[int, ...]:
+    whole("split.n_known", n_known, least=0)
+    if n_known > len(others):
+        raise InputError(f"split.n_known must be at most {len(others)}, the classes that are not normal, got {n_known}")
+    if n_known == 0:
+        return ()
+    if known_anomaly is None:
+        return tuple(sorted(_generator(seed, "known_classes").choice(others, n_known, replace=False).tolist()))
+    chosen = (known_anomaly,) if isinstance(known_anomaly, int) else tuple(known_anomaly)
+    valid = all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < len(others) for i in chosen)
+    if not valid or len(set(chosen)) < len(chosen):
+        named = ", ".join(f"{i} {arrays.classes[c]}" for i, c in enumerate(others))
+        raise InputError(f"split.known_anomaly must index the classes that are not normal, got {known_anomaly!r}: {named}")
+    if len(chosen) != n_known:
+        raise InputError(
+            f"split.known_anomaly names {len(chosen)} classes but split.n_known is {n_known}; make them agree, or "
+            f"set split.known_anomaly=null to draw the classes"
+        )
+    return tuple(others[i] for i in chosen)
+
+
+def _halves(arrays: Arrays, test_ratio: float, seed: int) -> tuple[Indices, Indices]:
+    rows = np.arange(len(arrays.x))
+    if arrays.n_train is not None:
+        return rows[: arrays.n_train], rows[arrays.n_train :]
+    generator = _generator(seed, "halves")
+    train, test = [], []
+    for c in range(len(arrays.classes)):
+        members = generator.permutation(rows[arrays.target_class == c])
+        held = math.ceil(test_ratio * len(members) - 1e-6)
+        test.append(members[:held])
+        train.append(members[held:])
+    return np.sort(np.concatenate(train)), np.sort(np.concatenate(test))
+
+
+def _pollution(anomalies: Indices, count: int, seed: int) -> Indices:
+    if count > len(anomalies):
+        raise InputError(
+            f"split.pollution_ratio asks for {count} unlabeled anomalies, the training half has {len(anomalies)}; lower it"
+        )
+    return _generator(seed, "pollution").choice(anomalies, count, replace=False)
+
+
+def _known_anomalies(left: Indices, count: int, known: tuple[int, ...], arrays: Arrays, seed: int) -> Indices:
+    pool = left[np.isin(arrays.target_class[left], known)]
+    if count > len(pool):
+        names = ", ".join(arrays.classes[c] for c in known)
+        raise InputError(
+            f"split.labeled_ratio asks for {count} known anomalies of {names}, {len(pool)} are left after the pollution; "
+            f"lower split.labeled_ratio or raise split.n_known"
+        )
+    return _generator(seed, "known_anomaly").choice(pool, count, replace=False)
+
+
+def _hold_out(
+    train: Indices, semi: NDArray[np.int8], ratio: float, seed: int
+) -> tuple[Indices, NDArray[np.int8], Indices]:
+    candidates = np.flatnonzero(semi >= 0)
+    held = _generator(seed, "validation").choice(candidates, _cut(ratio * len(candidates)), replace=False)
+    keep = np.ones(len(train), dtype=bool)
+    keep[held] = False
+    return train[keep], semi[keep], np.sort(train[held])

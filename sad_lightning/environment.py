@@ -1,0 +1,36 @@
+"""What a result was computed with."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from sad_lightning import __version__
+
+
+def describe(device: torch.device) -> dict[str, str | None]:
+    """Versions, device and git commit, for the record."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    packages = {package: version(package) for package in ("torch", "lightning", "hydra-core", "numpy")}
+    return {
+        "sad_lightning": __version__,
+        "python": platform.python_version(),
+        **packages,
+        "device": f"{device.type} {name}",
+        "git_commit": _git_commit(),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that this file lies in; None for an installed wheel."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()

@@ -1,0 +1,1 @@
+"""Many cells: what names them, and how equal shapes train together."""

@@ -1,0 +1,50 @@
+"""What names a cell: everything that determines its numbers, and nothing that says where or how it runs."""
+
+import json
+from hashlib import blake2b
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from sad_lightning import __version__
+
+_WHERE = (
+    "hydra",
+    "logger",
+    "runs",
+    "overwrite",
+    "data.root",
+    "pretrain.cache",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.strategy",
+)
+
+
+def defining(cfg: DictConfig) -> dict[str, Any]:
+    """The settings that determine the numbers of a cell, resolved, as plain data."""
+    copy = cfg.copy()
+    OmegaConf.set_readonly(copy, False)
+    with open_dict(copy):
+        for path in _WHERE:
+            group, _, key = path.rpartition(".")
+            node = OmegaConf.select(copy, group) if group else copy
+            if isinstance(node, DictConfig) and key in node:
+                del node[key]
+    settings = OmegaConf.to_container(copy, resolve=True)
+    assert isinstance(settings, dict)  # noqa: S101 - a DictConfig is a dict
+    return {str(key): value for key, value in settings.items()}
+
+
+def cell_key(cfg: DictConfig) -> str:
+    """Ten letters that two cells share exactly when their numbers must be equal."""
+    text = json.dumps({"version": __version__, **defining(cfg)}, sort_keys=True)
+    return blake2b(text.encode(), digest_size=5).hexdigest()
+
+
+def cell_folder(*, _root_: DictConfig) -> str:
+    """The folder of a cell below ``runs``: Hydra's resolver ``${cell_folder:}``."""
+    chosen, split = _root_.hydra.runtime.choices, _root_.split
+    normal = "-".join(map(str, split.normal_class if OmegaConf.is_list(split.normal_class) else [split.normal_class]))
+    return f"{chosen.data}/{chosen.method}/normal{normal}_seed{_root_.seed}_{cell_key(_root_)}"

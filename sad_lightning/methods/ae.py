@@ -1,0 +1,43 @@
+"""Autoencoder (ruff2020 appendix E): a method of its own, and what starts the encoders of others.
+
+    1/n sum over x  mean over values (decoder(encoder(x)) - x)^2      weights start from uniform Glorot
+
+The reconstruction error of a sample is its score. Labels are not used: known anomalies are dropped.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from sad_lightning.data.module import Batch
+from sad_lightning.functional import reconstruction_error
+from sad_lightning.methods.method import Method
+from sad_lightning.methods.optimizer import Adam
+from sad_lightning.networks import Network
+
+
+class AE(Method):
+    """Autoencoder.
+
+    Args:
+        network: builds the encoder and the decoder.
+        optimizer: learning rate, schedule and weight decay.
+    """
+
+    rows = frozenset({0, 1})
+
+    def __init__(self, *, network: Network | Mapping[str, Any], optimizer: Adam | Mapping[str, Any]) -> None:
+        super().__init__(network=network, optimizer=optimizer)
+        self.encoder, self.decoder = self.network.encoder(), self.network.decoder()
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The mean squared error of one batch."""
+        return self.score(batch.x).mean()
+
+    def score(self, x: Tensor) -> Tensor:
+        """The reconstruction error, ``(B,)``."""
+        return reconstruction_error(self.decoder(self.encoder(x)), x)

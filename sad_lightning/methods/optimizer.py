@@ -1,0 +1,57 @@
+"""Adam with a two-phase learning rate: "searching", then "fine-tuning" (ruff2020 appendix E)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from sad_lightning.errors import InputError, positive, share, whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Settings of Adam.
+
+    Attributes:
+        lr: learning rate of the first phase.
+        milestones: epochs after which the learning rate is multiplied by ``decay``.
+        decay: the factor.
+        weight_decay: lambda, the weight of the squared norm of all weights, as L2 in the gradient.
+    """
+
+    lr: float
+    milestones: Sequence[int]
+    decay: float
+    weight_decay: float
+
+    def __post_init__(self) -> None:
+        positive("optimizer.lr", self.lr)
+        positive("optimizer.decay", self.decay)
+        share("optimizer.weight_decay", self.weight_decay)
+        object.__setattr__(self, "milestones", tuple(whole("optimizer.milestones", m) for m in self.milestones))
+
+    def recipe(self) -> dict[str, Any]:
+        """The settings as plain data, for a checkpoint."""
+        return asdict(self)
+
+    @staticmethod
+    def build(recipe: "Adam | Mapping[str, Any]") -> "Adam":
+        """Settings from their recipe; settings pass through.
+
+        Raises:
+            InputError: the recipe has other keys.
+        """
+        if isinstance(recipe, Adam):
+            return recipe
+        try:
+            return Adam(**recipe)
+        except TypeError as error:
+            raise InputError(f"optimizer: {error}; the checkpoint is not one of this version") from error
+
+    def configure(self, parameters: Iterable[nn.Parameter]) -> dict[str, Any]:
+        """What ``configure_optimizers`` returns: the optimiser and its schedule, stepped each epoch."""
+        optimizer = torch.optim.Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(self.milestones), gamma=self.decay)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}

@@ -1,0 +1,124 @@
+"""LeNet-type convolutional networks (ruff2020 appendix D).
+
+A module is a 5x5 convolution, BatchNorm, leaky ReLU and 2x2 max-pooling; dense layers follow. The decoder mirrors it:
+the code is read as maps of 4x4, pooling becomes nearest upsampling, convolutions become transposed ones.
+BatchNorm (eps 1e-4, no affine part) is in the authors' code, and in the text of appendix E.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from sad_lightning.errors import InputError, positive, whole
+from sad_lightning.networks.network import Network
+
+_SIDE = 4  # of the maps that the decoder starts from
+_EPS = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeNet(Network):
+    """A LeNet-type network for ``(C, H, H)`` images.
+
+    Attributes:
+        widths: filters of each convolutional module.
+        dense: units of the dense layers between the maps and the representation; may be empty.
+        leak: slope of the leaky ReLU below zero; 0.1 in the paper, 0.01 in the authors' code.
+        bias: whether layers have biases; a hypersphere method refuses them.
+    """
+
+    widths: Sequence[int]
+    dense: Sequence[int]
+    leak: float
+    bias: bool
+
+    def __post_init__(self) -> None:
+        for name in ("shape", "widths", "dense"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        positive("network.leak", self.leak)
+        for count in (*self.widths, *self.dense):
+            whole("network.widths and network.dense", count)
+        whole("network.rep_dim", self.rep_dim)
+        if len(self.shape) != 3 or self.shape[1] != self.shape[2]:
+            raise InputError(
+                f"network: LeNet needs square images (C, H, H), the data has {self.shape}; choose network=cardio for tables"
+            )
+        if not self.widths or self.shape[1] < 2 ** len(self.widths):
+            raise InputError(
+                f"network.widths: {len(self.widths)} modules halve {self.shape[1]} pixels {len(self.widths)} times; "
+                f"at least one module, and no more than the image has sides to halve"
+            )
+        self._plan()  # refuses what the decoder can not mirror before anything trains
+
+    def encoder(self) -> nn.Sequential:
+        """``(B, C, H, H)`` to ``(B, D)``."""
+        layers: list[nn.Module] = []
+        channels, side = self.shape[0], self.shape[1]
+        for width in self.widths:
+            layers += [
+                nn.Conv2d(channels, width, 5, padding=2, bias=self.bias),
+                nn.BatchNorm2d(width, eps=_EPS, affine=self.bias),
+                nn.LeakyReLU(self.leak),
+                nn.MaxPool2d(2),
+            ]
+            channels, side = width, side // 2
+        layers.append(nn.Flatten())
+        units = channels * side * side
+        for width in self.dense:
+            layers += [
+                nn.Linear(units, width, bias=self.bias),
+                nn.BatchNorm1d(width, eps=_EPS, affine=self.bias),
+                nn.LeakyReLU(self.leak),
+            ]
+            units = width
+        layers.append(nn.Linear(units, self.rep_dim, bias=self.bias))
+        return nn.Sequential(*layers)
+
+    def decoder(self) -> nn.Sequential:
+        """``(B, D)`` to ``(B, C, H, H)`` in [0, 1]."""
+        layers: list[nn.Module] = []
+        units = self.rep_dim
+        for width in reversed(self.dense):
+            layers += [nn.Linear(units, width, bias=self.bias), nn.BatchNorm1d(width, eps=_EPS, affine=self.bias)]
+            units = width
+        channels = units // _SIDE**2
+        layers += [nn.Unflatten(1, (channels, _SIDE, _SIDE)), nn.LeakyReLU(self.leak)]
+        for number, (width, padding, doubles) in enumerate(self._plan()):
+            if number:
+                layers += [nn.BatchNorm2d(channels, eps=_EPS, affine=self.bias), nn.LeakyReLU(self.leak)]
+            if doubles:
+                layers.append(nn.Upsample(scale_factor=2))
+            layers.append(nn.ConvTranspose2d(channels, width, 5, padding=padding, bias=self.bias))
+            channels = width
+        return nn.Sequential(*layers, nn.Sigmoid())
+
+    def _plan(self) -> list[tuple[int, int, bool]]:
+        """Filters, padding and upsampling of each transposed convolution.
+
+        The maps double from 4x4 until they cover the image; where they overshoot (16 for a 28x28 image that needs 14
+        before its last doubling) a convolution's larger padding cuts them.
+        """
+        first = self.dense[0] if self.dense else self.rep_dim
+        if first % _SIDE**2:
+            key = "network.dense" if self.dense else "network.rep_dim"
+            raise InputError(f"{key} must be a multiple of {_SIDE**2}, the decoder reads it as 4x4 maps, got {first}")
+        target, side = self.shape[1], _SIDE
+        doublings = max(0, math.ceil(math.log2(target / _SIDE)))
+        widths = [*reversed(self.widths), self.shape[0]]
+        plan = []
+        for number, width in enumerate(widths):
+            left = len(widths) - 1 - number
+            doubles = left < doublings
+            side *= 2 if doubles else 1
+            surplus = side - math.ceil(target / 2 ** min(left, doublings))
+            cut = surplus // 2 if surplus > 0 and surplus % 2 == 0 else 0
+            side -= 2 * cut
+            plan.append((width, 2 + cut, doubles))
+        if side != target:
+            raise InputError(
+                f"network: the decoder of {len(self.widths)} modules reaches {side} pixels, the data has {target}; add or "
+                f"remove modules in network.widths, or resize the images to a multiple of 4"
+            )
+        return plan

@@ -1,0 +1,61 @@
+"""Multilayer perceptrons for tables (ruff2020 appendix D).
+
+Linear layers with BatchNorm (no affine part) and leaky ReLU; the last one is linear alone. The decoder mirrors it and
+ends in a sigmoid, so columns must lie in [0, 1]: ``preprocess.scaling=min_max``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from sad_lightning.errors import InputError, positive, whole
+from sad_lightning.networks.network import Network
+
+_EPS = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLP(Network):
+    """A multilayer perceptron for ``(D,)`` rows.
+
+    Attributes:
+        widths: units of the hidden layers.
+        leak: slope of the leaky ReLU below zero; 0.1 in the paper, 0.01 in the authors' code.
+        bias: whether layers have biases; a hypersphere method refuses them.
+        bounded: whether the decoder ends in a sigmoid; false for columns outside [0, 1].
+    """
+
+    widths: Sequence[int]
+    leak: float
+    bias: bool
+    bounded: bool
+
+    def __post_init__(self) -> None:
+        for name in ("shape", "widths"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        positive("network.leak", self.leak)
+        for count in self.widths:
+            whole("network.widths", count)
+        whole("network.rep_dim", self.rep_dim)
+        if len(self.shape) != 1:
+            raise InputError(f"network: MLP needs rows (D,), the data has {self.shape}; choose network=mnist for images")
+
+    def encoder(self) -> nn.Sequential:
+        """``(B, columns)`` to ``(B, D)``."""
+        return self._stack(self.shape[0], *self.widths, self.rep_dim)
+
+    def decoder(self) -> nn.Sequential:
+        """``(B, D)`` to ``(B, columns)``."""
+        layers = self._stack(self.rep_dim, *reversed(self.widths), self.shape[0])
+        return layers.append(nn.Sigmoid()) if self.bounded else layers
+
+    def _stack(self, *units: int) -> nn.Sequential:
+        layers: list[nn.Module] = []
+        for before, after in zip(units[:-2], units[1:-1], strict=True):
+            layers += [
+                nn.Linear(before, after, bias=self.bias),
+                nn.BatchNorm1d(after, eps=_EPS, affine=self.bias),
+                nn.LeakyReLU(self.leak),
+            ]
+        return nn.Sequential(*layers, nn.Linear(*units[-2:], bias=self.bias))

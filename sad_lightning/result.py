@@ -1,0 +1,104 @@
+"""What a cell leaves behind: one versioned json, written in one piece."""
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sad_lightning.errors import InputError
+
+_SCHEMA = 1
+FILE = "result.json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of one cell.
+
+    Attributes:
+        key: names what determines the numbers.
+        data: the data set's choice on the command line.
+        method: the method's choice.
+        normal_classes: names of the classes that count as normal.
+        known_classes: names of the classes of the known anomalies.
+        settings: every setting that determines the numbers, resolved.
+        seeds: the seed of the cell and of each stage.
+        counts: rows in each pool of the split.
+        metrics: auroc, average_precision, recall_at_target_fpr, threshold, and recall and false_positive_rate at it;
+            shares in [0, 1].
+        threshold_rows: what the threshold was set on: ``validation`` or ``in-sample``.
+        per_class: for each class that is not normal, its auroc against the normals, recall at the threshold, count.
+        seconds: wall time of each stage.
+        environment: versions, device, git commit.
+        warnings: what the run warned about.
+    """
+
+    key: str
+    data: str
+    method: str
+    normal_classes: list[str]
+    known_classes: list[str]
+    settings: dict[str, Any]
+    seeds: dict[str, int]
+    counts: dict[str, int]
+    metrics: dict[str, float]
+    threshold_rows: str
+    per_class: dict[str, dict[str, float]]
+    seconds: dict[str, float]
+    environment: dict[str, str | None]
+    warnings: list[str]
+
+    def write(self, folder: Path) -> None:
+        """Write ``result.json`` into the folder: whole, or not at all."""
+        part = folder / f".{FILE}.{os.getpid()}.part"
+        document = _null_for_nan({"schema": _SCHEMA, **asdict(self)})
+        part.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+        os.replace(part, folder / FILE)
+
+    @staticmethod
+    def read(folder: Path) -> "Result":
+        """The result in the folder.
+
+        Raises:
+            InputError: it is damaged or of another schema.
+        """
+        path = folder / FILE
+        try:
+            document = json.loads(path.read_text())
+            schema = document.pop("schema")
+            if schema != _SCHEMA:
+                raise InputError(f"{path}: has schema {schema}, this version reads {_SCHEMA}; run the cell again")
+            return Result(**document)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: must be the result of a cell ({error}); remove it and run the cell again") from error
+
+    def table(self, folder: Path) -> str:
+        """A few lines for a person."""
+        metrics, seconds = self.metrics, self.seconds
+        known = ", ".join(self.known_classes) if self.counts["known_anomaly"] else "none"
+        rows = {
+            "AUROC": _percent(metrics["auroc"]),
+            "average precision": _percent(metrics["average_precision"]),
+            f"recall at {100 * self.settings['target_fpr']:g} % FPR": _percent(metrics["recall_at_target_fpr"]),
+            f"threshold ({self.threshold_rows})": f"{metrics['threshold']:.5g}",
+            "seconds": f"{sum(seconds.values()):.1f}  ({', '.join(f'{k} {v:.1f}' for k, v in seconds.items())})",
+            "folder": str(folder),
+        }
+        title = f"{self.method} on {self.data}: normal {', '.join(self.normal_classes)}; known anomalies {known}"
+        return "\n".join([f"{title}; seed {self.seeds['cell']}", *(f"  {k:<24}{v}" for k, v in rows.items())])
+
+
+def _percent(value: float | None) -> str:
+    return "not defined" if value is None or math.isnan(value) else f"{100 * value:.2f} %"
+
+
+def _null_for_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _null_for_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_null_for_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
