@@ -3,19 +3,19 @@
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sad_lightning.errors import InputError
 from sad_lightning.grid.plan import cell_folder
 from sad_lightning.result import FILE, Result
-
-_HERE = Path(__file__).resolve().parent
-_CONF = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"  # the wheel's, or the checkout's
+from sad_lightning.settings import CONF
 
 
 def main() -> None:
@@ -26,29 +26,49 @@ def main() -> None:
         _refuse(sys.argv[1:])
         _hydra_main()
     except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on where it was")
-    except (InputError, HydraException, OmegaConfBaseException, OSError) as error:
-        line = explain(error)
-        if line is None:
-            raise
-        print(f"sad_lightning: {line}", file=sys.stderr)
-        sys.exit(2)
+        print("sad_lightning: interrupted; the same command goes on where it was", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        _leave(error)
 
 
-@hydra.main(config_path=str(_CONF), config_name="config", version_base="1.3")
+@hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def _hydra_main(cfg: DictConfig) -> float | None:
-    hydra_cfg = HydraConfig.get()
-    folder = Path(hydra_cfg.runtime.output_dir)
-    chosen = hydra_cfg.runtime.choices
-    if (folder / FILE).exists() and not cfg.overwrite:
-        result = Result.read(folder)
-        print("finished before; overwrite=true trains it again")
-    else:
-        from sad_lightning.run import run  # torch and lightning take seconds to import
+    job = HydraConfig.get()
+    folder = Path(job.runtime.output_dir)
+    try:
+        if (folder / FILE).exists() and not cfg.overwrite:
+            result = Result.read(folder)
+            print("finished before; overwrite=true trains it again")
+        else:
+            from sad_lightning.run import run  # torch and lightning take seconds to import
 
-        result = run(cfg, folder, data_name=chosen["data"], method_name=chosen["method"])
+            choices = job.runtime.choices
+            result = run(cfg, folder, data_name=choices["data"], method_name=choices["method"])
+    except Exception as error:
+        _remove_if_empty(folder, Path(cfg.runs).resolve())
+        if job.mode is RunMode.MULTIRUN:
+            raise  # the other cells go on; Hydra raises the first failure at the end
+        _leave(error)
     print(result.table(Path(os.path.relpath(folder))))
     return result.metrics["auroc"]  # what a sweeper maximises
+
+
+def _leave(error: Exception) -> NoReturn:
+    line = explain(error)
+    if line is None:
+        raise error
+    print(f"sad_lightning: {line}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _remove_if_empty(folder: Path, top: Path) -> None:
+    """Remove the folder that Hydra made for a cell that never began, and what it made above it."""
+    while folder != folder.parent and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        if folder == top:
+            break
+        folder = folder.parent
 
 
 def explain(error: BaseException) -> str | None:
@@ -62,7 +82,9 @@ def explain(error: BaseException) -> str | None:
         return f"{error.missing_cfg_file}: is not there; there are {', '.join(error.options)}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; choose a folder that can be written with runs=FOLDER"
-    if isinstance(error, HydraException | OmegaConfBaseException) and "Error in call to target" not in str(error):
+    if isinstance(error, HydraException | OmegaConfBaseException) and "Error in call to target" not in str(
+        error
+    ):
         return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
     return None
 

@@ -30,7 +30,9 @@ def pretrained(method: Method, data: DataModule, trainer: Trainer, *, cache: Pat
             weights: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")
             method.load_state_dict(weights)
         except Exception as error:  # torch raises whatever the damaged bytes lead it to
-            raise InputError(f"{path}: must hold pretrained weights, but reading it fails; remove it and run again") from error
+            raise InputError(
+                f"{path}: must hold pretrained weights, but reading it fails; remove it and run again"
+            ) from error
         return True
     fit(trainer, method, data, "pretrain", folder)
     if trainer.is_global_zero:

@@ -54,7 +54,9 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
     def serve(allowed: frozenset[int], batch_size: int, stage: str) -> DataModule:
         rows, semi = split.rows(allowed)
         if len(rows) < 2:
-            raise InputError(f"{stage}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it")
+            raise InputError(
+                f"{stage}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it"
+            )
         stage_seed = derive(seed, stage)
         scored = np.concatenate([split.test, calibration])
         return DataModule(
@@ -66,21 +68,22 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
     method = build(cfg.method, derive(seed, "weights", "train"))
     data = serve(method.rows, cfg.batch_size, "train")
     make_trainer = instantiate(cfg.trainer)
-    with logging_to(cfg.logger, defining(cfg)) as logger:
-        options: dict[str, Any] = {"logger": logger, "folder": folder}
+    epochs = whole("trainer.max_epochs", cfg.trainer.max_epochs)
+    with logging_to(cfg.logger) as logger:
+        trainer = new_trainer(make_trainer, "train", epochs=epochs, logger=logger, folder=folder)
+        logger.log_hyperparams(defining(cfg))
         if cfg.pretrain.method is not None and method.starts_from:
             choice("pretrain.rows", cfg.pretrain.rows, tuple(PRETRAIN_ROWS))
             epochs = whole("pretrain.epochs", cfg.pretrain.epochs)
             first = build(cfg.pretrain.method, derive(seed, "weights", "pretrain"))
             first.stage = "pretrain"
             first_data = serve(PRETRAIN_ROWS[cfg.pretrain.rows], cfg.pretrain.batch_size, "pretrain")
+            first_trainer = new_trainer(make_trainer, "pretrain", epochs=epochs, logger=logger, folder=folder)
             with timed(seconds, "pretrain"):
-                trainer = new_trainer(make_trainer, "pretrain", epochs=epochs, **options)
-                pretrained(first, first_data, trainer, cache=Path(cfg.pretrain.cache), folder=folder)
+                pretrained(first, first_data, first_trainer, cache=Path(cfg.pretrain.cache), folder=folder)
             for part in method.starts_from:
                 getattr(method, part).load_state_dict(getattr(first, part).state_dict())
         with timed(seconds, "train"):
-            trainer = new_trainer(make_trainer, "train", epochs=whole("trainer.max_epochs", cfg.trainer.max_epochs), **options)
             method.to(trainer.strategy.root_device)
             method.prepare(data.sweep(method.device))
             fit(trainer, method, data, "train", folder)
@@ -117,9 +120,7 @@ def build(settings: DictConfig, seed: int) -> Method:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         method: Method = instantiate(settings, _convert_="all")
-    if len(method.network.shape) == 3:
-        method.to(memory_format=torch.channels_last)
-    return method
+        return method
 
 
 def evaluate(
@@ -170,18 +171,19 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 @contextmanager
-def logging_to(settings: DictConfig, hyperparameters: dict[str, Any]) -> Iterator[Logger]:
+def logging_to(settings: DictConfig) -> Iterator[Logger]:
     """The logger of the cell; a W&B run is always finished, as failed where the block fails."""
     logger: Logger = instantiate(settings)
     exit_code = 1
     try:
-        logger.log_hyperparams(hyperparameters)
         yield logger
         exit_code = 0
     finally:
-        logger.finalize("success" if exit_code == 0 else "failed")
+        logger.finalize("failed" if exit_code else "success")
         if isinstance(logger, WandbLogger):
-            logger.experiment.finish(exit_code=exit_code)
+            import wandb  # only where it was asked for
+
+            wandb.finish(exit_code=exit_code)
 
 
 def _sized(cfg: DictConfig, arrays: Arrays) -> DictConfig:

@@ -44,7 +44,9 @@ class StageBar(ProgressBar):
         """Advance by one epoch."""
         self.bar.update()
         if not self.bar.disable:
-            self.bar.set_postfix_str(f"loss {float(trainer.callback_metrics[f'{self.stage}/loss']):.4g}", refresh=False)
+            self.bar.set_postfix_str(
+                f"loss {float(trainer.callback_metrics[f'{self.stage}/loss']):.4g}", refresh=False
+            )
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Close the bar, also where training broke off."""
@@ -85,14 +87,23 @@ def new_trainer(make: MakeTrainer, stage: str, *, epochs: int, logger: Logger, f
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"trainer: the Trainer refuses its settings: {reason}; change them with trainer.KEY=VALUE") from error
+        raise InputError(
+            f"trainer: the Trainer refuses its settings: {reason}; change them with trainer.KEY=VALUE"
+        ) from error
 
 
-def fit(trainer: Trainer, module: LightningModule, data: LightningDataModule, stage: str, folder: Path) -> None:
+def fit(
+    trainer: Trainer, module: LightningModule, data: LightningDataModule, stage: str, folder: Path
+) -> None:
     """Train a stage to its end, from its saved state where one lies in the folder."""
     state = _state(folder, stage)
     with quiet():
-        trainer.fit(module, datamodule=data, ckpt_path=state if state.exists() else None, weights_only=True)
+        try:
+            trainer.fit(
+                module, datamodule=data, ckpt_path=state if state.exists() else None, weights_only=True
+            )
+        except SystemExit as stop:  # how Lightning answers Ctrl-C
+            raise KeyboardInterrupt from stop
     state.unlink(missing_ok=True)
 
 

@@ -53,7 +53,7 @@ def read_npz(path: Path, expected: Mapping[str, int]) -> dict[str, NDArray[np.ge
     """
     found: dict[str, NDArray[np.generic]] = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             missing = sorted(set(expected) - set(file.files))
             if missing:
                 raise InputError(
@@ -82,7 +82,11 @@ def content_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
     digest = hashlib.sha256()
     for name in sorted(arrays):
         values = arrays[name]
-        canonical = values if values.dtype.kind == "U" else values.astype(np.float64 if values.ndim == 2 else np.uint8)
+        canonical = (
+            values
+            if values.dtype.kind == "U"
+            else values.astype(np.float64 if values.ndim == 2 else np.uint8)
+        )
         digest.update(f"{name}{canonical.shape}".encode())
         digest.update(np.ascontiguousarray(canonical).tobytes())
     return digest.hexdigest()

@@ -29,7 +29,9 @@ def fetch(urls: Sequence[str], path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"data.root: {path.parent} can not be written ({error.strerror}); choose another folder") from error
+        raise InputError(
+            f"data.root: {path.parent} can not be written ({error.strerror}); choose another folder"
+        ) from error
     failures = []
     for url in urls:
         try:
@@ -51,7 +53,9 @@ def _transfer(url: str, part: Path, name: str) -> None:
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # nothing left to send, or a part longer than the file: the check will tell
+        if (
+            error.code == 416 and have
+        ):  # nothing left to send, or a part longer than the file: the check will tell
             return
         raise
     with response:

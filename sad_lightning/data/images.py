@@ -18,7 +18,10 @@ from sad_lightning.data.download import fetch
 from sad_lightning.errors import InputError
 
 _LAYOUT = {"train_images": 0, "train_labels": 0, "test_images": 0, "test_labels": 0}
-_MNIST = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+_MNIST = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
 _FASHION = ("https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",)
 _CIFAR = ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",)
 _DIGESTS = {
@@ -71,7 +74,11 @@ Raw = dict[str, NDArray[np.generic]]
 
 def _images(name: str, root: str | None, download: Callable[[Path], Raw], classes: tuple[str, ...]) -> Arrays:
     path = data_root(root) / f"{name}.npz"
-    raw = read_npz(path, _LAYOUT) if path.exists() else _keep(path, download(path.parent / "downloads" / name), name)
+    raw = (
+        read_npz(path, _LAYOUT)
+        if path.exists()
+        else _keep(path, download(path.parent / "downloads" / name), name)
+    )
     return as_arrays(path, raw, classes)
 
 
@@ -90,11 +97,15 @@ def as_arrays(path: Path, raw: Raw, classes: tuple[str, ...]) -> Arrays:
                 f"{images.shape} {images.dtype} and {len(labels)} labels; remove the file to have it fetched again"
             )
         if len(labels) == 0 or int(labels.min()) < 0 or int(labels.max()) >= len(classes):
-            raise InputError(f"{path}: {half}_labels must be class numbers 0 to {len(classes) - 1}; fetch the file again")
+            raise InputError(
+                f"{path}: {half}_labels must be class numbers 0 to {len(classes) - 1}; fetch the file again"
+            )
         halves.append((images.astype(np.uint8, copy=False), labels.astype(np.int64)))
     (train, train_labels), (test, test_labels) = halves
     if train.shape[1:] != test.shape[1:]:
-        raise InputError(f"{path}: train images are {train.shape[1:]} but test images {test.shape[1:]}; fetch the file again")
+        raise InputError(
+            f"{path}: train images are {train.shape[1:]} but test images {test.shape[1:]}; fetch the file again"
+        )
     x = np.concatenate([train, test])
     x = x[..., None] if x.ndim == 3 else x
     return Arrays(x, np.concatenate([train_labels, test_labels]), classes, n_train=len(train))
@@ -133,7 +144,9 @@ def _idx(folder: Path, mirrors: tuple[str, ...]) -> Raw:
                     values = np.frombuffer(file.read()[header:], dtype=np.uint8)
             except (OSError, EOFError) as error:
                 raise InputError(f"{path}: is not a whole gzip file; remove it and fetch it again") from error
-            raw[f"{half}_{part}"] = values.reshape(-1, 28, 28) if part == "images" and len(values) % 784 == 0 else values
+            raw[f"{half}_{part}"] = (
+                values.reshape(-1, 28, 28) if part == "images" and len(values) % 784 == 0 else values
+            )
     return raw
 
 
@@ -147,7 +160,9 @@ def _cifar_binary(folder: Path) -> Raw:
                 assert member is not None, name  # noqa: S101 - extractfile gives None for folders only
                 blocks.append(np.frombuffer(member.read(), dtype=np.uint8).reshape(-1, 3073))
     except (tarfile.TarError, KeyError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path}: is not the whole CIFAR-10 archive; remove it and fetch it again") from error
+        raise InputError(
+            f"{path}: is not the whole CIFAR-10 archive; remove it and fetch it again"
+        ) from error
     rows = np.concatenate(blocks)
     images = np.ascontiguousarray(rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))  # channels last
     return {

@@ -73,7 +73,9 @@ class DataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
         """Turn indices into samples, on the device."""
         if self.trainer is not None and self.trainer.training:
-            if self.trainer.world_size > 1:  # every process draws the same global batch and takes its share of it
+            if (
+                self.trainer.world_size > 1
+            ):  # every process draws the same global batch and takes its share of it
                 batch = batch[self.trainer.global_rank :: self.trainer.world_size]
             return self.gather(batch)
         return Batch(self.samples(batch), torch.zeros_like(batch, dtype=torch.int8))
@@ -87,7 +89,9 @@ class DataModule(LightningDataModule):
         """The scaled samples of ``rows``, ``(B, C, H, W)`` or ``(B, D)`` float32."""
         self._move(rows.device)
         x = self.x[rows].float() * self.scale + self.shift
-        return x.movedim(-1, -3) if self.x.ndim == 4 else x  # stored channels last, so this is channels_last for free
+        return (
+            x.movedim(-1, -3) if self.x.ndim == 4 else x
+        )  # stored channels last, so this is channels_last for free
 
     def sweep(self, device: torch.device) -> Iterator[Batch]:
         """Every training row once, in order, on ``device``."""

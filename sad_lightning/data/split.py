@@ -169,27 +169,41 @@ def _normal_classes(normal_class: int | Sequence[int], arrays: Arrays) -> tuple[
     valid = all(isinstance(c, int) and not isinstance(c, bool) and 0 <= c < count for c in normal)
     if not normal or not valid or len(set(normal)) < len(normal):
         named = ", ".join(f"{i} {name}" for i, name in enumerate(arrays.classes))
-        raise InputError(f"split.normal_class must name classes of the data set, got {normal_class!r}; there are {named}")
+        raise InputError(
+            f"split.normal_class must name classes of the data set, got {normal_class!r}; there are {named}"
+        )
     if len(normal) == count:
-        raise InputError(f"split.normal_class must leave at least one class as anomaly, got all of {normal_class!r}")
+        raise InputError(
+            f"split.normal_class must leave at least one class as anomaly, got all of {normal_class!r}"
+        )
     return normal
 
 
 def _known_classes(
-    known_anomaly: int | Sequence[int] | None, n_known: int, others: tuple[int, ...], arrays: Arrays, seed: int
+    known_anomaly: int | Sequence[int] | None,
+    n_known: int,
+    others: tuple[int, ...],
+    arrays: Arrays,
+    seed: int,
 ) -> tuple[int, ...]:
     whole("split.n_known", n_known, least=0)
     if n_known > len(others):
-        raise InputError(f"split.n_known must be at most {len(others)}, the classes that are not normal, got {n_known}")
+        raise InputError(
+            f"split.n_known must be at most {len(others)}, the classes that are not normal, got {n_known}"
+        )
     if n_known == 0:
         return ()
     if known_anomaly is None:
-        return tuple(sorted(_generator(seed, "known_classes").choice(others, n_known, replace=False).tolist()))
+        return tuple(
+            sorted(_generator(seed, "known_classes").choice(others, n_known, replace=False).tolist())
+        )
     chosen = (known_anomaly,) if isinstance(known_anomaly, int) else tuple(known_anomaly)
     valid = all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < len(others) for i in chosen)
     if not valid or len(set(chosen)) < len(chosen):
         named = ", ".join(f"{i} {arrays.classes[c]}" for i, c in enumerate(others))
-        raise InputError(f"split.known_anomaly must index the classes that are not normal, got {known_anomaly!r}: {named}")
+        raise InputError(
+            f"split.known_anomaly must index the classes that are not normal, got {known_anomaly!r}: {named}"
+        )
     if len(chosen) != n_known:
         raise InputError(
             f"split.known_anomaly names {len(chosen)} classes but split.n_known is {n_known}; make them agree, or "

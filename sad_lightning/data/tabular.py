@@ -14,12 +14,30 @@ from sad_lightning.errors import InputError, choice
 
 # The mirrors that the code of ruff2020 names; what arrives is checked by content, not trusted.
 _ODDS = {
-    "arrhythmia": ("https://www.dropbox.com/s/lmlwuspn1sey48r/arrhythmia.mat?dl=1", "35a4339ae80ed4e0fe103d15d941c058bbd6392d221a44883fe985461b117478"),
-    "cardio": ("https://www.dropbox.com/s/galg3ihvxklf0qi/cardio.mat?dl=1", "8f3451430a64f71c916704d944620dd921cfead515768a17ac9f83f3402a29fd"),
-    "satellite": ("https://www.dropbox.com/s/dpzxp8jyr9h93k5/satellite.mat?dl=1", "99cd6f17868118f3bcddbb67ba8341d8f3814b6459cbb501a53c1b9f654f29ec"),
-    "satimage-2": ("https://www.dropbox.com/s/hckgvu9m6fs441p/satimage-2.mat?dl=1", "385a97072fd6ec0a446b21da0a0bb3785566e3377d3c183f7cb7406936dd74ad"),
-    "shuttle": ("https://www.dropbox.com/s/mk8ozgisimfn3dw/shuttle.mat?dl=1", "97b6b12ab9eee2ab358173f9af24ba2d742e9f950e110c37c074fd9a9b90fefa"),
-    "thyroid": ("https://www.dropbox.com/s/bih0e15a0fukftb/thyroid.mat?dl=1", "41fa8a12ff4a659e9ddc5b1e0efe88f90cbe786f9227ed58cc2a40b60662a899"),
+    "arrhythmia": (
+        "https://www.dropbox.com/s/lmlwuspn1sey48r/arrhythmia.mat?dl=1",
+        "35a4339ae80ed4e0fe103d15d941c058bbd6392d221a44883fe985461b117478",
+    ),
+    "cardio": (
+        "https://www.dropbox.com/s/galg3ihvxklf0qi/cardio.mat?dl=1",
+        "8f3451430a64f71c916704d944620dd921cfead515768a17ac9f83f3402a29fd",
+    ),
+    "satellite": (
+        "https://www.dropbox.com/s/dpzxp8jyr9h93k5/satellite.mat?dl=1",
+        "99cd6f17868118f3bcddbb67ba8341d8f3814b6459cbb501a53c1b9f654f29ec",
+    ),
+    "satimage-2": (
+        "https://www.dropbox.com/s/hckgvu9m6fs441p/satimage-2.mat?dl=1",
+        "385a97072fd6ec0a446b21da0a0bb3785566e3377d3c183f7cb7406936dd74ad",
+    ),
+    "shuttle": (
+        "https://www.dropbox.com/s/mk8ozgisimfn3dw/shuttle.mat?dl=1",
+        "97b6b12ab9eee2ab358173f9af24ba2d742e9f950e110c37c074fd9a9b90fefa",
+    ),
+    "thyroid": (
+        "https://www.dropbox.com/s/bih0e15a0fukftb/thyroid.mat?dl=1",
+        "41fa8a12ff4a659e9ddc5b1e0efe88f90cbe786f9227ed58cc2a40b60662a899",
+    ),
 }
 _LANDSAT = "https://archive.ics.uci.edu/static/public/146/statlog+landsat+satellite.zip"
 _LANDSAT_DIGEST = "06d3cdd3bb610d8ac37a08a50077af66259b423d8517f53802c9ecc78c3ba845"
@@ -48,7 +66,9 @@ def odds(name: str, root: str | None) -> Arrays:
     raw = read_mat(fetch([url], path))
     if fetched and content_digest(raw) != digest:
         path.unlink()
-        raise InputError(f"{name}: what was downloaded is not the published data (sha256 differs); fetch it again")
+        raise InputError(
+            f"{name}: what was downloaded is not the published data (sha256 differs); fetch it again"
+        )
     return table(path, raw["X"], raw["y"], ("normal", "anomaly"))
 
 
@@ -71,7 +91,9 @@ def table(path: Path, x: NDArray[np.generic], y: NDArray[np.generic], classes: t
     """
     labels = y.reshape(-1)
     if x.ndim != 2 or len(x) != len(labels) or len(x) == 0:
-        raise InputError(f"{path}: X must be (N, D) with one label each, got {x.shape} and {len(labels)} labels")
+        raise InputError(
+            f"{path}: X must be (N, D) with one label each, got {x.shape} and {len(labels)} labels"
+        )
     if x.dtype.kind not in "iuf":
         raise InputError(f"{path}: X must hold numbers, got {x.dtype}")
     values = x.astype(np.float32)
@@ -83,10 +105,14 @@ def table(path: Path, x: NDArray[np.generic], y: NDArray[np.generic], classes: t
             f"{column}); drop or fill these rows before training"
         )
     if not np.isin(labels, np.arange(len(classes))).all():
-        raise InputError(f"{path}: y must be class numbers 0 to {len(classes) - 1}, got {np.unique(labels)[:8].tolist()}")
+        raise InputError(
+            f"{path}: y must be class numbers 0 to {len(classes) - 1}, got {np.unique(labels)[:8].tolist()}"
+        )
     constant = int((values == values[0]).all(axis=0).sum())
     if constant:
-        warnings.warn(f"{path.name}: {constant} of {values.shape[1]} columns are constant and map to 0", stacklevel=2)
+        warnings.warn(
+            f"{path.name}: {constant} of {values.shape[1]} columns are constant and map to 0", stacklevel=2
+        )
     return Arrays(values, labels.astype(np.int64), classes)
 
 
@@ -102,7 +128,9 @@ def read_mat(path: Path) -> Raw:
         found = loadmat(path, variable_names=["X", "y"])
     except Exception as error:  # scipy's reader raises whatever the damaged bytes lead it to
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: must be a whole .mat file, but reading it fails ({reason}); fetch it again") from error
+        raise InputError(
+            f"{path}: must be a whole .mat file, but reading it fails ({reason}); fetch it again"
+        ) from error
     if "X" not in found or "y" not in found:
         raise InputError(f"{path}: must hold X and y; it does not; remove the file to have it fetched again")
     return {"X": found["X"], "y": found["y"]}
@@ -124,9 +152,13 @@ def _fetch_landsat(path: Path) -> Raw:
     archive = fetch([_LANDSAT], path.parent / "downloads" / "landsat.zip")
     try:
         with zipfile.ZipFile(archive) as file:
-            rows = np.concatenate([np.loadtxt(io.BytesIO(file.read(name)), dtype=int) for name in ("sat.trn", "sat.tst")])
+            rows = np.concatenate(
+                [np.loadtxt(io.BytesIO(file.read(name)), dtype=int) for name in ("sat.trn", "sat.tst")]
+            )
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise InputError(f"{archive}: is not the whole StatLog archive; remove it and fetch it again") from error
+        raise InputError(
+            f"{archive}: is not the whole StatLog archive; remove it and fetch it again"
+        ) from error
     soil = rows[:, -1]
     raw: Raw = {
         "X": rows[:, :-1].astype(np.uint8),
@@ -134,7 +166,9 @@ def _fetch_landsat(path: Path) -> Raw:
         "classes": np.array(_LANDSAT_CLASSES),
     }
     if content_digest(raw) != _LANDSAT_DIGEST:
-        raise InputError(f"landsat: what was downloaded is not the published data; remove {archive} and fetch it again")
+        raise InputError(
+            f"landsat: what was downloaded is not the published data; remove {archive} and fetch it again"
+        )
     part = path.with_name(".landsat.part.npz")
     np.savez(part, allow_pickle=False, **raw)
     part.replace(path)

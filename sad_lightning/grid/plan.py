@@ -46,5 +46,7 @@ def cell_key(cfg: DictConfig) -> str:
 def cell_folder(*, _root_: DictConfig) -> str:
     """The folder of a cell below ``runs``: Hydra's resolver ``${cell_folder:}``."""
     chosen, split = _root_.hydra.runtime.choices, _root_.split
-    normal = "-".join(map(str, split.normal_class if OmegaConf.is_list(split.normal_class) else [split.normal_class]))
+    normal = "-".join(
+        map(str, split.normal_class if OmegaConf.is_list(split.normal_class) else [split.normal_class])
+    )
     return f"{chosen.data}/{chosen.method}/normal{normal}_seed{_root_.seed}_{cell_key(_root_)}"

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from sad_lightning.errors import InputError, positive, whole
@@ -74,14 +75,17 @@ class LeNet(Network):
             ]
             units = width
         layers.append(nn.Linear(units, self.rep_dim, bias=self.bias))
-        return nn.Sequential(*layers)
+        return _channels_last(*layers)
 
     def decoder(self) -> nn.Sequential:
         """``(B, D)`` to ``(B, C, H, H)`` in [0, 1]."""
         layers: list[nn.Module] = []
         units = self.rep_dim
         for width in reversed(self.dense):
-            layers += [nn.Linear(units, width, bias=self.bias), nn.BatchNorm1d(width, eps=_EPS, affine=self.bias)]
+            layers += [
+                nn.Linear(units, width, bias=self.bias),
+                nn.BatchNorm1d(width, eps=_EPS, affine=self.bias),
+            ]
             units = width
         channels = units // _SIDE**2
         layers += [nn.Unflatten(1, (channels, _SIDE, _SIDE)), nn.LeakyReLU(self.leak)]
@@ -92,7 +96,7 @@ class LeNet(Network):
                 layers.append(nn.Upsample(scale_factor=2))
             layers.append(nn.ConvTranspose2d(channels, width, 5, padding=padding, bias=self.bias))
             channels = width
-        return nn.Sequential(*layers, nn.Sigmoid())
+        return _channels_last(*layers, nn.Sigmoid())
 
     def _plan(self) -> list[tuple[int, int, bool]]:
         """Filters, padding and upsampling of each transposed convolution.
@@ -103,7 +107,9 @@ class LeNet(Network):
         first = self.dense[0] if self.dense else self.rep_dim
         if first % _SIDE**2:
             key = "network.dense" if self.dense else "network.rep_dim"
-            raise InputError(f"{key} must be a multiple of {_SIDE**2}, the decoder reads it as 4x4 maps, got {first}")
+            raise InputError(
+                f"{key} must be a multiple of {_SIDE**2}, the decoder reads it as 4x4 maps, got {first}"
+            )
         target, side = self.shape[1], _SIDE
         doublings = max(0, math.ceil(math.log2(target / _SIDE)))
         widths = [*reversed(self.widths), self.shape[0]]
@@ -122,3 +128,8 @@ class LeNet(Network):
                 f"remove modules in network.widths, or resize the images to a multiple of 4"
             )
         return plan
+
+
+def _channels_last(*layers: nn.Module) -> nn.Sequential:
+    """The layers in the memory layout that convolutions run fastest in, and that the data arrives in."""
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -1,7 +1,7 @@
 """Multilayer perceptrons for tables (ruff2020 appendix D).
 
-Linear layers with BatchNorm (no affine part) and leaky ReLU; the last one is linear alone. The decoder mirrors it and
-ends in a sigmoid, so columns must lie in [0, 1]: ``preprocess.scaling=min_max``.
+Linear layers with BatchNorm (no affine part) and leaky ReLU; the last one is linear alone. The decoder mirrors it. It
+may end in a sigmoid, as in the authors' code; columns must then lie in [0, 1]: ``preprocess.scaling=min_max``.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,9 @@ class MLP(Network):
             whole("network.widths", count)
         whole("network.rep_dim", self.rep_dim)
         if len(self.shape) != 1:
-            raise InputError(f"network: MLP needs rows (D,), the data has {self.shape}; choose network=mnist for images")
+            raise InputError(
+                f"network: MLP needs rows (D,), the data has {self.shape}; choose network=mnist for images"
+            )
 
     def encoder(self) -> nn.Sequential:
         """``(B, columns)`` to ``(B, D)``."""

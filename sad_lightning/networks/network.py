@@ -9,7 +9,15 @@ from torch import nn
 
 from sad_lightning.errors import InputError
 
-_BOUNDED = (nn.Sigmoid, nn.Tanh, nn.Softmax, nn.Hardtanh, nn.Hardsigmoid, nn.Softsign, nn.Softmin)  # ReLU6 is a Hardtanh
+_BOUNDED = (
+    nn.Sigmoid,
+    nn.Tanh,
+    nn.Softmax,
+    nn.Hardtanh,
+    nn.Hardsigmoid,
+    nn.Softsign,
+    nn.Softmin,
+)  # ReLU6 is a Hardtanh
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,97 @@
+"""``python -m sad_lightning.data``: list, fetch and verify the data sets. Torch-free."""
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Callable
+
+from hydra.utils import get_method
+from omegaconf import DictConfig, OmegaConf
+
+from sad_lightning.data.arrays import Arrays, data_root
+from sad_lightning.errors import InputError, choice
+from sad_lightning.settings import CONF
+
+
+def main() -> None:
+    """Run; a mistake of the user's is one line on stderr and exit code 2, a failed verification exit code 1."""
+    known = tuple(sorted(path.stem for path in (CONF / "data").glob("*.yaml")))
+    parser = argparse.ArgumentParser(prog="python -m sad_lightning.data", description=__doc__)
+    parser.add_argument("command", nargs="?", default="list", choices=("list", "fetch", "verify"))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(known)}; none means all")
+    parser.add_argument(
+        "--root", default=os.environ.get("SAD_DATA_ROOT"), help="folder of the files (SAD_DATA_ROOT)"
+    )
+    arguments = parser.parse_args()
+    try:
+        names = [choice("NAME", name, known) for name in arguments.names] or known
+        failed = {"list": _list, "fetch": _fetch, "verify": _verify}[arguments.command](names, arguments.root)
+    except InputError as error:
+        print(f"sad_lightning.data: {error}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(1 if failed else 0)
+
+
+def _settings(name: str, root: str | None) -> DictConfig:
+    settings = OmegaConf.load(CONF / "data" / f"{name}.yaml")
+    assert isinstance(settings, DictConfig)  # noqa: S101 - every yaml of the group is a mapping
+    if "root" in settings:
+        settings.root = root
+    return settings
+
+
+def _load(name: str, root: str | None) -> Arrays:
+    settings = _settings(name, root)
+    function: Callable[..., Arrays] = get_method(settings.pop("_target_"))
+    return function(**{str(key): value for key, value in settings.items()})
+
+
+def _file(name: str, root: str | None) -> str:
+    settings = _settings(name, root)
+    if "root" not in settings:
+        return "ships with scikit-learn"
+    folder = data_root(root)
+    path = folder / "odds" / f"{name}.mat" if "name" in settings else folder / f"{name}.npz"
+    return f"{path}{'' if path.exists() else '  (not there yet)'}"
+
+
+def _list(names: tuple[str, ...], root: str | None) -> bool:
+    for name in names:
+        about = (CONF / "data" / f"{name}.yaml").read_text().splitlines()[0].lstrip("# ")
+        print(f"{name:<14}  {about:<62}  {_file(name, root)}")
+    return False
+
+
+def _fetch(names: tuple[str, ...], root: str | None) -> bool:
+    for name in names:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # constant columns are told where they matter, at training
+            arrays = _load(name, root)
+        print(f"{name:<14}  {len(arrays.x)} rows of {arrays.shape}, {len(arrays.classes)} classes")
+    return False
+
+
+def _verify(names: tuple[str, ...], root: str | None) -> bool:
+    from sad_lightning.data import images, tabular
+
+    failed = False
+    for name in names:
+        where = _file(name, root)
+        if where.endswith("(not there yet)"):
+            verdict = "not there"
+        elif where == "ships with scikit-learn":
+            verdict = "ships with scikit-learn"
+        else:
+            module = images if (CONF / "data" / f"{name}.yaml").read_text().count(".images.") else tabular
+            right = module.verify(name, root)
+            verdict = (
+                "as published" if right else "DIFFERS from what was published; remove it and fetch it again"
+            )
+            failed |= not right
+        print(f"{name:<14}  {verdict}")
+    return failed
+
+
+if __name__ == "__main__":
+    main()

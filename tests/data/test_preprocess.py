@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.preprocess import fit_affine
+from sad_lightning.data.split import Split
+from sad_lightning.errors import InputError
+
+X = np.array([[0, 5, 1], [4, 5, 3], [2, 5, 2], [100, 5, 50], [-100, 5, 0]], dtype=np.float32)
+
+
+def split() -> Split:
+    rows = np.arange(4)  # row 3 is a known anomaly, row 4 lies in the training half but does not train
+    return Split(rows, np.array([0, 0, 1, -1], dtype=np.int8), rows[:0], rows, np.arange(5), (0,), (1,))
+
+
+def scaled(**kwargs: str) -> np.ndarray:
+    affine = fit_affine(Arrays(X, np.zeros(5, dtype=np.int64), ("a", "b")), split(), **kwargs)
+    return X * affine.scale + affine.shift
+
+
+def test_min_max_is_fitted_without_known_anomalies_and_constant_columns_map_to_zero():
+    values = scaled(scaling="min_max", fit_rows="training")
+    np.testing.assert_allclose(values[:3], [[0, 0, 0], [1, 0, 1], [0.5, 0, 0.5]], atol=1e-6)
+    assert values[3, 0] == 25  # not clipped
+
+
+def test_standardize():
+    values = scaled(scaling="standardize", fit_rows="training")[:3]
+    np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(values.std(axis=0), [1, 0, 1], atol=1e-6)
+
+
+def test_fit_rows_split_sees_the_whole_training_half():
+    values = scaled(scaling="min_max", fit_rows="split")
+    assert values[:, 0].min() == 0
+    assert values[:, 0].max() == 1
+
+
+def test_standardize_then_min_max_is_min_max():
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+    both = MinMaxScaler().fit_transform(StandardScaler().fit_transform(X))
+    np.testing.assert_allclose(scaled(scaling="min_max", fit_rows="split"), both, atol=1e-6)
+
+
+def test_pixels_are_divided_by_255():
+    pixels = np.full((5, 2, 2, 1), 255, dtype=np.uint8)
+    affine = fit_affine(
+        Arrays(pixels, np.zeros(5, np.int64), ("a",)), split(), scaling="none", fit_rows="training"
+    )
+    np.testing.assert_allclose(pixels * affine.scale + affine.shift, 1, rtol=1e-6)
+
+
+def test_unknown_words_are_refused():
+    with pytest.raises(InputError, match=r"preprocess\.scaling must be one of"):
+        scaled(scaling="minmax", fit_rows="training")

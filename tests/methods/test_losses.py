@@ -1,0 +1,107 @@
+"""Every loss against numbers worked out by hand."""
+
+import pytest
+import torch
+
+from sad_lightning.data.module import Batch
+from sad_lightning.functional import away_from_zero, reconstruction_error, squared_distance
+from sad_lightning.methods.ae import AE
+from sad_lightning.methods.deep_sad import DeepSAD, deep_sad_loss
+from sad_lightning.methods.deep_svdd import DeepSVDD
+from sad_lightning.methods.hypersphere import initial_center
+from sad_lightning.methods.optimizer import Adam
+from sad_lightning.networks import MLP
+
+ADAM = Adam(lr=1e-3, milestones=[1], decay=0.1, weight_decay=0.0)
+NETWORK = MLP(shape=(2,), widths=[], rep_dim=2, leak=0.1, bias=False, bounded=False)
+
+
+def semi(*values: int) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.int8)
+
+
+def linear(method):
+    """The encoder becomes z = 2 x, the center (1, 0)."""
+    with torch.no_grad():
+        method.encoder[-1].weight.copy_(2 * torch.eye(2))
+        method.center.copy_(torch.tensor([1.0, 0.0]))
+    return method
+
+
+def test_deep_sad_terms_alone_and_together():
+    distance = torch.tensor([4.0, 9.0, 0.25])
+    assert deep_sad_loss(distance, semi(0, 0, 0), 3.0).item() == pytest.approx((4 + 9 + 0.25) / 3)
+    assert deep_sad_loss(distance, semi(1, 1, 1), 3.0).item() == pytest.approx(3 * (4 + 9 + 0.25) / 3)
+    assert deep_sad_loss(distance, semi(-1, -1, -1), 3.0).item() == pytest.approx(1 / 4 + 1 / 9 + 4, rel=1e-5)
+    # 4 unlabeled, 2 * 9 known normal, 2 / 0.25 known anomaly
+    assert deep_sad_loss(distance, semi(0, 1, -1), 2.0).item() == pytest.approx((4 + 18 + 8) / 3, rel=1e-5)
+
+
+def test_deep_sad_epsilon_bounds_the_inverse_and_its_gradient():
+    distance = torch.zeros(2, requires_grad=True)
+    loss = deep_sad_loss(distance, semi(-1, 0), 1.0)
+    assert loss.item() == pytest.approx(0.5e6)
+    loss.backward()
+    assert distance.grad is not None
+    assert torch.isfinite(distance.grad).all()
+
+
+def test_deep_sad_without_labels_is_deep_svdd():
+    x = torch.tensor([[1.0, 2.0], [0.5, 0.0], [3.0, 1.0]])
+    sad = linear(DeepSAD(network=NETWORK, optimizer=ADAM, eta=5.0, allow_trivial_solution=False))
+    svdd = linear(DeepSVDD(network=NETWORK, optimizer=ADAM, allow_trivial_solution=False))
+    # z = (2, 4), (1, 0), (6, 2): squared distances to (1, 0) are 17, 0, 29
+    assert svdd.loss(Batch(x, semi(0, 0, 1))).item() == pytest.approx(46 / 3)
+    assert sad.loss(Batch(x, semi(0, 0, 0))).item() == pytest.approx(46 / 3)
+    assert sad.score(x).tolist() == pytest.approx([17**0.5, 0, 29**0.5])
+    assert svdd.score(x).tolist() == pytest.approx([17**0.5, 0, 29**0.5])
+
+
+def test_deep_sad_with_a_vanishing_eta_ignores_the_labels():
+    distance = torch.tensor([4.0, 9.0, 0.25])
+    assert deep_sad_loss(distance, semi(0, 1, -1), 1e-12).item() == pytest.approx(4 / 3)
+
+
+def test_autoencoder_error_is_the_mean_over_all_values():
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert reconstruction_error(torch.zeros(2, 2), x).tolist() == [2.5, 12.5]
+    assert reconstruction_error(torch.zeros(2, 1, 1, 2), x.view(2, 1, 1, 2)).tolist() == [2.5, 12.5]
+    method = AE(network=NETWORK, optimizer=ADAM)
+    with torch.no_grad():
+        method.encoder[-1].weight.copy_(torch.eye(2))
+        method.decoder[-1].weight.copy_(0.5 * torch.eye(2))
+    assert method.loss(Batch(x, semi(0, 0))).item() == pytest.approx((0.625 + 3.125) / 2)
+
+
+def test_autoencoder_starts_from_uniform_glorot():
+    torch.manual_seed(0)
+    weight = AE(network=MLP(shape=(300,), widths=[], rep_dim=100, leak=0.1, bias=False, bounded=False),
+                optimizer=ADAM).encoder[-1].weight  # fmt: skip
+    bound = (6 / 400) ** 0.5
+    assert weight.abs().max() <= bound
+    assert weight.abs().mean().item() == pytest.approx(bound / 2, rel=0.02)
+
+
+def test_center_is_the_mean_without_known_anomalies_pushed_from_zero():
+    encoder = torch.nn.Identity()
+    batches = [
+        Batch(torch.tensor([[1.0, 0.04, -0.02], [100.0, 100, 100]]), semi(0, -1)),
+        Batch(torch.tensor([[3.0, 0.02, -0.06]]), semi(1)),
+    ]
+    torch.testing.assert_close(initial_center(encoder, batches), torch.tensor([2.0, 0.1, -0.1]))
+    assert away_from_zero(torch.tensor([0.0, -0.05, 0.3, -2]), 0.1).tolist() == pytest.approx(
+        [0.1, -0.1, 0.3, -2]
+    )
+
+
+def test_center_runs_in_eval_mode_and_leaves_the_statistics_alone():
+    encoder = torch.nn.Sequential(torch.nn.BatchNorm1d(2, affine=False)).train()
+    initial_center(encoder, [Batch(torch.randn(8, 2) + 5, torch.zeros(8, dtype=torch.int8))])
+    assert encoder.training
+    assert encoder[0].running_mean.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_distances_are_taken_in_float32(dtype):
+    representation = torch.full((1, 4), 300.0, dtype=dtype)  # the squares overflow float16
+    assert squared_distance(representation, torch.zeros(4)).tolist() == [360_000.0]

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+
+from sad_lightning.errors import InputError
+from sad_lightning.stats.ranking import auroc, average_precision, recall_at_fpr
+from sad_lightning.stats.threshold import threshold_at_fpr
+
+
+def cases():
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        n = int(generator.integers(2, 60))
+        y = generator.integers(0, 2, n)
+        y[:2] = 0, 1
+        scores = generator.normal(0, 10.0 ** generator.integers(-3, 6), n) + 1e3 * generator.integers(0, 2)
+        if generator.random() < 0.5:
+            scores = np.round(scores / scores.std())  # ties
+        yield y, scores
+
+
+def test_auroc_counts_pairs():
+    for y, scores in cases():
+        pairs = scores[y == 1][:, None] - scores[y == 0]
+        assert auroc(y, scores) == pytest.approx(np.mean((pairs > 0) + 0.5 * (pairs == 0)), abs=1e-12)
+        assert auroc(y, scores) == pytest.approx(roc_auc_score(y, scores), abs=1e-12)
+
+
+def test_average_precision_is_that_of_scikit_learn():
+    for y, scores in cases():
+        assert average_precision(y, scores) == pytest.approx(average_precision_score(y, scores), abs=1e-12)
+
+
+def test_recall_at_fpr_is_the_best_point_of_the_roc_curve():
+    for y, scores in cases():
+        fpr, tpr, _ = roc_curve(y, scores, drop_intermediate=False)
+        for target in (0.0, 0.05, 0.3, 1.0):
+            assert recall_at_fpr(y, scores, target) == pytest.approx(tpr[fpr <= target + 1e-12].max())
+
+
+def test_separated_distances_far_from_one_score_one():
+    """What a sigmoid in float32 would flatten to 0.5."""
+    assert auroc([0, 0, 1, 1], [20, 25, 30, 40]) == 1.0
+    assert auroc([0, 1], [1e30, 1e30]) == 0.5
+
+
+def test_one_kind_missing_is_nan_and_bad_input_is_told():
+    assert np.isnan(auroc([0, 0], [1, 2]))
+    assert np.isnan(average_precision([0, 0], [1, 2]))
+    assert np.isnan(recall_at_fpr([1, 1], [1, 2], 0.1))
+    with pytest.raises(InputError, match="finite"):
+        auroc([0, 1], [1, np.nan])
+    with pytest.raises(InputError, match="one score a row"):
+        auroc([0, 1], [[1], [2]])
+    with pytest.raises(InputError, match="0 normal or 1 anomaly"):
+        auroc([-1, 1], [1, 2])
+
+
+def test_threshold_flags_at_most_the_target_share():
+    scores = np.random.default_rng(0).permutation(np.arange(100.0))
+    assert threshold_at_fpr(scores, 0.05) == 94  # flags 95 .. 99
+    assert threshold_at_fpr(scores, 0.0) == 99
+    for n in range(1, 80):
+        for fpr in (0.01, 0.05, 0.1, 0.5):
+            flagged = (np.arange(n) > threshold_at_fpr(np.arange(n), fpr)).sum()
+            assert flagged == int(fpr * n + 1e-9)
+    with pytest.raises(InputError, match="target_fpr"):
+        threshold_at_fpr(scores, 1.0)

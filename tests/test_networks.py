@@ -1,0 +1,107 @@
+import pytest
+import torch
+from torch import nn
+
+from sad_lightning.errors import InputError
+from sad_lightning.networks import MLP, LeNet, Network
+from sad_lightning.networks.network import check_hypersphere
+
+MNIST = {"shape": (1, 28, 28), "widths": [8, 4], "dense": [], "rep_dim": 32, "leak": 0.1, "bias": False}
+SIZES = [
+    MNIST,
+    {**MNIST, "widths": [16, 32], "dense": [64]},
+    {**MNIST, "widths": [16, 32], "dense": [128], "rep_dim": 64},
+    {**MNIST, "shape": (3, 32, 32), "widths": [32, 64, 128], "rep_dim": 128},
+    {**MNIST, "shape": (1, 8, 8), "widths": [16, 32]},
+    {**MNIST, "shape": (3, 64, 64), "widths": [8, 8, 8, 8]},
+    {**MNIST, "rep_dim": 16},
+    {**MNIST, "rep_dim": 512},
+]
+
+
+@pytest.mark.parametrize("settings", SIZES, ids=str)
+def test_lenet_encodes_and_decodes_back(settings):
+    network = LeNet(**settings)
+    x = torch.rand(7, *network.shape)
+    z = network.encoder()(x)
+    assert z.shape == (7, network.rep_dim)
+    back = network.decoder()(z)
+    assert back.shape == x.shape
+    assert 0 <= back.min()
+    assert back.max() <= 1
+
+
+def test_lenet_of_mnist_is_that_of_appendix_d():
+    encoder = LeNet(**MNIST).encoder()
+    weights = {name: tuple(p.shape) for name, p in encoder.named_parameters()}
+    assert list(weights.values()) == [(8, 1, 5, 5), (4, 8, 5, 5), (32, 4 * 7 * 7)]
+    decoder = LeNet(**MNIST).decoder()
+    assert [tuple(p.shape) for p in decoder.parameters()] == [(2, 4, 5, 5), (4, 8, 5, 5), (8, 1, 5, 5)]
+    cifar = LeNet(**SIZES[3]).decoder()
+    assert [tuple(p.shape) for p in cifar.parameters()] == [
+        (8, 128, 5, 5),
+        (128, 64, 5, 5),
+        (64, 32, 5, 5),
+        (32, 3, 5, 5),
+    ]
+
+
+def test_mlp_mirrors():
+    network = MLP(shape=(21,), widths=[32, 16], rep_dim=8, leak=0.1, bias=False, bounded=True)
+    assert [tuple(p.shape) for p in network.encoder().parameters()] == [(32, 21), (16, 32), (8, 16)]
+    assert [tuple(p.shape) for p in network.decoder().parameters()] == [(16, 8), (32, 16), (21, 32)]
+    assert isinstance(network.decoder()[-1], nn.Sigmoid)
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "words"),
+    [
+        (LeNet, {**MNIST, "rep_dim": 30}, "network.rep_dim must be a multiple of 16"),
+        (LeNet, {**MNIST, "dense": [40]}, "network.dense must be a multiple of 16"),
+        (LeNet, {**MNIST, "shape": (21,)}, "needs square images"),
+        (LeNet, {**MNIST, "shape": (1, 28, 30)}, "needs square images"),
+        (LeNet, {**MNIST, "shape": (1, 27, 27)}, "reaches"),
+        (LeNet, {**MNIST, "widths": [1] * 6}, "network.widths"),
+        (LeNet, {**MNIST, "leak": "x"}, "network.leak"),
+        (LeNet, {**MNIST, "rep_dim": 0}, "network.rep_dim"),
+        (
+            MLP,
+            {"shape": (1, 8, 8), "widths": [4], "rep_dim": 2, "leak": 0.1, "bias": False, "bounded": True},
+            "rows",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_are_told(network, settings, words):
+    with pytest.raises(InputError, match="network") as raised:
+        network(**settings)
+    assert words in str(raised.value)
+
+
+def test_recipes_are_plain_and_build_the_same_network():
+    for network in (
+        LeNet(**MNIST),
+        MLP(shape=(3,), widths=[4], rep_dim=2, leak=0.1, bias=False, bounded=True),
+    ):
+        assert Network.build(network.recipe()) == network
+    with pytest.raises(InputError, match="import the module"):
+        Network.build({"type": "os.system"})
+
+
+@pytest.mark.parametrize(
+    ("layer", "found"),
+    [
+        (nn.Linear(2, 2), "a bias"),
+        (nn.Conv2d(1, 1, 3), "a bias"),
+        (nn.BatchNorm1d(2), "a bias"),
+        (nn.LayerNorm(2, bias=False), "an affine normalisation"),
+        (nn.Sigmoid(), "a bounded activation"),
+        (nn.ReLU6(), "a bounded activation"),
+        (nn.Tanh(), "a bounded activation"),
+    ],
+)
+def test_what_lets_a_hypersphere_collapse_is_refused(layer, found):
+    network = nn.Sequential(nn.Linear(2, 2, bias=False), layer)
+    with pytest.raises(InputError, match=found):
+        check_hypersphere(network, allow_trivial_solution=False)
+    check_hypersphere(network, allow_trivial_solution=True)
+    check_hypersphere(LeNet(**MNIST).encoder(), allow_trivial_solution=False)
