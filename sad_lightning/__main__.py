@@ -1,4 +1,4 @@
-"""The command line: Hydra composes the settings, one job is one cell. Nothing here imports torch before a job starts."""
+"""The command line: Hydra composes the settings, one job is one cell. No import of torch before a job starts."""
 
 import os
 import sys
@@ -82,9 +82,7 @@ def explain(error: BaseException) -> str | None:
         return f"{error.missing_cfg_file}: is not there; there are {', '.join(error.options)}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; choose a folder that can be written with runs=FOLDER"
-    if isinstance(error, HydraException | OmegaConfBaseException) and "Error in call to target" not in str(
-        error
-    ):
+    if isinstance(error, HydraException | OmegaConfBaseException) and "Error in call to target" not in str(error):
         return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
     return None
 

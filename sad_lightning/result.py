@@ -69,9 +69,7 @@ class Result:
             document = json.loads(path.read_text())
             schema = document.pop("schema")
             if schema != _SCHEMA:
-                raise InputError(
-                    f"{path}: has schema {schema}, this version reads {_SCHEMA}; run the cell again"
-                )
+                raise InputError(f"{path}: has schema {schema}, this version reads {_SCHEMA}; run the cell again")
             return Result(**document)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, InputError):
@@ -87,16 +85,12 @@ class Result:
         rows = {
             "AUROC": _percent(metrics["auroc"]),
             "average precision": _percent(metrics["average_precision"]),
-            f"recall at {100 * self.settings['target_fpr']:g} % FPR": _percent(
-                metrics["recall_at_target_fpr"]
-            ),
+            f"recall at {100 * self.settings['target_fpr']:g} % FPR": _percent(metrics["recall_at_target_fpr"]),
             f"threshold ({self.threshold_rows})": f"{metrics['threshold']:.5g}",
             "seconds": f"{sum(seconds.values()):.1f}  ({', '.join(f'{k} {v:.1f}' for k, v in seconds.items())})",
             "folder": str(folder),
         }
-        title = (
-            f"{self.method} on {self.data}: normal {', '.join(self.normal_classes)}; known anomalies {known}"
-        )
+        title = f"{self.method} on {self.data}: normal {', '.join(self.normal_classes)}; known anomalies {known}"
         return "\n".join([f"{title}; seed {self.seeds['cell']}", *(f"  {k:<24}{v}" for k, v in rows.items())])
 
 

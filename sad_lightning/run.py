@@ -59,9 +59,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
             )
         stage_seed = derive(seed, stage)
         scored = np.concatenate([split.test, calibration])
-        return DataModule(
-            arrays.x, affine, rows=rows, semi=semi, scored=scored, batch_size=batch_size, seed=stage_seed
-        )
+        return DataModule(arrays.x, affine, rows=rows, semi=semi, scored=scored, batch_size=batch_size, seed=stage_seed)
 
     calibration = split.validation if len(split.validation) else split.train[split.semi >= 0]
     key, cfg = cell_key(cfg), _sized(cfg, arrays)
@@ -90,7 +88,8 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         with timed(seconds, "score"):
             scores = predict(trainer, method, data).numpy()
         trainer.save_checkpoint(folder / "model.ckpt", weights_only=True)
-        metrics, per_class = evaluate(arrays, split, *np.split(scores, [len(split.test)]), cfg.target_fpr)
+        scores, normal_scores = scores[: len(split.test)], scores[len(split.test) :]
+        metrics, per_class = evaluate(arrays, split, scores, normal_scores, cfg.target_fpr)
         logger.log_metrics({f"test/{name}": value for name, value in metrics.items()})
 
     stages = ("train", "pretrain")
@@ -110,7 +109,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         environment=describe(method.device),
         warnings=notes,
     )
-    _write_scores(folder, arrays, split, scores[: len(split.test)])
+    _write_scores(folder, arrays, split, scores)
     result.write(folder)
     return result
 

@@ -3,6 +3,4 @@
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
-CONF = (
-    _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"
-)  # the wheel's, or the checkout's
+CONF = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"  # the wheel's, or the checkout's

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from tqdm import tqdm
 
 from sad_lightning.errors import InputError
@@ -44,9 +44,7 @@ class StageBar(ProgressBar):
         """Advance by one epoch."""
         self.bar.update()
         if not self.bar.disable:
-            self.bar.set_postfix_str(
-                f"loss {float(trainer.callback_metrics[f'{self.stage}/loss']):.4g}", refresh=False
-            )
+            self.bar.set_postfix_str(f"loss {float(trainer.callback_metrics[f'{self.stage}/loss']):.4g}", refresh=False)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Close the bar, also where training broke off."""
@@ -92,16 +90,12 @@ def new_trainer(make: MakeTrainer, stage: str, *, epochs: int, logger: Logger, f
         ) from error
 
 
-def fit(
-    trainer: Trainer, module: LightningModule, data: LightningDataModule, stage: str, folder: Path
-) -> None:
+def fit(trainer: Trainer, module: LightningModule, data: LightningDataModule, stage: str, folder: Path) -> None:
     """Train a stage to its end, from its saved state where one lies in the folder."""
     state = _state(folder, stage)
     with quiet():
         try:
-            trainer.fit(
-                module, datamodule=data, ckpt_path=state if state.exists() else None, weights_only=True
-            )
+            trainer.fit(module, datamodule=data, ckpt_path=state if state.exists() else None, weights_only=True)
         except SystemExit as stop:  # how Lightning answers Ctrl-C
             raise KeyboardInterrupt from stop
     state.unlink(missing_ok=True)
@@ -111,7 +105,7 @@ def predict(trainer: Trainer, module: LightningModule, data: LightningDataModule
     """The scores of the rows that ``data`` scores, ``(N,)`` float64 on the CPU."""
     with quiet():
         batches = trainer.predict(module, datamodule=data)
-    assert batches is not None  # noqa: S101 - None only with return_predictions=False
+    assert batches is not None  # None only with return_predictions=False
     return torch.cat([scores.cpu().double() for scores in batches])  # type: ignore[union-attr]
 
 

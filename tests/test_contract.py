@@ -98,9 +98,7 @@ def test_training_finds_the_planted_outlier(name, kind, precision, make):
     assert loss.shape == ()
     assert torch.isfinite(loss)
     trained(method, data, precision=precision)
-    assert all(
-        not torch.equal(value, before[key]) for key, value in method.named_parameters()
-    )  # everything moved
+    assert all(not torch.equal(value, before[key]) for key, value in method.named_parameters())  # everything moved
     with torch.no_grad():
         scores = method.score(data.samples(torch.arange(64)))
         odd = method.score(data.samples(torch.arange(7)))

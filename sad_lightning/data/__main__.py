@@ -20,12 +20,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sad_lightning.data", description=__doc__)
     parser.add_argument("command", nargs="?", default="list", choices=("list", "fetch", "verify"))
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(known)}; none means all")
-    parser.add_argument(
-        "--root", default=os.environ.get("SAD_DATA_ROOT"), help="folder of the files (SAD_DATA_ROOT)"
-    )
+    parser.add_argument("--root", default=os.environ.get("SAD_DATA_ROOT"), help="folder of the files (SAD_DATA_ROOT)")
     arguments = parser.parse_args()
     try:
-        names = [choice("NAME", name, known) for name in arguments.names] or known
+        names = tuple(choice("NAME", name, known) for name in arguments.names) or known
         failed = {"list": _list, "fetch": _fetch, "verify": _verify}[arguments.command](names, arguments.root)
     except InputError as error:
         print(f"sad_lightning.data: {error}", file=sys.stderr)
@@ -35,7 +33,7 @@ def main() -> None:
 
 def _settings(name: str, root: str | None) -> DictConfig:
     settings = OmegaConf.load(CONF / "data" / f"{name}.yaml")
-    assert isinstance(settings, DictConfig)  # noqa: S101 - every yaml of the group is a mapping
+    assert isinstance(settings, DictConfig)  # every yaml of the group is a mapping
     if "root" in settings:
         settings.root = root
     return settings
@@ -85,9 +83,7 @@ def _verify(names: tuple[str, ...], root: str | None) -> bool:
         else:
             module = images if (CONF / "data" / f"{name}.yaml").read_text().count(".images.") else tabular
             right = module.verify(name, root)
-            verdict = (
-                "as published" if right else "DIFFERS from what was published; remove it and fetch it again"
-            )
+            verdict = "as published" if right else "DIFFERS from what was published; remove it and fetch it again"
             failed |= not right
         print(f"{name:<14}  {verdict}")
     return failed

@@ -37,7 +37,7 @@ class Arrays:
 
 
 def data_root(root: str | Path | None) -> Path:
-    """The folder that holds the files of the data sets: the setting ``data.root``, else a folder of the user's cache."""
+    """The folder of the data sets' files: the setting ``data.root``, else one in the user's cache."""
     return Path(root).expanduser() if root else Path.home() / ".cache" / "sad_lightning"
 
 
@@ -82,11 +82,7 @@ def content_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
     digest = hashlib.sha256()
     for name in sorted(arrays):
         values = arrays[name]
-        canonical = (
-            values
-            if values.dtype.kind == "U"
-            else values.astype(np.float64 if values.ndim == 2 else np.uint8)
-        )
+        canonical = values if values.dtype.kind == "U" else values.astype(np.float64 if values.ndim == 2 else np.uint8)
         digest.update(f"{name}{canonical.shape}".encode())
         digest.update(np.ascontiguousarray(canonical).tobytes())
     return digest.hexdigest()

@@ -53,9 +53,7 @@ def _transfer(url: str, part: Path, name: str) -> None:
     try:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
-        if (
-            error.code == 416 and have
-        ):  # nothing left to send, or a part longer than the file: the check will tell
+        if error.code == 416 and have:  # nothing left to send, or a part longer than the file: the check will tell
             return
         raise
     with response:

@@ -74,11 +74,7 @@ Raw = dict[str, NDArray[np.generic]]
 
 def _images(name: str, root: str | None, download: Callable[[Path], Raw], classes: tuple[str, ...]) -> Arrays:
     path = data_root(root) / f"{name}.npz"
-    raw = (
-        read_npz(path, _LAYOUT)
-        if path.exists()
-        else _keep(path, download(path.parent / "downloads" / name), name)
-    )
+    raw = read_npz(path, _LAYOUT) if path.exists() else _keep(path, download(path.parent / "downloads" / name), name)
     return as_arrays(path, raw, classes)
 
 
@@ -157,12 +153,10 @@ def _cifar_binary(folder: Path) -> Raw:
         with tarfile.open(path) as archive:
             for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
                 member = archive.extractfile(f"cifar-10-batches-bin/{name}.bin")
-                assert member is not None, name  # noqa: S101 - extractfile gives None for folders only
+                assert member is not None, name  # extractfile gives None for folders only
                 blocks.append(np.frombuffer(member.read(), dtype=np.uint8).reshape(-1, 3073))
     except (tarfile.TarError, KeyError, EOFError, OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: is not the whole CIFAR-10 archive; remove it and fetch it again"
-        ) from error
+        raise InputError(f"{path}: is not the whole CIFAR-10 archive; remove it and fetch it again") from error
     rows = np.concatenate(blocks)
     images = np.ascontiguousarray(rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))  # channels last
     return {

@@ -73,9 +73,7 @@ class DataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
         """Turn indices into samples, on the device."""
         if self.trainer is not None and self.trainer.training:
-            if (
-                self.trainer.world_size > 1
-            ):  # every process draws the same global batch and takes its share of it
+            if self.trainer.world_size > 1:  # every process draws the same global batch and takes its share of it
                 batch = batch[self.trainer.global_rank :: self.trainer.world_size]
             return self.gather(batch)
         return Batch(self.samples(batch), torch.zeros_like(batch, dtype=torch.int8))
@@ -89,13 +87,11 @@ class DataModule(LightningDataModule):
         """The scaled samples of ``rows``, ``(B, C, H, W)`` or ``(B, D)`` float32."""
         self._move(rows.device)
         x = self.x[rows].float() * self.scale + self.shift
-        return (
-            x.movedim(-1, -3) if self.x.ndim == 4 else x
-        )  # stored channels last, so this is channels_last for free
+        return x.movedim(-1, -3) if self.x.ndim == 4 else x  # stored channels last, so this is channels_last for free
 
     def sweep(self, device: torch.device) -> Iterator[Batch]:
         """Every training row once, in order, on ``device``."""
-        for positions in torch.arange(len(self.rows), device=device).split(_SCORE_BATCH):
+        for positions in torch.split(torch.arange(len(self.rows), device=device), _SCORE_BATCH):
             yield self.gather(positions)
 
     def _move(self, device: torch.device) -> None:
@@ -125,14 +121,14 @@ class IndexBatches:
     def __iter__(self) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(derive(self.seed, "order", self.epoch))
         order = torch.randperm(self.n, generator=generator)
-        return iter(order[: len(self) * self.batch_size].split(self.batch_size))
+        return iter(torch.split(order[: len(self) * self.batch_size], self.batch_size))
 
 
 class RowBatches:
     """Rows in the order given, ``(<= 1000,)`` int64 at a time; a plain list would mean several loaders to Lightning."""
 
     def __init__(self, rows: Tensor) -> None:
-        self.batches = rows.split(_SCORE_BATCH)
+        self.batches = torch.split(rows, _SCORE_BATCH)
 
     def __len__(self) -> int:
         return len(self.batches)

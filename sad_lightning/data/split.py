@@ -140,7 +140,7 @@ def draw_split(
     train, semi, validation = _hold_out(train, semi, validation_ratio, seed)
     if not (semi >= 0).any():
         raise InputError(
-            f"split.normal_class={normal_class!r} leaves no unlabeled or known normal row to train on; choose another class"
+            f"split.normal_class={normal_class!r} leaves no unlabeled or known normal row to train on; choose another"
         )
     counts = {
         "train": len(train),
@@ -173,9 +173,7 @@ def _normal_classes(normal_class: int | Sequence[int], arrays: Arrays) -> tuple[
             f"split.normal_class must name classes of the data set, got {normal_class!r}; there are {named}"
         )
     if len(normal) == count:
-        raise InputError(
-            f"split.normal_class must leave at least one class as anomaly, got all of {normal_class!r}"
-        )
+        raise InputError(f"split.normal_class must leave at least one class as anomaly, got all of {normal_class!r}")
     return normal
 
 
@@ -188,15 +186,11 @@ def _known_classes(
 ) -> tuple[int, ...]:
     whole("split.n_known", n_known, least=0)
     if n_known > len(others):
-        raise InputError(
-            f"split.n_known must be at most {len(others)}, the classes that are not normal, got {n_known}"
-        )
+        raise InputError(f"split.n_known must be at most {len(others)}, the classes that are not normal, got {n_known}")
     if n_known == 0:
         return ()
     if known_anomaly is None:
-        return tuple(
-            sorted(_generator(seed, "known_classes").choice(others, n_known, replace=False).tolist())
-        )
+        return tuple(sorted(_generator(seed, "known_classes").choice(others, n_known, replace=False).tolist()))
     chosen = (known_anomaly,) if isinstance(known_anomaly, int) else tuple(known_anomaly)
     valid = all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < len(others) for i in chosen)
     if not valid or len(set(chosen)) < len(chosen):
@@ -229,7 +223,8 @@ def _halves(arrays: Arrays, test_ratio: float, seed: int) -> tuple[Indices, Indi
 def _pollution(anomalies: Indices, count: int, seed: int) -> Indices:
     if count > len(anomalies):
         raise InputError(
-            f"split.pollution_ratio asks for {count} unlabeled anomalies, the training half has {len(anomalies)}; lower it"
+            f"split.pollution_ratio asks for {count} unlabeled anomalies, the training half has {len(anomalies)}; "
+            f"lower it"
         )
     return _generator(seed, "pollution").choice(anomalies, count, replace=False)
 
@@ -239,8 +234,8 @@ def _known_anomalies(left: Indices, count: int, known: tuple[int, ...], arrays: 
     if count > len(pool):
         names = ", ".join(arrays.classes[c] for c in known)
         raise InputError(
-            f"split.labeled_ratio asks for {count} known anomalies of {names}, {len(pool)} are left after the pollution; "
-            f"lower split.labeled_ratio or raise split.n_known"
+            f"split.labeled_ratio asks for {count} known anomalies of {names}, {len(pool)} are left after the "
+            f"pollution; lower split.labeled_ratio or raise split.n_known"
         )
     return _generator(seed, "known_anomaly").choice(pool, count, replace=False)
 

@@ -66,9 +66,7 @@ def odds(name: str, root: str | None) -> Arrays:
     raw = read_mat(fetch([url], path))
     if fetched and content_digest(raw) != digest:
         path.unlink()
-        raise InputError(
-            f"{name}: what was downloaded is not the published data (sha256 differs); fetch it again"
-        )
+        raise InputError(f"{name}: what was downloaded is not the published data (sha256 differs); fetch it again")
     return table(path, raw["X"], raw["y"], ("normal", "anomaly"))
 
 
@@ -91,9 +89,7 @@ def table(path: Path, x: NDArray[np.generic], y: NDArray[np.generic], classes: t
     """
     labels = y.reshape(-1)
     if x.ndim != 2 or len(x) != len(labels) or len(x) == 0:
-        raise InputError(
-            f"{path}: X must be (N, D) with one label each, got {x.shape} and {len(labels)} labels"
-        )
+        raise InputError(f"{path}: X must be (N, D) with one label each, got {x.shape} and {len(labels)} labels")
     if x.dtype.kind not in "iuf":
         raise InputError(f"{path}: X must hold numbers, got {x.dtype}")
     values = x.astype(np.float32)
@@ -110,9 +106,7 @@ def table(path: Path, x: NDArray[np.generic], y: NDArray[np.generic], classes: t
         )
     constant = int((values == values[0]).all(axis=0).sum())
     if constant:
-        warnings.warn(
-            f"{path.name}: {constant} of {values.shape[1]} columns are constant and map to 0", stacklevel=2
-        )
+        warnings.warn(f"{path.name}: {constant} of {values.shape[1]} columns are constant and map to 0", stacklevel=2)
     return Arrays(values, labels.astype(np.int64), classes)
 
 
@@ -156,9 +150,7 @@ def _fetch_landsat(path: Path) -> Raw:
                 [np.loadtxt(io.BytesIO(file.read(name)), dtype=int) for name in ("sat.trn", "sat.tst")]
             )
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise InputError(
-            f"{archive}: is not the whole StatLog archive; remove it and fetch it again"
-        ) from error
+        raise InputError(f"{archive}: is not the whole StatLog archive; remove it and fetch it again") from error
     soil = rows[:, -1]
     raw: Raw = {
         "X": rows[:, :-1].astype(np.uint8),
@@ -166,9 +158,7 @@ def _fetch_landsat(path: Path) -> Raw:
         "classes": np.array(_LANDSAT_CLASSES),
     }
     if content_digest(raw) != _LANDSAT_DIGEST:
-        raise InputError(
-            f"landsat: what was downloaded is not the published data; remove {archive} and fetch it again"
-        )
+        raise InputError(f"landsat: what was downloaded is not the published data; remove {archive} and fetch it again")
     part = path.with_name(".landsat.part.npz")
     np.savez(part, allow_pickle=False, **raw)
     part.replace(path)

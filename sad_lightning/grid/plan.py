@@ -33,7 +33,7 @@ def defining(cfg: DictConfig) -> dict[str, Any]:
             if isinstance(node, DictConfig) and key in node:
                 del node[key]
     settings = OmegaConf.to_container(copy, resolve=True)
-    assert isinstance(settings, dict)  # noqa: S101 - a DictConfig is a dict
+    assert isinstance(settings, dict)  # a DictConfig is a dict
     return {str(key): value for key, value in settings.items()}
 
 
@@ -46,7 +46,5 @@ def cell_key(cfg: DictConfig) -> str:
 def cell_folder(*, _root_: DictConfig) -> str:
     """The folder of a cell below ``runs``: Hydra's resolver ``${cell_folder:}``."""
     chosen, split = _root_.hydra.runtime.choices, _root_.split
-    normal = "-".join(
-        map(str, split.normal_class if OmegaConf.is_list(split.normal_class) else [split.normal_class])
-    )
+    normal = "-".join(map(str, split.normal_class if OmegaConf.is_list(split.normal_class) else [split.normal_class]))
     return f"{chosen.data}/{chosen.method}/normal{normal}_seed{_root_.seed}_{cell_key(_root_)}"

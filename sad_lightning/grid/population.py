@@ -36,10 +36,8 @@ class Population(LightningModule):
         for member in members:
             if type(member) is not type(first) or member.hparams != first.hparams:
                 raise ValueError("the members of a population must be of one class with equal settings")
-        parameters, buffers = stack_module_state(list(members))  # type: ignore[arg-type]
-        self.weights = nn.ParameterDict(
-            {name.replace(".", _DOT): value for name, value in parameters.items()}
-        )
+        parameters, buffers = stack_module_state(list(members))
+        self.weights = nn.ParameterDict({name.replace(".", _DOT): value for name, value in parameters.items()})
         self.state_names = tuple(buffers)
         for name, value in buffers.items():
             self.register_buffer(name.replace(".", _DOT), value)
@@ -50,9 +48,7 @@ class Population(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step of every member: ``batch.x`` is ``(K, B, ...)``, ``batch.semi`` ``(K, B)``."""
         losses = self.losses(batch)
-        self.log(
-            f"{self.stage}/loss", losses.mean(), on_step=False, on_epoch=True, batch_size=batch.x.shape[1]
-        )
+        self.log(f"{self.stage}/loss", losses.mean(), on_step=False, on_epoch=True, batch_size=batch.x.shape[1])
         return losses.sum()  # the gradient of each member's loss meets no other member
 
     def losses(self, batch: Batch) -> Tensor:
@@ -96,16 +92,13 @@ class PopulationData(LightningDataModule):
         first = members[0]
         for member in members:
             if member.x.data_ptr() != first.x.data_ptr() or len(member.rows) != len(first.rows):
-                raise ValueError(
-                    "the members of a population must train on equal numbers of rows of one array"
-                )
+                raise ValueError("the members of a population must train on equal numbers of rows of one array")
             if member.batch_size != first.batch_size:
                 raise ValueError("the members of a population must have equal batch sizes")
         self.members = list(members)
         self.x = first.x
         self.rows, self.semi, self.scale, self.shift = (
-            torch.stack([getattr(member, name) for member in members])
-            for name in ("rows", "semi", "scale", "shift")
+            torch.stack([getattr(member, name) for member in members]) for name in ("rows", "semi", "scale", "shift")
         )
 
     def train_dataloader(self) -> "PopulationBatches":

@@ -69,9 +69,7 @@ class DeepSAD(Method):
         eta: float,
         allow_trivial_solution: bool,
     ) -> None:
-        super().__init__(
-            network=network, optimizer=optimizer, eta=eta, allow_trivial_solution=allow_trivial_solution
-        )
+        super().__init__(network=network, optimizer=optimizer, eta=eta, allow_trivial_solution=allow_trivial_solution)
         self.eta = positive("method.eta", eta)
         self.encoder = self.network.encoder()
         check_hypersphere(self.encoder, allow_trivial_solution=allow_trivial_solution)

@@ -53,7 +53,7 @@ class Method(LightningModule, ABC):
     def score(self, x: Tensor) -> Tensor:
         """The anomaly score of each row of ``x``, ``(B,)`` float32, higher = more anomalous."""
 
-    def prepare(self, batches: Iterable[Batch]) -> None:  # noqa: B027 - most methods have nothing to learn before training
+    def prepare(self, batches: Iterable[Batch]) -> None:
         """Learn from one pass over the training rows before training, where the method does (a center)."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -30,9 +30,7 @@ class Adam:
         positive("optimizer.lr", self.lr)
         positive("optimizer.decay", self.decay)
         share("optimizer.weight_decay", self.weight_decay)
-        object.__setattr__(
-            self, "milestones", tuple(whole("optimizer.milestones", m) for m in self.milestones)
-        )
+        object.__setattr__(self, "milestones", tuple(whole("optimizer.milestones", m) for m in self.milestones))
 
     def recipe(self) -> dict[str, Any]:
         """The settings as plain data, for a checkpoint."""

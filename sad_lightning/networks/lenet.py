@@ -44,7 +44,7 @@ class LeNet(Network):
         whole("network.rep_dim", self.rep_dim)
         if len(self.shape) != 3 or self.shape[1] != self.shape[2]:
             raise InputError(
-                f"network: LeNet needs square images (C, H, H), the data has {self.shape}; choose network=cardio for tables"
+                f"network: LeNet needs square images (C, H, H), the data has {self.shape}; network=cardio is for tables"
             )
         if not self.widths or self.shape[1] < 2 ** len(self.widths):
             raise InputError(
@@ -107,9 +107,7 @@ class LeNet(Network):
         first = self.dense[0] if self.dense else self.rep_dim
         if first % _SIDE**2:
             key = "network.dense" if self.dense else "network.rep_dim"
-            raise InputError(
-                f"{key} must be a multiple of {_SIDE**2}, the decoder reads it as 4x4 maps, got {first}"
-            )
+            raise InputError(f"{key} must be a multiple of {_SIDE**2}, the decoder reads it as 4x4 maps, got {first}")
         target, side = self.shape[1], _SIDE
         doublings = max(0, math.ceil(math.log2(target / _SIDE)))
         widths = [*reversed(self.widths), self.shape[0]]
@@ -124,12 +122,12 @@ class LeNet(Network):
             plan.append((width, 2 + cut, doubles))
         if side != target:
             raise InputError(
-                f"network: the decoder of {len(self.widths)} modules reaches {side} pixels, the data has {target}; add or "
-                f"remove modules in network.widths, or resize the images to a multiple of 4"
+                f"network: the decoder of {len(self.widths)} modules reaches {side} pixels, the data has {target}; "
+                f"add or remove modules in network.widths, or resize the images to a multiple of 4"
             )
         return plan
 
 
 def _channels_last(*layers: nn.Module) -> nn.Sequential:
     """The layers in the memory layout that convolutions run fastest in, and that the data arrives in."""
-    return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)

@@ -6,6 +6,7 @@ may end in a sigmoid, as in the authors' code; columns must then lie in [0, 1]: 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import nn
 
@@ -54,10 +55,10 @@ class MLP(Network):
 
     def _stack(self, *units: int) -> nn.Sequential:
         layers: list[nn.Module] = []
-        for before, after in zip(units[:-2], units[1:-1], strict=True):
+        for before, after in pairwise(units[:-1]):
             layers += [
                 nn.Linear(before, after, bias=self.bias),
                 nn.BatchNorm1d(after, eps=_EPS, affine=self.bias),
                 nn.LeakyReLU(self.leak),
             ]
-        return nn.Sequential(*layers, nn.Linear(*units[-2:], bias=self.bias))
+        return nn.Sequential(*layers, nn.Linear(units[-2], units[-1], bias=self.bias))

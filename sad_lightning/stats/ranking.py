@@ -63,9 +63,7 @@ def _roc_counts(y: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDA
 def _checked(y: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     truth, values = np.asarray(y), np.asarray(scores, dtype=np.float64)
     if truth.shape != values.shape or truth.ndim != 1 or len(truth) == 0:
-        raise InputError(
-            f"scores: one score a row is needed, got {values.shape} scores for {truth.shape} rows"
-        )
+        raise InputError(f"scores: one score a row is needed, got {values.shape} scores for {truth.shape} rows")
     if not np.isin(truth, (0, 1)).all():
         raise InputError(f"y: must be 0 normal or 1 anomaly, got {np.unique(truth)[:5].tolist()}")
     if not np.isfinite(values).all():

@@ -150,7 +150,7 @@ def test_truncated_npz_and_mat(tmp_path):
         check(lambda: images.cifar10(str(tmp_path)), "cifar10.npz", "whole npz file")
     (tmp_path / "odds").mkdir()
     path = tmp_path / "odds" / "cardio.mat"
-    scipy.io.savemat(path, {"X": np.random.rand(50, 4), "y": np.zeros((50, 1))})
+    scipy.io.savemat(path, {"X": np.random.default_rng(0).random((50, 4)), "y": np.zeros((50, 1))})
     whole = path.read_bytes()
     for keep in (0, 100, 400, len(whole) - 300):
         path.write_bytes(whole[:keep])

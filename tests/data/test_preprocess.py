@@ -46,9 +46,7 @@ def test_standardize_then_min_max_is_min_max():
 
 def test_pixels_are_divided_by_255():
     pixels = np.full((5, 2, 2, 1), 255, dtype=np.uint8)
-    affine = fit_affine(
-        Arrays(pixels, np.zeros(5, np.int64), ("a",)), split(), scaling="none", fit_rows="training"
-    )
+    affine = fit_affine(Arrays(pixels, np.zeros(5, np.int64), ("a",)), split(), scaling="none", fit_rows="training")
     np.testing.assert_allclose(pixels * affine.scale + affine.shift, 1, rtol=1e-6)
 
 

@@ -111,9 +111,7 @@ def test_same_seed_same_split_and_seed_zero_is_a_seed():
     for seed in (0, 1):
         first, second = (draw(seed=seed, pollution_ratio=0.1) for _ in range(2))
         np.testing.assert_array_equal(first.train, second.train)
-    assert not np.array_equal(
-        draw(seed=0, pollution_ratio=0.1).train, draw(seed=1, pollution_ratio=0.1).train
-    )
+    assert not np.array_equal(draw(seed=0, pollution_ratio=0.1).train, draw(seed=1, pollution_ratio=0.1).train)
 
 
 def test_drawn_known_classes_and_several_normal_classes():

@@ -89,9 +89,7 @@ def test_center_is_the_mean_without_known_anomalies_pushed_from_zero():
         Batch(torch.tensor([[3.0, 0.02, -0.06]]), semi(1)),
     ]
     torch.testing.assert_close(initial_center(encoder, batches), torch.tensor([2.0, 0.1, -0.1]))
-    assert away_from_zero(torch.tensor([0.0, -0.05, 0.3, -2]), 0.1).tolist() == pytest.approx(
-        [0.1, -0.1, 0.3, -2]
-    )
+    assert away_from_zero(torch.tensor([0.0, -0.05, 0.3, -2]), 0.1).tolist() == pytest.approx([0.1, -0.1, 0.3, -2])
 
 
 def test_center_runs_in_eval_mode_and_leaves_the_statistics_alone():

@@ -1,0 +1,22 @@
+# `make run` and `make test` are all a fresh machine needs: Python 3.11 or newer with pip, and make.
+PYTHON ?= python3
+READY := .venv/.ready
+
+run: $(READY)
+	.venv/bin/python -m sad_lightning
+
+test: $(READY)
+	.venv/bin/python -m pytest
+
+$(READY): requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements.txt
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
+	touch $(READY)
+
+lock: $(READY)
+	.venv/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--upgrade --extra dev pyproject.toml --output-file requirements.txt
+
+.PHONY: run test lock

@@ -1,0 +1,83 @@
+"""Lint, format and types are part of the one test command; so are the house rules that no linter knows."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "sad_lightning"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("command", [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]], ids=" ".join)
+def test_ruff_and_mypy(command):
+    result = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_imports_go_one_way():
+    """No file can reach itself by following imports."""
+    names = {name_of(path): path for path in FILES}
+    graph = {
+        name: {other for other in imports(path) if other in names and other != name} for name, path in names.items()
+    }
+
+    def reachable(name: str, seen: frozenset[str]) -> set[str]:
+        return {name} | {r for other in graph[name] if other not in seen for r in reachable(other, seen | {other})}
+
+    for name, direct in graph.items():
+        for other in direct:
+            back = reachable(other, frozenset({other})) - {other}
+            package_reexport = other.count(".") < name.count(".") and name.startswith(other + ".")
+            assert name not in back or package_reexport, f"{name} and {other} import each other"
+
+
+LIGHT = ("__main__", "data.__main__", "data.preprocess", "grid.plan", "result", "stats.ranking", "stats.threshold")
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_light_rooms_never_import_torch(module):
+    script = f"import sys, sad_lightning.{module}; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
+
+
+def test_only_the_top_reads_the_composed_settings():
+    """Below run.py there is no DictConfig: settings arrive as typed keyword arguments."""
+    allowed = {"__main__.py", "run.py", "plan.py"}
+    for path in FILES:
+        if path.name not in allowed:
+            assert not any(name.startswith(("omegaconf", "hydra")) for name in imports(path)), path
+
+
+def test_no_room_without_a_name_of_its_own():
+    for path in FILES:
+        for part in path.relative_to(PACKAGE).with_suffix("").parts:
+            assert part not in {"utils", "common", "helpers", "misc", "core", "base"}, path
+
+
+def test_no_registry_host_and_no_lock_file():
+    hosts = ["pypi" + ".org", "python" + "hosted", "--index" + "-url"]
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    for name in tracked.stdout.split():
+        assert Path(name).name not in {"uv.lock", "pylock.toml", "poetry.lock"}
+        path = ROOT / name
+        if path.suffix in {".txt", ".toml", ".md", ".yaml", ".py", ".cff"}:
+            text = path.read_text()
+            assert not any(host in text for host in hosts), name
