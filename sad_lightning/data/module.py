@@ -121,7 +121,7 @@ class IndexBatches:
     def __iter__(self) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(derive(self.seed, "order", self.epoch))
         order = torch.randperm(self.n, generator=generator)
-        return iter(torch.split(order[: len(self) * self.batch_size], self.batch_size))
+        yield from torch.split(order[: len(self) * self.batch_size], self.batch_size)
 
 
 class RowBatches:

@@ -1,6 +1,6 @@
 """Autoencoder (ruff2020 appendix E): a method of its own, and what starts the encoders of others.
 
-    1/n sum over x  mean over values (decoder(encoder(x)) - x)^2      weights start from uniform Glorot
+    1/n sum over x  mean over values (decoder(encoder(x)) - x)^2
 
 The reconstruction error of a sample is its score. Labels are not used: known anomalies are dropped.
 """
@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sad_lightning.data.module import Batch
+from sad_lightning.errors import choice
 from sad_lightning.functional import reconstruction_error
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.optimizer import Adam
@@ -23,14 +24,22 @@ class AE(Method):
     Args:
         network: builds the encoder and the decoder.
         optimizer: learning rate, schedule and weight decay.
+        initial_weights: ``glorot``, uniform, as the paper says; ``torch``, PyTorch's own smaller ones, as the authors'
+            code has it for tables.
+
+    Raises:
+        InputError: ``initial_weights`` is another word.
     """
 
     rows = frozenset({0, 1})
 
-    def __init__(self, *, network: Network | Mapping[str, Any], optimizer: Adam | Mapping[str, Any]) -> None:
-        super().__init__(network=network, optimizer=optimizer)
+    def __init__(
+        self, *, network: Network | Mapping[str, Any], optimizer: Adam | Mapping[str, Any], initial_weights: str
+    ) -> None:
+        super().__init__(network=network, optimizer=optimizer, initial_weights=initial_weights)
+        choice("method.initial_weights", initial_weights, ("glorot", "torch"))
         self.encoder, self.decoder = self.network.encoder(), self.network.decoder()
-        for layer in self.modules():
+        for layer in self.modules() if initial_weights == "glorot" else ():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sad_lightning.data.module import Batch
+from sad_lightning.errors import InputError
 from sad_lightning.functional import away_from_zero, reconstruction_error, squared_distance
 from sad_lightning.methods.ae import AE
 from sad_lightning.methods.deep_sad import DeepSAD, deep_sad_loss
@@ -66,20 +67,22 @@ def test_autoencoder_error_is_the_mean_over_all_values():
     x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert reconstruction_error(torch.zeros(2, 2), x).tolist() == [2.5, 12.5]
     assert reconstruction_error(torch.zeros(2, 1, 1, 2), x.view(2, 1, 1, 2)).tolist() == [2.5, 12.5]
-    method = AE(network=NETWORK, optimizer=ADAM)
+    method = AE(network=NETWORK, optimizer=ADAM, initial_weights="glorot")
     with torch.no_grad():
         method.encoder[-1].weight.copy_(torch.eye(2))
         method.decoder[-1].weight.copy_(0.5 * torch.eye(2))
     assert method.loss(Batch(x, semi(0, 0))).item() == pytest.approx((0.625 + 3.125) / 2)
 
 
-def test_autoencoder_starts_from_uniform_glorot():
-    torch.manual_seed(0)
-    weight = AE(network=MLP(shape=(300,), widths=[], rep_dim=100, leak=0.1, bias=False, bounded=False),
-                optimizer=ADAM).encoder[-1].weight  # fmt: skip
-    bound = (6 / 400) ** 0.5
-    assert weight.abs().max() <= bound
-    assert weight.abs().mean().item() == pytest.approx(bound / 2, rel=0.02)
+def test_autoencoder_starts_from_uniform_glorot_or_as_torch_does():
+    network = MLP(shape=(300,), widths=[], rep_dim=100, leak=0.1, bias=False, bounded=False)
+    for name, bound in (("glorot", (6 / 400) ** 0.5), ("torch", 300**-0.5)):
+        torch.manual_seed(0)
+        weight = AE(network=network, optimizer=ADAM, initial_weights=name).encoder[-1].weight
+        assert weight.abs().max() <= bound
+        assert weight.abs().mean().item() == pytest.approx(bound / 2, rel=0.02)
+    with pytest.raises(InputError, match="initial_weights must be one of glorot, torch"):
+        AE(network=network, optimizer=ADAM, initial_weights="he")
 
 
 def test_center_is_the_mean_without_known_anomalies_pushed_from_zero():

@@ -1,0 +1,200 @@
+"""The command line as a person meets it: what it prints, what it leaves, what it answers to mistakes."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from sad_lightning.__main__ import main
+
+ROOT = Path(__file__).resolve().parent.parent
+SHORT = ("trainer.max_epochs=2", "optimizer.milestones=[1]", "pretrain.epochs=2")
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def run_main(*arguments: str, path: Path | None = None) -> Outcome:
+    """``python -m sad_lightning ARGUMENTS``, in this process: importing lightning takes longer than a cell."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    before = sys.argv, list(sys.path), dict(os.environ)
+    sys.argv = ["sad_lightning", *arguments]
+    if path:
+        sys.path.insert(0, str(path))
+    GlobalHydra.instance().clear()
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main()
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    finally:
+        sys.argv, sys.path[:] = before[0], before[1]
+        os.environ.clear()
+        os.environ.update(before[2])
+        GlobalHydra.instance().clear()
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def test_one_cell_from_command_to_files(tmp_path):
+    first = run_main(f"runs={tmp_path}", *SHORT)
+    assert first.code == 0, first.err
+    for word in ("deep_sad on digits", "AUROC", "average precision", "recall at 5 % FPR", "threshold", "seconds"):
+        assert word in first.out
+    (folder,) = (tmp_path / "digits" / "deep_sad").iterdir()
+    assert {"result.json", "scores.npz", "model.ckpt", "logs"} <= {path.name for path in folder.iterdir()}
+    assert not list(tmp_path.rglob("*.part*"))
+    assert not list(tmp_path.rglob("*.resume.ckpt"))
+    result = json.loads((folder / "result.json").read_text())
+    assert result["counts"]["train"] == result["counts"]["unlabeled"] + result["counts"]["known_anomaly"]
+    assert result["normal_classes"] == ["0"]
+    assert set(result["per_class"]) == set("123456789")
+    scores = np.load(folder / "scores.npz")
+    assert len(scores["score"]) == result["counts"]["test"]
+    assert (scores["target_class"] != 0).sum() == result["counts"]["test_anomaly"]
+    again = run_main(f"runs={tmp_path}", *SHORT)
+    assert "finished before" in again.out
+    assert again.out.splitlines()[2:] == first.out.splitlines()[1:]
+
+
+def metrics(folder: Path, *arguments: str) -> dict[str, float]:
+    outcome = run_main(f"runs={folder}", "logger=none", *SHORT, *arguments)
+    assert outcome.code == 0, outcome.err
+    (path,) = folder.rglob("result.json")
+    document = json.loads(path.read_text())
+    return {**document["metrics"], "scores": np.load(path.with_name("scores.npz"))["score"].tolist()}
+
+
+@pytest.mark.parametrize("method", ["deep_sad", "ae"])
+def test_same_seed_same_numbers_and_seed_zero_is_not_special(method, tmp_path):
+    found = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 1), ("d", 1)):
+        found[name] = metrics(tmp_path / name, f"seed={seed}", f"method={method}")
+    assert found["a"] == found["b"]
+    assert found["c"] == found["d"]
+    assert found["a"]["scores"] != found["c"]["scores"]
+
+
+def test_a_cached_autoencoder_gives_the_same_numbers(tmp_path):
+    """Another known class, then the first: the pretrained weights are shared, and nothing changes."""
+    one = metrics(tmp_path / "one", "split.known_anomaly=3")
+    assert run_main(f"runs={tmp_path / 'two'}", "logger=none", *SHORT, "split.known_anomaly=5").code == 0
+    cached = list((tmp_path / "two" / "pretrained").iterdir())
+    assert run_main(f"runs={tmp_path / 'two'}", "logger=none", *SHORT, "split.known_anomaly=3").code == 0
+    assert list((tmp_path / "two" / "pretrained").iterdir()) == cached
+    assert len(cached) == 1
+    scores = [np.load(path)["score"].tolist() for path in (tmp_path / "two").rglob("scores.npz")]
+    assert one["scores"] in scores
+
+
+def test_multirun_and_a_failed_cell(tmp_path):
+    outcome = run_main(
+        "--multirun", f"runs={tmp_path}", "logger=none", *SHORT, "split.labeled_ratio=0.9,0.05", "seed=0,1"
+    )
+    assert outcome.code == 2  # 0.9 asks for more known anomalies than there are; the other cells go on
+    assert len(list(tmp_path.rglob("result.json"))) == 2
+    assert "known anomalies of 1" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+MISTAKES = [
+    (["data=nope"], "there are arrhythmia, cardio"),
+    (["method=nope"], "there are ae, deep_sad"),
+    (["method.etaa=1"], "method.etaa"),
+    (["nope=1"], "nope"),
+    (["split.labeled_ratio=1.5"], "split.labeled_ratio must be a number in [0, 1)"),
+    (["split.labeled_ratio=0.9"], "are left after the pollution"),
+    (["method.eta=abc"], "method.eta must be a positive number, got 'abc'"),
+    (["method.eta=-1"], "method.eta must be a positive number"),
+    (["split.normal_class=12"], "split.normal_class must name classes"),
+    (["split.known_anomaly=9"], "split.known_anomaly must index"),
+    (["seed=-1"], "seed must be a whole number >= 0"),
+    (["seed=x"], "seed must be a whole number"),
+    (["batch_size=1"], "batch_size must be a whole number >= 2"),
+    (["target_fpr=2"], "target_fpr must be a number in"),
+    (["trainer.max_epochs=0"], "trainer.max_epochs"),
+    (["trainer.accelerator=gpu"], "trainer"),
+    (["trainer.accelerator=nope"], "trainer"),
+    (["trainer.precision=17"], "trainer"),
+    (["pretrain.rows=some"], "pretrain.rows must be one of unlabeled, all"),
+    (["preprocess.scaling=log"], "preprocess.scaling must be one of"),
+    (["optimizer.lr=0"], "optimizer.lr must be a positive number"),
+    (["network.bias=true"], "network.bias=false"),
+    (["network.rep_dim=30"], "network.rep_dim must be a multiple of 16"),
+    (["network=cardio"], "MLP needs rows"),
+    (["data=cardio", "data.root=/nowhere/at/all"], "cardio.mat"),
+    (["data=mnist", "data.root={tmp}/broken"], "mnist.npz: must be a whole npz file"),
+    (["runs={tmp}/file/below"], "choose a folder that can be written"),
+    (["experiment=cifar_scenario1"], "write +experiment=cifar_scenario1"),
+    (["-m", "+experiment=mnist_scenario1,cifar_scenario1"], "give one command each"),
+    (["+experiment=nope"], "there are cifar_scenario1"),
+    (["split.labeled_ratio"], "split.labeled_ratio"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), MISTAKES, ids=lambda value: str(value)[:60])
+def test_a_mistake_is_one_line_and_leaves_nothing(arguments, words, tmp_path, monkeypatch):
+    import torch
+
+    if "trainer.accelerator=gpu" in arguments and (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        pytest.skip("there is a GPU")
+    monkeypatch.setattr("sad_lightning.data.tabular.fetch", no_network)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "mnist.npz").write_bytes(b"PK\x03\x04 cut off")
+    (tmp_path / "file").write_text("")
+    runs = [] if any(argument.startswith("runs=") for argument in arguments) else [f"runs={tmp_path / 'runs'}"]
+    outcome = run_main(*runs, *(argument.format(tmp=tmp_path) for argument in arguments))
+    assert outcome.code == 2, outcome
+    assert outcome.out == ""
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("sad_lightning: ")
+    assert words in line
+    assert not (tmp_path / "runs").exists()
+
+
+def no_network(urls: list[str], path: Path) -> Path:
+    from sad_lightning.errors import InputError
+
+    raise InputError(f"{path}: is not there")
+
+
+def test_help_and_cfg_answer_without_torch():
+    for arguments in (["--help"], ["--cfg", "job", "method=deep_svdd"]):
+        command = [sys.executable, "-X", "importtime", "-m", "sad_lightning", *arguments]
+        start = time.perf_counter()
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        seconds = time.perf_counter() - start
+        assert result.returncode == 0
+        assert "| torch" not in result.stderr
+        assert "deep_svdd" in result.stdout
+        assert seconds < 15  # a guard against a heavy import, not a measurement
+
+
+def test_data_command_lists_and_refuses(tmp_path):
+    def data(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "sad_lightning.data", *arguments, "--root", str(tmp_path)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    listed = data("list")
+    assert listed.returncode == 0
+    assert len(listed.stdout.splitlines()) == 11
+    assert "not there yet" in listed.stdout
+    assert "1797 rows of (1, 8, 8), 10 classes" in data("fetch", "digits").stdout
+    wrong = data("fetch", "nope")
+    assert wrong.returncode == 2
+    assert wrong.stderr.count("\n") == 1
+    (tmp_path / "landsat.npz").write_bytes(b"PK")
+    assert data("verify", "landsat").returncode == 2
+    np.savez(tmp_path / "landsat.npz", X=np.zeros((3, 2)), y=np.zeros(3), classes=np.array(["a"]))
+    assert data("verify", "landsat").returncode == 1

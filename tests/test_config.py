@@ -1,0 +1,132 @@
+"""Every yaml composes and builds; experiments hold the papers' cells."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.split import draw_split
+from sad_lightning.grid.plan import cell_key, defining
+from sad_lightning.networks import Network
+from sad_lightning.settings import CONF
+
+DATA = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32),
+          "arrhythmia": (274,), "cardio": (21,), "satellite": (36,), "satimage-2": (36,), "shuttle": (9,),
+          "thyroid": (6,), "landsat": (36,)}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_every_data_set_has_a_network_that_fits(data, settings):
+    cfg = settings(f"data={data}")
+    network = instantiate(cfg.network, shape=SHAPES[data], _convert_="all")
+    assert isinstance(network, Network)
+    network.encoder()
+    network.decoder()
+
+
+@pytest.mark.parametrize("group", ["method", "optimizer", "pretrain", "trainer", "preprocess"])
+def test_every_option_composes(group, settings):
+    for path in (CONF / group).glob("*.yaml"):
+        settings(f"{group}={path.stem}")
+
+
+def test_optimisation_of_the_papers_is_the_default(settings):
+    cfg = settings("data=mnist")
+    assert (cfg.batch_size, cfg.trainer.max_epochs) == (200, 150)
+    assert (cfg.optimizer.lr, cfg.optimizer.milestones, cfg.optimizer.weight_decay) == (1e-4, [50], 1e-6)
+    assert cfg.pretrain.optimizer.milestones == [50]
+    assert settings("data=cardio").batch_size == 128  # the authors' command
+    assert settings("data=satimage-2").pretrain.optimizer.milestones == []
+
+
+def cells(*overrides: str) -> list[dict[str, object]]:
+    """The cells of a command, expanded by Hydra's own sweeper."""
+    cfg = compose("config", overrides=list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    assert cfg.hydra.mode.name == "MULTIRUN"
+    params = [f"{key}={value}" for key, value in cfg.hydra.sweeper.params.items()]
+    typed = [override for override in overrides if not override.startswith("+experiment")]
+    parsed = OverridesParser.create().parse_overrides(params + typed)
+    batches = BasicSweeper.split_arguments(parsed, None)
+    return [dict(item.split("=", 1) for item in cell) for cell in itertools.chain.from_iterable(batches)]
+
+
+@pytest.mark.parametrize("data", ["digits", "mnist", "fmnist", "cifar"])
+@pytest.mark.parametrize(("scenario", "count"), [(1, 450), (2, 450), (3, 500)])
+def test_scenarios_hold_the_cells_of_the_paper(data, scenario, count, settings):
+    found = cells(f"+experiment={data}_scenario{scenario}")
+    assert len(found) == len({tuple(cell.items()) for cell in found}) == count
+    axis, values = {
+        1: ("split.labeled_ratio", {"0.0", "0.01", "0.05", "0.1", "0.2"}),
+        2: ("split.pollution_ratio", {"0.0", "0.01", "0.05", "0.1", "0.2"}),
+        3: ("split.n_known", {"0", "1", "2", "3", "5"}),
+    }[scenario]
+    assert {cell[axis] for cell in found} == values
+    assert {cell["split.normal_class"] for cell in found} == {str(c) for c in range(10)}
+
+
+def test_every_scenario_cell_of_a_full_set_can_be_drawn(settings):
+    """5,000 or 6,000 rows a class: no pool is too small anywhere in the grids (CIFAR-10 is the tightest)."""
+    labels = np.repeat(np.arange(10), 5000)
+    arrays = Arrays(np.zeros((50_000, 1), dtype=np.float32), labels, tuple("0123456789"), n_train=49_000)
+    for scenario in (1, 2, 3):
+        for cell in cells(f"+experiment=cifar_scenario{scenario}")[:: 7 if scenario == 1 else 31]:
+            cfg = settings(f"+experiment=cifar_scenario{scenario}", *(f"{k}={v}" for k, v in cell.items()))
+            draw_split(arrays, **OmegaConf.to_container(cfg.split), seed=cfg.seed)
+
+
+def test_the_first_cell_of_every_experiment_composes_and_is_named(settings):
+    for experiment in EXPERIMENTS:
+        lines = (CONF / "experiment" / f"{experiment}.yaml").read_text().splitlines()
+        assert len(lines) <= 20
+        settings(f"+experiment={experiment}", "hydra.mode=RUN")
+
+
+def test_the_key_names_the_numbers_and_nothing_else(settings):
+    key = cell_key(settings("data=mnist"))
+    same = ["runs=/elsewhere", "data.root=/mnt", "trainer.accelerator=gpu", "trainer.devices=2", "logger=csv",
+            "overwrite=true", "pretrain.cache=/tmp"]  # fmt: skip
+    assert cell_key(settings("data=mnist", *same)) == key
+    for change in ("seed=1", "method.eta=2.0", "split.known_anomaly=1", "pretrain.epochs=3", "network.leak=0.01",
+                   "trainer.precision=bf16-mixed", "batch_size=128", "method=deep_svdd", "preprocess.scaling=none",
+                   "split.labeled_ratio=0.1", "data=fashion_mnist"):  # fmt: skip
+        assert cell_key(settings("data=mnist", change)) != key, change
+    assert "runs" not in defining(settings())
+
+
+def test_a_method_of_your_own_needs_no_edit_of_the_package(tmp_path: Path):
+    """One .py and one .yaml outside the package, found with --config-dir."""
+    from test_cli import run_main
+
+    (tmp_path / "conf" / "method").mkdir(parents=True)
+    (tmp_path / "conf" / "method" / "mine.yaml").write_text(
+        "_target_: mine.Mine\nnetwork: ${network}\noptimizer: ${optimizer}\nscale: 2.0\n"
+    )
+    (tmp_path / "mine.py").write_text(
+        "from sad_lightning.methods.method import Method\n\n"
+        "class Mine(Method):\n"
+        "    rows = frozenset({0, 1})\n"
+        "    def __init__(self, *, network, optimizer, scale):\n"
+        "        super().__init__(network=network, optimizer=optimizer, scale=scale)\n"
+        "        self.encoder, self.scale = self.network.encoder(), scale\n"
+        "    def loss(self, batch):\n"
+        "        return self.score(batch.x).mean()\n"
+        "    def score(self, x):\n"
+        "        return self.scale * self.encoder(x).float().square().sum(dim=1)\n"
+    )
+    out = run_main(
+        "--config-dir", str(tmp_path / "conf"), "method=mine", "trainer.max_epochs=1", "optimizer.milestones=[1]",
+        f"runs={tmp_path / 'runs'}", path=tmp_path,
+    )  # fmt: skip
+    assert out.code == 0, out.err
+    assert "mine on digits" in out.out

@@ -1,0 +1,152 @@
+"""One cell inside: resuming, results on disk, loggers."""
+
+import json
+import logging
+from pathlib import Path
+
+import lightning
+import numpy as np
+import pytest
+import torch
+from conftest import SHORT
+
+from sad_lightning import run as run_module
+from sad_lightning.data.split import draw_split
+from sad_lightning.errors import InputError
+from sad_lightning.result import Result
+from sad_lightning.run import run
+from sad_lightning.training import GoOn
+
+
+def cell(settings, folder: Path, *overrides: str) -> tuple[Result, np.ndarray]:
+    folder.mkdir(parents=True, exist_ok=True)
+    result = run(settings(*overrides), folder, data_name="digits", method_name="deep_sad")
+    return result, np.load(folder / "scores.npz")["score"]
+
+
+class Killed(Exception):
+    pass
+
+
+class Kill(lightning.Callback):
+    """Dies at the end of an epoch, once."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if trainer.current_epoch == self.epoch:
+            raise Killed
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "train"])
+def test_a_killed_cell_goes_on_and_ends_in_the_same_numbers(stage, settings, tmp_path, monkeypatch):
+    options = ("trainer.max_epochs=6", "optimizer.milestones=[2]", f"pretrain.cache={tmp_path / 'cache'}")
+    _, expected = cell(settings, tmp_path / "unbroken", *options[:2], f"pretrain.cache={tmp_path / 'other'}")
+    real = run_module.new_trainer
+
+    def killing(make, name, **kwargs):
+        trainer = real(make, name, **kwargs)
+        for callback in trainer.callbacks:
+            if isinstance(callback, GoOn):
+                callback.seconds = 0
+        if name == stage:
+            trainer.callbacks.insert(0, Kill(epoch=4))
+        return trainer
+
+    monkeypatch.setattr(run_module, "new_trainer", killing)
+    with pytest.raises(Killed):
+        cell(settings, tmp_path / "broken", *options)
+    state = torch.load(tmp_path / "broken" / f"{stage}.resume.ckpt", weights_only=True)
+    assert state["epoch"] == 3
+    assert not (tmp_path / "broken" / "result.json").exists()
+    monkeypatch.setattr(run_module, "new_trainer", real)
+    epochs: list[int] = []
+    monkeypatch.setattr(
+        "sad_lightning.training.StageBar.on_train_epoch_end",
+        lambda self, trainer, module: epochs.append(trainer.current_epoch) if self.stage == stage else None,
+    )
+    _, resumed = cell(settings, tmp_path / "broken", *options)
+    assert epochs == [4, 5]  # the first four were not trained again
+    assert np.array_equal(resumed, expected)
+
+
+def test_result_reads_back_and_damage_is_told(settings, tmp_path):
+    result, _ = cell(settings, tmp_path, *SHORT)
+    assert Result.read(tmp_path) == Result(**json.loads(json.dumps(result.__dict__)))
+    assert result.seeds["cell"] == 0
+    assert result.environment["git_commit"] is None or len(result.environment["git_commit"]) >= 40
+    for text, words in (("", "must be the result"), ("[]", "must be"), ('{"schema": 99}', "schema 99")):
+        (tmp_path / "result.json").write_text(text)
+        with pytest.raises(InputError, match=words):
+            Result.read(tmp_path)
+
+
+def test_threshold_rows_are_said_and_validation_rows_set_it(settings, tmp_path):
+    in_sample, _ = cell(settings, tmp_path / "a", *SHORT)
+    held_out, _ = cell(settings, tmp_path / "b", *SHORT, "split.validation_ratio=0.3")
+    assert (in_sample.threshold_rows, held_out.threshold_rows) == ("in-sample", "validation")
+    assert held_out.counts["validation"] > 0
+
+
+def test_training_never_sees_the_truth(settings, tmp_path, monkeypatch):
+    """With the classes of all anomalies shuffled after the split, every weight and score stays the same."""
+    _, scores = cell(settings, tmp_path / "a", *SHORT)
+
+    def blind(arrays, **kwargs):
+        split = draw_split(arrays, **kwargs)
+        arrays.target_class[:] = np.where(arrays.target_class == 0, 0, 9)
+        return split
+
+    monkeypatch.setattr(run_module, "draw_split", blind)
+    _, blinded = cell(settings, tmp_path / "b", *SHORT)
+    assert np.array_equal(scores, blinded)
+
+
+def test_bf16_runs(settings, tmp_path):
+    result, scores = cell(settings, tmp_path, *SHORT, "trainer.precision=bf16-mixed")
+    assert np.isfinite(scores).all()
+    assert result.settings["trainer"]["precision"] == "bf16-mixed"
+
+
+def test_divergence_is_one_line(settings, tmp_path):
+    with pytest.raises(InputError, match="finite"):
+        cell(settings, tmp_path, *SHORT, "optimizer.lr=1e30", "pretrain=none")
+    assert not (tmp_path / "result.json").exists()
+
+
+@pytest.mark.filterwarnings("ignore")  # wandb's own
+def test_wandb_offline_is_one_finished_run_a_cell(settings, tmp_path, monkeypatch):
+    import wandb
+
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    logging.getLogger("wandb").setLevel(logging.ERROR)
+    ids = []
+    for seed in (0, 1):
+        overrides = [*SHORT, "logger=wandb", "logger.offline=true", f"seed={seed}", "logger.name=null"]
+        cfg = settings(*overrides[:-1], "logger.name=x", f"logger.save_dir={tmp_path / str(seed)}")
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        run(cfg, folder, data_name="digits", method_name="deep_sad")
+        assert wandb.run is None  # finished
+        (offline,) = (folder / "wandb").glob("offline-run-*")
+        (file,) = offline.glob("run-*.wandb")
+        ids.append(file.stem)
+        content = file.read_bytes()
+        assert b"test/auroc" in content
+        assert b"pretrain/loss" in content
+        assert b"train/loss" in content
+    assert len(set(ids)) == 2
+
+
+def test_real_cell(settings, tmp_path, real_data):
+    """Deep SAD on MNIST beats what it starts from, on the real images, after few epochs."""
+    cfg = settings(
+        "data=mnist", f"data.root={real_data}", "split.normal_class=3", "split.known_anomaly=4", "pretrain.epochs=1",
+        "trainer.max_epochs=2", "optimizer.milestones=[1]", "optimizer.lr=1e-3",
+    )  # fmt: skip
+    result = run(cfg, tmp_path, data_name="mnist", method_name="deep_sad")
+    assert result.counts["known_anomaly"] == 322  # 6131 normals / 0.95 * 0.05
+    assert result.counts["test"] == 10_000
+    assert result.metrics["auroc"] > 0.8
+    assert result.per_class["5"]["auroc"] > 0.9  # the known class
