@@ -91,7 +91,8 @@ class Result:
             "folder": str(folder),
         }
         title = f"{self.method} on {self.data}: normal {', '.join(self.normal_classes)}; known anomalies {known}"
-        return "\n".join([f"{title}; seed {self.seeds['cell']}", *(f"  {k:<24}{v}" for k, v in rows.items())])
+        lines = [f"  {k:<24}{v}" for k, v in rows.items()] + [f"  warning: {text}" for text in self.warnings]
+        return "\n".join([f"{title}; seed {self.seeds['cell']}", *lines])
 
 
 def _percent(value: float | None) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.utils import instantiate
-from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.data.arrays import Arrays
@@ -20,13 +19,13 @@ from sad_lightning.data.preprocess import fit_affine
 from sad_lightning.data.split import Split, draw_split
 from sad_lightning.environment import describe
 from sad_lightning.errors import InputError, choice, share, whole
+from sad_lightning.evaluation import evaluate
 from sad_lightning.grid.plan import cell_key, defining
 from sad_lightning.methods.method import Method
 from sad_lightning.pretraining import pretrained
 from sad_lightning.result import Result
 from sad_lightning.seeding import derive
-from sad_lightning.stats.ranking import auroc, average_precision, recall_at_fpr
-from sad_lightning.stats.threshold import threshold_at_fpr
+from sad_lightning.tracking import logging_to
 from sad_lightning.training import fit, new_trainer, predict
 
 PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
@@ -50,6 +49,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         split = draw_split(arrays, **_plain(cfg.split), seed=seed)
         affine = fit_affine(arrays, split, **_plain(cfg.preprocess))
     notes = [str(warning.message) for warning in caught]
+    calibration = split.validation if len(split.validation) else split.train[split.semi >= 0]
 
     def serve(allowed: frozenset[int], batch_size: int, stage: str) -> DataModule:
         rows, semi = split.rows(allowed)
@@ -57,30 +57,31 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
             raise InputError(
                 f"{stage}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it"
             )
-        stage_seed = derive(seed, stage)
         scored = np.concatenate([split.test, calibration])
-        return DataModule(arrays.x, affine, rows=rows, semi=semi, scored=scored, batch_size=batch_size, seed=stage_seed)
+        return DataModule(
+            arrays.x, affine, rows=rows, semi=semi, scored=scored, batch_size=batch_size, seed=derive(seed, stage)
+        )
 
-    calibration = split.validation if len(split.validation) else split.train[split.semi >= 0]
     key, cfg = cell_key(cfg), _sized(cfg, arrays)
+    make_trainer = instantiate(cfg.trainer)
     method = build(cfg.method, derive(seed, "weights", "train"))
     data = serve(method.rows, cfg.batch_size, "train")
-    make_trainer = instantiate(cfg.trainer)
     epochs = whole("trainer.max_epochs", cfg.trainer.max_epochs)
+    pretrain = method.starts_from and cfg.pretrain.method is not None
+    if pretrain:
+        first = build(cfg.pretrain.method, derive(seed, "weights", "pretrain"), stage="pretrain")
+        rows = PRETRAIN_ROWS[choice("pretrain.rows", cfg.pretrain.rows, tuple(PRETRAIN_ROWS))]
+        first_data = serve(rows, cfg.pretrain.batch_size, "pretrain")
+        first_epochs = whole("pretrain.epochs", cfg.pretrain.epochs)
+
     with logging_to(cfg.logger) as logger:
         trainer = new_trainer(make_trainer, "train", epochs=epochs, logger=logger, folder=folder)
         logger.log_hyperparams(defining(cfg))
-        if cfg.pretrain.method is not None and method.starts_from:
-            choice("pretrain.rows", cfg.pretrain.rows, tuple(PRETRAIN_ROWS))
-            epochs = whole("pretrain.epochs", cfg.pretrain.epochs)
-            first = build(cfg.pretrain.method, derive(seed, "weights", "pretrain"))
-            first.stage = "pretrain"
-            first_data = serve(PRETRAIN_ROWS[cfg.pretrain.rows], cfg.pretrain.batch_size, "pretrain")
-            first_trainer = new_trainer(make_trainer, "pretrain", epochs=epochs, logger=logger, folder=folder)
+        if pretrain:
+            first_trainer = new_trainer(make_trainer, "pretrain", epochs=first_epochs, logger=logger, folder=folder)
             with timed(seconds, "pretrain"):
                 pretrained(first, first_data, first_trainer, cache=Path(cfg.pretrain.cache), folder=folder)
-            for part in method.starts_from:
-                getattr(method, part).load_state_dict(getattr(first, part).state_dict())
+            method.start_from(first)
         with timed(seconds, "train"):
             method.to(trainer.strategy.root_device)
             method.prepare(data.sweep(method.device))
@@ -114,51 +115,13 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
     return result
 
 
-def build(settings: DictConfig, seed: int) -> Method:
+def build(settings: DictConfig, seed: int, *, stage: str = "train") -> Method:
     """A method with its first weights drawn from ``seed``; the global generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         method: Method = instantiate(settings, _convert_="all")
-        return method
-
-
-def evaluate(
-    arrays: Arrays, split: Split, scores: np.ndarray, normal_scores: np.ndarray, target_fpr: float
-) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """All metrics of one cell, overall and for each class that is not normal; shares in [0, 1].
-
-    Args:
-        arrays: the data set.
-        split: the rows.
-        scores: ``(N,)`` of the test rows.
-        normal_scores: scores of the rows that set the threshold.
-        target_fpr: the false-positive rate that the threshold aims at.
-    """
-    classes = arrays.target_class[split.test]
-    y = (~np.isin(classes, split.normal_classes)).astype(int)
-    threshold = threshold_at_fpr(normal_scores, target_fpr)
-    flagged = scores > threshold
-
-    def rate(rows: np.ndarray) -> float:
-        return float(flagged[rows].mean()) if rows.any() else float("nan")
-
-    metrics = {
-        "auroc": auroc(y, scores),
-        "average_precision": average_precision(y, scores),
-        "recall_at_target_fpr": recall_at_fpr(y, scores, target_fpr),
-        "threshold": threshold,
-        "recall": rate(y == 1),
-        "false_positive_rate": rate(y == 0),
-    }
-    per_class = {}
-    for c in np.unique(classes[y == 1]):
-        rows = (classes == c) | (y == 0)
-        per_class[arrays.classes[c]] = {
-            "auroc": auroc(y[rows], scores[rows]),
-            "recall": rate(classes == c),
-            "count": int((classes == c).sum()),
-        }
-    return metrics, per_class
+    method.stage = stage
+    return method
 
 
 @contextmanager
@@ -167,22 +130,6 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds[stage] = round(time.perf_counter() - start, 3)
-
-
-@contextmanager
-def logging_to(settings: DictConfig) -> Iterator[Logger]:
-    """The logger of the cell; a W&B run is always finished, as failed where the block fails."""
-    logger: Logger = instantiate(settings)
-    exit_code = 1
-    try:
-        yield logger
-        exit_code = 0
-    finally:
-        logger.finalize("failed" if exit_code else "success")
-        if isinstance(logger, WandbLogger):
-            import wandb  # only where it was asked for
-
-            wandb.finish(exit_code=exit_code)
 
 
 def _sized(cfg: DictConfig, arrays: Arrays) -> DictConfig:

@@ -1,8 +1,8 @@
 """Scaling of the columns, fitted on training rows that are not known anomalies, never on ``y``.
 
-Both scalings are one multiplication and one addition a column, ``x * scale + shift``. ruff2020 standardises tables,
-then maps them to [0, 1]: the second step undoes the first but for rounding, so it is ``min_max`` alone. Pixels are
-divided by 255 whatever is chosen (ruff2020 section 4.2).
+Every scaling is one multiplication and one addition a column, ``x * scale + shift``. ruff2020 standardises tables
+(appendix B); its code then maps them to [0, 1], which undoes the first step but for rounding, so that both together are
+``min_max``. Pixels are divided by 255 whatever is chosen (section 4.2).
 """
 
 from typing import NamedTuple

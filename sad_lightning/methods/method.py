@@ -56,6 +56,11 @@ class Method(LightningModule, ABC):
     def prepare(self, batches: Iterable[Batch]) -> None:
         """Learn from one pass over the training rows before training, where the method does (a center)."""
 
+    def start_from(self, pretrained: "Method") -> None:
+        """Take over the weights of the parts in ``starts_from``."""
+        for part in self.starts_from:
+            self.get_submodule(part).load_state_dict(pretrained.get_submodule(part).state_dict())
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step: the loss of one batch."""
         loss = self.loss(batch)

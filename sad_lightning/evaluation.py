@@ -1,0 +1,48 @@
+"""From scores to the metrics of a cell."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.split import Split
+from sad_lightning.stats.ranking import auroc, average_precision, recall_at_fpr
+from sad_lightning.stats.threshold import threshold_at_fpr
+
+
+def evaluate(
+    arrays: Arrays, split: Split, scores: NDArray[np.float64], normal_scores: NDArray[np.float64], target_fpr: float
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """All metrics of one cell, overall and for each class that is not normal; shares in [0, 1].
+
+    Args:
+        arrays: the data set.
+        split: the rows.
+        scores: ``(N,)`` of the test rows.
+        normal_scores: scores of the rows that set the threshold.
+        target_fpr: the false-positive rate that the threshold aims at.
+    """
+    classes = arrays.target_class[split.test]
+    y = (~np.isin(classes, split.normal_classes)).astype(int)
+    threshold = threshold_at_fpr(normal_scores, target_fpr)
+    flagged = scores > threshold
+
+    def rate(rows: NDArray[np.bool_]) -> float:
+        return float(flagged[rows].mean()) if rows.any() else float("nan")
+
+    metrics = {
+        "auroc": auroc(y, scores),
+        "average_precision": average_precision(y, scores),
+        "recall_at_target_fpr": recall_at_fpr(y, scores, target_fpr),
+        "threshold": threshold,
+        "recall": rate(y == 1),
+        "false_positive_rate": rate(y == 0),
+    }
+    per_class = {}
+    for c in np.unique(classes[y == 1]):
+        rows = (classes == c) | (y == 0)
+        per_class[arrays.classes[c]] = {
+            "auroc": auroc(y[rows], scores[rows]),
+            "recall": rate(classes == c),
+            "count": int((classes == c).sum()),
+        }
+    return metrics, per_class

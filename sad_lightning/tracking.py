@@ -1,0 +1,24 @@
+"""The logger of a cell, from its first metric to its end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import Logger, WandbLogger
+from omegaconf import DictConfig
+
+
+@contextmanager
+def logging_to(settings: DictConfig) -> Iterator[Logger]:
+    """Open the logger that ``settings`` name; a W&B run is always finished, as failed where the block fails."""
+    logger: Logger = instantiate(settings)
+    exit_code = 1
+    try:
+        yield logger
+        exit_code = 0
+    finally:
+        logger.finalize("failed" if exit_code else "success")
+        if isinstance(logger, WandbLogger):
+            import wandb  # only where it was asked for
+
+            wandb.finish(exit_code=exit_code)
