@@ -37,6 +37,10 @@ def _hydra_main(cfg: DictConfig) -> float | None:
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     try:
+        if job.mode is RunMode.MULTIRUN and cfg.trainer.devices != 1:
+            raise InputError(
+                f"trainer.devices must be 1 within a sweep, got {cfg.trainer.devices!r}; a sweep scales by cells"
+            )
         if (folder / FILE).exists() and not cfg.overwrite:
             result = Result.read(folder)
             print("finished before; overwrite=true trains it again")
@@ -50,7 +54,8 @@ def _hydra_main(cfg: DictConfig) -> float | None:
         if job.mode is RunMode.MULTIRUN:
             raise  # the other cells go on; Hydra raises the first failure at the end
         _leave(error)
-    print(result.table(Path(os.path.relpath(folder))))
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # Lightning starts the other processes of one run with this command
+        print(result.table(Path(os.path.relpath(folder))))
     return result.metrics["auroc"]  # what a sweeper maximises
 
 

@@ -110,8 +110,9 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         environment=describe(method.device),
         warnings=notes,
     )
-    _write_scores(folder, arrays, split, scores)
-    result.write(folder)
+    if trainer.is_global_zero:
+        _write_scores(folder, arrays, split, scores)
+        result.write(folder)
     return result
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.loggers import Logger
 from tqdm import tqdm
 
@@ -21,11 +21,10 @@ MakeTrainer = Callable[..., Trainer]
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
-class StageBar(ProgressBar):
+class StageBar(Callback):
     """One bar a stage, over its epochs; silent where nobody looks."""
 
     def __init__(self, stage: str) -> None:
-        super().__init__()
         self.stage = stage
         self.bar: Any = None
 
@@ -78,6 +77,7 @@ def new_trainer(make: MakeTrainer, stage: str, *, epochs: int, logger: Logger, f
             logger=logger,
             callbacks=[StageBar(stage), GoOn(_state(folder, stage))],
             enable_model_summary=False,
+            enable_progress_bar=False,
             log_every_n_steps=1,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,

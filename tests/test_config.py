@@ -130,3 +130,23 @@ def test_a_method_of_your_own_needs_no_edit_of_the_package(tmp_path: Path):
     )  # fmt: skip
     assert out.code == 0, out.err
     assert "mine on digits" in out.out
+
+
+def test_a_data_set_of_your_own_needs_no_edit_of_the_package(tmp_path: Path):
+    from test_cli import run_main
+
+    (tmp_path / "conf" / "data").mkdir(parents=True)
+    (tmp_path / "conf" / "data" / "own.yaml").write_text("_target_: own_data.rows\nn: 90\n")
+    (tmp_path / "own_data.py").write_text(
+        "import numpy as np\n"
+        "from sad_lightning.data.arrays import Arrays\n\n"
+        "def rows(n):\n"
+        "    x = np.random.default_rng(0).normal(size=(n, 5)).astype(np.float32)\n"
+        "    return Arrays(x, np.arange(n) % 3, ('a', 'b', 'c'))\n"
+    )
+    out = run_main(
+        "--config-dir", str(tmp_path / "conf"), "data=own", "network=cardio", "trainer.max_epochs=1",
+        "optimizer.milestones=[1]", f"runs={tmp_path / 'runs'}", path=tmp_path,
+    )  # fmt: skip
+    assert out.code == 0, out.err
+    assert "deep_sad on own: normal a; known anomalies b" in out.out

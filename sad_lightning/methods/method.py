@@ -64,7 +64,7 @@ class Method(LightningModule, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step: the loss of one batch."""
         loss = self.loss(batch)
-        self.log(f"{self.stage}/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.x))
+        self.log(f"{self.stage}/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.x))
         return loss
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:

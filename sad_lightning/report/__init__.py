@@ -1,0 +1,1 @@
+"""What many cells say together, beside what the papers print. Torch-free."""
