@@ -136,7 +136,7 @@ def test_a_data_set_of_your_own_needs_no_edit_of_the_package(tmp_path: Path):
     from test_cli import run_main
 
     (tmp_path / "conf" / "data").mkdir(parents=True)
-    (tmp_path / "conf" / "data" / "own.yaml").write_text("_target_: own_data.rows\nn: 90\n")
+    (tmp_path / "conf" / "data" / "own.yaml").write_text("_target_: own_data.rows\nn: 300\n")
     (tmp_path / "own_data.py").write_text(
         "import numpy as np\n"
         "from sad_lightning.data.arrays import Arrays\n\n"
