@@ -1,6 +1,7 @@
 """The command line: Hydra composes the settings, one job is one cell. No import of torch before a job starts."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -87,6 +88,8 @@ def explain(error: BaseException) -> str | None:
         return f"{error.missing_cfg_file}: is not there; there are {', '.join(error.options)}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; choose a folder that can be written with runs=FOLDER"
+    if match := re.match(r"Could not override '([^']+)'", str(error)):
+        return f"{match[1]}: there is no such setting; --cfg job prints those there are, +{match[1]}=VALUE adds one"
     if isinstance(error, HydraException | OmegaConfBaseException) and "Error in call to target" not in str(error):
         return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
     return None

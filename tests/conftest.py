@@ -30,4 +30,4 @@ def real_data() -> str:
     return root
 
 
-SHORT = ("trainer.max_epochs=2", "optimizer.milestones=[1]")
+SHORT = ("split.normal_class=0", "trainer.max_epochs=2", "optimizer.milestones=[1]")

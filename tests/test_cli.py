@@ -17,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from sad_lightning.__main__ import main
 
 ROOT = Path(__file__).resolve().parent.parent
-SHORT = ("trainer.max_epochs=2", "optimizer.milestones=[1]", "pretrain.epochs=2")
+SHORT = ("split.normal_class=0", "trainer.max_epochs=2", "optimizer.milestones=[1]", "pretrain.epochs=2")
 
 
 class Outcome(NamedTuple):
@@ -111,7 +111,7 @@ def test_multirun_and_a_failed_cell(tmp_path):
 MISTAKES = [
     (["data=nope"], "there are arrhythmia, cardio"),
     (["method=nope"], "there are ae, deep_sad"),
-    (["method.etaa=1"], "method.etaa"),
+    (["method.etaa=1"], "method.etaa: there is no such setting"),
     (["nope=1"], "nope"),
     (["split.labeled_ratio=1.5"], "split.labeled_ratio must be a number in [0, 1)"),
     (["split.labeled_ratio=0.9"], "are left after the pollution"),

@@ -5,6 +5,8 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
@@ -34,54 +36,48 @@ def main() -> None:
 def _settings(name: str, root: str | None) -> DictConfig:
     settings = OmegaConf.load(CONF / "data" / f"{name}.yaml")
     assert isinstance(settings, DictConfig)  # every yaml of the group is a mapping
-    if "root" in settings:
-        settings.root = root
+    settings.root = root
     return settings
 
 
-def _load(name: str, root: str | None) -> Arrays:
-    settings = _settings(name, root)
-    function: Callable[..., Arrays] = get_method(settings.pop("_target_"))
-    return function(**{str(key): value for key, value in settings.items()})
-
-
-def _file(name: str, root: str | None) -> str:
-    settings = _settings(name, root)
-    if "root" not in settings:
-        return "ships with scikit-learn"
-    folder = data_root(root)
-    path = folder / "odds" / f"{name}.mat" if "name" in settings else folder / f"{name}.npz"
-    return f"{path}{'' if path.exists() else '  (not there yet)'}"
+def _path(name: str, root: str | None) -> Path | None:
+    """The file of a data set; None for one that ships with scikit-learn."""
+    if name == "digits":
+        return None
+    odds = "name" in _settings(name, root)
+    return data_root(root) / "odds" / f"{name}.mat" if odds else data_root(root) / f"{name}.npz"
 
 
 def _list(names: tuple[str, ...], root: str | None) -> bool:
     for name in names:
         about = (CONF / "data" / f"{name}.yaml").read_text().splitlines()[0].lstrip("# ")
-        print(f"{name:<14}  {about:<62}  {_file(name, root)}")
+        path = _path(name, root)
+        where = (
+            "ships with scikit-learn" if path is None else str(path) + ("" if path.exists() else "  (not there yet)")
+        )
+        print(f"{name:<14}  {about:<62}  {where}")
     return False
 
 
 def _fetch(names: tuple[str, ...], root: str | None) -> bool:
     for name in names:
+        settings = _settings(name, root)
+        function: Callable[..., Arrays] = get_method(settings.pop("_target_"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # constant columns are told where they matter, at training
-            arrays = _load(name, root)
+            arrays = function(**{str(key): value for key, value in settings.items()})
         print(f"{name:<14}  {len(arrays.x)} rows of {arrays.shape}, {len(arrays.classes)} classes")
     return False
 
 
 def _verify(names: tuple[str, ...], root: str | None) -> bool:
-    from sad_lightning.data import images, tabular
-
     failed = False
     for name in names:
-        where = _file(name, root)
-        if where.endswith("(not there yet)"):
-            verdict = "not there"
-        elif where == "ships with scikit-learn":
-            verdict = "ships with scikit-learn"
+        path = _path(name, root)
+        if path is None or not path.exists():
+            verdict = "not there" if path else "ships with scikit-learn"
         else:
-            module = images if (CONF / "data" / f"{name}.yaml").read_text().count(".images.") else tabular
+            module = import_module(_settings(name, root)["_target_"].rpartition(".")[0])
             right = module.verify(name, root)
             verdict = "as published" if right else "DIFFERS from what was published; remove it and fetch it again"
             failed |= not right
