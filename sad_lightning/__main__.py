@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from errno import ENOENT
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,9 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sad_lightning.errors import InputError
-from sad_lightning.grid.plan import cell_folder
+from sad_lightning.grid.plan import cell_folder, cell_key
 from sad_lightning.result import FILE, Result
 from sad_lightning.settings import CONF
+
+_failed: list[str] = []  # what went wrong in the cells of a sweep
 
 
 def main() -> None:
@@ -24,8 +27,13 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hand exceptions through: they are worded here
     OmegaConf.register_new_resolver("cell_folder", cell_folder, replace=True)
     try:
+        _failed.clear()
         _refuse(sys.argv[1:])
         _hydra_main()
+        if _failed:
+            raise InputError(
+                f"{len(_failed)} cells of the sweep failed, each named above; the same command runs them again"
+            )
     except KeyboardInterrupt:
         print("sad_lightning: interrupted; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)
@@ -38,12 +46,16 @@ def _hydra_main(cfg: DictConfig) -> float | None:
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     try:
-        if job.mode is RunMode.MULTIRUN and cfg.trainer.devices != 1:
-            raise InputError(
-                f"trainer.devices must be 1 within a sweep, got {cfg.trainer.devices!r}; a sweep scales by cells"
-            )
+        devices = cfg.trainer.devices
+        if job.mode is RunMode.MULTIRUN and devices != 1 and not (OmegaConf.is_list(devices) and len(devices) == 1):
+            raise InputError(f"trainer.devices must be 1 within a sweep, got {devices!r}; a sweep scales by cells")
+        if cfg.overwrite:
+            for state in folder.glob("*.resume.ckpt"):
+                state.unlink()
         if (folder / FILE).exists() and not cfg.overwrite:
             result = Result.read(folder)
+            if result.key != cell_key(cfg):
+                raise InputError(f"{folder}: holds the result of another cell, {result.key}; choose another folder")
             print("finished before; overwrite=true trains it again")
         else:
             from sad_lightning.run import run  # torch and lightning take seconds to import
@@ -51,9 +63,12 @@ def _hydra_main(cfg: DictConfig) -> float | None:
             choices = job.runtime.choices
             result = run(cfg, folder, data_name=choices["data"], method_name=choices["method"])
     except Exception as error:
-        _remove_if_empty(folder, Path(cfg.runs).resolve())
-        if job.mode is RunMode.MULTIRUN:
-            raise  # the other cells go on; Hydra raises the first failure at the end
+        _remove_if_empty(folder, Path(str(cfg.runs)).resolve())
+        line = explain(error)
+        if job.mode is RunMode.MULTIRUN and line is not None:
+            print(f"sad_lightning: {' '.join(job.overrides.task)}: {line}", file=sys.stderr)
+            _failed.append(line)
+            return None  # the other cells go on
         _leave(error)
     if os.environ.get("LOCAL_RANK", "0") == "0":  # Lightning starts the other processes of one run with this command
         print(result.table(Path(os.path.relpath(folder))))
@@ -70,11 +85,11 @@ def _leave(error: Exception) -> NoReturn:
 
 def _remove_if_empty(folder: Path, top: Path) -> None:
     """Remove the folder that Hydra made for a cell that never began, and what it made above it."""
-    while folder != folder.parent and folder.is_dir() and not any(folder.iterdir()):
+    while folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-        if folder == top:
-            break
         folder = folder.parent
+        if top not in (folder, *folder.parents):
+            break
 
 
 def explain(error: BaseException) -> str | None:
@@ -83,13 +98,18 @@ def explain(error: BaseException) -> str | None:
     while cause is not None:
         if isinstance(cause, InputError):
             return str(cause)
+        if isinstance(cause, TypeError) and "argument" in str(cause):  # a key too many, or one too few
+            return f"{cause}; --cfg job prints the settings there are"
         cause = cause.__cause__
     if isinstance(error, MissingConfigException) and error.options is not None:
         return f"{error.missing_cfg_file}: is not there; there are {', '.join(error.options)}"
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}; choose a folder that can be written with runs=FOLDER"
+        way_out = (
+            "give the right one" if error.errno == ENOENT else "choose a folder that can be written with runs=FOLDER"
+        )
+        return f"{error.filename}: {error.strerror}; {way_out}"
     if match := re.match(r"Could not override '([^']+)'", str(error)):
-        return f"{match[1]}: there is no such setting; --cfg job prints those there are, +{match[1]}=VALUE adds one"
+        return f"{match[1]}: there is no such setting; --cfg job prints those there are"
     if isinstance(error, HydraException | OmegaConfBaseException) and "Error in call to target" not in str(error):
         return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
     return None

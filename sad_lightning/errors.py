@@ -1,5 +1,6 @@
 """What a user can get wrong, said in one line."""
 
+from collections.abc import Sequence
 from numbers import Real
 
 
@@ -18,14 +19,14 @@ def positive(key: str, value: object) -> float:
     return float(value)
 
 
-def share(key: str, value: object, *, below: float = 1.0) -> float:
-    """The value as a float, if it is a number in [0, below).
+def share(key: str, value: object) -> float:
+    """The value as a float, if it is a number in [0, 1).
 
     Raises:
         InputError: it is not.
     """
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < below:
-        raise InputError(f"{key} must be a number in [0, {below:g}), got {value!r}; for example {key}=0.05")
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
+        raise InputError(f"{key} must be a number in [0, 1), got {value!r}; for example {key}=0.05")
     return float(value)
 
 
@@ -40,12 +41,34 @@ def whole(key: str, value: object, *, least: int = 1) -> int:
     return value
 
 
-def choice(key: str, value: object, known: tuple[str, ...]) -> str:
+def wholes(key: str, value: object, *, least: int = 1) -> tuple[int, ...]:
+    """The values, if they are a list of whole numbers of at least ``least``.
+
+    Raises:
+        InputError: they are not.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise InputError(f"{key} must be a list of whole numbers, got {value!r}; for example {key}=[{least}]")
+    return tuple(whole(key, item, least=least) for item in value)
+
+
+def flag(key: str, value: object) -> bool:
+    """The value, if it is true or false.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, bool):
+        raise InputError(f"{key} must be true or false, got {value!r}; for example {key}=false")
+    return value
+
+
+def choice(key: str, value: object, known: Sequence[str]) -> str:
     """The value, if it is one of the known words.
 
     Raises:
         InputError: it is not.
     """
     if value not in known:
-        raise InputError(f"{key} must be one of {', '.join(known)}, got {value!r}")
+        raise InputError(f"{key} must be one of {', '.join(known)}, got {value!r}; for example {key}={known[0]}")
     return str(value)

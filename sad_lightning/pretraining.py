@@ -1,8 +1,10 @@
 """Pretrained weights, cached by the content of what determines them."""
 
-import os
+import json
+from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Trainer
@@ -11,20 +13,30 @@ from torch import Tensor
 from sad_lightning import __version__
 from sad_lightning.data.module import DataModule
 from sad_lightning.errors import InputError
+from sad_lightning.files import whole_file
 from sad_lightning.methods.method import Method
 from sad_lightning.training import fit
 
 
-def pretrained(method: Method, data: DataModule, trainer: Trainer, *, cache: Path, folder: Path) -> bool:
+def pretrained(
+    method: Method, data: DataModule, trainer: Trainer, *, settings: Mapping[str, Any], cache: Path
+) -> tuple[bool, bool]:
     """Train ``method`` on ``data``, or read what an equal training left in the cache.
 
+    Args:
+        method: what pretrains.
+        data: its rows.
+        trainer: what would train it.
+        settings: the settings of the trainer that determine numbers.
+        cache: the folder of the weights.
+
     Returns:
-        Whether the weights came from the cache.
+        Whether the weights came from the cache, and whether the training was resumed.
 
     Raises:
-        InputError: the cached file is damaged.
+        InputError: the cached file is damaged, or the training diverged.
     """
-    path = cache / f"{content_key(method, data, trainer)}.pt"
+    path = cache / f"{content_key(method, data, trainer, settings)}.pt"
     if path.exists():
         try:
             weights: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")
@@ -33,31 +45,31 @@ def pretrained(method: Method, data: DataModule, trainer: Trainer, *, cache: Pat
             raise InputError(
                 f"{path}: must hold pretrained weights, but reading it fails; remove it and run again"
             ) from error
-        return True
-    fit(trainer, method, data, "pretrain", folder)
+        return True, False
+    resumed = fit(trainer, method, data)
     if trainer.is_global_zero:
-        cache.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        torch.save({name: value.cpu() for name, value in method.state_dict().items()}, part)
-        os.replace(part, path)
-    return False
+        with whole_file(path) as part:
+            torch.save({name: value.cpu() for name, value in method.state_dict().items()}, part)
+    return False, resumed
 
 
-def content_key(method: Method, data: DataModule, trainer: Trainer) -> str:
-    """Names the rows, the scaling, the network, the optimisation, the seed: equal keys, equal weights."""
+def content_key(method: Method, data: DataModule, trainer: Trainer, settings: Mapping[str, Any]) -> str:
+    """Names the rows, the scaling, the network and its start, the optimisation: equal keys, equal weights.
+
+    ``settings`` of the trainer count, but for max_epochs, which ``trainer`` knows for this stage.
+    """
     digest = blake2b(digest_size=10)
-    for part in (data.x[data.rows], data.scale, data.shift):
+    for part in (data.x[data.rows], data.semi, data.scale, data.shift, *method.state_dict().values()):
         digest.update(part.cpu().contiguous().numpy().tobytes())
-    settings = (
-        __version__,
-        type(method).__name__,
-        sorted(method.hparams.items()),
-        data.seed,
-        data.batch_size,
-        trainer.max_epochs,
-        trainer.precision,
-    )
-    digest.update(repr(settings).encode())
-    for weight in method.state_dict().values():  # the start, which the seed of the cell decides
-        digest.update(weight.cpu().contiguous().numpy().tobytes())
+    recipe = {
+        "version": __version__,
+        "method": type(method).__name__,
+        "hyperparameters": dict(method.hparams),
+        "seed": data.seed,
+        "batch_size": data.batch_size,
+        "epochs": trainer.max_epochs,
+        "processes": trainer.world_size,
+        "trainer": {key: value for key, value in settings.items() if key != "max_epochs"},
+    }
+    digest.update(json.dumps(recipe, sort_keys=True, default=repr).encode())
     return digest.hexdigest()

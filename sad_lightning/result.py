@@ -2,12 +2,12 @@
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sad_lightning.errors import InputError
+from sad_lightning.files import whole_file
 
 _SCHEMA = 1
 FILE = "result.json"
@@ -29,6 +29,8 @@ class Result:
         metrics: auroc, average_precision, recall_at_target_fpr, threshold, and recall and false_positive_rate at it;
             shares in [0, 1].
         threshold_rows: what the threshold was set on: ``validation`` or ``in-sample``.
+        pretraining: ``none``, ``trained``, or ``cached`` where an equal training had left its weights.
+        resumed: whether a stage went on from a saved state; its seconds are then those since.
         per_class: for each class that is not normal, its auroc against the normals, recall at the threshold, count.
         seconds: wall time of each stage.
         environment: versions, device, git commit.
@@ -45,6 +47,8 @@ class Result:
     counts: dict[str, int]
     metrics: dict[str, float]
     threshold_rows: str
+    pretraining: str
+    resumed: bool
     per_class: dict[str, dict[str, float]]
     seconds: dict[str, float]
     environment: dict[str, str | None]
@@ -52,10 +56,9 @@ class Result:
 
     def write(self, folder: Path) -> None:
         """Write ``result.json`` into the folder: whole, or not at all."""
-        part = folder / f".{FILE}.{os.getpid()}.part"
         document = _null_for_nan({"schema": _SCHEMA, **asdict(self)})
-        part.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
-        os.replace(part, folder / FILE)
+        with whole_file(folder / FILE) as part:
+            part.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
 
     @staticmethod
     def read(folder: Path) -> "Result":
@@ -70,7 +73,8 @@ class Result:
             schema = document.pop("schema")
             if schema != _SCHEMA:
                 raise InputError(f"{path}: has schema {schema}, this version reads {_SCHEMA}; run the cell again")
-            return Result(**document)
+            metrics = {name: math.nan if value is None else value for name, value in document.pop("metrics").items()}
+            return Result(**document, metrics=metrics)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
@@ -95,8 +99,8 @@ class Result:
         return "\n".join([f"{title}; seed {self.seeds['cell']}", *lines])
 
 
-def _percent(value: float | None) -> str:
-    return "not defined" if value is None or math.isnan(value) else f"{100 * value:.2f} %"
+def _percent(value: float) -> str:
+    return "not defined" if math.isnan(value) else f"{100 * value:.2f} %"
 
 
 def _null_for_nan(value: Any) -> Any:

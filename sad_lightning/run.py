@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -20,12 +21,13 @@ from sad_lightning.data.split import Split, draw_split
 from sad_lightning.environment import describe
 from sad_lightning.errors import InputError, choice, share, whole
 from sad_lightning.evaluation import evaluate
+from sad_lightning.files import whole_file
 from sad_lightning.grid.plan import cell_key, defining
 from sad_lightning.methods.method import Method
 from sad_lightning.pretraining import pretrained
 from sad_lightning.result import Result
 from sad_lightning.seeding import derive
-from sad_lightning.tracking import logging_to
+from sad_lightning.tracking import logging_to, start_logging
 from sad_lightning.training import fit, new_trainer, predict
 
 PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
@@ -63,6 +65,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         )
 
     key, cfg = cell_key(cfg), _sized(cfg, arrays)
+    settings = defining(cfg)
     make_trainer = instantiate(cfg.trainer)
     method = build(cfg.method, derive(seed, "weights", "train"))
     data = serve(method.rows, cfg.batch_size, "train")
@@ -71,43 +74,49 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
     if pretrain:
         first = build(cfg.pretrain.method, derive(seed, "weights", "pretrain"), stage="pretrain")
         rows = PRETRAIN_ROWS[choice("pretrain.rows", cfg.pretrain.rows, tuple(PRETRAIN_ROWS))]
-        first_data = serve(rows, cfg.pretrain.batch_size, "pretrain")
+        first_data = serve(rows, whole("pretrain.batch_size", cfg.pretrain.batch_size, least=2), "pretrain")
         first_epochs = whole("pretrain.epochs", cfg.pretrain.epochs)
+    state, first_state = (folder / f"{stage}.{key}.resume.ckpt" for stage in ("train", "pretrain"))
 
     with logging_to(cfg.logger) as logger:
-        trainer = new_trainer(make_trainer, "train", epochs=epochs, logger=logger, folder=folder)
-        logger.log_hyperparams(defining(cfg))
+        trainer = new_trainer(make_trainer, "train", epochs=epochs, logger=logger, state=state)
+        device = trainer.strategy.root_device
+        start_logging(logger, settings)
+        cached = first_resumed = False
         if pretrain:
-            first_trainer = new_trainer(make_trainer, "pretrain", epochs=first_epochs, logger=logger, folder=folder)
+            first_trainer = new_trainer(make_trainer, "pretrain", epochs=first_epochs, logger=logger, state=first_state)
             with timed(seconds, "pretrain"):
-                pretrained(first, first_data, first_trainer, cache=Path(cfg.pretrain.cache), folder=folder)
+                cached, first_resumed = pretrained(
+                    first, first_data, first_trainer, settings=settings["trainer"], cache=Path(cfg.pretrain.cache)
+                )
             method.start_from(first)
         with timed(seconds, "train"):
-            method.to(trainer.strategy.root_device)
-            method.prepare(data.sweep(method.device))
-            fit(trainer, method, data, "train", folder)
+            method.to(device)
+            method.prepare(data.sweep(device))
+            resumed = fit(trainer, method, data)
         with timed(seconds, "score"):
             scores = predict(trainer, method, data).numpy()
-        trainer.save_checkpoint(folder / "model.ckpt", weights_only=True)
         scores, normal_scores = scores[: len(split.test)], scores[len(split.test) :]
         metrics, per_class = evaluate(arrays, split, scores, normal_scores, cfg.target_fpr)
+        trainer.save_checkpoint(folder / "model.ckpt", weights_only=True)
         logger.log_metrics({f"test/{name}": value for name, value in metrics.items()})
 
-    stages = ("train", "pretrain")
     result = Result(
         key=key,
         data=data_name,
         method=method_name,
         normal_classes=[arrays.classes[c] for c in split.normal_classes],
         known_classes=[arrays.classes[c] for c in split.known_classes],
-        settings=defining(cfg),
-        seeds={"cell": seed, **{stage: derive(seed, stage) for stage in stages}},
+        settings=settings,
+        seeds={"cell": seed, **{stage: derive(seed, stage) for stage in ("train", "pretrain")}},
         counts=split.counts,
         metrics=metrics,
         threshold_rows="validation" if len(split.validation) else "in-sample",
+        pretraining="cached" if cached else "trained" if pretrain else "none",
+        resumed=resumed or first_resumed,
         per_class=per_class,
         seconds=seconds,
-        environment=describe(method.device),
+        environment=describe(device),
         warnings=notes,
     )
     if trainer.is_global_zero:
@@ -120,7 +129,12 @@ def build(settings: DictConfig, seed: int, *, stage: str = "train") -> Method:
     """A method with its first weights drawn from ``seed``; the global generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        method: Method = instantiate(settings, _convert_="all")
+        try:
+            method: Method = instantiate(settings, _convert_="all")
+        except InstantiationException as error:
+            if stage == "pretrain" and isinstance(error.__cause__, InputError):  # the same keys, below pretrain
+                raise InputError(f"pretrain: {error.__cause__}") from error
+            raise
     method.stage = stage
     return method
 
@@ -145,6 +159,5 @@ def _plain(settings: DictConfig) -> dict[str, Any]:
 
 
 def _write_scores(folder: Path, arrays: Arrays, split: Split, scores: np.ndarray) -> None:
-    part = folder / ".scores.part.npz"
-    np.savez_compressed(part, row=split.test, score=scores, target_class=arrays.target_class[split.test])
-    part.replace(folder / "scores.npz")
+    with whole_file(folder / "scores.npz") as part, open(part, "wb") as file:
+        np.savez_compressed(file, row=split.test, score=scores, target_class=arrays.target_class[split.test])

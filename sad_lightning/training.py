@@ -54,19 +54,20 @@ class StageBar(Callback):
 class GoOn(Checkpoint):
     """Keeps the latest state of a stage in one file, at most every 30 seconds, so that a kill loses little."""
 
-    def __init__(self, path: Path, seconds: float = _SECONDS_BETWEEN_CHECKPOINTS) -> None:
-        self.path, self.seconds = path, seconds
+    def __init__(self, path: Path) -> None:
+        self.path, self.seconds = path, _SECONDS_BETWEEN_CHECKPOINTS
         self.last = time.monotonic()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save where enough time has passed."""
-        if time.monotonic() - self.last >= self.seconds:
+        due = time.monotonic() - self.last >= self.seconds
+        if trainer.strategy.broadcast(due):  # saving is a meeting of all processes: one of them decides
             trainer.save_checkpoint(self.path)
             self.last = time.monotonic()
 
 
-def new_trainer(make: MakeTrainer, stage: str, *, epochs: int, logger: Logger, folder: Path) -> Trainer:
-    """A Trainer for one stage.
+def new_trainer(make: MakeTrainer, stage: str, *, epochs: int, logger: Logger, state: Path) -> Trainer:
+    """A Trainer for one stage, which keeps its latest state in the file ``state``.
 
     Raises:
         InputError: the Trainer refuses its settings (no such accelerator, precision, ...).
@@ -75,13 +76,13 @@ def new_trainer(make: MakeTrainer, stage: str, *, epochs: int, logger: Logger, f
         return make(
             max_epochs=epochs,
             logger=logger,
-            callbacks=[StageBar(stage), GoOn(_state(folder, stage))],
+            callbacks=[StageBar(stage), GoOn(state)],
             enable_model_summary=False,
             enable_progress_bar=False,
             log_every_n_steps=1,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
-            default_root_dir=folder,
+            default_root_dir=state.parent,
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
@@ -90,15 +91,26 @@ def new_trainer(make: MakeTrainer, stage: str, *, epochs: int, logger: Logger, f
         ) from error
 
 
-def fit(trainer: Trainer, module: LightningModule, data: LightningDataModule, stage: str, folder: Path) -> None:
-    """Train a stage to its end, from its saved state where one lies in the folder."""
-    state = _state(folder, stage)
+def fit(trainer: Trainer, module: LightningModule, data: LightningDataModule) -> bool:
+    """Train a stage to its end, from its saved state where there is one.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        InputError: the weights are not finite in the end.
+    """
+    (state,) = (callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, GoOn))
+    resumed = state.exists()
     with quiet():
         try:
-            trainer.fit(module, datamodule=data, ckpt_path=state if state.exists() else None, weights_only=True)
+            trainer.fit(module, datamodule=data, ckpt_path=state if resumed else None, weights_only=True)
         except SystemExit as stop:  # how Lightning answers Ctrl-C
             raise KeyboardInterrupt from stop
     state.unlink(missing_ok=True)
+    if not all(bool(value.isfinite().all()) for value in module.state_dict().values()):
+        raise InputError("optimizer.lr must let the training converge, the weights are not finite in the end; lower it")
+    return resumed
 
 
 def predict(trainer: Trainer, module: LightningModule, data: LightningDataModule) -> torch.Tensor:
@@ -115,7 +127,3 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")  # its own use of torch's pytree
         yield
-
-
-def _state(folder: Path, stage: str) -> Path:
-    return folder / f"{stage}.resume.ckpt"

@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning
 import numpy as np
@@ -97,9 +98,15 @@ def test_training_finds_the_planted_outlier(name, kind, precision, make):
     loss = method.loss(batch)
     assert loss.shape == ()
     assert torch.isfinite(loss)
+    everything = data.gather(torch.arange(len(data.rows)))
+    with torch.no_grad():
+        method.prepare(data.sweep(torch.device("cpu")))
+        untrained = method.eval().loss(everything)
+    method.train()
     trained(method, data, precision=precision)
     assert all(not torch.equal(value, before[key]) for key, value in method.named_parameters())  # everything moved
     with torch.no_grad():
+        assert method.loss(everything) < 0.9 * untrained
         scores = method.score(data.samples(torch.arange(64)))
         odd = method.score(data.samples(torch.arange(7)))
     assert scores.shape == (64,)
@@ -191,6 +198,14 @@ def test_a_population_refuses_members_that_differ(make):
     data = [data_of("table", frozenset({0})), data_of("table", frozenset({0, 1}))]
     with pytest.raises(ValueError, match="equal numbers of rows"):
         PopulationData(data)
+
+
+@pytest.mark.parametrize(("clip", "precision"), [(1.0, "32-true"), (None, "16-mixed")])
+def test_a_population_refuses_what_would_couple_its_members(clip, precision, make):
+    population = Population([make("deep_sad", "table", seed) for seed in range(2)])
+    population.trainer = SimpleNamespace(gradient_clip_val=clip, precision=precision)  # float16 needs a GPU
+    with pytest.raises(ValueError, match="in a population"):
+        population.on_fit_start()
 
 
 def test_a_recipe_in_a_checkpoint_never_names_what_is_imported(make, tmp_path):

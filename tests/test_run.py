@@ -57,7 +57,8 @@ def test_a_killed_cell_goes_on_and_ends_in_the_same_numbers(stage, settings, tmp
     monkeypatch.setattr(run_module, "new_trainer", killing)
     with pytest.raises(Killed):
         cell(settings, tmp_path / "broken", *options)
-    state = torch.load(tmp_path / "broken" / f"{stage}.resume.ckpt", weights_only=True)
+    (path,) = (tmp_path / "broken").glob(f"{stage}.*.resume.ckpt")
+    state = torch.load(path, weights_only=True)
     assert state["epoch"] == 3
     assert not (tmp_path / "broken" / "result.json").exists()
     monkeypatch.setattr(run_module, "new_trainer", real)
@@ -66,8 +67,9 @@ def test_a_killed_cell_goes_on_and_ends_in_the_same_numbers(stage, settings, tmp
         "sad_lightning.training.StageBar.on_train_epoch_end",
         lambda self, trainer, module: epochs.append(trainer.current_epoch) if self.stage == stage else None,
     )
-    _, resumed = cell(settings, tmp_path / "broken", *options)
+    result, resumed = cell(settings, tmp_path / "broken", *options)
     assert epochs == [4, 5]  # the first four were not trained again
+    assert result.resumed
     assert np.array_equal(resumed, expected)
 
 
@@ -90,12 +92,12 @@ def test_threshold_rows_are_said_and_validation_rows_set_it(settings, tmp_path):
 
 
 def test_training_never_sees_the_truth(settings, tmp_path, monkeypatch):
-    """With the classes of all anomalies shuffled after the split, every weight and score stays the same."""
+    """With the classes of all rows shuffled after the split, every weight and score stays the same."""
     _, scores = cell(settings, tmp_path / "a", *SHORT)
 
     def blind(arrays, **kwargs):
         split = draw_split(arrays, **kwargs)
-        arrays.target_class[:] = np.where(arrays.target_class == 0, 0, 9)
+        np.random.default_rng(0).shuffle(arrays.target_class)
         return split
 
     monkeypatch.setattr(run_module, "draw_split", blind)
@@ -110,9 +112,12 @@ def test_bf16_runs(settings, tmp_path):
 
 
 def test_divergence_is_one_line(settings, tmp_path):
-    with pytest.raises(InputError, match="finite"):
-        cell(settings, tmp_path, *SHORT, "optimizer.lr=1e30", "pretrain=none")
-    assert not (tmp_path / "result.json").exists()
+    for number, overrides in enumerate((["pretrain=none"], [])):
+        folder = tmp_path / str(number)
+        with pytest.raises(InputError, match=r"optimizer\.lr must let the training converge"):
+            cell(settings, folder, *SHORT, "optimizer.lr=1e30", *overrides)
+        assert list(folder.iterdir()) == []
+    assert not (tmp_path / "pretrained").exists()  # nothing that diverged is cached
 
 
 @pytest.mark.filterwarnings("ignore")  # wandb's own
@@ -150,3 +155,11 @@ def test_real_cell(settings, tmp_path, real_data):
     assert result.counts["test"] == 10_000
     assert result.metrics["auroc"] > 0.8
     assert result.per_class["5"]["auroc"] > 0.9  # the known class
+
+
+def test_pretraining_is_shared_only_by_equal_trainings(settings, tmp_path):
+    first, _ = cell(settings, tmp_path / "a", *SHORT)
+    second, _ = cell(settings, tmp_path / "b", *SHORT, "method.eta=2.0", "trainer.max_epochs=3", "pretrain.epochs=2")
+    other, _ = cell(settings, tmp_path / "c", *SHORT, "+trainer.limit_train_batches=1")
+    assert [result.pretraining for result in (first, second, other)] == ["trained", "cached", "trained"]
+    assert cell(settings, tmp_path / "d", *SHORT, "pretrain=none")[0].pretraining == "none"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sad_lightning.data.arrays import Arrays, content_digest, data_root, read_npz
 from sad_lightning.data.download import fetch
 from sad_lightning.errors import InputError
+from sad_lightning.files import whole_file
 
 _LAYOUT = {"train_images": 0, "train_labels": 0, "test_images": 0, "test_labels": 0}
 _MNIST = (
@@ -126,9 +127,8 @@ def _keep(path: Path, raw: Raw, name: str) -> Raw:
             f"{name}: what was downloaded has the content sha256 {got}, expected {_DIGESTS[name]}; "
             f"remove {path.parent / 'downloads' / name} and fetch it again"
         )
-    part = path.with_name(f".{path.name}.part.npz")
-    np.savez(part, allow_pickle=False, **raw)
-    part.replace(path)
+    with whole_file(path) as part, open(part, "wb") as file:
+        np.savez(file, allow_pickle=False, **raw)
     return raw
 
 
@@ -142,7 +142,8 @@ def _idx(folder: Path, mirrors: tuple[str, ...]) -> Raw:
                 with gzip.open(path) as file:
                     values = np.frombuffer(file.read()[header:], dtype=np.uint8)
             except (OSError, EOFError) as error:
-                raise InputError(f"{path}: is not a whole gzip file; remove it and fetch it again") from error
+                path.unlink()
+                raise InputError(f"{path}: what was downloaded is not a whole gzip file; fetch it again") from error
             raw[f"{half}_{part}"] = (
                 values.reshape(-1, 28, 28) if part == "images" and len(values) % 784 == 0 else values
             )
@@ -159,7 +160,8 @@ def _cifar_binary(folder: Path) -> Raw:
                 assert member is not None, name  # extractfile gives None for folders only
                 blocks.append(np.frombuffer(member.read(), dtype=np.uint8).reshape(-1, 3073))
     except (tarfile.TarError, KeyError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path}: is not the whole CIFAR-10 archive; remove it and fetch it again") from error
+        path.unlink()
+        raise InputError(f"{path}: what was downloaded is not the CIFAR-10 archive; fetch it again") from error
     rows = np.concatenate(blocks)
     images = np.ascontiguousarray(rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))  # channels last
     return {

@@ -120,6 +120,8 @@ def draw_split(
     known = _known_classes(known_anomaly, n_known, others, arrays, seed)
 
     half, test = _halves(arrays, test_ratio, seed)
+    if not len(test):
+        raise InputError(f"split.test_ratio={test_ratio} leaves no row to test on; raise it")
     classes = arrays.target_class[half]
     normals, anomalies = half[np.isin(classes, normal)], half[~np.isin(classes, normal)]
     a, b, c, m = pool_sizes(
@@ -163,11 +165,18 @@ def _generator(seed: int, stage: str) -> np.random.Generator:
     return np.random.default_rng(derive(seed, "split", stage))
 
 
+def _listed(value: int | Sequence[int]) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+
+
+def _indexes(value: object, count: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count
+
+
 def _normal_classes(normal_class: int | Sequence[int], arrays: Arrays) -> tuple[int, ...]:
     count = len(arrays.classes)
-    normal = (normal_class,) if isinstance(normal_class, int) else tuple(normal_class)
-    valid = all(isinstance(c, int) and not isinstance(c, bool) and 0 <= c < count for c in normal)
-    if not normal or not valid or len(set(normal)) < len(normal):
+    normal = _listed(normal_class)
+    if not normal or not all(_indexes(c, count) for c in normal) or len(set(normal)) < len(normal):
         named = ", ".join(f"{i} {name}" for i, name in enumerate(arrays.classes))
         raise InputError(
             f"split.normal_class must name classes of the data set, got {normal_class!r}; there are {named}"
@@ -191,9 +200,8 @@ def _known_classes(
         return ()
     if known_anomaly is None:
         return tuple(sorted(_generator(seed, "known_classes").choice(others, n_known, replace=False).tolist()))
-    chosen = (known_anomaly,) if isinstance(known_anomaly, int) else tuple(known_anomaly)
-    valid = all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < len(others) for i in chosen)
-    if not valid or len(set(chosen)) < len(chosen):
+    chosen = _listed(known_anomaly)
+    if not all(_indexes(i, len(others)) for i in chosen) or len(set(chosen)) < len(chosen):
         named = ", ".join(f"{i} {arrays.classes[c]}" for i, c in enumerate(others))
         raise InputError(
             f"split.known_anomaly must index the classes that are not normal, got {known_anomaly!r}: {named}"
@@ -244,7 +252,12 @@ def _hold_out(
     train: Indices, semi: NDArray[np.int8], ratio: float, seed: int
 ) -> tuple[Indices, NDArray[np.int8], Indices]:
     candidates = np.flatnonzero(semi >= 0)
-    held = _generator(seed, "validation").choice(candidates, _cut(ratio * len(candidates)), replace=False)
+    count = _cut(ratio * len(candidates))
+    if ratio and not count:
+        raise InputError(
+            f"split.validation_ratio={ratio} of {len(candidates)} rows holds out none; raise it, or set it to 0"
+        )
+    held = _generator(seed, "validation").choice(candidates, count, replace=False)
     keep = np.ones(len(train), dtype=bool)
     keep[held] = False
     return train[keep], semi[keep], np.sort(train[held])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sad_lightning.data.arrays import Arrays, content_digest, data_root, read_npz
 from sad_lightning.data.download import fetch
 from sad_lightning.errors import InputError, choice
+from sad_lightning.files import whole_file
 
 # The mirrors that the code of ruff2020 names; what arrives is checked by content, not trusted.
 _ODDS = {
@@ -62,11 +63,7 @@ def odds(name: str, root: str | None) -> Arrays:
     choice("data.name", name, tuple(_ODDS))
     path = data_root(root) / "odds" / f"{name}.mat"
     url, digest = _ODDS[name]
-    fetched = not path.exists()
-    raw = read_mat(fetch([url], path))
-    if fetched and content_digest(raw) != digest:
-        path.unlink()
-        raise InputError(f"{name}: what was downloaded is not the published data (sha256 differs); fetch it again")
+    raw = read_mat(path) if path.exists() else _fetch_mat(url, path, digest)
     return table(path, raw["X"], raw["y"], ("normal", "anomaly"))
 
 
@@ -142,6 +139,17 @@ def verify(name: str, root: str | None) -> bool:
     return content_digest(read_mat(data_root(root) / "odds" / f"{name}.mat")) == _ODDS[name][1]
 
 
+def _fetch_mat(url: str, path: Path, digest: str) -> Raw:
+    try:
+        raw = read_mat(fetch([url], path))
+        if content_digest(raw) != digest:
+            raise InputError(f"{path}: what was downloaded is not the published data (sha256 differs); fetch it again")
+    except InputError:
+        path.unlink(missing_ok=True)  # or it would be taken for the data the next time
+        raise
+    return raw
+
+
 def _fetch_landsat(path: Path) -> Raw:
     archive = fetch([_LANDSAT], path.parent / "downloads" / "landsat.zip")
     try:
@@ -150,7 +158,8 @@ def _fetch_landsat(path: Path) -> Raw:
                 [np.loadtxt(io.BytesIO(file.read(name)), dtype=int) for name in ("sat.trn", "sat.tst")]
             )
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise InputError(f"{archive}: is not the whole StatLog archive; remove it and fetch it again") from error
+        archive.unlink()
+        raise InputError(f"{archive}: what was downloaded is not the StatLog archive; fetch it again") from error
     soil = rows[:, -1]
     raw: Raw = {
         "X": rows[:, :-1].astype(np.uint8),
@@ -159,7 +168,6 @@ def _fetch_landsat(path: Path) -> Raw:
     }
     if content_digest(raw) != _LANDSAT_DIGEST:
         raise InputError(f"landsat: what was downloaded is not the published data; remove {archive} and fetch it again")
-    part = path.with_name(".landsat.part.npz")
-    np.savez(part, allow_pickle=False, **raw)
-    part.replace(path)
+    with whole_file(path) as part, open(part, "wb") as opened:
+        np.savez(opened, allow_pickle=False, **raw)
     return raw

@@ -38,7 +38,7 @@ def defining(cfg: DictConfig) -> dict[str, Any]:
 
 
 def cell_key(cfg: DictConfig) -> str:
-    """Ten letters that two cells share exactly when their numbers must be equal."""
+    """Ten letters that two cells share when their settings promise equal numbers on equal hardware."""
     text = json.dumps({"version": __version__, **defining(cfg)}, sort_keys=True)
     return blake2b(text.encode(), digest_size=5).hexdigest()
 

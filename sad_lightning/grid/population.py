@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from sad_lightning.data.module import Batch, DataModule, IndexBatches
+from sad_lightning.errors import InputError
 from sad_lightning.methods.method import Method
 
 _DOT = "/"  # parameter names may not hold dots
@@ -45,6 +46,21 @@ class Population(LightningModule):
         self.stage = first.stage
         self._skeleton = (_Loss(copy.deepcopy(first)).to("meta"),)  # in a tuple: no module of ours
 
+    def on_fit_start(self) -> None:
+        """Refuse what would couple the members.
+
+        Raises:
+            InputError: the Trainer clips the global gradient norm, or scales losses as float16 needs.
+        """
+        if self.trainer.gradient_clip_val:
+            raise InputError(
+                "trainer.gradient_clip_val must be null in a population, it would clip all members at once"
+            )
+        if self.trainer.precision == "16-mixed":
+            raise InputError(
+                "trainer.precision must not be 16-mixed in a population, it scales all losses as one; use bf16-mixed"
+            )
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step of every member: ``batch.x`` is ``(K, B, ...)``, ``batch.semi`` ``(K, B)``."""
         losses = self.losses(batch)
@@ -61,6 +77,7 @@ class Population(LightningModule):
 
         weights = {name.replace(_DOT, "."): value for name, value in self.weights.items()}
         state = {name: self.get_buffer(name.replace(".", _DOT)) for name in self.state_names}
+        self._skeleton[0].train(self.training)
         result: Tensor = vmap(loss)(weights, state, batch.x, batch.semi)
         return result
 

@@ -20,10 +20,10 @@ def initial_center(encoder: nn.Module, batches: Iterable[Batch]) -> Tensor:
     """
     training = encoder.training
     encoder.eval()
-    total, count = torch.zeros(()), torch.zeros(())
+    total = count = torch.zeros((), dtype=torch.float64)
     for batch in batches:
-        keep = (batch.semi >= 0).double()
-        total = total.to(keep.device) + keep @ encoder(batch.x).double()
-        count = count.to(keep.device) + keep.sum()
+        keep = (batch.semi >= 0).cpu().double()
+        total = total + keep @ encoder(batch.x).cpu().double()  # on the CPU: not every device has float64
+        count = count + keep.sum()
     encoder.train(training)
     return away_from_zero((total / count).float(), _LEAST_COORDINATE)

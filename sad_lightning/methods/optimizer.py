@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sad_lightning.errors import InputError, positive, share, whole
+from sad_lightning.errors import InputError, positive, share, wholes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Adam:
         positive("optimizer.lr", self.lr)
         positive("optimizer.decay", self.decay)
         share("optimizer.weight_decay", self.weight_decay)
-        object.__setattr__(self, "milestones", tuple(whole("optimizer.milestones", m) for m in self.milestones))
+        object.__setattr__(self, "milestones", wholes("optimizer.milestones", self.milestones))
 
     def recipe(self) -> dict[str, Any]:
         """The settings as plain data, for a checkpoint."""

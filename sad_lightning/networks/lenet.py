@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from sad_lightning.errors import InputError, positive, whole
+from sad_lightning.errors import InputError, flag, positive, whole, wholes
 from sad_lightning.networks.network import Network
 
 _SIDE = 4  # of the maps that the decoder starts from
@@ -37,10 +37,9 @@ class LeNet(Network):
 
     def __post_init__(self) -> None:
         for name in ("shape", "widths", "dense"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            object.__setattr__(self, name, wholes(f"network.{name}", getattr(self, name)))
         positive("network.leak", self.leak)
-        for count in (*self.widths, *self.dense):
-            whole("network.widths and network.dense", count)
+        flag("network.bias", self.bias)
         whole("network.rep_dim", self.rep_dim)
         if len(self.shape) != 3 or self.shape[1] != self.shape[2]:
             raise InputError(

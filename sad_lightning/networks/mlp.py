@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from sad_lightning.errors import InputError, positive, whole
+from sad_lightning.errors import InputError, flag, positive, whole, wholes
 from sad_lightning.networks.network import Network
 
 _EPS = 1e-4
@@ -34,10 +34,10 @@ class MLP(Network):
 
     def __post_init__(self) -> None:
         for name in ("shape", "widths"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            object.__setattr__(self, name, wholes(f"network.{name}", getattr(self, name)))
         positive("network.leak", self.leak)
-        for count in self.widths:
-            whole("network.widths", count)
+        flag("network.bias", self.bias)
+        flag("network.bounded", self.bounded)
         whole("network.rep_dim", self.rep_dim)
         if len(self.shape) != 1:
             raise InputError(

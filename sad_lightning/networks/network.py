@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, flag
 
 _BOUNDED = (
     nn.Sigmoid,
@@ -72,7 +72,7 @@ def check_hypersphere(encoder: nn.Module, *, allow_trivial_solution: bool) -> No
     Raises:
         InputError: a bias, an affine normalisation or a bounded activation was found.
     """
-    if allow_trivial_solution:
+    if flag("method.allow_trivial_solution", allow_trivial_solution):
         return
     for name, layer in encoder.named_modules():
         if isinstance(getattr(layer, "bias", None), nn.Parameter):

@@ -1,6 +1,7 @@
 """Means over cells, beside the published ones."""
 
 import csv
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,11 +11,12 @@ import numpy as np
 from sad_lightning.result import FILE, Result
 
 _PUBLISHED = Path(__file__).with_name("published_results.csv")
-_NAMES = {"ae": "cae", "classifier": "supervised_classifier"}  # ours -> theirs, where they differ
+# Ours -> theirs, where they differ. Their Deep SVDD is the better of two variants: ours has no row in ruff2020.
+_NAMES = {"ae": "cae", "classifier": "supervised_classifier", "deep_svdd": "one_class_deep_svdd"}
 
 
 class Row(NamedTuple):
-    """Cells that differ in classes and seeds only.
+    """Cells that differ in their classes and seeds only.
 
     Attributes:
         data: the data set.
@@ -22,6 +24,7 @@ class Row(NamedTuple):
         labeled_ratio: known anomalies over all training rows.
         pollution_ratio: unknown anomalies over the unlabeled rows.
         n_known: how many anomaly classes are known.
+        epochs: of the training, pretraining not counted.
         auroc: percent, of each cell.
         seconds: of each cell.
         published: mean and deviation that ruff2020 prints, in percent; None where it prints none.
@@ -32,43 +35,56 @@ class Row(NamedTuple):
     labeled_ratio: float
     pollution_ratio: float
     n_known: int
+    epochs: int
     auroc: Sequence[float]
     seconds: Sequence[float]
     published: tuple[float, float] | None
 
 
 def rows(folders: Iterable[Path]) -> list[Row]:
-    """The results below the folders, grouped."""
-    found: dict[tuple[str, str, float, float, int], list[Result]] = {}
+    """The results below the folders, a row for each group of cells with equal settings but for classes and seeds.
+
+    Raises:
+        InputError: a result is damaged.
+    """
+    groups: dict[tuple[str, str, str], list[Result]] = {}
     for folder in folders:
         for path in sorted(folder.rglob(FILE)):
             result = Result.read(path.parent)
-            split = result.settings["split"]
-            key = (
-                result.data,
-                result.method,
-                split["labeled_ratio"],
-                split["pollution_ratio"],
-                len(result.known_classes),
-            )
-            found.setdefault(key, []).append(result)
+            groups.setdefault((result.data, result.method, _kind(result)), []).append(result)
     published = _published()
-    return [
-        Row(
-            *key,
+    table = []
+    for (data, method, _), results in groups.items():
+        settings, split = results[0].settings, results[0].settings["split"]
+        n_known = len(results[0].known_classes) if results[0].counts["known_anomaly"] else 0
+        labeled, pollution = float(split["labeled_ratio"]), float(split["pollution_ratio"])
+        row = Row(
+            data=data,
+            method=method,
+            labeled_ratio=labeled,
+            pollution_ratio=pollution,
+            n_known=n_known,
+            epochs=settings["trainer"]["max_epochs"],
             auroc=[100 * result.metrics["auroc"] for result in results],
             seconds=[sum(result.seconds.values()) for result in results],
-            published=published.get((key[0], _NAMES.get(key[1], key[1]), *key[2:])),
+            published=published.get((data, _NAMES.get(method, method), labeled, pollution, n_known)),
         )
-        for key, results in sorted(found.items())
-    ]
+        table.append(row)
+    return sorted(table, key=lambda row: row[:6])
+
+
+def _kind(result: Result) -> str:
+    """What cells of one row share: all settings but the seed and the classes; no known class is one kind of its own."""
+    settings = {key: value for key, value in result.settings.items() if key != "seed"}
+    split = {key: value for key, value in settings["split"].items() if key not in ("normal_class", "known_anomaly")}
+    return json.dumps({**settings, "split": split}, sort_keys=True)
 
 
 def markdown(table: Iterable[Row]) -> str:
     """The rows as a Markdown table; one cell has no deviation."""
     lines = [
-        "| data | method | labeled | pollution | known classes | cells | AUROC, ours | published | seconds a cell |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| data | method | labeled | pollution | known classes | epochs | cells | AUROC, ours | published | seconds |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in table:
         ours = f"{np.mean(row.auroc):.1f}" + (f" ± {np.std(row.auroc, ddof=1):.1f}" if len(row.auroc) > 1 else "")
@@ -79,6 +95,7 @@ def markdown(table: Iterable[Row]) -> str:
             f"{row.labeled_ratio:g}",
             f"{row.pollution_ratio:g}",
             str(row.n_known),
+            str(row.epochs),
             str(len(row.auroc)),
             ours,
             theirs,

@@ -20,6 +20,7 @@ BODY = np.random.default_rng(0).bytes(700_000)
 class Server(http.server.ThreadingHTTPServer):
     broken = 0  # how many answers still break off half way
     requests: list[str | None]
+    body = BODY
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -32,7 +33,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        rest = BODY[start:]
+        rest = self.server.body[start:]
         self.send_response(206 if wanted else 200)
         self.send_header("Content-Length", str(len(rest)))
         self.end_headers()
@@ -78,11 +79,16 @@ def test_download_tries_the_next_mirror_and_tells_when_none_answers(server, tmp_
     assert "404" in str(raised.value)
 
 
-def test_a_downloaded_file_of_other_content_is_refused(server, tmp_path, monkeypatch):
-    _, address = server
+@pytest.mark.parametrize("valid", [True, False])
+def test_a_downloaded_file_of_other_content_is_refused_and_removed(valid, server, tmp_path, monkeypatch):
+    served, address = server
+    if valid:
+        scipy.io.savemat(tmp_path / "other.mat", {"X": np.eye(4), "y": np.zeros((4, 1))})
+        served.body = (tmp_path / "other.mat").read_bytes()
     monkeypatch.setitem(tabular._ODDS, "cardio", (f"{address}/file", "0" * 64))
-    with pytest.raises(InputError, match="fetch it again"):
+    with pytest.raises(InputError, match="sha256 differs" if valid else "whole .mat file"):
         tabular.odds("cardio", str(tmp_path))
+    assert list((tmp_path / "odds").iterdir()) == []
 
 
 def test_idx_files_become_the_one_cache_layout(tmp_path, monkeypatch):
