@@ -1,5 +1,6 @@
 """The command line: Hydra composes the settings, one job is one cell. No import of torch before a job starts."""
 
+import gc
 import os
 import re
 import sys
@@ -62,6 +63,7 @@ def _hydra_main(cfg: DictConfig) -> float | None:
 
             choices = job.runtime.choices
             result = run(cfg, folder, data_name=choices["data"], method_name=choices["method"])
+            gc.collect()  # a Trainer and its module hold each other, and a sweep has many
     except Exception as error:
         _remove_if_empty(folder, Path(str(cfg.runs)).resolve())
         line = explain(error)
@@ -98,7 +100,7 @@ def explain(error: BaseException) -> str | None:
     while cause is not None:
         if isinstance(cause, InputError):
             return str(cause)
-        if isinstance(cause, TypeError) and "argument" in str(cause):  # a key too many, or one too few
+        if isinstance(cause, TypeError) and re.search("unexpected keyword|required keyword-only", str(cause)):
             return f"{cause}; --cfg job prints the settings there are"
         cause = cause.__cause__
     if isinstance(error, MissingConfigException) and error.options is not None:

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
@@ -195,13 +194,10 @@ def test_a_folder_that_holds_another_cell_is_refused(tmp_path):
 def test_help_and_cfg_answer_without_torch():
     for arguments in (["--help"], ["--cfg", "job", "method=deep_svdd"]):
         command = [sys.executable, "-X", "importtime", "-m", "sad_lightning", *arguments]
-        start = time.perf_counter()
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        seconds = time.perf_counter() - start
         assert result.returncode == 0
         assert not re.search(r"\|\s+torch$", result.stderr, re.MULTILINE)
         assert "deep_svdd" in result.stdout
-        assert seconds < 15  # a guard against a heavy import, not a measurement
 
 
 def test_data_command_lists_and_refuses(tmp_path):
