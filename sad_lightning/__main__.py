@@ -38,6 +38,9 @@ def main() -> None:
     except KeyboardInterrupt:
         print("sad_lightning: interrupted; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # the reader went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
         _leave(error)
 
