@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import SHORT
+from omegaconf import OmegaConf
+from sklearn.metrics import roc_auc_score
 
 from sad_lightning import run as run_module
+from sad_lightning.data.images import digits
 from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError
+from sad_lightning.methods.deep_sad import DeepSAD
 from sad_lightning.result import Result
 from sad_lightning.run import run
 from sad_lightning.training import GoOn
@@ -163,3 +167,29 @@ def test_pretraining_is_shared_only_by_equal_trainings(settings, tmp_path):
     other, _ = cell(settings, tmp_path / "c", *SHORT, "+trainer.limit_train_batches=1")
     assert [result.pretraining for result in (first, second, other)] == ["trained", "cached", "trained"]
     assert cell(settings, tmp_path / "d", *SHORT, "pretrain=none")[0].pretraining == "none"
+
+
+def test_the_method_starts_from_the_pretrained_encoder(settings, tmp_path):
+    cell(settings, tmp_path, *SHORT, "optimizer.lr=1e-12", "pretrain.optimizer.lr=1e-3", "optimizer.weight_decay=0.0")
+    (cached,) = (tmp_path / "pretrained").iterdir()
+    first = torch.load(cached, weights_only=True)
+    final = torch.load(tmp_path / "model.ckpt", weights_only=True)["state_dict"]
+    for name in ("encoder.0.weight", "encoder.4.weight", "encoder.9.weight"):
+        torch.testing.assert_close(final[name], first[name])
+
+
+def test_scores_on_disk_are_those_of_the_checkpoint_on_the_test_rows(settings, tmp_path):
+    result, scores = cell(settings, tmp_path, *SHORT)
+    stored = np.load(tmp_path / "scores.npz")
+    arrays = digits(None)
+    method = DeepSAD.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True).eval()
+    x = torch.from_numpy(arrays.x[stored["row"]]).movedim(-1, 1) / 255
+    with torch.no_grad():
+        np.testing.assert_allclose(method.score(x).numpy(), scores, rtol=1e-5)
+    assert np.array_equal(arrays.target_class[stored["row"]], stored["target_class"])
+    assert result.metrics["auroc"] == pytest.approx(roc_auc_score(stored["target_class"] != 0, scores))
+    calibration = draw_split(arrays, **OmegaConf.to_container(settings(*SHORT).split), seed=0)
+    rows = calibration.train[calibration.semi >= 0]
+    with torch.no_grad():
+        normal = method.score(torch.from_numpy(arrays.x[rows]).movedim(-1, 1) / 255).numpy()
+    assert result.metrics["threshold"] == pytest.approx(np.sort(normal)[int(0.95 * len(normal))], rel=1e-5)
