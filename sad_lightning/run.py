@@ -42,6 +42,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
     seed = whole("seed", cfg.seed, least=0)
     whole("batch_size", cfg.batch_size, least=2)
     share("target_fpr", cfg.target_fpr)
+    choice("trainer.precision", str(cfg.trainer.precision), ("32-true", "bf16-mixed", "16-mixed", "32"))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     seconds: dict[str, float] = {}
 

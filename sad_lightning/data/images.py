@@ -7,6 +7,7 @@ and kept in that same layout.
 
 import gzip
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,7 +142,7 @@ def _idx(folder: Path, mirrors: tuple[str, ...]) -> Raw:
             try:
                 with gzip.open(path) as file:
                     values = np.frombuffer(file.read()[header:], dtype=np.uint8)
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, zlib.error) as error:
                 path.unlink()
                 raise InputError(f"{path}: what was downloaded is not a whole gzip file; fetch it again") from error
             raw[f"{half}_{part}"] = (
@@ -151,22 +152,19 @@ def _idx(folder: Path, mirrors: tuple[str, ...]) -> Raw:
 
 
 def _cifar_binary(folder: Path) -> Raw:
+    """A row of the archive is a label, then 1,024 bytes of each colour."""
     path = fetch(_CIFAR, folder / "cifar-10-binary.tar.gz")
-    blocks = []
+    halves = {"train": [f"data_batch_{number}" for number in range(1, 6)], "test": ["test_batch"]}
+    raw: Raw = {}
     try:
         with tarfile.open(path) as archive:
-            for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
-                member = archive.extractfile(f"cifar-10-batches-bin/{name}.bin")
-                assert member is not None, name  # extractfile gives None for folders only
-                blocks.append(np.frombuffer(member.read(), dtype=np.uint8).reshape(-1, 3073))
-    except (tarfile.TarError, KeyError, EOFError, OSError, ValueError) as error:
+            for half, names in halves.items():
+                files = (archive.extractfile(f"cifar-10-batches-bin/{name}.bin") for name in names)
+                content = b"".join(file.read() for file in files if file is not None)
+                rows = np.frombuffer(content, dtype=np.uint8).reshape(-1, 3073)
+                images = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+                raw |= {f"{half}_images": np.ascontiguousarray(images), f"{half}_labels": rows[:, 0]}
+    except (tarfile.TarError, KeyError, EOFError, OSError, ValueError, zlib.error) as error:
         path.unlink()
         raise InputError(f"{path}: what was downloaded is not the CIFAR-10 archive; fetch it again") from error
-    rows = np.concatenate(blocks)
-    images = np.ascontiguousarray(rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))  # channels last
-    return {
-        "train_images": images[:50_000],
-        "train_labels": rows[:50_000, 0],
-        "test_images": images[50_000:],
-        "test_labels": rows[50_000:, 0],
-    }
+    return raw

@@ -155,7 +155,7 @@ def _fetch_landsat(path: Path) -> Raw:
     try:
         with zipfile.ZipFile(archive) as file:
             rows = np.concatenate(
-                [np.loadtxt(io.BytesIO(file.read(name)), dtype=int) for name in ("sat.trn", "sat.tst")]
+                [np.loadtxt(io.BytesIO(file.read(name)), dtype=int, ndmin=2) for name in ("sat.trn", "sat.tst")]
             )
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         archive.unlink()

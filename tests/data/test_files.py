@@ -2,7 +2,10 @@
 
 import gzip
 import http.server
+import io
+import tarfile
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +115,44 @@ def test_idx_files_become_the_one_cache_layout(tmp_path, monkeypatch):
     assert images.verify("mnist", str(tmp_path))
     monkeypatch.setitem(images._DIGESTS, "mnist", "0" * 64)
     assert not images.verify("mnist", str(tmp_path))
+
+
+def test_the_cifar_archive_becomes_the_one_cache_layout(tmp_path, monkeypatch):
+    generator = np.random.default_rng(0)
+    rows = {name: generator.integers(0, 10, (3, 3073)).astype(np.uint8) for name in
+            (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")}  # fmt: skip
+    folder = tmp_path / "downloads" / "cifar10"
+    folder.mkdir(parents=True)
+    with tarfile.open(folder / "cifar-10-binary.tar.gz", "w:gz") as archive:
+        for name, values in rows.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}.bin")
+            member.size = values.nbytes
+            archive.addfile(member, io.BytesIO(values.tobytes()))
+    with pytest.raises(InputError, match="content sha256"):
+        images.cifar10(str(tmp_path))  # not the published images
+    monkeypatch.setattr(images, "content_digest", lambda raw: images._DIGESTS["cifar10"])
+    arrays = images.cifar10(str(tmp_path))
+    assert (arrays.n_train, len(arrays.x)) == (15, 18)
+    second = rows["data_batch_1"][1]
+    assert arrays.target_class[1] == second[0]
+    assert arrays.x[1, 2, 5].tolist() == [second[1 + 32 * 2 + 5 + 1024 * colour] for colour in range(3)]
+    (tmp_path / "cifar10.npz").unlink()
+    (folder / "cifar-10-binary.tar.gz").write_bytes(b"cut off")
+    with pytest.raises(InputError, match="not the CIFAR-10 archive"):
+        images.cifar10(str(tmp_path))
+    assert list(folder.iterdir()) == []
+
+
+def test_the_landsat_archive_becomes_the_one_cache_layout(tmp_path, monkeypatch):
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "landsat.zip", "w") as archive:
+        archive.writestr("sat.trn", "1 2 3 7\n4 5 6 1\n")
+        archive.writestr("sat.tst", "7 8 9 5\n")
+    monkeypatch.setattr(tabular, "content_digest", lambda raw: tabular._LANDSAT_DIGEST)
+    arrays = tabular.landsat(str(tmp_path))
+    assert arrays.x.tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    assert [arrays.classes[c] for c in arrays.target_class] == ["very damp grey soil", "red soil", "vegetation stubble"]
 
 
 def npz(path: Path, **arrays: np.ndarray) -> None:
