@@ -1,4 +1,4 @@
-"""Tabular data sets as arrays: six of the ODDS collection (ruff2020 Table 2) and StatLog's landsat."""
+"""Tabular data sets as arrays: six of the ODDS collection (ruff2020 Table 1) and StatLog's landsat."""
 
 import io
 import warnings

@@ -105,4 +105,8 @@ def test_center_runs_in_eval_mode_and_leaves_the_statistics_alone():
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_distances_are_taken_in_float32(dtype):
     representation = torch.full((1, 4), 300.0, dtype=dtype)  # the squares overflow float16
-    assert squared_distance(representation, torch.zeros(4)).tolist() == [360_000.0]
+    for center in (torch.zeros(4), torch.zeros(4, dtype=dtype)):  # the second as in a model that is all half
+        distance = squared_distance(representation, center)
+        assert distance.dtype == torch.float32
+        assert distance.tolist() == [360_000.0]
+    assert reconstruction_error(representation, torch.zeros(1, 4, dtype=dtype)).tolist() == [90_000.0]
