@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.grid.plan import cell_folder, cell_key
 from sad_lightning.result import FILE, Result
 from sad_lightning.settings import CONF
@@ -70,6 +70,9 @@ def _hydra_main(cfg: DictConfig) -> float | None:
     except Exception as error:
         _remove_if_empty(folder, Path(str(cfg.runs)).resolve())
         line = explain(error)
+        if job.mode is RunMode.MULTIRUN and _has_no_meaning(error):
+            print(f"sad_lightning: {' '.join(job.overrides.task)}: skipped: {line}", file=sys.stderr)
+            return None
         if job.mode is RunMode.MULTIRUN and line is not None:
             print(f"sad_lightning: {' '.join(job.overrides.task)}: {line}", file=sys.stderr)
             _failed.append(line)
@@ -95,6 +98,10 @@ def _remove_if_empty(folder: Path, top: Path) -> None:
         folder = folder.parent
         if top not in (folder, *folder.parents):
             break
+
+
+def _has_no_meaning(error: BaseException | None) -> bool:
+    return error is not None and (isinstance(error, NotDefinedError) or _has_no_meaning(error.__cause__))
 
 
 def explain(error: BaseException) -> str | None:

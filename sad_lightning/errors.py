@@ -8,6 +8,10 @@ class InputError(ValueError):
     """A setting or a file is wrong: the message names the key or file, the rule, the value and the way out."""
 
 
+class NotDefinedError(InputError):
+    """The cell has no meaning, such as a classifier without known anomalies: it is skipped, it has not failed."""
+
+
 def positive(key: str, value: object) -> float:
     """The value as a float, if it is a finite number above zero.
 
@@ -27,6 +31,39 @@ def share(key: str, value: object) -> float:
     """
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
         raise InputError(f"{key} must be a number in [0, 1), got {value!r}; for example {key}=0.05")
+    return float(value)
+
+
+def upto_one(key: str, value: object) -> float:
+    """The value as a float, if it is a number in (0, 1].
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) <= 1:
+        raise InputError(f"{key} must be a number in (0, 1], got {value!r}; for example {key}=0.1")
+    return float(value)
+
+
+def at_least_zero(key: str, value: object) -> float:
+    """The value as a float, if it is a finite number of at least zero.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < float("inf"):
+        raise InputError(f"{key} must be a number >= 0, got {value!r}; for example {key}=0.5")
+    return float(value)
+
+
+def number(key: str, value: object) -> float:
+    """The value as a float, if it is a finite number.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not abs(float(value)) < float("inf"):
+        raise InputError(f"{key} must be a number, got {value!r}; for example {key}=5")
     return float(value)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 
-_SCHEMA = 1
+_SCHEMA = 2
 FILE = "result.json"
 
 
@@ -34,6 +34,7 @@ class Result:
         per_class: for each class that is not normal, its auroc against the normals, recall at the threshold, count.
         seconds: wall time of each stage.
         environment: versions, device, git commit.
+        history: for each stage that trained, its curves by name, one value an epoch, None where there was none.
         warnings: what the run warned about.
     """
 
@@ -52,6 +53,7 @@ class Result:
     per_class: dict[str, dict[str, float]]
     seconds: dict[str, float]
     environment: dict[str, str | None]
+    history: dict[str, dict[str, list[float | None]]]
     warnings: list[str]
 
     def write(self, folder: Path) -> None:

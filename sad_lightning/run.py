@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,25 @@ import numpy as np
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.preprocess import fit_affine
 from sad_lightning.data.split import Split, draw_split
+from sad_lightning.ensemble import Ensemble, fit_members
 from sad_lightning.environment import describe
-from sad_lightning.errors import InputError, choice, share, whole
+from sad_lightning.errors import InputError, NotDefinedError, choice, share, whole
 from sad_lightning.evaluation import evaluate
 from sad_lightning.files import whole_file
 from sad_lightning.grid.plan import cell_key, defining
 from sad_lightning.methods.method import Method
-from sad_lightning.pretraining import pretrained
+from sad_lightning.pretraining import pretrain_members
 from sad_lightning.result import Result
 from sad_lightning.seeding import derive
 from sad_lightning.tracking import logging_to, start_logging
-from sad_lightning.training import fit, new_trainer, predict
+from sad_lightning.training import history, new_trainer, predict
 
 PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
 
@@ -38,11 +41,13 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
 
     Raises:
         InputError: a setting or a file is wrong.
+        NotDefinedError: the method needs known anomalies, and the cell has none.
     """
     seed = whole("seed", cfg.seed, least=0)
     whole("batch_size", cfg.batch_size, least=2)
     share("target_fpr", cfg.target_fpr)
     choice("trainer.precision", str(cfg.trainer.precision), ("32-true", "bf16-mixed", "16-mixed", "32"))
+    members = range(whole("ensemble", cfg.ensemble))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     seconds: dict[str, float] = {}
 
@@ -54,54 +59,64 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
     notes = [str(warning.message) for warning in caught]
     calibration = split.validation if len(split.validation) else split.train[split.semi >= 0]
 
-    def serve(allowed: frozenset[int], batch_size: int, stage: str) -> DataModule:
+    def serve(method: Method, allowed: frozenset[int], batch_size: int) -> DataModule:
         rows, semi = split.rows(allowed)
-        if len(rows) < 2:
+        streams = [update.stream for update in method.updates]
+        if np.isin(semi, sorted(streams[0].rows or allowed)).sum() < 2:
             raise InputError(
-                f"{stage}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it"
+                f"{method.stage}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it"
             )
-        scored = np.concatenate([split.test, calibration])
         return DataModule(
-            arrays.x, affine, rows=rows, semi=semi, scored=scored, batch_size=batch_size, seed=derive(seed, stage)
-        )
+            arrays.x, affine, rows=rows, semi=semi, scored=np.concatenate([split.test, calibration]),
+            batch_size=batch_size, seed=derive(seed, method.stage), streams=streams, noise=method.noise,
+        )  # fmt: skip
 
     key, cfg = cell_key(cfg), _sized(cfg, arrays)
     settings = defining(cfg)
     make_trainer = instantiate(cfg.trainer)
-    method = build(cfg.method, derive(seed, "weights", "train"))
-    data = serve(method.rows, cfg.batch_size, "train")
+    methods = [build(cfg.method, seed, stage("train", member)) for member in members]
+    if methods[0].needs_anomalies and not split.counts["known_anomaly"]:
+        raise NotDefinedError(f"method={method_name} is not defined without known anomalies, and this cell has none")
+    data = [serve(method, method.rows, cfg.batch_size) for method in methods]
     epochs = whole("trainer.max_epochs", cfg.trainer.max_epochs)
-    pretrain = method.starts_from and cfg.pretrain.method is not None
+    pretrain = methods[0].starts_from and cfg.pretrain.method is not None
     if pretrain:
-        first = build(cfg.pretrain.method, derive(seed, "weights", "pretrain"), stage="pretrain")
+        firsts = [build(cfg.pretrain.method, seed, stage("pretrain", member)) for member in members]
         rows = PRETRAIN_ROWS[choice("pretrain.rows", cfg.pretrain.rows, tuple(PRETRAIN_ROWS))]
-        first_data = serve(rows, whole("pretrain.batch_size", cfg.pretrain.batch_size, least=2), "pretrain")
+        batch_size = whole("pretrain.batch_size", cfg.pretrain.batch_size, least=2)
+        first_data = [serve(first, rows, batch_size) for first in firsts]
         first_epochs = whole("pretrain.epochs", cfg.pretrain.epochs)
-    state, first_state = (folder / f"{stage}.{key}.resume.ckpt" for stage in ("train", "pretrain"))
 
     with logging_to(cfg.logger) as logger:
-        trainer = new_trainer(make_trainer, "train", epochs=epochs, logger=logger, state=state)
-        device = trainer.strategy.root_device
+        make = partial(new_trainer, make_trainer, logger=logger, folder=folder)
+        scoring = make("score", key, epochs=0)
+        device = scoring.strategy.root_device
         start_logging(logger, settings)
-        cached = first_resumed = False
+        first_trainers: list[Trainer] = []
+        first_resumed = False
         if pretrain:
-            first_trainer = new_trainer(make_trainer, "pretrain", epochs=first_epochs, logger=logger, state=first_state)
             with timed(seconds, "pretrain"):
-                cached, first_resumed = pretrained(
-                    first, first_data, first_trainer, settings=settings["trainer"], cache=Path(cfg.pretrain.cache)
-                )
-            method.start_from(first)
+                first_trainers, first_resumed = pretrain_members(
+                    firsts, first_data, partial(make, epochs=first_epochs),
+                    settings={**settings["trainer"], "max_epochs": first_epochs}, processes=scoring.world_size,
+                    cache=Path(cfg.pretrain.cache),
+                )  # fmt: skip
+            for method, first in zip(methods, firsts, strict=True):
+                method.start_from(first)
         with timed(seconds, "train"):
-            method.to(device)
-            method.prepare(data.sweep(device))
-            resumed = fit(trainer, method, data)
+            for method, rows_of in zip(methods, data, strict=True):
+                method.to(device).prepare(rows_of.sweep(device))
+            trainers, resumed = fit_members(methods, data, partial(make, tag=key, epochs=epochs))
+            for method, rows_of in zip(methods, data, strict=True):
+                method.to(device).finish(rows_of.sweep(device))
         with timed(seconds, "score"):
-            scores = predict(trainer, method, data).numpy()
+            scores = predict(scoring, methods[0] if len(methods) == 1 else Ensemble(methods), data[0]).numpy()
         scores, normal_scores = scores[: len(split.test)], scores[len(split.test) :]
         metrics, per_class = evaluate(arrays, split, scores, normal_scores, cfg.target_fpr)
-        trainer.save_checkpoint(folder / "model.ckpt", weights_only=True)
+        scoring.save_checkpoint(folder / "model.ckpt", weights_only=True)
         logger.log_metrics({f"test/{name}": value for name, value in metrics.items()})
 
+    histories = [history(trainer) for trainer in (*first_trainers, *trainers)]
     result = Result(
         key=key,
         data=data_name,
@@ -109,31 +124,41 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         normal_classes=[arrays.classes[c] for c in split.normal_classes],
         known_classes=[arrays.classes[c] for c in split.known_classes],
         settings=settings,
-        seeds={"cell": seed, **{stage: derive(seed, stage) for stage in ("train", "pretrain")}},
+        seeds={"cell": seed, **{name: derive(seed, name) for name in ("train", "pretrain")}},
         counts=split.counts,
         metrics=metrics,
         threshold_rows="validation" if len(split.validation) else "in-sample",
-        pretraining="cached" if cached else "trained" if pretrain else "none",
+        pretraining=("trained" if first_trainers else "cached") if pretrain else "none",
         resumed=resumed or first_resumed,
         per_class=per_class,
         seconds=seconds,
         environment=describe(device),
-        warnings=notes,
+        history={each.stage: each.curves for each in histories},
+        warnings=notes + [note for each in histories for note in each.notes],
     )
-    if trainer.is_global_zero:
+    if scoring.is_global_zero:
         _write_scores(folder, arrays, split, scores)
         result.write(folder)
+        for state in folder.glob("*.resume.ckpt"):
+            state.unlink()
     return result
 
 
-def build(settings: DictConfig, seed: int, *, stage: str = "train") -> Method:
-    """A method with its first weights drawn from ``seed``; the global generator stays as it was."""
+def stage(name: str, member: int) -> str:
+    """The stage of one member of an ensemble: ``train``, ``train1``, ``train2``, ..."""
+    return f"{name}{member or ''}"
+
+
+def build(settings: DictConfig, seed: int, stage: str = "train") -> Method:
+    """A method for a stage, its first weights drawn from the cell's seed; the global generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(derive(seed, "weights", stage))
         try:
             method: Method = instantiate(settings, _convert_="all")
         except InstantiationException as error:
-            if stage == "pretrain" and isinstance(error.__cause__, InputError):  # the same keys, below pretrain
+            if stage.startswith("pretrain") and isinstance(
+                error.__cause__, InputError
+            ):  # the same keys, below pretrain
                 raise InputError(f"pretrain: {error.__cause__}") from error
             raise
     method.stage = stage

@@ -6,9 +6,12 @@ The rows move to the device once, as they are stored (a byte a pixel). A loader 
 Training uses full batches and drops what is left over, whose rows differ each epoch, as the papers' code does; a set
 smaller than a batch is one batch. So every step has the same shape, and BatchNorm never meets a single row. The
 center, thresholds and scores see every row.
+
+What a step needs beside rows comes with its batch: standard normal noise, drawn from a generator of the data's seed and
+the epoch, and the epoch itself. So a method draws nothing, and a step alone equals the step of a population member.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,10 +27,40 @@ _SCORE_BATCH = 1000
 
 
 class Batch(NamedTuple):
-    """What training sees: ``x`` ``(B, ...)`` float32 and ``semi`` ``(B,)`` int8. There is no ``y``."""
+    """What training sees. There is no ``y``.
+
+    Attributes:
+        x: ``(B, ...)`` float32.
+        semi: ``(B,)`` int8.
+        noise: ``(B, *noise)`` standard normal, of the shape that the method asks for; empty for most.
+        epoch: how many epochs have passed, a float32 scalar.
+    """
 
     x: Tensor
     semi: Tensor
+    noise: Tensor = torch.empty(0)
+    epoch: Tensor = torch.tensor(0.0)
+
+
+class Stream(NamedTuple):
+    """Where the batches of one kind of optimiser step come from. An epoch is one pass over the first stream.
+
+    Attributes:
+        rows: the values of ``semi`` it draws from; None for all rows that train.
+        every: one batch of this stream follows every so many batches of the first.
+        start: the first epoch that has any.
+    """
+
+    rows: frozenset[int] | None = None
+    every: int = 1
+    start: int = 0
+
+
+class Draw(NamedTuple):
+    """One batch before it is gathered: ``(B,)`` positions and ``(B, *noise)`` noise."""
+
+    positions: Tensor
+    noise: Tensor
 
 
 class DataModule(LightningDataModule):
@@ -40,7 +73,9 @@ class DataModule(LightningDataModule):
         semi: ``(n,)`` their labels.
         scored: rows that ``predict`` scores, in this order.
         batch_size: rows a step.
-        seed: decides the order of the rows, epoch by epoch.
+        seed: decides the order of the rows and the noise, epoch by epoch.
+        streams: where the batches of each kind of step come from.
+        noise: the shape of the noise that comes with each row; empty for none.
     """
 
     def __init__(
@@ -53,30 +88,40 @@ class DataModule(LightningDataModule):
         scored: NDArray[np.int64],
         batch_size: int,
         seed: int,
+        streams: Sequence[Stream] = (Stream(),),
+        noise: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.x = torch.from_numpy(x)
         self.scale, self.shift = (torch.from_numpy(part) for part in affine)
         self.rows, self.semi = torch.from_numpy(rows), torch.from_numpy(semi)
         self.scored = torch.from_numpy(scored)
-        self.batch_size = min(batch_size, len(rows))
-        self.seed = seed
+        self.batch_size, self.seed = batch_size, seed
+        self.streams, self.noise = tuple(streams), tuple(noise)
 
-    def train_dataloader(self) -> "IndexBatches":
-        """Batches of positions in ``rows``, in a new order each epoch."""
-        return IndexBatches(len(self.rows), self.batch_size, self.seed)
+    def train_dataloader(self) -> "StepBatches":
+        """A draw of each stream a step, in a new order each epoch."""
+        return StepBatches(self.semi.cpu(), self.streams, self.batch_size, self.noise, self.seed)
 
     def predict_dataloader(self) -> "RowBatches":
         """Rows to score, in order."""
         return RowBatches(self.scored)
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
-        """Turn indices into samples, on the device."""
-        if self.trainer is not None and self.trainer.training:
-            if self.trainer.world_size > 1:  # every process draws the same global batch and takes its share of it
-                batch = batch[self.trainer.global_rank :: self.trainer.world_size]
-            return self.gather(batch)
-        return Batch(self.samples(batch), torch.zeros_like(batch, dtype=torch.int8))
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Turn draws into batches, and rows to score into samples, on the device."""
+        if self.trainer is None or not self.trainer.training:
+            return Batch(self.samples(batch), torch.zeros_like(batch, dtype=torch.int8))
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        epoch = torch.tensor(float(self.trainer.current_epoch))
+        batches: list[Batch | None] = []
+        for draw in batch:
+            if draw is not None and world > 1 and len(draw.positions) >= world:
+                draw = Draw(*(part[rank::world] for part in draw))  # all draw the same global batch and share it
+            if draw is not None:
+                gathered = self.gather(draw.positions)
+                draw = gathered._replace(noise=draw.noise, epoch=epoch.to(draw.noise.device))
+            batches.append(draw)
+        return batches
 
     def gather(self, positions: Tensor) -> Batch:
         """The training samples at ``positions``, ``(B,)`` into ``rows``, with their labels."""
@@ -100,14 +145,26 @@ class DataModule(LightningDataModule):
                 setattr(self, name, getattr(self, name).to(device))
 
 
-class IndexBatches:
-    """Full batches of positions 0..n-1, ``(batch_size,)`` int64, shuffled by a generator of seed and epoch alone.
+class StepBatches:
+    """What each step draws: a batch of the first stream, then those of the others where their turn has come, else None.
 
-    Nothing is carried from epoch to epoch, so a run resumed at epoch e draws what the unbroken run drew.
+    Order and noise are decided by seed and epoch alone and nothing is carried from epoch to epoch, so a run resumed at
+    epoch e draws what the unbroken run drew.
+
+    Args:
+        semi: ``(n,)`` labels of the rows that train.
+        streams: where batches come from.
+        batch_size: rows a batch; a stream of fewer rows is one batch.
+        noise: the shape of the noise of a row.
+        seed: decides everything.
     """
 
-    def __init__(self, n: int, batch_size: int, seed: int) -> None:
-        self.n, self.batch_size, self.seed = n, batch_size, seed
+    def __init__(
+        self, semi: Tensor, streams: Sequence[Stream], batch_size: int, noise: Sequence[int], seed: int
+    ) -> None:
+        allowed = [semi.new_tensor(sorted({-1, 0, 1} if s.rows is None else s.rows)) for s in streams]
+        self.positions = [torch.isin(semi, values).nonzero().squeeze(1) for values in allowed]
+        self.streams, self.batch_size, self.noise, self.seed = streams, batch_size, tuple(noise), seed
         self.epoch = 0
         self.sampler = self  # where Lightning looks for set_epoch
 
@@ -116,12 +173,29 @@ class IndexBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.n // self.batch_size
+        n = len(self.positions[0])
+        return n // min(self.batch_size, n) if n else 0
 
-    def __iter__(self) -> Iterator[Tensor]:
-        generator = torch.Generator().manual_seed(derive(self.seed, "order", self.epoch))
-        order = torch.randperm(self.n, generator=generator)
-        yield from torch.split(order[: len(self) * self.batch_size], self.batch_size)
+    def __iter__(self) -> Iterator[tuple[Draw | None, ...]]:
+        endless = [self._endless(number) for number in range(len(self.streams))]
+        for step in range(1, len(self) + 1):
+            yield tuple(
+                next(batches) if len(positions) and step % stream.every == 0 and self.epoch >= stream.start else None
+                for batches, positions, stream in zip(endless, self.positions, self.streams, strict=True)
+            )
+
+    def _endless(self, number: int) -> Iterator[Draw]:
+        """Full batches of one stream, shuffled again whenever it is used up."""
+        positions = self.positions[number]
+        stage = ("order", self.epoch) if number == 0 else ("order", self.epoch, number)
+        order = torch.Generator().manual_seed(derive(self.seed, *stage))
+        noise = torch.Generator().manual_seed(derive(self.seed, "noise", self.epoch, number))
+        size = min(self.batch_size, len(positions))
+        while True:
+            shuffled = positions[torch.randperm(len(positions), generator=order)]
+            for batch in torch.split(shuffled[: len(shuffled) // size * size], size):
+                drawn = torch.randn(size, *self.noise, generator=noise) if self.noise else torch.empty(size, 0)
+                yield Draw(batch, drawn)
 
 
 class RowBatches:

@@ -1,8 +1,9 @@
 """K methods of equal shape, trained as one: a step of all members is a step of each, as if it trained alone.
 
 Parameters and buffers are stacked along a first axis of K, the loss runs under ``vmap``, and Adam, which works
-element by element, moves the stacked tensors. Each member draws its batches from its own generator. What would couple
-members (a global gradient norm, a reduction over K) has no place here.
+element by element, moves the stacked tensors. Each member draws its batches and its noise from its own generators. What
+would couple members (a global gradient norm, a reduction over K) has no place here: gradients are clipped member by
+member.
 """
 
 import copy
@@ -10,18 +11,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from lightning import LightningDataModule, LightningModule
+from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from sad_lightning.data.module import Batch, DataModule, IndexBatches
+from sad_lightning.data.module import Batch, DataModule, Draw, StepBatches
 from sad_lightning.errors import InputError
 from sad_lightning.methods.method import Method
+from sad_lightning.methods.steps import Steps, Update
 
 _DOT = "/"  # parameter names may not hold dots
 
 
-class Population(LightningModule):
+class Population(Steps):
     """K members, stacked.
 
     Args:
@@ -29,6 +31,7 @@ class Population(LightningModule):
 
     Raises:
         ValueError: the members differ in class or settings.
+        InputError: they hold a layer that can not be stacked.
     """
 
     def __init__(self, members: Sequence[Method]) -> None:
@@ -37,49 +40,60 @@ class Population(LightningModule):
         for member in members:
             if type(member) is not type(first) or member.hparams != first.hparams:
                 raise ValueError("the members of a population must be of one class with equal settings")
+        if not stackable(first):
+            raise InputError("network: recurrent layers have no stacked form, such a network trains alone")
         parameters, buffers = stack_module_state(list(members))
         self.weights = nn.ParameterDict({name.replace(".", _DOT): value for name, value in parameters.items()})
+        for name, value in parameters.items():
+            self.weights[name.replace(".", _DOT)].requires_grad_(value.requires_grad)
         self.state_names = tuple(buffers)
         for name, value in buffers.items():
             self.register_buffer(name.replace(".", _DOT), value)
+        self.count = len(members)
         self.optimizer = first.optimizer
-        self.stage = first.stage
-        self._skeleton = (_Loss(copy.deepcopy(first)).to("meta"),)  # in a tuple: no module of ours
+        self.updates, self.stage = first.updates, first.stage
+        self._skeleton = (_Call(copy.deepcopy(first)).to("meta"),)  # in a tuple: no module of ours
 
     def on_fit_start(self) -> None:
         """Refuse what would couple the members.
 
         Raises:
-            InputError: the Trainer clips the global gradient norm, or scales losses as float16 needs.
+            InputError: the Trainer scales losses, as float16 needs.
         """
-        if self.trainer.gradient_clip_val:
-            raise InputError(
-                "trainer.gradient_clip_val must be null in a population, it would clip all members at once"
-            )
         if self.trainer.precision == "16-mixed":
             raise InputError(
                 "trainer.precision must not be 16-mixed in a population, it scales all losses as one; use bf16-mixed"
             )
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step of every member: ``batch.x`` is ``(K, B, ...)``, ``batch.semi`` ``(K, B)``."""
-        losses = self.losses(batch)
-        self.log(f"{self.stage}/loss", losses.mean(), on_step=False, on_epoch=True, batch_size=batch.x.shape[1])
-        return losses.sum()  # the gradient of each member's loss meets no other member
-
-    def losses(self, batch: Batch) -> Tensor:
-        """The loss of each member, ``(K,)``."""
-
-        def loss(weights: dict[str, Tensor], state: dict[str, Tensor], x: Tensor, semi: Tensor) -> Tensor:
-            tensors = {f"method.{name}": value for name, value in {**weights, **state}.items()}
-            value: Tensor = functional_call(self._skeleton[0], tensors, (Batch(x, semi),))
-            return value
-
-        weights = {name.replace(_DOT, "."): value for name, value in self.weights.items()}
-        state = {name: self.get_buffer(name.replace(".", _DOT)) for name in self.state_names}
-        self._skeleton[0].train(self.training)
-        result: Tensor = vmap(loss)(weights, state, batch.x, batch.semi)
+    def losses(self, update: Update, batch: Batch) -> Tensor:
+        """The loss of each member, ``(K,)``; ``batch.x`` is ``(K, B, ...)``, ``batch.semi`` ``(K, B)``."""
+        result: Tensor = self._call(update.loss, update.moves, batch)
         return result
+
+    def watched(self, update: Update, batch: Batch) -> dict[str, Tensor]:
+        """What each member's ``watch`` tells, ``name/k`` for member k."""
+        found: dict[str, Tensor] = self._call(update.watch, update.moves, batch)
+        return {f"{name}/{k}": value for name, values in found.items() for k, value in enumerate(values)}
+
+    def clip(self, gradients: list[Tensor], largest: float) -> None:
+        """Scale each member's gradients to a joint norm of at most ``largest``, in place."""
+        norms = torch.stack([gradient.flatten(start_dim=1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+        for gradient in gradients:
+            factors = (largest / (norms + 1e-6)).clamp(max=1.0)
+            gradient.mul_(factors.view(-1, *(1,) * (gradient.ndim - 1)))
+
+    def _call(self, function: str, moves: tuple[str, ...], batch: Batch) -> Any:
+        skeleton = self._skeleton[0]
+        skeleton.train(self.training)
+        weights = {name.replace(_DOT, "."): value for name, value in self.weights.items()}
+        weights = {name: value if name.startswith(moves) else value.detach() for name, value in weights.items()}
+        state = {name: self.get_buffer(name.replace(".", _DOT)) for name in self.state_names}
+
+        def one(tensors: dict[str, Tensor], x: Tensor, semi: Tensor, noise: Tensor) -> Any:
+            named = {f"method.{name}": value for name, value in tensors.items()}
+            return functional_call(skeleton, named, (function, Batch(x, semi, noise, batch.epoch)))
+
+        return vmap(one)({**weights, **state}, batch.x, batch.semi, batch.noise)
 
     def configure_optimizers(self) -> Any:
         """The members' optimiser, on the stacked tensors."""
@@ -92,6 +106,11 @@ class Population(LightningModule):
             tensors = {name.replace(_DOT, "."): value[number] for name, value in self.weights.items()}
             tensors |= {name: self.get_buffer(name.replace(".", _DOT))[number] for name in self.state_names}
             member.load_state_dict(tensors)
+
+
+def stackable(method: Method) -> bool:
+    """Whether the method can be a member: vmap has no rule for recurrent layers."""
+    return not any(isinstance(layer, nn.RNNBase) for layer in method.modules())
 
 
 class PopulationData(LightningDataModule):
@@ -110,8 +129,10 @@ class PopulationData(LightningDataModule):
         for member in members:
             if member.x.data_ptr() != first.x.data_ptr() or len(member.rows) != len(first.rows):
                 raise ValueError("the members of a population must train on equal numbers of rows of one array")
-            if member.batch_size != first.batch_size:
-                raise ValueError("the members of a population must have equal batch sizes")
+            if not torch.equal(member.semi.sort().values, first.semi.sort().values):
+                raise ValueError("the members of a population must train on equal numbers of labels of each kind")
+            if member.batch_size != first.batch_size or member.streams != first.streams:
+                raise ValueError("the members of a population must have equal batch sizes and streams")
         self.members = list(members)
         self.x = first.x
         self.rows, self.semi, self.scale, self.shift = (
@@ -122,20 +143,26 @@ class PopulationData(LightningDataModule):
         """Each member's own batches, in step."""
         return PopulationBatches([member.train_dataloader() for member in self.members])
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
-        """Turn ``(K, B)`` positions into ``(K, B, ...)`` samples, on the device."""
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> list[Batch | None]:
+        """Turn draws of ``(K, B)`` positions into batches of ``(K, B, ...)`` samples, on the device."""
+        epoch = torch.tensor(float(self.trainer.current_epoch if self.trainer is not None else 0))
+        return [None if draw is None else self._gather(Draw(*draw), epoch) for draw in batch]
+
+    def _gather(self, draw: Draw, epoch: Tensor) -> Batch:
+        positions = draw.positions
         for name in ("x", "rows", "semi", "scale", "shift"):
-            setattr(self, name, getattr(self, name).to(batch.device))
-        x = self.x[self.rows.gather(1, batch)].float()
-        wide = (len(batch), *(1,) * (x.ndim - 2), -1)
+            setattr(self, name, getattr(self, name).to(positions.device))
+        x = self.x[self.rows.gather(1, positions)].float()
+        wide = (len(positions), *(1,) * (x.ndim - 2), -1)
         x = x * self.scale.view(wide) + self.shift.view(wide)
-        return Batch(x.movedim(-1, -3) if self.x.ndim == 4 else x, self.semi.gather(1, batch))
+        x = x.movedim(-1, -3) if self.x.ndim == 4 else x
+        return Batch(x, self.semi.gather(1, positions), draw.noise, epoch.to(positions.device))
 
 
 class PopulationBatches:
-    """``(K, B)`` positions: batch i of every member."""
+    """``(K, B)`` positions and noise: draw i of every member."""
 
-    def __init__(self, members: list[IndexBatches]) -> None:
+    def __init__(self, members: list[StepBatches]) -> None:
         self.members = members
         self.sampler = self  # where Lightning looks for set_epoch
 
@@ -147,16 +174,21 @@ class PopulationBatches:
     def __len__(self) -> int:
         return len(self.members[0])
 
-    def __iter__(self) -> Iterator[Tensor]:
-        return (torch.stack(positions) for positions in zip(*self.members, strict=True))
+    def __iter__(self) -> Iterator[list[Draw | None]]:
+        for steps in zip(*self.members, strict=True):
+            yield [_stacked([draw for draw in draws if draw is not None]) for draws in zip(*steps, strict=True)]
 
 
-class _Loss(nn.Module):
-    """``method.loss`` as a forward, which is what ``functional_call`` calls."""
+def _stacked(draws: list[Draw]) -> Draw | None:
+    return Draw(*(torch.stack(parts) for parts in zip(*draws, strict=True))) if draws else None
+
+
+class _Call(nn.Module):
+    """A function of a method as a forward, which is what ``functional_call`` calls."""
 
     def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
 
-    def forward(self, batch: Batch) -> Tensor:
-        return self.method.loss(batch)
+    def forward(self, function: str, batch: Batch) -> Any:
+        return getattr(self.method, function)(batch)

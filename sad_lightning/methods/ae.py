@@ -8,7 +8,7 @@ The reconstruction error of a sample is its score. Labels are not used: known an
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from sad_lightning.data.module import Batch
 from sad_lightning.errors import choice
@@ -16,6 +16,7 @@ from sad_lightning.functional import reconstruction_error
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.optimizer import Adam
 from sad_lightning.networks import Network
+from sad_lightning.networks.network import start_glorot
 
 
 class AE(Method):
@@ -39,9 +40,8 @@ class AE(Method):
         super().__init__(network=network, optimizer=optimizer, initial_weights=initial_weights)
         choice("method.initial_weights", initial_weights, ("glorot", "torch"))
         self.encoder, self.decoder = self.network.encoder(), self.network.decoder()
-        for layer in self.modules() if initial_weights == "glorot" else ():
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
+        if initial_weights == "glorot":
+            start_glorot(self)
 
     def loss(self, batch: Batch) -> Tensor:
         """The mean squared error of one batch."""

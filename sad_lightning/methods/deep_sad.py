@@ -22,7 +22,7 @@ from torch import Tensor
 from sad_lightning.data.module import Batch
 from sad_lightning.errors import positive
 from sad_lightning.functional import squared_distance
-from sad_lightning.methods.hypersphere import initial_center
+from sad_lightning.methods.hypersphere import initial_center, spread
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.optimizer import Adam
 from sad_lightning.networks import Network
@@ -82,6 +82,10 @@ class DeepSAD(Method):
     def loss(self, batch: Batch) -> Tensor:
         """Equation 7 on one batch."""
         return deep_sad_loss(self.distance(batch.x), batch.semi, self.eta)
+
+    def watch(self, batch: Batch) -> dict[str, Tensor]:
+        """What a collapse would take away."""
+        return spread(self.encoder(batch.x), self.center)
 
     def score(self, x: Tensor) -> Tensor:
         """Equation 4, ``(B,)``."""

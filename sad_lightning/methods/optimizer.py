@@ -1,17 +1,18 @@
 """Adam with a two-phase learning rate: "searching", then "fine-tuning" (ruff2020 appendix E)."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from sad_lightning.errors import InputError, positive, share, wholes
+from sad_lightning.errors import positive, share, wholes
+from sad_lightning.methods.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adam:
+class Adam(Recipe):
     """Settings of Adam.
 
     Attributes:
@@ -31,24 +32,6 @@ class Adam:
         positive("optimizer.decay", self.decay)
         share("optimizer.weight_decay", self.weight_decay)
         object.__setattr__(self, "milestones", wholes("optimizer.milestones", self.milestones))
-
-    def recipe(self) -> dict[str, Any]:
-        """The settings as plain data, for a checkpoint."""
-        return asdict(self)
-
-    @staticmethod
-    def build(recipe: "Adam | Mapping[str, Any]") -> "Adam":
-        """Settings from their recipe; settings pass through.
-
-        Raises:
-            InputError: the recipe has other keys.
-        """
-        if isinstance(recipe, Adam):
-            return recipe
-        try:
-            return Adam(**recipe)
-        except TypeError as error:
-            raise InputError(f"optimizer: {error}; the checkpoint is not one of this version") from error
 
     def configure(self, parameters: Iterable[nn.Parameter]) -> dict[str, Any]:
         """What ``configure_optimizers`` returns: the optimiser and its schedule, stepped each epoch."""

@@ -9,11 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from sad_lightning.errors import InputError, flag, positive, whole, wholes
-from sad_lightning.networks.network import Network
+from sad_lightning.networks.network import Network, channels_last
 
 _SIDE = 4  # of the maps that the decoder starts from
 _EPS = 1e-4
@@ -27,13 +26,11 @@ class LeNet(Network):
         widths: filters of each convolutional module.
         dense: units of the dense layers between the maps and the representation; may be empty.
         leak: slope of the leaky ReLU below zero; 0.1 in the paper, 0.01 in the authors' code.
-        bias: whether layers have biases; a hypersphere method refuses them.
     """
 
     widths: Sequence[int]
     dense: Sequence[int]
     leak: float
-    bias: bool
 
     def __post_init__(self) -> None:
         for name in ("shape", "widths", "dense"):
@@ -52,13 +49,13 @@ class LeNet(Network):
             )
         self._plan()  # refuses what the decoder can not mirror before anything trains
 
-    def encoder(self) -> nn.Sequential:
-        """``(B, C, H, H)`` to ``(B, D)``."""
+    def encoder(self, heads: int = 1) -> nn.Sequential:
+        """``(B, C, H, H)`` to ``(B, heads * D)``."""
         layers: list[nn.Module] = []
         channels, side = self.shape[0], self.shape[1]
         for width in self.widths:
             layers += [
-                nn.Conv2d(channels, width, 5, padding=2, bias=self.bias),
+                nn.Conv2d(channels, width, 5, padding=2, bias=False),
                 nn.BatchNorm2d(width, eps=_EPS, affine=self.bias),
                 nn.LeakyReLU(self.leak),
                 nn.MaxPool2d(2),
@@ -68,13 +65,13 @@ class LeNet(Network):
         units = channels * side * side
         for width in self.dense:
             layers += [
-                nn.Linear(units, width, bias=self.bias),
+                nn.Linear(units, width, bias=False),
                 nn.BatchNorm1d(width, eps=_EPS, affine=self.bias),
                 nn.LeakyReLU(self.leak),
             ]
             units = width
-        layers.append(nn.Linear(units, self.rep_dim, bias=self.bias))
-        return _channels_last(*layers)
+        layers.append(nn.Linear(units, heads * self.rep_dim, bias=self.bias))
+        return channels_last(*layers)
 
     def decoder(self) -> nn.Sequential:
         """``(B, D)`` to ``(B, C, H, H)`` in [0, 1]."""
@@ -82,20 +79,22 @@ class LeNet(Network):
         units = self.rep_dim
         for width in reversed(self.dense):
             layers += [
-                nn.Linear(units, width, bias=self.bias),
+                nn.Linear(units, width, bias=False),
                 nn.BatchNorm1d(width, eps=_EPS, affine=self.bias),
             ]
             units = width
         channels = units // _SIDE**2
         layers += [nn.Unflatten(1, (channels, _SIDE, _SIDE)), nn.LeakyReLU(self.leak)]
-        for number, (width, padding, doubles) in enumerate(self._plan()):
-            if number:
+        plan = self._plan()
+        for number, (width, padding, doubles) in enumerate(plan, start=1):
+            if number > 1:
                 layers += [nn.BatchNorm2d(channels, eps=_EPS, affine=self.bias), nn.LeakyReLU(self.leak)]
             if doubles:
                 layers.append(nn.Upsample(scale_factor=2))
-            layers.append(nn.ConvTranspose2d(channels, width, 5, padding=padding, bias=self.bias))
+            bias = self.bias and number == len(plan)  # the others' is that of their BatchNorm
+            layers.append(nn.ConvTranspose2d(channels, width, 5, padding=padding, bias=bias))
             channels = width
-        return _channels_last(*layers, nn.Sigmoid())
+        return channels_last(*layers, nn.Sigmoid())
 
     def _plan(self) -> list[tuple[int, int, bool]]:
         """Filters, padding and upsampling of each transposed convolution.
@@ -125,8 +124,3 @@ class LeNet(Network):
                 f"add or remove modules in network.widths, or resize the images to a multiple of 4"
             )
         return plan
-
-
-def _channels_last(*layers: nn.Module) -> nn.Sequential:
-    """The layers in the memory layout that convolutions run fastest in, and that the data arrives in."""
-    return nn.Sequential(*layers).to(memory_format=torch.channels_last)

@@ -23,13 +23,11 @@ class MLP(Network):
     Attributes:
         widths: units of the hidden layers.
         leak: slope of the leaky ReLU below zero; 0.1 in the paper, 0.01 in the authors' code.
-        bias: whether layers have biases; a hypersphere method refuses them.
         bounded: whether the decoder ends in a sigmoid; false for columns outside [0, 1].
     """
 
     widths: Sequence[int]
     leak: float
-    bias: bool
     bounded: bool
 
     def __post_init__(self) -> None:
@@ -44,9 +42,9 @@ class MLP(Network):
                 f"network: MLP needs rows (D,), the data has {self.shape}; choose network=mnist for images"
             )
 
-    def encoder(self) -> nn.Sequential:
-        """``(B, columns)`` to ``(B, D)``."""
-        return self._stack(self.shape[0], *self.widths, self.rep_dim)
+    def encoder(self, heads: int = 1) -> nn.Sequential:
+        """``(B, columns)`` to ``(B, heads * D)``."""
+        return self._stack(self.shape[0], *self.widths, heads * self.rep_dim)
 
     def decoder(self) -> nn.Sequential:
         """``(B, D)`` to ``(B, columns)``."""
@@ -57,7 +55,7 @@ class MLP(Network):
         layers: list[nn.Module] = []
         for before, after in pairwise(units[:-1]):
             layers += [
-                nn.Linear(before, after, bias=self.bias),
+                nn.Linear(before, after, bias=False),
                 nn.BatchNorm1d(after, eps=_EPS, affine=self.bias),
                 nn.LeakyReLU(self.leak),
             ]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from sad_lightning.errors import InputError, flag
@@ -17,7 +18,8 @@ _BOUNDED = (
     nn.Hardsigmoid,
     nn.Softsign,
     nn.Softmin,
-)  # ReLU6 is a Hardtanh
+    nn.RNNBase,
+)  # ReLU6 is a Hardtanh; recurrent cells end in a tanh
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +29,17 @@ class Network(ABC):
     Attributes:
         shape: one sample, ``(C, H, W)`` or ``(D,)``; filled in from the data.
         rep_dim: D, the dimension of the representation.
+        bias: whether layers have biases, as the affine part of their BatchNorm where they have one; a hypersphere
+            method refuses them.
     """
 
     shape: tuple[int, ...]
     rep_dim: int
+    bias: bool
 
     @abstractmethod
-    def encoder(self) -> nn.Module:
-        """``(B, *shape)`` to ``(B, D)``."""
+    def encoder(self, heads: int = 1) -> nn.Module:
+        """``(B, *shape)`` to ``(B, heads * D)``; a variational method has two heads, mean and log-variance."""
 
     @abstractmethod
     def decoder(self) -> nn.Module:
@@ -66,6 +71,18 @@ class Network(ABC):
         return known[name](**settings)
 
 
+def channels_last(*layers: nn.Module) -> nn.Sequential:
+    """The layers in the memory layout that convolutions run fastest in, and that the data arrives in."""
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+
+
+def start_glorot(module: nn.Module) -> None:
+    """Draw the weights of all layers from Glorot's uniform distribution; biases stay as they are."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+
+
 def check_hypersphere(encoder: nn.Module, *, allow_trivial_solution: bool) -> None:
     """Refuse an encoder that can map everything to the center (Ruff et al. 2018, propositions 1 to 3).
 
@@ -75,7 +92,7 @@ def check_hypersphere(encoder: nn.Module, *, allow_trivial_solution: bool) -> No
     if flag("method.allow_trivial_solution", allow_trivial_solution):
         return
     for name, layer in encoder.named_modules():
-        if isinstance(getattr(layer, "bias", None), nn.Parameter):
+        if isinstance(getattr(layer, "bias", None), nn.Parameter) or getattr(layer, "bias", None) is True:
             found = "a bias"
         elif isinstance(layer, _BOUNDED):
             found = "a bounded activation"

@@ -3,21 +3,57 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from sad_lightning.data.module import DataModule, IndexBatches
+from sad_lightning.data.module import DataModule, Draw, StepBatches, Stream
 from sad_lightning.data.preprocess import Affine
 
 
+def positions(batches: StepBatches, stream: int = 0) -> list[torch.Tensor]:
+    return [draws[stream].positions for draws in batches if draws[stream] is not None]
+
+
+def unlabeled(n: int, *, seed: int, noise: tuple[int, ...] = ()) -> StepBatches:
+    return StepBatches(torch.zeros(n, dtype=torch.int8), (Stream(),), 10, noise, seed)
+
+
 def test_batches_are_full_distinct_and_decided_by_seed_and_epoch_alone():
-    batches = IndexBatches(103, 10, seed=7)
+    batches = unlabeled(103, seed=7)
     assert len(batches) == 10
-    first = torch.cat(list(batches))
+    first = torch.cat(positions(batches))
     assert len(first.unique()) == 100  # three rows sit this epoch out
     batches.set_epoch(1)
-    second = torch.cat(list(batches))
+    second = torch.cat(positions(batches))
     assert not torch.equal(first, second)
     batches.set_epoch(0)
-    assert torch.equal(first, torch.cat(list(batches)))
-    assert not torch.equal(first, torch.cat(list(IndexBatches(103, 10, seed=8))))
+    assert torch.equal(first, torch.cat(positions(batches)))
+    assert not torch.equal(first, torch.cat(positions(unlabeled(103, seed=8))))
+
+
+def test_noise_is_standard_normal_and_decided_by_seed_and_epoch_alone():
+    batches = unlabeled(1000, seed=7, noise=(5, 4))
+    noise = torch.cat([draws[0].noise for draws in batches])
+    assert noise.shape == (1000, 5, 4)
+    assert abs(noise.mean()) < 0.03
+    assert abs(noise.std() - 1) < 0.03
+    assert torch.equal(noise, torch.cat([draws[0].noise for draws in batches]))
+    batches.set_epoch(1)
+    assert not torch.equal(noise, torch.cat([draws[0].noise for draws in batches]))
+    assert torch.equal(torch.cat(positions(unlabeled(1000, seed=7))), torch.cat(positions(unlabeled(1000, seed=7))))
+
+
+def test_a_second_stream_has_its_own_rows_interval_and_start():
+    semi = torch.zeros(83, dtype=torch.int8)
+    semi[40:43] = -1
+    streams = (Stream(frozenset({0, 1})), Stream(frozenset({-1}), every=3, start=2))
+    batches = StepBatches(semi, streams, 10, (), seed=0)
+    assert len(batches) == 8
+    assert positions(batches, stream=1) == []  # not before its first epoch
+    batches.set_epoch(2)
+    assert [draws[1] is not None for draws in batches] == [False, False, True, False, False, True, False, False]
+    assert all(sorted(found.tolist()) == [40, 41, 42] for found in positions(batches, stream=1))  # all there are
+    assert not set(torch.cat(positions(batches)).tolist()) & {40, 41, 42}
+    nobody = StepBatches(torch.zeros(83, dtype=torch.int8), streams, 10, (), seed=0)
+    nobody.set_epoch(2)
+    assert positions(nobody, stream=1) == []
 
 
 def module(x: np.ndarray, affine: Affine) -> DataModule:
@@ -33,7 +69,8 @@ def test_images_are_gathered_scaled_and_channels_last():
     assert batch.x.is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(batch.x, torch.from_numpy(x[[3, 4]]).float().permute(0, 3, 1, 2) / 255)
     assert batch.semi.tolist() == [1, 0]
-    assert data.batch_size == 3  # a set smaller than a batch is one batch
+    ((draw,),) = data.train_dataloader()
+    assert len(draw.positions) == 3  # a set smaller than a batch is one batch
 
 
 def test_columns_are_scaled_one_by_one():
@@ -49,8 +86,11 @@ def test_columns_are_scaled_one_by_one():
 
 def test_processes_share_a_global_batch_without_overlap():
     data = module(np.zeros((5, 2), dtype=np.float32), Affine(np.ones(2, np.float32), np.zeros(2, np.float32)))
-    shares = []
+    shares, draw = [], Draw(torch.tensor([0, 1, 2]), torch.tensor([[0.0], [1.0], [2.0]]))
     for rank in range(2):
-        data.trainer = SimpleNamespace(training=True, world_size=2, global_rank=rank)
-        shares.append(data.on_after_batch_transfer(torch.tensor([0, 1, 2]), 0).semi.tolist())
-    assert shares == [[0, 1], [-1]]
+        data.trainer = SimpleNamespace(training=True, world_size=2, global_rank=rank, current_epoch=4)
+        batch, absent = data.on_after_batch_transfer([draw, None], 0)
+        shares.append((batch.semi.tolist(), batch.noise.flatten().tolist()))
+        assert absent is None
+        assert batch.epoch.item() == 4
+    assert shares == [([0, 1], [0.0, 2.0]), ([-1], [1.0])]

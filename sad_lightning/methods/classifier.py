@@ -1,0 +1,54 @@
+"""Supervised deep binary classifier (ruff2019 appendix C, ruff2020 appendix E).
+
+    -1/(n+m) (sum over normal x log(1 - p(x)) + sum over known anomalies x log p(x))
+
+p(x) is the probability of an anomaly. Unlabeled samples count as normal, as most of them are. S(x) is the logit of
+p(x), which ranks as p(x) does and never saturates. The network is that of the other methods, with leaky ReLU and a
+linear unit behind the representation.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from sad_lightning.data.module import Batch
+from sad_lightning.errors import choice
+from sad_lightning.methods.method import Method
+from sad_lightning.methods.optimizer import Adam
+from sad_lightning.networks import Network
+from sad_lightning.networks.network import start_glorot
+
+
+class Classifier(Method):
+    """Supervised deep binary classifier.
+
+    Args:
+        network: builds the encoder below the last unit; biases are allowed.
+        optimizer: learning rate, schedule and weight decay.
+        initial_weights: ``glorot``, uniform, as the paper says, or ``torch``, PyTorch's own.
+
+    Raises:
+        InputError: ``initial_weights`` is another word.
+    """
+
+    rows = frozenset({-1, 0, 1})
+    needs_anomalies = True
+
+    def __init__(
+        self, *, network: Network | Mapping[str, Any], optimizer: Adam | Mapping[str, Any], initial_weights: str
+    ) -> None:
+        super().__init__(network=network, optimizer=optimizer, initial_weights=initial_weights)
+        self.encoder = self.network.encoder()
+        self.head = nn.Sequential(nn.LeakyReLU(0.1), nn.Linear(self.network.rep_dim, 1))
+        if choice("method.initial_weights", initial_weights, ("glorot", "torch")) == "glorot":
+            start_glorot(self)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The binary cross-entropy of one batch."""
+        return binary_cross_entropy_with_logits(self.score(batch.x), (batch.semi < 0).float())
+
+    def score(self, x: Tensor) -> Tensor:
+        """The logit of p(anomaly given x), ``(B,)``."""
+        return self.head(self.encoder(x)).squeeze(1).float()  # type: ignore[no-any-return]
