@@ -68,6 +68,17 @@ def test_one_cell_from_command_to_files(tmp_path):
     assert again.out.splitlines()[2:] == first.out.splitlines()[1:]
 
 
+def test_a_cell_without_meaning_is_skipped_in_a_sweep_and_refused_alone(tmp_path):
+    options = (f"runs={tmp_path}", *SHORT, "method=classifier")
+    swept = run_main("--multirun", *options, "split.labeled_ratio=0.0,0.05")
+    assert swept.code == 0, swept.err
+    assert "labeled_ratio=0.0: skipped: method=classifier is not defined without known anomalies" in swept.err
+    assert len(list(tmp_path.rglob("result.json"))) == 1
+    alone = run_main(*options, "split.labeled_ratio=0.0")
+    assert alone.code == 2
+    assert alone.err.startswith("sad_lightning: method=classifier is not defined")
+
+
 def metrics(folder: Path, *arguments: str) -> dict[str, float]:
     outcome = run_main(f"runs={folder}", "logger=none", *SHORT, *arguments)
     assert outcome.code == 0, outcome.err
@@ -112,7 +123,7 @@ def test_multirun_and_a_failed_cell(tmp_path):
 
 MISTAKES = [
     (["data=nope"], "there are arrhythmia, cardio"),
-    (["method=nope"], "there are ae, deep_sad"),
+    (["method=nope"], "there are abc, ae, classifier, deep_sad"),
     (["method.etaa=1"], "method.etaa: there is no such setting"),
     (["nope=1"], "nope"),
     (["split.labeled_ratio=1.5"], "split.labeled_ratio must be a number in [0, 1)"),

@@ -3,6 +3,7 @@
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning
 import numpy as np
@@ -15,11 +16,12 @@ from sklearn.metrics import roc_auc_score
 from sad_lightning import run as run_module
 from sad_lightning.data.images import digits
 from sad_lightning.data.split import draw_split
-from sad_lightning.errors import InputError
+from sad_lightning.ensemble import Ensemble
+from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.methods.deep_sad import DeepSAD
 from sad_lightning.result import Result
-from sad_lightning.run import run
-from sad_lightning.training import GoOn
+from sad_lightning.run import build, run
+from sad_lightning.training import GoOn, History
 
 
 def cell(settings, folder: Path, *overrides: str) -> tuple[Result, np.ndarray]:
@@ -43,14 +45,23 @@ class Kill(lightning.Callback):
             raise Killed
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "train"])
-def test_a_killed_cell_goes_on_and_ends_in_the_same_numbers(stage, settings, tmp_path, monkeypatch):
-    options = ("trainer.max_epochs=6", "optimizer.milestones=[2]", f"pretrain.cache={tmp_path / 'cache'}")
-    _, expected = cell(settings, tmp_path / "unbroken", *options[:2], f"pretrain.cache={tmp_path / 'other'}")
+VARIATIONAL = ("method=dp_vae", "method.anomalies.warm_up=2", "method.elbo.annealing=5")
+
+
+@pytest.mark.parametrize(
+    ("stage", "method"),
+    [("pretrain", ()), ("train", ()), ("train", VARIATIONAL), ("train1", ("ensemble=2",))],
+    ids=["pretrain", "train", "streams and noise", "second member"],
+)
+def test_a_killed_cell_goes_on_and_ends_in_the_same_numbers(stage, method, settings, tmp_path, monkeypatch):
+    options = ("trainer.max_epochs=6", "optimizer.milestones=[2]", *method, f"pretrain.cache={tmp_path / 'cache'}")
+    uninterrupted, expected = cell(
+        settings, tmp_path / "unbroken", *options[:-1], f"pretrain.cache={tmp_path / 'other'}"
+    )
     real = run_module.new_trainer
 
-    def killing(make, name, **kwargs):
-        trainer = real(make, name, **kwargs)
+    def killing(make, name, tag, **kwargs):
+        trainer = real(make, name, tag, **kwargs)
         for callback in trainer.callbacks:
             if isinstance(callback, GoOn):
                 callback.seconds = 0
@@ -75,6 +86,8 @@ def test_a_killed_cell_goes_on_and_ends_in_the_same_numbers(stage, settings, tmp
     assert epochs == [4, 5]  # the first four were not trained again
     assert result.resumed
     assert np.array_equal(resumed, expected)
+    assert result.history[stage] == uninterrupted.history[stage]
+    assert not list((tmp_path / "broken").glob("*.resume.ckpt"))
 
 
 def test_result_reads_back_and_damage_is_told(settings, tmp_path):
@@ -122,6 +135,87 @@ def test_divergence_is_one_line(settings, tmp_path):
             cell(settings, folder, *SHORT, "optimizer.lr=1e30", *overrides)
         assert list(folder.iterdir()) == []
     assert not (tmp_path / "pretrained").exists()  # nothing that diverged is cached
+
+
+def test_curves_and_a_collapse_are_told(settings, tmp_path, monkeypatch):
+    result, _ = cell(settings, tmp_path / "a", *SHORT, *VARIATIONAL, "trainer.max_epochs=4")
+    curves = result.history["train"]
+    assert len(curves["loss"]) == len(curves["kl"]) == len(curves["zero_gradient"]) == 4
+    assert curves["anomaly_loss"][:2] == [None, None]  # within the warm-up
+    assert all(value > 0 for value in curves["anomaly_loss"][2:])
+    assert not result.warnings
+    healthy, _ = cell(settings, tmp_path / "b", *SHORT)
+    assert set(healthy.history) == {"pretrain", "train"}
+    assert healthy.history["train"]["spread"][-1] > 0.01
+    assert not healthy.warnings
+    monkeypatch.setattr(run_module, "build", lambda *arguments: without_weights(build(*arguments)))
+    collapsed, _ = cell(settings, tmp_path / "c", *SHORT, "pretrain=none", "optimizer.lr=1e-12")
+    assert collapsed.history["train"]["spread"][-1] < 1e-3
+    assert any("has collapsed to a point" in warning for warning in collapsed.warnings)
+    assert "has collapsed to a point" in collapsed.table(tmp_path)
+
+
+def without_weights(method: DeepSAD) -> DeepSAD:
+    with torch.no_grad():
+        method.encoder[-1].weight.mul_(1e-5)
+    return method
+
+
+def test_history_tells_each_thing_once_and_goes_on_from_its_state():
+    history = History("train")
+    metrics = {
+        "train/loss": 1.0,
+        "train/anomaly_loss_zero_gradient": 1.0,
+        "train/zero_gradient": 0.4,
+        "other/loss": 9.0,
+    }
+    for _ in range(2):
+        history.on_train_epoch_end(SimpleNamespace(callback_metrics=metrics), None)
+    assert history.notes == [
+        "train/anomaly_loss_zero_gradient: the gradient of anomaly_loss is exactly zero everywhere since epoch 1"
+    ]
+    resumed = History("train")
+    resumed.load_state_dict(history.state_dict())
+    resumed.on_train_epoch_end(SimpleNamespace(callback_metrics={"train/loss": 0.5, "train/late": 2.0}), None)
+    assert resumed.curves["loss"] == [1.0, 1.0, 0.5]
+    assert resumed.curves["late"] == [None, None, 2.0]
+    with pytest.raises(InputError, match=r"train/loss is nan in epoch 4; lower it"):
+        resumed.on_train_epoch_end(SimpleNamespace(callback_metrics={"train/loss": float("nan")}), None)
+
+
+def test_ensemble_members_differ_and_their_mean_score_counts(settings, tmp_path):
+    alone, first = cell(settings, tmp_path / "alone", *SHORT)
+    both, mean = cell(settings, tmp_path / "both", *SHORT, "ensemble=2")
+    assert set(both.history) == {"pretrain1", "train", "train1"}  # the first member's pretraining is that of the cell
+    loaded = Ensemble.load_from_checkpoint(tmp_path / "both" / "model.ckpt", weights_only=True).eval()
+    rows = np.load(tmp_path / "both" / "scores.npz")["row"]
+    x = torch.from_numpy(digits(None).x[rows]).movedim(-1, 1) / 255
+    with torch.no_grad():
+        scores = [member.score(x).numpy() for member in loaded.members]
+    np.testing.assert_allclose(scores[0], first, rtol=1e-5)  # the cell itself
+    assert np.abs(scores[0] - scores[1]).max() > 0.05  # another start, another order
+    np.testing.assert_allclose(mean, (scores[0] + scores[1]) / 2, rtol=1e-5)
+    assert both.key != alone.key
+
+
+def test_an_ensemble_trained_as_one_equals_its_members_alone(settings, tmp_path, monkeypatch, real_data):
+    options = ("data=thyroid", f"data.root={real_data}", "method=dp_vae", "ensemble=3", "trainer.max_epochs=3",
+               "method.anomalies.warm_up=1")  # fmt: skip
+    together, stacked = cell(settings, tmp_path / "stacked", *options)
+    assert set(together.history) == {"train"}
+    assert {"kl/0", "kl/1", "kl/2"} <= set(together.history["train"])
+    monkeypatch.setattr("sad_lightning.ensemble.stacking_pays", lambda method, trainer: False)
+    one_by_one, scores = cell(settings, tmp_path / "alone", *options)
+    assert set(one_by_one.history) == {"train", "train1", "train2"}
+    np.testing.assert_allclose(stacked, scores, rtol=1e-3)
+    assert together.metrics["auroc"] == pytest.approx(one_by_one.metrics["auroc"], abs=1e-4)
+
+
+def test_a_method_that_needs_anomalies_is_not_defined_without_them(settings, tmp_path):
+    for override in ("split.labeled_ratio=0.0", "split.n_known=0"):
+        with pytest.raises(NotDefinedError, match="not defined without known anomalies"):
+            cell(settings, tmp_path, *SHORT, "method=classifier", override)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.filterwarnings("ignore")  # wandb's own

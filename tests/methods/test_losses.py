@@ -9,8 +9,10 @@ from sad_lightning.functional import away_from_zero, reconstruction_error, squar
 from sad_lightning.methods.ae import AE
 from sad_lightning.methods.deep_sad import DeepSAD, deep_sad_loss
 from sad_lightning.methods.deep_svdd import DeepSVDD
-from sad_lightning.methods.hypersphere import initial_center
+from sad_lightning.methods.hypersphere import initial_center, spread
 from sad_lightning.methods.optimizer import Adam
+from sad_lightning.methods.soft_deep_sad import SoftDeepSAD, soft_deep_sad_loss
+from sad_lightning.methods.soft_deep_svdd import SoftDeepSVDD, soft_deep_svdd_loss
 from sad_lightning.networks import MLP
 
 ADAM = Adam(lr=1e-3, milestones=[1], decay=0.1, weight_decay=0.0)
@@ -61,6 +63,44 @@ def test_deep_sad_without_labels_is_deep_svdd():
 def test_deep_sad_with_a_vanishing_eta_ignores_the_labels():
     distance = torch.tensor([4.0, 9.0, 0.25])
     assert deep_sad_loss(distance, semi(0, 1, -1), 1e-12).item() == pytest.approx(4 / 3)
+
+
+def test_soft_boundary_terms_alone_and_together():
+    distance, radius = torch.tensor([4.0, 9.0, 0.25]), torch.tensor(2.0)  # R^2 = 4
+    assert soft_deep_svdd_loss(distance, radius, 0.5).item() == pytest.approx(4 + 5 / (0.5 * 3))
+    assert soft_deep_svdd_loss(distance, torch.zeros(()), 0.5).item() == pytest.approx(13.25 / 1.5)
+    assert soft_deep_sad_loss(distance, semi(0, 0, 0), radius, 3.0, 0.5).item() == pytest.approx(4 + 5 / 1.5)
+    # known normals pay outside: 3 * 5; known anomalies inside: 3 * 3.75
+    assert soft_deep_sad_loss(distance, semi(0, 1, 0), radius, 3.0, 0.5).item() == pytest.approx(4 + 15 / 1.5)
+    assert soft_deep_sad_loss(distance, semi(0, 0, -1), radius, 3.0, 0.5).item() == pytest.approx(4 + (5 + 11.25) / 1.5)
+    assert soft_deep_sad_loss(distance, semi(0, 1, -1), radius, 3.0, 0.5).item() == pytest.approx(4 + 26.25 / 1.5)
+    assert soft_deep_sad_loss(distance, semi(0, 1, -1), radius, 1e-12, 0.5).item() == pytest.approx(4)
+
+
+def test_the_radius_is_solved_after_the_step_and_only_in_training():
+    x = torch.tensor([[1.0, 2.0], [0.5, 0.0], [3.0, 1.0]])  # squared distances 17, 0, 29
+    for method in (
+        linear(SoftDeepSVDD(network=NETWORK, optimizer=ADAM, nu=0.5, allow_trivial_solution=False)),
+        linear(SoftDeepSAD(network=NETWORK, optimizer=ADAM, eta=1.0, nu=0.5, allow_trivial_solution=False)),
+    ):
+        batch = Batch(x, semi(0, 0, 0))
+        assert method.eval().loss(batch).item() == pytest.approx(46 / 1.5)
+        assert method.radius == 0
+        assert method.train().loss(batch).item() == pytest.approx(46 / 1.5)  # with the radius before it
+        assert method.radius.item() == pytest.approx(17**0.5)  # the second of three
+        assert method.eval().loss(batch).item() == pytest.approx(17 + 12 / 1.5)
+        assert method.margin(x).tolist() == pytest.approx([0, -(17**0.5), 29**0.5 - 17**0.5], abs=1e-5)
+        method.finish([batch, Batch(x[:1], semi(0))])  # 0, 17, 17, 29: the second of four
+        assert method.radius.item() == pytest.approx(17**0.5)
+
+
+def test_spread_vanishes_when_all_is_one_point():
+    center = torch.tensor([3.0, 4.0])
+    found = spread(torch.tensor([[3.0, 5.0], [3.0, 7.0]]), center)
+    # coordinates deviate by 0 and 1: sqrt(1/2) over sqrt(25/2); distances 1 and 3: 1 over 2
+    assert found["spread"].item() == pytest.approx(0.2)
+    assert found["score_spread"].item() == pytest.approx(0.5)
+    assert spread(center.expand(4, 2) + 1, center)["spread"].item() == pytest.approx(0, abs=1e-6)
 
 
 def test_autoencoder_error_is_the_mean_over_all_values():

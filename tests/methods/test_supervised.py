@@ -1,0 +1,149 @@
+"""Losses of the methods that need known anomalies, against numbers worked out by hand."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy
+
+from sad_lightning.data.module import Batch
+from sad_lightning.errors import InputError
+from sad_lightning.functional import exponential_cross_entropy
+from sad_lightning.methods.abc_ae import ABCAE
+from sad_lightning.methods.classifier import Classifier
+from sad_lightning.methods.hsc import HSC
+from sad_lightning.methods.optimizer import Adam
+from sad_lightning.methods.sae import SAE, sae_loss
+from sad_lightning.methods.ss_dgm import SSDGM, ss_dgm_loss
+from sad_lightning.methods.vae import VAE
+from sad_lightning.methods.variational import ELBO
+from sad_lightning.networks import MLP
+
+ADAM = Adam(lr=1e-3, milestones=[1], decay=0.1, weight_decay=0.0)
+NETWORK = MLP(shape=(2,), widths=[], rep_dim=2, leak=0.1, bias=False, bounded=False)
+
+
+def semi(*values: int) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.int8)
+
+
+def test_exponential_cross_entropy_terms_alone_and_together():
+    distance = torch.tensor([2.0, 0.5, math.log(2.0)])
+    assert exponential_cross_entropy(distance, semi(0, 1, 0)).tolist() == pytest.approx([2, 0.5, math.log(2)])
+    # p(normal) = 1/2 at log 2: both answers cost log 2
+    assert exponential_cross_entropy(distance, semi(-1, 0, -1)).tolist() == pytest.approx(
+        [-math.log(1 - math.exp(-2)), 0.5, math.log(2)], rel=1e-5
+    )
+    reference = binary_cross_entropy((-distance).exp(), torch.tensor([0.0, 1.0, 0.0]), reduction="none")
+    torch.testing.assert_close(exponential_cross_entropy(distance, semi(-1, 0, -1)), reference, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 200.0])
+def test_exponential_cross_entropy_is_finite_at_the_ends(value):
+    distance = torch.full((2,), value, requires_grad=True)
+    loss = exponential_cross_entropy(distance, semi(-1, 0)).sum()
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(distance.grad).all()
+
+
+def test_hsc_by_hand():
+    x = torch.tensor([[3.0, 4.0], [0.3, 0.4]])
+    for norm, expected in (("squared", [25.0, 0.25]), ("pseudo_huber", [math.sqrt(26) - 1, math.sqrt(1.25) - 1])):
+        method = HSC(network=NETWORK, optimizer=ADAM, norm=norm)
+        with torch.no_grad():
+            method.encoder[-1].weight.copy_(torch.eye(2))
+        assert method.score(x).tolist() == pytest.approx(expected, rel=1e-5)
+        by_hand = (expected[0] - math.log(1 - math.exp(-expected[1]))) / 2
+        assert method.loss(Batch(x, semi(0, -1))).item() == pytest.approx(by_hand, rel=1e-4)
+    with pytest.raises(InputError, match="one of squared, pseudo_huber"):
+        HSC(network=NETWORK, optimizer=ADAM, norm="l1")
+
+
+def test_supervised_autoencoder_by_hand():
+    error = torch.tensor([4.0, 0.5, 0.25])
+    assert sae_loss(error, semi(0, 1, 0)).item() == pytest.approx(4.75 / 3)
+    assert sae_loss(error, semi(-1, -1, -1)).item() == pytest.approx((0.25 + 2 + 4) / 3, rel=1e-5)
+    assert sae_loss(error, semi(0, 1, -1)).item() == pytest.approx((4 + 0.5 + 4) / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [SAE, ABCAE])
+def test_reconstruction_methods_score_the_error(kind):
+    method = kind(network=NETWORK, optimizer=ADAM, initial_weights="torch")
+    with torch.no_grad():
+        method.encoder[-1].weight.copy_(torch.eye(2))
+        method.decoder[-1].weight.copy_(0.5 * torch.eye(2))
+    x = torch.tensor([[2.0, 4.0], [1.0, 1.0]])  # halved: errors (1 + 4) / 2 and 1/4
+    assert method.score(x).tolist() == pytest.approx([2.5, 0.25])
+    pushed = 1 / 0.25 if kind is SAE else -math.log(1 - math.exp(-0.25))
+    assert method.loss(Batch(x, semi(0, -1))).item() == pytest.approx((2.5 + pushed) / 2, rel=1e-4)
+
+
+def test_classifier_by_hand():
+    method = Classifier(network=NETWORK, optimizer=ADAM, initial_weights="torch")
+    with torch.no_grad():
+        method.encoder[-1].weight.copy_(torch.eye(2))
+        method.head[1].weight.copy_(torch.tensor([[1.0, 1.0]]))
+        method.head[1].bias.copy_(torch.tensor([0.5]))
+    x = torch.tensor([[1.0, -2.0], [2.0, 1.0], [0.0, 0.0]])  # logits 1 - 0.2 + 0.5, 3.5, 0.5
+    assert method.score(x).tolist() == pytest.approx([1.3, 3.5, 0.5])
+    terms = [math.log(1 + math.exp(1.3)), math.log(1 + math.exp(-3.5)), math.log(1 + math.exp(0.5))]
+    assert method.loss(Batch(x, semi(0, -1, 1))).item() == pytest.approx(sum(terms) / 3, rel=1e-5)
+
+
+def test_ss_dgm_terms_alone_and_together():
+    bound = torch.tensor([[1.0, 5.0], [2.0, 4.0], [3.0, 7.0]])
+    log_q = torch.tensor([[0.8, 0.2], [0.5, 0.5], [0.9, 0.1]]).log()
+    labeled = (5.0 + 2.0) / 2  # the first is a known anomaly, the second a known normal
+    surprise = -(math.log(0.2) + math.log(0.5)) / 2
+    unlabeled = 0.9 * (3 + math.log(0.9)) + 0.1 * (7 + math.log(0.1))
+    assert ss_dgm_loss(bound, log_q, semi(-1, 1, 0), 0.1).item() == pytest.approx(labeled + unlabeled + 0.1 * surprise)
+    assert ss_dgm_loss(bound, log_q, semi(-1, 1, 0), 0.0).item() == pytest.approx(labeled + unlabeled)
+    assert ss_dgm_loss(bound[:2], log_q[:2], semi(-1, 1), 0.0).item() == pytest.approx(labeled)
+    assert ss_dgm_loss(bound[2:], log_q[2:], semi(0), 0.1).item() == pytest.approx(unlabeled)
+
+
+def test_ss_dgm_bound_by_hand():
+    """With all weights zero the code is standard normal and the reconstruction 0: L = |x|^2/2 + log 2, q = 1/2."""
+    method = SSDGM(
+        network=NETWORK, optimizer=ADAM, stacked=False, widths=[3], alpha=0.1, initial_weights="glorot"
+    )  # fmt: skip
+    with torch.no_grad():
+        for parameter in method.parameters():
+            parameter.zero_()
+    x, noise = torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.randn(2, 2, 2)
+    # unlabeled: 12.5 + log 2 - entropy log 2; known anomaly: 0.5 + log 2, and 0.1 log 2 for its class
+    expected = 12.5 + 0.5 + math.log(2) + 0.1 * math.log(2)
+    assert method.loss(Batch(x, semi(0, -1), noise)).item() == pytest.approx(expected, rel=1e-5)
+    assert method.score(x).tolist() == [0, 0]
+    with torch.no_grad():
+        method.inference[-1].bias.copy_(torch.tensor([1.0, 0, math.log(4), 0]))  # mean 1, variance 4 in one coordinate
+    divergence = (4 + 1 - 1 - math.log(4)) / 2
+    assert method.loss(Batch(x, semi(0, -1), noise)).item() == pytest.approx(expected + 2 * divergence, rel=1e-5)
+
+
+def test_pixels_are_bernoulli():
+    from sad_lightning.networks import LeNet
+
+    network = LeNet(shape=(1, 8, 8), widths=[2], dense=[], rep_dim=16, leak=0.1, bias=True)
+    method = SSDGM(network=network, optimizer=ADAM, stacked=False, widths=[3], alpha=0.0, initial_weights="torch")
+    with torch.no_grad():
+        for parameter in method.parameters():
+            parameter.zero_()
+    loss = method.loss(Batch(torch.rand(4, 1, 8, 8), semi(-1, -1, 1, -1), torch.randn(4, 2, 16)))
+    assert loss.item() == pytest.approx(65 * math.log(2), rel=1e-5)  # each pixel costs log 2, and so does the class
+
+
+def test_m1_is_taken_over_frozen_and_must_fit():
+    elbo = ELBO(beta_kl=1.0, annealing=0, samples=1, reconstruction="sum")
+    first = VAE(network=NETWORK, optimizer=ADAM, elbo=elbo)
+    second = SSDGM(network=NETWORK, optimizer=ADAM, stacked=True, widths=[3], alpha=0.1, initial_weights="glorot")
+    second.start_from(first)
+    assert torch.equal(second.encoder[-1].weight, first.encoder[-1].weight)
+    second.train()
+    assert not second.encoder.training
+    second.loss(Batch(torch.randn(3, 2), semi(0, 0, -1), torch.randn(3, 2, 2))).backward()
+    assert second.encoder[-1].weight.grad is None
+    hypersphere = HSC(network=NETWORK, optimizer=ADAM, norm="squared")
+    with pytest.raises(InputError, match="pretrain: the encoder of VAE must fit the one of HSC"):
+        hypersphere.start_from(first)
