@@ -185,6 +185,13 @@ def fit(trainer: Trainer, module: LightningModule, data: LightningDataModule) ->
     except InputError:
         state.unlink(missing_ok=True)
         raise
+    except RuntimeError as error:
+        if "find_unused_parameters" not in str(error):
+            raise
+        raise InputError(
+            "trainer.strategy must be ddp_find_unused_parameters_true for several processes, as some steps of this "
+            "method move a part of its network alone"
+        ) from error
     return resumed
 
 
