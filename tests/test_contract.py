@@ -164,9 +164,10 @@ def made(method: Method) -> Method:
     return method
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", METHODS)
-def test_stacked_members_equal_the_cells_trained_alone(name, kind, make):
+def test_stacked_members_equal_the_cells_trained_alone(name, kind, precision, make):
     x = np.concatenate([rows_of(kind, seed) for seed in range(3)])
 
     def member_data(number: int, method: Method) -> DataModule:
@@ -174,23 +175,24 @@ def test_stacked_members_equal_the_cells_trained_alone(name, kind, make):
         data.rows = data.rows + 65 * number
         return data
 
+    epochs = 34 if precision == "32-true" else 10  # 2 or 3 steps an epoch
     # rounding differs between one and many; a higher learning rate would let it grow through ReLUs and max-pooling
     alone = [made(make(name, kind, seed, lr=1e-5)) for seed in range(3)]
     stacked = [made(make(name, kind, seed, lr=1e-5)) for seed in range(3)]
     for number, method in enumerate(alone):
         data = member_data(number, method)
-        trained(method, data, epochs=34)  # 2 or 3 steps an epoch: at least 68
+        trained(method, data, epochs=epochs, precision=precision)
     datas = [member_data(number, method) for number, method in enumerate(stacked)]
     for method, data in zip(stacked, datas, strict=True):
         method.prepare(data.sweep(torch.device("cpu")))
     population = Population(stacked)
-    train(population, PopulationData(datas), epochs=34)
+    train(population, PopulationData(datas), epochs=epochs, precision=precision)
     population.unstack(stacked)
     for one, other in zip(alone, stacked, strict=True):
         for (key, expected), value in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
             distance = torch.linalg.vector_norm((value - expected).double())
             exact = kind == "table" and key in dict(one.named_parameters())  # buffers hold means that nearly cancel
-            share = 1e-5 if exact else 1e-4
+            share = 5e-3 if precision == "bf16-mixed" else 1e-5 if exact else 1e-4  # bf16 has three digits
             assert distance <= share * torch.linalg.vector_norm(expected.double()), key
     assert not torch.equal(next(stacked[0].parameters()), next(stacked[1].parameters()))
 

@@ -80,7 +80,7 @@ def test_strided_networks_are_those_of_daniel2021():
 
 
 @pytest.mark.parametrize("network", [LeNet(**{**MNIST, "bias": True}), MLP(shape=(5,), widths=[4], rep_dim=2, leak=0.1,
-                                     bias=True, bounded=False)])  # fmt: skip
+                                     bias=True, bounded=False, normalize=True)])  # fmt: skip
 def test_a_bias_stands_once_in_each_layer(network):
     """A bias before BatchNorm has no gradient but rounding, on which Adam would walk at random."""
     for part in (network.encoder(), network.decoder()):
@@ -108,10 +108,13 @@ def test_recurrent_networks_are_bounded_and_train_alone():
 
 
 def test_mlp_mirrors():
-    network = MLP(shape=(21,), widths=[32, 16], rep_dim=8, leak=0.1, bias=False, bounded=True)
+    network = MLP(shape=(21,), widths=[32, 16], rep_dim=8, leak=0.1, bias=False, bounded=True, normalize=True)
     assert [tuple(p.shape) for p in network.encoder().parameters()] == [(32, 21), (16, 32), (8, 16)]
     assert [tuple(p.shape) for p in network.decoder().parameters()] == [(16, 8), (32, 16), (21, 32)]
     assert isinstance(network.decoder()[-1], nn.Sigmoid)
+    plain = MLP(shape=(21,), widths=[32], rep_dim=8, leak=0.1, bias=True, bounded=False, normalize=False).encoder()
+    assert [type(layer) for layer in plain] == [nn.Linear, nn.LeakyReLU, nn.Linear]
+    assert plain[0].bias is not None
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,15 @@ def test_mlp_mirrors():
         (LeNet, {**MNIST, "rep_dim": 0}, "network.rep_dim"),
         (
             MLP,
-            {"shape": (1, 8, 8), "widths": [4], "rep_dim": 2, "leak": 0.1, "bias": False, "bounded": True},
+            {
+                "shape": (1, 8, 8),
+                "widths": [4],
+                "rep_dim": 2,
+                "leak": 0.1,
+                "bias": False,
+                "bounded": True,
+                "normalize": True,
+            },
             "rows",
         ),
     ],
@@ -145,7 +156,7 @@ def test_settings_that_do_not_fit_are_told(network, settings, words):
 def test_recipes_are_plain_and_build_the_same_network():
     for network in (
         LeNet(**MNIST),
-        MLP(shape=(3,), widths=[4], rep_dim=2, leak=0.1, bias=False, bounded=True),
+        MLP(shape=(3,), widths=[4], rep_dim=2, leak=0.1, bias=False, bounded=True, normalize=True),
     ):
         assert Network.build(network.recipe()) == network
     with pytest.raises(InputError, match="import the module"):

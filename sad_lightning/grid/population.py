@@ -8,12 +8,14 @@ member.
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.overrides import TorchFunctionMode
 
 from sad_lightning.data.module import Batch, DataModule, Draw, StepBatches
 from sad_lightning.errors import InputError
@@ -93,7 +95,10 @@ class Population(Steps):
             named = {f"method.{name}": value for name, value in tensors.items()}
             return functional_call(skeleton, named, (function, Batch(x, semi, noise, batch.epoch)))
 
-        return vmap(one)({**weights, **state}, batch.x, batch.semi, batch.noise)
+        device = batch.x.device.type
+        mixed = _Autocast(device) if torch.is_autocast_enabled(device) else nullcontext()
+        with torch.autocast(device, enabled=False), mixed:
+            return vmap(one)({**weights, **state}, batch.x, batch.semi, batch.noise)
 
     def configure_optimizers(self) -> Any:
         """The members' optimiser, on the stacked tensors."""
@@ -181,6 +186,27 @@ class PopulationBatches:
 
 def _stacked(draws: list[Draw]) -> Draw | None:
     return Draw(*(torch.stack(parts) for parts in zip(*draws, strict=True))) if draws else None
+
+
+class _Autocast(TorchFunctionMode):
+    """The rules of autocast that these networks meet, where ``vmap`` does not follow them itself.
+
+    Linear layers and convolutions run in the low precision. BatchNorm has no rule for low precision under ``vmap``: it
+    runs in float32 and is rounded as its input is, which is what it does alone.
+    """
+
+    _LOW = (torch.nn.functional.linear, torch.conv2d, torch.conv_transpose2d)
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.dtype = torch.get_autocast_dtype(device)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in self._LOW:
+            args = [arg.to(self.dtype) if isinstance(arg, Tensor) and arg.is_floating_point() else arg for arg in args]
+        if func is torch.nn.functional.batch_norm:
+            return func(args[0].float(), *args[1:], **(kwargs or {})).to(args[0].dtype)
+        return func(*args, **(kwargs or {}))
 
 
 class _Call(nn.Module):

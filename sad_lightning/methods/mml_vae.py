@@ -6,8 +6,8 @@ A variational autoencoder that makes normal samples likely and known anomalies u
     gamma/m sum over anomalous x     exp(2 CUBO_2(x))      moves the encoder, the decoder is frozen
 
 the second on batches of known anomalies alone, after a warm-up on normal samples. Unlabeled samples count as normal.
-S(x) = -ELBO(x), at z = mu(x). Without known anomalies this is the VAE. In the second step BatchNorm runs on the
-statistics of normal samples; the paper leaves that open.
+S(x) = -ELBO(x), at z = mu(x). Without known anomalies, or with gamma = 0, this is the VAE. In the second step BatchNorm
+runs on the statistics of normal samples; the paper leaves that open.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ class MMLVAE(Method):
         super().__init__(network=network, optimizer=optimizer, elbo=elbo, anomalies=anomalies, cubo=cubo)
         self.elbo, self.anomalies, self.cubo = ELBO.build(elbo), AnomalySteps.build(anomalies), CUBO.build(cubo)
         self.noise = (max(self.elbo.samples, self.cubo.samples), self.network.rep_dim)
-        self.updates = self.anomalies.updates()
+        self.updates = self.anomalies.updates()[: 2 if self.cubo.gamma else 1]  # Adam would move on without a gradient
         self.encoder, self.decoder = self.network.encoder(heads=2), self.network.decoder()
         if not self.anomalies.shared_encoder:
             self.anomaly_encoder = self.network.encoder(heads=2)

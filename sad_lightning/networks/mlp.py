@@ -24,11 +24,13 @@ class MLP(Network):
         widths: units of the hidden layers.
         leak: slope of the leaky ReLU below zero; 0.1 in the paper, 0.01 in the authors' code.
         bounded: whether the decoder ends in a sigmoid; false for columns outside [0, 1].
+        normalize: whether BatchNorm follows each hidden layer, as in the authors' code of ruff2020.
     """
 
     widths: Sequence[int]
     leak: float
     bounded: bool
+    normalize: bool
 
     def __post_init__(self) -> None:
         for name in ("shape", "widths"):
@@ -36,6 +38,7 @@ class MLP(Network):
         positive("network.leak", self.leak)
         flag("network.bias", self.bias)
         flag("network.bounded", self.bounded)
+        flag("network.normalize", self.normalize)
         whole("network.rep_dim", self.rep_dim)
         if len(self.shape) != 1:
             raise InputError(
@@ -54,9 +57,7 @@ class MLP(Network):
     def _stack(self, *units: int) -> nn.Sequential:
         layers: list[nn.Module] = []
         for before, after in pairwise(units[:-1]):
-            layers += [
-                nn.Linear(before, after, bias=False),
-                nn.BatchNorm1d(after, eps=_EPS, affine=self.bias),
-                nn.LeakyReLU(self.leak),
-            ]
+            layers.append(nn.Linear(before, after, bias=self.bias and not self.normalize))
+            layers += [nn.BatchNorm1d(after, eps=_EPS, affine=self.bias)] if self.normalize else []
+            layers.append(nn.LeakyReLU(self.leak))
         return nn.Sequential(*layers, nn.Linear(units[-2], units[-1], bias=self.bias))

@@ -16,7 +16,7 @@ from sad_lightning.methods.soft_deep_svdd import SoftDeepSVDD, soft_deep_svdd_lo
 from sad_lightning.networks import MLP
 
 ADAM = Adam(lr=1e-3, milestones=[1], decay=0.1, weight_decay=0.0)
-NETWORK = MLP(shape=(2,), widths=[], rep_dim=2, leak=0.1, bias=False, bounded=False)
+NETWORK = MLP(shape=(2,), widths=[], rep_dim=2, leak=0.1, bias=False, bounded=False, normalize=True)
 
 
 def semi(*values: int) -> torch.Tensor:
@@ -115,7 +115,7 @@ def test_autoencoder_error_is_the_mean_over_all_values():
 
 
 def test_autoencoder_starts_from_uniform_glorot_or_as_torch_does():
-    network = MLP(shape=(300,), widths=[], rep_dim=100, leak=0.1, bias=False, bounded=False)
+    network = MLP(shape=(300,), widths=[], rep_dim=100, leak=0.1, bias=False, bounded=False, normalize=True)
     for name, bound in (("glorot", (6 / 400) ** 0.5), ("torch", 300**-0.5)):
         torch.manual_seed(0)
         weight = AE(network=network, optimizer=ADAM, initial_weights=name).encoder[-1].weight

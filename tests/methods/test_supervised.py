@@ -20,7 +20,7 @@ from sad_lightning.methods.variational import ELBO
 from sad_lightning.networks import MLP
 
 ADAM = Adam(lr=1e-3, milestones=[1], decay=0.1, weight_decay=0.0)
-NETWORK = MLP(shape=(2,), widths=[], rep_dim=2, leak=0.1, bias=False, bounded=False)
+NETWORK = MLP(shape=(2,), widths=[], rep_dim=2, leak=0.1, bias=False, bounded=False, normalize=True)
 
 
 def semi(*values: int) -> torch.Tensor:

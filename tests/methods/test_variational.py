@@ -23,8 +23,8 @@ from sad_lightning.networks import MLP
 from sad_lightning.training import quiet
 
 ADAM = Adam(lr=1e-2, milestones=[], decay=0.1, weight_decay=1e-3)
-NETWORK = MLP(shape=(2,), widths=[], rep_dim=2, leak=0.1, bias=True, bounded=False)
-DEEP = MLP(shape=(3,), widths=[5, 4], rep_dim=2, leak=0.1, bias=True, bounded=False)
+NETWORK = MLP(shape=(2,), widths=[], rep_dim=2, leak=0.1, bias=True, bounded=False, normalize=True)
+DEEP = MLP(shape=(3,), widths=[5, 4], rep_dim=2, leak=0.1, bias=True, bounded=False, normalize=True)
 BOUND = ELBO(beta_kl=0.5, annealing=0, samples=1, reconstruction="mean")
 STEPS = AnomalySteps(interval=1, warm_up=0, clip=None, shared_encoder=True, frozen_decoder=True)
 UPPER = CUBO(gamma=1.0, beta=0.5, samples=2, beta_on="prior", objective="log")
@@ -203,6 +203,15 @@ def test_without_known_anomalies_or_within_the_warm_up_all_are_the_vae(known, wa
     for state in states[1:]:
         for key, value in states[0].items():
             assert torch.equal(value, state[key]), key
+
+
+def test_without_a_weight_max_min_likelihood_is_the_vae():
+    free = MMLVAE(network=DEEP, optimizer=ADAM, elbo=BOUND, anomalies=STEPS, cubo=replaced(UPPER, gamma=0.0))
+    assert [update.loss for update in free.updates] == ["loss"]
+    unweighted = replaced(UPPER, beta=0.0).exponent(
+        BOUND, Fixed(0.0), nn.Identity(), batch([[1.0, 2.0]], [[[1.0, -1.0], [2.0, 0.0]]])
+    )
+    assert unweighted[0].tolist() == pytest.approx([-2, -4])  # the reconstruction alone
 
 
 def test_limits_of_the_joint_method():
