@@ -16,8 +16,9 @@ from hydra.utils import instantiate
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
+from sad_lightning.baselines.baseline import Baseline
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.module import DataModule
+from sad_lightning.data.module import DataModule, Stream
 from sad_lightning.data.preprocess import fit_affine
 from sad_lightning.data.split import Split, draw_split
 from sad_lightning.ensemble import Ensemble, fit_members
@@ -30,6 +31,7 @@ from sad_lightning.methods.method import Method
 from sad_lightning.pretraining import pretrain_members
 from sad_lightning.result import Result
 from sad_lightning.seeding import derive
+from sad_lightning.shallow import fit_baseline, write_model
 from sad_lightning.tracking import logging_to, start_logging
 from sad_lightning.training import history, new_trainer, predict
 
@@ -37,7 +39,7 @@ PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
 
 
 def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> Result:
-    """Train and score one cell, and write its result, scores and checkpoint into ``folder``.
+    """Train and score one cell, and write its result, scores and model into ``folder``.
 
     Raises:
         InputError: a setting or a file is wrong.
@@ -50,6 +52,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
     members = range(whole("ensemble", cfg.ensemble))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     seconds: dict[str, float] = {}
+    selection: dict[str, Any] = {}
 
     with warnings.catch_warnings(record=True) as caught, timed(seconds, "data"):
         warnings.simplefilter("always")
@@ -59,27 +62,30 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
     notes = [str(warning.message) for warning in caught]
     calibration = split.validation if len(split.validation) else split.train[split.semi >= 0]
 
-    def serve(method: Method, allowed: frozenset[int], batch_size: int) -> DataModule:
+    def serve(model: Method | Baseline, allowed: frozenset[int], batch_size: int) -> DataModule:
         rows, semi = split.rows(allowed)
-        streams = [update.stream for update in method.updates]
+        name, streams = "train", [Stream()]
+        if isinstance(model, Method):
+            name, streams = model.stage, [update.stream for update in model.updates]
         if np.isin(semi, sorted(streams[0].rows or allowed)).sum() < 2:
-            raise InputError(
-                f"{method.stage}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it"
-            )
+            raise InputError(f"{name}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it")
         return DataModule(
             arrays.x, affine, rows=rows, semi=semi, scored=np.concatenate([split.test, calibration]),
-            batch_size=batch_size, seed=derive(seed, method.stage), streams=streams, noise=method.noise,
+            batch_size=batch_size, seed=derive(seed, name), streams=streams,
+            noise=getattr(model, "noise", ()),
         )  # fmt: skip
 
     key, cfg = cell_key(cfg), _sized(cfg, arrays)
     settings = defining(cfg)
     make_trainer = instantiate(cfg.trainer)
-    methods = [build(cfg.method, seed, stage("train", member)) for member in members]
-    if methods[0].needs_anomalies and not split.counts["known_anomaly"]:
+    models = [build(cfg.method, seed, stage("train", member)) for member in members]
+    methods = [model for model in models if isinstance(model, Method)]
+    if methods and methods[0].needs_anomalies and not split.counts["known_anomaly"]:
         raise NotDefinedError(f"method={method_name} is not defined without known anomalies, and this cell has none")
-    data = [serve(method, method.rows, cfg.batch_size) for method in methods]
+    data = [serve(model, model.rows, cfg.batch_size) for model in models]
     epochs = whole("trainer.max_epochs", cfg.trainer.max_epochs)
-    pretrain = methods[0].starts_from and cfg.pretrain.method is not None
+    pretrain = cfg.pretrain.method is not None and bool(methods[0].starts_from) if methods else _wants_codes(cfg)
+    firsts: list[Method] = []
     if pretrain:
         firsts = [build(cfg.pretrain.method, seed, stage("pretrain", member)) for member in members]
         rows = PRETRAIN_ROWS[choice("pretrain.rows", cfg.pretrain.rows, tuple(PRETRAIN_ROWS))]
@@ -93,7 +99,8 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         device = scoring.strategy.root_device
         start_logging(logger, settings)
         first_trainers: list[Trainer] = []
-        first_resumed = False
+        trainers: list[Trainer] = []
+        first_resumed = resumed = False
         if pretrain:
             with timed(seconds, "pretrain"):
                 first_trainers, first_resumed = pretrain_members(
@@ -101,19 +108,30 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
                     settings={**settings["trainer"], "max_epochs": first_epochs}, processes=scoring.world_size,
                     cache=Path(cfg.pretrain.cache),
                 )  # fmt: skip
-            for method, first in zip(methods, firsts, strict=True):
+        if methods:
+            for method, first in zip(methods, firsts, strict=pretrain):
                 method.start_from(first)
-        with timed(seconds, "train"):
-            for method, rows_of in zip(methods, data, strict=True):
-                method.to(device).prepare(rows_of.sweep(device))
-            trainers, resumed = fit_members(methods, data, partial(make, tag=key, epochs=epochs))
-            for method, rows_of in zip(methods, data, strict=True):
-                method.to(device).finish(rows_of.sweep(device))
-        with timed(seconds, "score"):
-            scores = predict(scoring, methods[0] if len(methods) == 1 else Ensemble(methods), data[0]).numpy()
-        scores, normal_scores = scores[: len(split.test)], scores[len(split.test) :]
+            with timed(seconds, "train"):
+                for method, rows_of in zip(methods, data, strict=True):
+                    method.to(device).prepare(rows_of.sweep(device))
+                trainers, resumed = fit_members(methods, data, partial(make, tag=key, epochs=epochs))
+                for method, rows_of in zip(methods, data, strict=True):
+                    method.to(device).finish(rows_of.sweep(device))
+            with timed(seconds, "score"):
+                scores = predict(scoring, methods[0] if len(methods) == 1 else Ensemble(methods), data[0]).numpy()
+            scores, normal_scores = scores[: len(split.test)], scores[len(split.test) :]
+            scoring.save_checkpoint(folder / "model.ckpt", weights_only=True)
+        else:
+            with timed(seconds, "train"):
+                encoder = firsts[0].to(device).eval().get_submodule("encoder") if pretrain else None
+                fitted = fit_baseline(
+                    models[0], instantiate(cfg.selection, _convert_="all"), data[0], encoder, arrays=arrays,
+                    split=split, seed=seed,
+                )  # fmt: skip
+            split, scores, normal_scores = fitted.split, fitted.scores, fitted.normal_scores
+            notes, selection = notes + fitted.notes, fitted.selection
+            write_model(folder / "model.npz", fitted.baseline)
         metrics, per_class = evaluate(arrays, split, scores, normal_scores, cfg.target_fpr)
-        scoring.save_checkpoint(folder / "model.ckpt", weights_only=True)
         logger.log_metrics({f"test/{name}": value for name, value in metrics.items()})
 
     histories = [history(trainer) for trainer in (*first_trainers, *trainers)]
@@ -135,6 +153,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         environment=describe(device),
         history={each.stage: each.curves for each in histories},
         warnings=notes + [note for each in histories for note in each.notes],
+        selection=selection,
     )
     if scoring.is_global_zero:
         _write_scores(folder, arrays, split, scores)
@@ -149,19 +168,23 @@ def stage(name: str, member: int) -> str:
     return f"{name}{member or ''}"
 
 
-def build(settings: DictConfig, seed: int, stage: str = "train") -> Method:
-    """A method for a stage, its first weights drawn from the cell's seed; the global generator stays as it was."""
+def build(settings: DictConfig, seed: int, stage: str = "train") -> Any:
+    """A method for a stage, its first weights drawn from the cell's seed, or a baseline.
+
+    The global generator stays as it was.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "weights", stage))
         try:
-            method: Method = instantiate(settings, _convert_="all")
+            method: Any = instantiate(settings, _convert_="all")
         except InstantiationException as error:
             if stage.startswith("pretrain") and isinstance(
                 error.__cause__, InputError
             ):  # the same keys, below pretrain
                 raise InputError(f"pretrain: {error.__cause__}") from error
             raise
-    method.stage = stage
+    if isinstance(method, Method):
+        method.stage = stage
     return method
 
 
@@ -171,6 +194,20 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds[stage] = round(time.perf_counter() - start, 3)
+
+
+def _wants_codes(cfg: DictConfig) -> bool:
+    """Whether a baseline looks at the codes of the pretrained autoencoder; checks what only baselines refuse.
+
+    Raises:
+        InputError: there is no autoencoder, or an ensemble is asked for.
+    """
+    if cfg.ensemble != 1:
+        raise InputError(f"ensemble must be 1 for a method that is not trained by steps, got {cfg.ensemble}; leave it")
+    codes = choice("features", cfg.features, ("raw", "codes")) == "codes"
+    if codes and cfg.pretrain.method is None:
+        raise InputError("pretrain must train an autoencoder for features=codes, got none; choose pretrain=ae")
+    return codes
 
 
 def _sized(cfg: DictConfig, arrays: Arrays) -> DictConfig:

@@ -15,23 +15,19 @@ objective: one rises and one falls, in one group, or in two where the labeled we
 one way and a known normal and a known anomaly the other, half each. These are all moves there are, as a system of
 inequalities in two unknowns that has no solution has three without one (Helly).
 
-The moves find out who is free; they are slow to find out how much. So from time to time all free weights go at once
-to the minimum of their face, by one Cholesky factor, as far as the bounds allow. Both steps stay feasible and never
-raise the objective.
+Each move goes to the minimum of the objective along it, or to the first bound: every point is feasible, and better than
+the one before (sequential minimal optimisation; the partner in a group is the one whose move gains most).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import linprog
 
 from sad_lightning.errors import InputError
 
 Floats = NDArray[np.float64]
-_RIDGE = 1e-10  # keeps the factor of a face with equal rows from breaking
-_FACE_ROUNDS = 10  # steps on a face at a time; each that meets a bound fixes a weight
 
 
 @dataclass(frozen=True)
@@ -80,16 +76,12 @@ def solve(
         InputError: no weights meet the constraints.
     """
     point = _Point(kernel, semi, kappa, largest, feasible(semi, kappa, largest) if start is None else start)
-    moves, next_face = 0, 0
-    while moves < max_moves:
-        if moves >= next_face:
-            next_face = moves + point.descend_face()
+    for move in range(max_moves):
         violation, rows, steps = point.worst()
         if violation <= tolerance:
-            break
+            return point.solution(move)
         point.move(rows, steps)
-        moves += 1
-    return point.solution(moves)
+    return point.solution(max_moves)
 
 
 def feasible(semi: NDArray[np.int8], kappa: float, largest: Floats) -> Floats:
@@ -103,8 +95,9 @@ def feasible(semi: NDArray[np.int8], kappa: float, largest: Floats) -> Floats:
     others = 1 + anomalies
     if anomalies > room[-1] * (1 + 1e-12) or others > (room[0] + room[1]) * (1 + 1e-12):
         raise InputError(
-            f"method.kappa must be reached by the labeled rows, got {kappa:g}: the weights of known anomalies, unlabeled "
-            f"and known normals add up to at most {room[-1]:g}, {room[0]:g} and {room[1]:g}; lower it, or raise method.c_*"
+            f"method.kappa must be reached by the labeled rows, got {kappa:g}: the weights of known anomalies, "
+            f"unlabeled rows and known normals add up to at most {room[-1]:g}, {room[0]:g} and {room[1]:g}; lower "
+            f"it, or raise method.c_known_anomaly and its like"
         )
     least, most = max(0.0, others - room[0], kappa - anomalies), min(room[1], others)
     normals = min(max(others * room[1] / (room[0] + room[1]), least), most)
@@ -116,54 +109,45 @@ def feasible(semi: NDArray[np.int8], kappa: float, largest: Floats) -> Floats:
 
 
 class _Point:
-    """A feasible point and its gradient, and the two kinds of step away from it.
+    """A feasible point and its gradient, and the moves away from it.
 
     ``rise`` is the gradient where a weight can rise and else inf, ``fall`` where it can fall and else -inf: a sum of
     columns moves both, and the smallest and the largest of a group stand at its bounds.
     """
 
     def __init__(self, kernel: Floats, semi: NDArray[np.int8], kappa: float, largest: Floats, u: Floats) -> None:
-        self.kernel, self.side, self.kappa, self.u = kernel, semi.astype(np.float64), kappa, u.copy()
+        self.kernel, self.side, self.u = kernel, semi.astype(np.float64), u.copy()
         self.low, self.high = np.where(semi < 0, -largest, 0.0), np.where(semi < 0, 0.0, largest)
         self.diagonal = kernel.diagonal().copy()
         edges = np.searchsorted(semi, [-1, 0, 1, 2])
-        self.groups = [(side, slice(*edges[k : k + 2])) for k, side in enumerate((-1, 0, 1)) if edges[k] < edges[k + 1]]
-        self._refresh(self.kernel @ self.u)
-
-    def _refresh(self, gradient: Floats) -> None:
-        """Where every weight and the labeled sum may go, from scratch."""
-        self.rise = np.where(self.u < self.high, gradient, np.inf)
-        self.fall = np.where(self.u > self.low, gradient, -np.inf)
-        slack = float(self.side @ self.u) - self.kappa
+        slices = {side: slice(*edges[k : k + 2]) for k, side in enumerate((-1, 0, 1))}
+        self.groups = {side: part for side, part in slices.items() if part.start < part.stop}
+        gradient = kernel @ u
+        self.rise = np.where(u < self.high, gradient, np.inf)
+        self.fall = np.where(u > self.low, gradient, -np.inf)
+        slack = float(self.side @ u) - kappa
         self.slack = slack if slack > 1e-12 else 0.0
 
-    @property
-    def gradient(self) -> Floats:
-        """``K u``."""
-        return np.where(np.isinf(self.rise), self.fall, self.rise)
-
     def worst(self) -> tuple[float, list[int], list[float]]:
-        """The move whose slope is steepest: half of it is what the conditions are violated by, its rows, their steps."""
-        ups = {side: part.start + int(self.rise[part].argmin()) for side, part in self.groups}
-        downs = {side: part.start + int(self.fall[part].argmax()) for side, part in self.groups}
-        violation, up, down, group = -np.inf, 0, 0, self.groups[0][1]
-        for side, part in self.groups:
-            for other, i in ups.items():
-                if self.slack > 0 or other >= side:
-                    gap = float(self.fall[downs[side]] - self.rise[i])
-                    if gap > violation:
-                        violation, up, down, group = gap, i, downs[side], part
-        rows, steps = [up, down], [1.0, -1.0]
-        if len(self.groups) == 3 and self.slack == 0:
-            for sign, bounds, ends in ((1.0, self.rise, (ups, downs)), (-1.0, self.fall, (downs, ups))):
-                one, others = ends[0][0], [ends[1][1], ends[1][-1]]
-                against = self.fall if sign > 0 else self.rise
-                gap = sign * float((against[others[0]] + against[others[1]]) / 2 - bounds[one])
-                if gap > violation:
-                    violation, rows, steps = gap, [one, *others], [sign, -sign / 2, -sign / 2]
-        if len(rows) == 2 and violation > 0:
-            rows[1] = self._partner(up, group)
-        return violation / 2, rows, steps
+        """How far the conditions are violated, and the rows and steps of the move that says so: the steepest."""
+        up = {side: part.start + int(self.rise[part].argmin()) for side, part in self.groups.items()}
+        down = {side: part.start + int(self.fall[part].argmax()) for side, part in self.groups.items()}
+        low = {side: float(self.rise[i]) for side, i in up.items()}
+        high = {side: float(self.fall[i]) for side, i in down.items()}
+        gap, riser, faller = max(
+            (high[faller] - low[riser], riser, faller)
+            for riser in up for faller in down if self.slack > 0 or riser >= faller
+        )  # fmt: skip
+        if len(up) == 3 and self.slack == 0:
+            half = (high[-1] + high[1]) / 2 - low[0]
+            if half > gap and half >= high[0] - (low[-1] + low[1]) / 2:
+                return half / 2, [up[0], down[-1], down[1]], [1.0, -0.5, -0.5]
+            half = high[0] - (low[-1] + low[1]) / 2
+            if half > gap:
+                return half / 2, [down[0], up[-1], up[1]], [-1.0, 0.5, 0.5]
+        if gap <= 0:
+            return gap / 2, [], []
+        return gap / 2, [up[riser], self._partner(up[riser], self.groups[faller])], [1.0, -1.0]
 
     def _partner(self, up: int, group: slice) -> int:
         """Who falls while ``up`` rises, so that the objective falls most: a second-order choice."""
@@ -174,7 +158,7 @@ class _Point:
         curvature += self.diagonal[up] + 1e-12
         slope *= slope
         slope /= curvature
-        return group.start + int(slope.argmax())
+        return int(group.start) + int(slope.argmax())
 
     def move(self, rows: list[int], steps: list[float]) -> None:
         """Go along a move to its minimum, or to the first bound."""
@@ -197,46 +181,10 @@ class _Point:
         self.fall += change
         self.slack = 0.0 if length >= allowed else max(self.slack + length * labeled, 0.0)
 
-    def descend_face(self) -> int:
-        """Go towards the minimum over all free weights; how many moves are then worth as much as this cost."""
-        gradient = self.gradient
-        for _ in range(_FACE_ROUNDS):
-            free = np.flatnonzero((self.u > self.low) & (self.u < self.high))
-            if len(free) < 2:
-                break
-            constraints = np.ones((len(free), 1 if self.slack > 0 else 2))
-            constraints[:, 1:] = self.side[free, None]
-            face = self.kernel[np.ix_(free, free)]
-            face[np.diag_indices(len(free))] += _RIDGE
-            solved = cho_solve(cho_factor(face, overwrite_a=True), np.column_stack([constraints, gradient[free]]))
-            columns, newton = solved[:, :-1], solved[:, -1]
-            multipliers = np.linalg.lstsq(constraints.T @ columns, constraints.T @ newton, rcond=1e-12)[0]
-            step = columns @ multipliers - newton
-            ahead = np.where(step > 0, self.high[free], self.low[free]) - self.u[free]
-            room = np.divide(ahead, step, out=np.full(len(free), np.inf), where=step != 0)
-            labeled = float(self.side[free] @ step)
-            allowed = self.slack / -labeled if self.slack > 0 and labeled < 0 else np.inf
-            length = min(1.0, float(room.min()), allowed)
-            moved = self.u[free] + length * step
-            moved = np.where(room <= length, np.where(step > 0, self.high[free], self.low[free]), moved)
-            gradient = gradient + (moved - self.u[free]) @ self.kernel[free]
-            self.u[free] = moved
-            self._refresh(gradient)
-            if length == 1:
-                break
-        return max(1000, len(free) ** 3 // 2_000_000)
-
     def solution(self, moves: int) -> Solution:
-        """The point with its multipliers, from a gradient that no rounding has drifted."""
-        gradient = self.kernel @ self.u
-        self._refresh(gradient)
-        rho, mu, residual = self._multipliers()
-        return Solution(self.u, rho, mu, float(self.u @ gradient) / 2, residual, moves)
-
-    def _multipliers(self) -> tuple[float, float, float]:
-        """rho and mu that violate the conditions least, and by how much: a linear program in three unknowns."""
+        """The point, with the multipliers that violate the conditions least: a linear program in three unknowns."""
         lines, ends = [], []
-        for side, part in self.groups:
+        for side, part in self.groups.items():
             lines += [[-1.0, -side, -1.0], [1.0, side, -1.0]]
             ends += [-self.fall[part].max(), self.rise[part].min()]
         finite = np.isfinite(ends)
@@ -244,5 +192,8 @@ class _Point:
             [0, 0, 1], A_ub=np.array(lines)[finite], b_ub=np.array(ends)[finite],
             bounds=[(None, None), (0, None if self.slack == 0 else 0), (-1, None)],
         )  # fmt: skip
-        rho, mu, violation = found.x
-        return float(rho), float(mu), max(float(violation), 0.0)
+        assert found.x is not None  # the violation can always be large enough
+        rho, mu = float(found.x[0]), float(found.x[1])
+        violation = float((np.array(lines)[finite, :2] @ [rho, mu] - np.array(ends)[finite]).max())
+        objective = float(self.u @ np.where(np.isinf(self.rise), self.fall, self.rise)) / 2
+        return Solution(self.u, rho, mu, objective, max(violation, 0.0), moves)
