@@ -1,7 +1,7 @@
 """One-class SVM with an RBF kernel (Schoelkopf et al. 2001), equivalent to SVDD with this kernel.
 
     minimise    1/2 a' K a    subject to    0 <= a_i <= 1 / (nu n),  sum a = 1
-    score(x)    rho - sum_i a_i k(x_i, x)
+    score(x)    -sum_i a_i k(x_i, x)
 
 Labels are not used: known anomalies are dropped. One kernel a gamma serves every nu.
 """
@@ -68,8 +68,8 @@ class OCSVM(OutlierMixin, Baseline):
             yield one
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
-        """How far each row of ``X`` lies outside, ``(B,)``; negative inside."""
-        return -self.decision_function(X)
+        """``(B,)``. Without the constant rho, beside which the tiny scores of far rows would be equal."""
+        return np.negative(self.score_samples(X))
 
     def decision_function(self, X: ArrayLike) -> Floats:
         """The score in scikit-learn's sign, ``(B,)``; negative outside."""

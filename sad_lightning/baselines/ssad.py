@@ -4,7 +4,7 @@
     subject to  <w, phi(x)> >= rho - slack                for unlabeled rows
                 y <w, phi(x)> >= y rho + mu - slack       for labeled rows, y = +1 normal and -1 anomaly
                 mu >= 0, slacks >= 0
-    score(x)    rho - <w, phi(x)>
+    score(x)    -<w, phi(x)>
 
 It is solved in its dual (``ssad_dual``), where the weights of the labeled rows add up to at least kappa. Without labels
 kappa is 0, and with C = 1 / (nu n) it is then the one-class SVM.
@@ -114,8 +114,8 @@ class SSAD(OutlierMixin, Baseline):
             yield one
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
-        """How far each row of ``X`` lies outside, ``(B,)``; negative inside."""
-        return -self.decision_function(X)
+        """``(B,)``. Without the constant rho, beside which the tiny scores of far rows would be equal."""
+        return np.negative(self.score_samples(X))
 
     def decision_function(self, X: ArrayLike) -> Floats:
         """The score in scikit-learn's sign, ``(B,)``; negative outside."""
