@@ -141,7 +141,7 @@ def test_as_large_as_a_class_of_fashion_mnist():
     """n = 6,500: a minute a gamma is allowed; seconds of a busy core are enough."""
     generator = np.random.default_rng(0)
     semi = np.repeat([-1, 0], [325, 6175]).astype(np.int8)
-    x = generator.normal(size=(6500, 8)) - 0.5 * (semi[:, None] == -1)
+    x = generator.normal(size=(6500, 8)) - (semi[:, None] == -1)
     found = solved(rbf(squared_distances(x, x), 0.125), semi)
     assert found.residual < 1e-5
     assert found.moves < 100_000
