@@ -13,7 +13,7 @@ from sad_lightning import __version__
 def describe(device: torch.device) -> dict[str, str | None]:
     """Versions, device and git commit, for the record."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    packages = {package: version(package) for package in ("torch", "lightning", "hydra-core", "numpy")}
+    packages = {package: version(package) for package in ("torch", "lightning", "hydra-core", "numpy", "scikit-learn")}
     return {
         "sad_lightning": __version__,
         "python": platform.python_version(),

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Result:
         environment: versions, device, git commit.
         history: for each stage that trained, its curves by name, one value an epoch, None where there was none.
         warnings: what the run warned about.
+        selection: how a baseline's settings were chosen, from how many, and by which AUROC; empty for other methods.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Result:
     environment: dict[str, str | None]
     history: dict[str, dict[str, list[float | None]]]
     warnings: list[str]
+    selection: dict[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write ``result.json`` into the folder: whole, or not at all."""
@@ -96,6 +98,9 @@ class Result:
             "seconds": f"{sum(seconds.values()):.1f}  ({', '.join(f'{k} {v:.1f}' for k, v in seconds.items())})",
             "folder": str(folder),
         }
+        if self.selection.get("rule") == "test_holdout":
+            chosen = ", ".join(f"{name} {value:g}" for name, value in self.selection["chosen"].items())
+            rows["chosen on test rows"] = f"{chosen}  ({self.selection['holdout_rows']} of them, with their labels)"
         title = f"{self.method} on {self.data}: normal {', '.join(self.normal_classes)}; known anomalies {known}"
         lines = [f"  {k:<24}{v}" for k, v in rows.items()] + [f"  warning: {text}" for text in self.warnings]
         return "\n".join([f"{title}; seed {self.seeds['cell']}", *lines])

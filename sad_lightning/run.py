@@ -3,7 +3,7 @@
 import logging
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,20 +16,22 @@ from hydra.utils import instantiate
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
+from sad_lightning.baselines.baseline import Baseline
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.module import DataModule
+from sad_lightning.data.module import DataModule, Stream
 from sad_lightning.data.preprocess import fit_affine
 from sad_lightning.data.split import Split, draw_split
 from sad_lightning.ensemble import Ensemble, fit_members
 from sad_lightning.environment import describe
 from sad_lightning.errors import InputError, NotDefinedError, choice, share, whole
-from sad_lightning.evaluation import evaluate
+from sad_lightning.evaluation import Fitted, evaluate
 from sad_lightning.files import whole_file
 from sad_lightning.grid.plan import cell_key, defining
 from sad_lightning.methods.method import Method
 from sad_lightning.pretraining import pretrain_members
 from sad_lightning.result import Result
 from sad_lightning.seeding import derive
+from sad_lightning.shallow import fit_baseline, write_model
 from sad_lightning.tracking import logging_to, start_logging
 from sad_lightning.training import history, new_trainer, predict
 
@@ -37,7 +39,7 @@ PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
 
 
 def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> Result:
-    """Train and score one cell, and write its result, scores and checkpoint into ``folder``.
+    """Train and score one cell, and write its result, scores and model into ``folder``.
 
     Raises:
         InputError: a setting or a file is wrong.
@@ -59,29 +61,30 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
     notes = [str(warning.message) for warning in caught]
     calibration = split.validation if len(split.validation) else split.train[split.semi >= 0]
 
-    def serve(method: Method, allowed: frozenset[int], batch_size: int) -> DataModule:
+    def serve(model: Method | Baseline, allowed: frozenset[int], batch_size: int) -> DataModule:
         rows, semi = split.rows(allowed)
-        streams = [update.stream for update in method.updates]
+        name, streams, noise = "train", [Stream()], tuple[int, ...]()
+        if isinstance(model, Method):
+            name, streams, noise = model.stage, [update.stream for update in model.updates], model.noise
         if np.isin(semi, sorted(streams[0].rows or allowed)).sum() < 2:
-            raise InputError(
-                f"{method.stage}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it"
-            )
+            raise InputError(f"{name}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it")
         return DataModule(
             arrays.x, affine, rows=rows, semi=semi, scored=np.concatenate([split.test, calibration]),
-            batch_size=batch_size, seed=derive(seed, method.stage), streams=streams, noise=method.noise,
+            batch_size=batch_size, seed=derive(seed, name), streams=streams, noise=noise,
         )  # fmt: skip
 
     key, cfg = cell_key(cfg), _sized(cfg, arrays)
     settings = defining(cfg)
     make_trainer = instantiate(cfg.trainer)
-    methods = [build(cfg.method, seed, stage("train", member)) for member in members]
-    if methods[0].needs_anomalies and not split.counts["known_anomaly"]:
+    models = [build(cfg.method, seed, stage("train", member)) for member in members]
+    if getattr(models[0], "needs_anomalies", False) and not split.counts["known_anomaly"]:
         raise NotDefinedError(f"method={method_name} is not defined without known anomalies, and this cell has none")
-    data = [serve(method, method.rows, cfg.batch_size) for method in methods]
+    data = [serve(model, model.rows, cfg.batch_size) for model in models]
     epochs = whole("trainer.max_epochs", cfg.trainer.max_epochs)
-    pretrain = methods[0].starts_from and cfg.pretrain.method is not None
-    if pretrain:
-        firsts = [build(cfg.pretrain.method, seed, stage("pretrain", member)) for member in members]
+    firsts = (
+        [build(cfg.pretrain.method, seed, stage("pretrain", k)) for k in members] if _pretrains(cfg, models) else []
+    )
+    if firsts:
         rows = PRETRAIN_ROWS[choice("pretrain.rows", cfg.pretrain.rows, tuple(PRETRAIN_ROWS))]
         batch_size = whole("pretrain.batch_size", cfg.pretrain.batch_size, least=2)
         first_data = [serve(first, rows, batch_size) for first in firsts]
@@ -94,29 +97,27 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         start_logging(logger, settings)
         first_trainers: list[Trainer] = []
         first_resumed = False
-        if pretrain:
+        if firsts:
             with timed(seconds, "pretrain"):
                 first_trainers, first_resumed = pretrain_members(
                     firsts, first_data, partial(make, epochs=first_epochs),
                     settings={**settings["trainer"], "max_epochs": first_epochs}, processes=scoring.world_size,
                     cache=Path(cfg.pretrain.cache),
                 )  # fmt: skip
-            for method, first in zip(methods, firsts, strict=True):
-                method.start_from(first)
-        with timed(seconds, "train"):
-            for method, rows_of in zip(methods, data, strict=True):
-                method.to(device).prepare(rows_of.sweep(device))
-            trainers, resumed = fit_members(methods, data, partial(make, tag=key, epochs=epochs))
-            for method, rows_of in zip(methods, data, strict=True):
-                method.to(device).finish(rows_of.sweep(device))
-        with timed(seconds, "score"):
-            scores = predict(scoring, methods[0] if len(methods) == 1 else Ensemble(methods), data[0]).numpy()
-        scores, normal_scores = scores[: len(split.test)], scores[len(split.test) :]
-        metrics, per_class = evaluate(arrays, split, scores, normal_scores, cfg.target_fpr)
-        scoring.save_checkpoint(folder / "model.ckpt", weights_only=True)
+        if isinstance(models[0], Baseline):
+            with timed(seconds, "train"):
+                encoder = firsts[0].to(device).eval().get_submodule("encoder") if firsts else None
+                selection = instantiate(cfg.selection, _convert_="all")
+                fitted = fit_baseline(models[0], selection, data[0], encoder, arrays=arrays, split=split, seed=seed)
+            write_model(folder / "model.npz", fitted.baseline)
+        else:
+            fitted = _train(models, firsts, data, scoring, partial(make, tag=key, epochs=epochs), split, seconds)
+            scoring.save_checkpoint(folder / "model.ckpt", weights_only=True)
+        split = fitted.split
+        metrics, per_class = evaluate(arrays, split, fitted.scores, fitted.normal_scores, cfg.target_fpr)
         logger.log_metrics({f"test/{name}": value for name, value in metrics.items()})
 
-    histories = [history(trainer) for trainer in (*first_trainers, *trainers)]
+    histories = [history(trainer) for trainer in (*first_trainers, *fitted.trainers)]
     result = Result(
         key=key,
         data=data_name,
@@ -128,20 +129,46 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         counts=split.counts,
         metrics=metrics,
         threshold_rows="validation" if len(split.validation) else "in-sample",
-        pretraining=("trained" if first_trainers else "cached") if pretrain else "none",
-        resumed=resumed or first_resumed,
+        pretraining="trained" if first_trainers else "cached" if firsts else "none",
+        resumed=first_resumed or fitted.resumed,
         per_class=per_class,
         seconds=seconds,
         environment=describe(device),
         history={each.stage: each.curves for each in histories},
-        warnings=notes + [note for each in histories for note in each.notes],
+        warnings=notes + fitted.notes + [note for each in histories for note in each.notes],
+        selection=fitted.selection,
     )
     if scoring.is_global_zero:
-        _write_scores(folder, arrays, split, scores)
+        _write_scores(folder, arrays, split, fitted.scores)
         result.write(folder)
         for state in folder.glob("*.resume.ckpt"):
             state.unlink()
     return result
+
+
+def _train(
+    methods: list[Method],
+    firsts: list[Method],
+    data: list[DataModule],
+    scoring: Trainer,
+    make: Callable[[str], Trainer],
+    split: Split,
+    seconds: dict[str, float],
+) -> Fitted:
+    """Train the members of a method, from what pretrained them, and score."""
+    device = scoring.strategy.root_device
+    for method, first in zip(methods, firsts, strict=bool(firsts)):
+        method.start_from(first)
+    with timed(seconds, "train"):
+        for method, rows in zip(methods, data, strict=True):
+            method.to(device).prepare(rows.sweep(device))
+        trainers, resumed = fit_members(methods, data, make)
+        for method, rows in zip(methods, data, strict=True):
+            method.to(device).finish(rows.sweep(device))
+    with timed(seconds, "score"):
+        scores = predict(scoring, methods[0] if len(methods) == 1 else Ensemble(methods), data[0]).numpy()
+    tested = len(split.test)
+    return Fitted(split, scores[:tested], scores[tested:], trainers=trainers, resumed=resumed)
 
 
 def stage(name: str, member: int) -> str:
@@ -149,19 +176,23 @@ def stage(name: str, member: int) -> str:
     return f"{name}{member or ''}"
 
 
-def build(settings: DictConfig, seed: int, stage: str = "train") -> Method:
-    """A method for a stage, its first weights drawn from the cell's seed; the global generator stays as it was."""
+def build(settings: DictConfig, seed: int, stage: str = "train") -> Any:
+    """A method for a stage, its first weights drawn from the cell's seed, or a baseline.
+
+    The global generator stays as it was.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "weights", stage))
         try:
-            method: Method = instantiate(settings, _convert_="all")
+            method: Any = instantiate(settings, _convert_="all")
         except InstantiationException as error:
             if stage.startswith("pretrain") and isinstance(
                 error.__cause__, InputError
             ):  # the same keys, below pretrain
                 raise InputError(f"pretrain: {error.__cause__}") from error
             raise
-    method.stage = stage
+    if isinstance(method, Method):
+        method.stage = stage
     return method
 
 
@@ -171,6 +202,23 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds[stage] = round(time.perf_counter() - start, 3)
+
+
+def _pretrains(cfg: DictConfig, models: list[Any]) -> bool:
+    """Whether the cell has a pretraining: a method that starts from one, or a baseline that looks at its codes.
+
+    Raises:
+        InputError: a baseline wants codes and there is no autoencoder, or an ensemble of a baseline is asked for.
+    """
+    there_is_one = cfg.pretrain.method is not None
+    if isinstance(models[0], Method):
+        return there_is_one and bool(models[0].starts_from)
+    if cfg.ensemble != 1:
+        raise InputError(f"ensemble must be 1 for a method that is not trained by steps, got {cfg.ensemble}; leave it")
+    codes = choice("features", cfg.features, ("raw", "codes")) == "codes"
+    if codes and not there_is_one:
+        raise InputError("pretrain must train an autoencoder for features=codes, got none; choose pretrain=ae")
+    return codes
 
 
 def _sized(cfg: DictConfig, arrays: Arrays) -> DictConfig:

@@ -21,7 +21,8 @@ from sad_lightning.run import build
 from sad_lightning.settings import CONF
 from sad_lightning.training import quiet
 
-METHODS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
+DEEP = (path for path in (CONF / "method").glob("*.yaml") if "features:" not in path.read_text())
+METHODS = sorted(path.stem for path in DEEP)
 CLASSIFIERS = ("classifier", "ss_dgm", "ss_dgm_m1m2")  # blind for anomalies of another kind (ruff2020 appendix E)
 KINDS = {"images": (1, 8, 8), "table": (9,)}
 

@@ -40,6 +40,8 @@ BELOW = {
     "functional": set(),
     "networks": set(),
     "methods": {"data", "networks", "functional"},
+    "baselines": set(),
+    "shallow": {"evaluation", "data", "baselines", "stats", "files", "seeding"},
     "training": set(),
     "ensemble": {"data", "methods", "training", "grid"},
     "pretraining": {"data", "methods", "ensemble", "files"},
@@ -68,6 +70,10 @@ def test_imports_go_down(path):
 
 LIGHT = (
     "__main__",
+    "baselines.iforest",
+    "baselines.kde",
+    "baselines.ocsvm",
+    "baselines.ssad",
     "data.__main__",
     "data.images",
     "data.tabular",

@@ -1,0 +1,76 @@
+"""The contract of a baseline: a scikit-learn estimator with an anomaly score, saved as plain arrays.
+
+Every baseline is final: baselines share functions, never a base beyond this one.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.model_selection import ParameterGrid
+from sklearn.utils.validation import check_is_fitted
+
+from sad_lightning.errors import InputError
+
+Floats = NDArray[np.float64]
+Grid = Mapping[str, Sequence[Any]]
+
+
+class Baseline(BaseEstimator, ABC):
+    """What every baseline is. Its parameters stay as they are given; what it learns ends in an underscore.
+
+    Attributes:
+        rows: the values of ``semi`` that it is fitted on; a label-free baseline leaves out -1.
+        learned: the names of what ``fit`` leaves behind.
+    """
+
+    rows: ClassVar[frozenset[int]]
+    learned: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
+        """Fit to the rows ``X``, ``(n, D)``, and their labels ``semi``, ``(n,)``; without labels all are unlabeled."""
+
+    @abstractmethod
+    def anomaly_score(self, X: ArrayLike) -> Floats:
+        """The anomaly score of each row of ``X``, ``(B,)`` float64, higher = more anomalous."""
+
+    def score_samples(self, X: ArrayLike) -> Floats:
+        """The score in scikit-learn's sign, ``(B,)``, lower = more anomalous."""
+        return -self.anomaly_score(X)
+
+    def candidates(self, X: ArrayLike, semi: ArrayLike | None, grid: Grid) -> Iterator[Self]:
+        """A fitted copy for each point of a grid of parameters, one after the other."""
+        for point in ParameterGrid(grid):
+            yield clone(self).set_params(**point).fit(X, semi)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The fitted estimator as plain arrays, for ``np.savez``: no pickle."""
+        check_is_fitted(self)
+        parameters = np.array(json.dumps(self.get_params()))
+        return {"parameters": parameters, **{name: np.asarray(getattr(self, name)) for name in self._kept()}}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The estimator that ``to_arrays`` wrote.
+
+        Raises:
+            InputError: an array is missing.
+        """
+        missing = sorted({"parameters", *cls._kept()} - set(arrays))
+        if missing:
+            raise InputError(
+                f"arrays of {cls.__name__}: must hold all that it learnt, {', '.join(missing)} is missing; fit it again"
+            )
+        estimator = cls(**json.loads(str(arrays["parameters"])))
+        for name in cls._kept():
+            setattr(estimator, name, arrays[name][()])  # a number was an array of no dimension
+        return estimator
+
+    @classmethod
+    def _kept(cls) -> tuple[str, ...]:
+        return ("n_features_in_", *cls.learned)

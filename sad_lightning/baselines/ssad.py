@@ -1,0 +1,145 @@
+"""SSAD, semi-supervised anomaly detection (Goernitz et al. 2013), the convex form with an RBF kernel.
+
+    minimise    1/2 |w|^2 - rho - kappa mu + C sum of slacks
+    subject to  <w, phi(x)> >= rho - slack                for unlabeled rows
+                y <w, phi(x)> >= y rho + mu - slack       for labeled rows, y = +1 normal and -1 anomaly
+                mu >= 0, slacks >= 0
+    score(x)    -<w, phi(x)>
+
+It is solved in its dual (``ssad_dual``), where the weights of the labeled rows add up to at least kappa. Without labels
+kappa is 0, and with C = 1 / (nu n) it is then the one-class SVM.
+"""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import OutlierMixin, clone
+from sklearn.model_selection import ParameterGrid
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from sad_lightning.baselines.baseline import Baseline, Floats, Grid
+from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, width
+from sad_lightning.baselines.ssad_dual import solve
+from sad_lightning.errors import InputError, at_least_zero, positive, whole
+
+
+class SSAD(OutlierMixin, Baseline):
+    """Semi-supervised anomaly detection.
+
+    Args:
+        gamma: of the kernel ``exp(-gamma d^2)``; ``scale``: one over columns times variance.
+        kappa: the weight of the margin, the least weight of the labeled rows together.
+        c_unlabeled: the largest weight of an unlabeled row.
+        c_known_normal: of a known normal.
+        c_known_anomaly: of a known anomaly.
+        tolerance: the largest violation of the optimality conditions that is left.
+        max_moves: where the solver stops in any case, with a warning.
+        max_rows: a larger training set is fitted on so many of its rows, the labeled ones and unlabeled ones drawn at
+            random, with a warning.
+        random_state: draws them.
+    """
+
+    rows = frozenset({-1, 0, 1})
+    learned = ("gamma_", "vectors_", "weights_", "offset_", "margin_", "residual_")
+
+    def __init__(
+        self,
+        *,
+        gamma: float | str,
+        kappa: float,
+        c_unlabeled: float,
+        c_known_normal: float,
+        c_known_anomaly: float,
+        tolerance: float,
+        max_moves: int,
+        max_rows: int,
+        random_state: int | None,
+    ) -> None:
+        self.gamma = gamma
+        self.kappa = kappa
+        self.c_unlabeled = c_unlabeled
+        self.c_known_normal = c_known_normal
+        self.c_known_anomaly = c_known_anomaly
+        self.tolerance = tolerance
+        self.max_moves = max_moves
+        self.max_rows = max_rows
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
+        """Fit to the rows ``X``, ``(n, D)``, and their labels ``semi``, ``(n,)``.
+
+        Raises:
+            InputError: a parameter or a label is out of range, or kappa is more than the labeled rows can weigh.
+        """
+        self.__dict__.update(vars(next(self.candidates(X, semi, {}))))
+        return self
+
+    def candidates(self, X: ArrayLike, semi: ArrayLike | None, grid: Grid) -> Iterator[Self]:
+        """A fitted copy for each point of a grid of parameters, each starting from the weights of the one before."""
+        x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        labels = _labels(semi, len(x))
+        rows = kept(labels, self.max_rows, self.random_state)
+        rows = rows[np.argsort(labels[rows], kind="stable")]
+        x, labels = x[rows], labels[rows]
+        distances = squared_distances(x, x)
+        kernel, gamma, before, start = np.empty_like(distances), None, None, None
+        for point in ParameterGrid(grid):
+            one = clone(self).set_params(**point)
+            one.gamma_ = width(one.gamma, x)
+            if one.gamma_ != gamma:
+                gamma = one.gamma_
+                rbf(distances, gamma, out=kernel)
+            caps = [positive(f"method.c_{name}", getattr(one, f"c_{name}"))
+                    for name in ("known_anomaly", "unlabeled", "known_normal")]  # fmt: skip
+            constraints = (at_least_zero("method.kappa", one.kappa) if labels.any() else 0.0, *caps)
+            solution = solve(
+                kernel, labels, kappa=constraints[0], largest=np.array(caps)[labels + 1],
+                start=start if constraints == before else None, tolerance=positive("method.tolerance", one.tolerance),
+                max_moves=whole("method.max_moves", one.max_moves),
+            )  # fmt: skip
+            if solution.moves == one.max_moves:
+                warnings.warn(
+                    f"SSAD stopped after {solution.moves} moves, its conditions violated by "
+                    f"{solution.residual:.1g}; raise method.max_moves",
+                    stacklevel=2,
+                )
+            before, start = constraints, solution.u
+            support = solution.u != 0
+            one.vectors_, one.weights_ = x[support], solution.u[support]
+            one.offset_, one.margin_, one.residual_ = solution.rho, solution.mu, solution.residual
+            one.n_features_in_ = self.n_features_in_
+            yield one
+
+    def anomaly_score(self, X: ArrayLike) -> Floats:
+        """``(B,)``. Without the constant rho, beside which the tiny scores of far rows would be equal."""
+        return np.negative(self.score_samples(X))
+
+    def decision_function(self, X: ArrayLike) -> Floats:
+        """The score in scikit-learn's sign, ``(B,)``; negative outside."""
+        decision: Floats = self.score_samples(X) - self.offset_
+        return decision
+
+    def score_samples(self, X: ArrayLike) -> Floats:
+        """``<w, phi(x)>``, ``(B,)``."""
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=np.float64, reset=False)
+        return expansion(x, self.vectors_, self.weights_, self.gamma_)
+
+    def predict(self, X: ArrayLike) -> Any:
+        """``(B,)``: +1 inside, -1 outside."""
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+
+def _labels(semi: ArrayLike | None, count: int) -> Any:
+    if semi is None:
+        return np.zeros(count, dtype=np.int8)
+    labels = column_or_1d(semi)
+    if len(labels) != count or not np.isin(labels, (-1, 0, 1)).all():
+        raise InputError(
+            f"semi must be {count} labels of -1, 0 and 1, one a row, got {len(labels)}, of "
+            f"{np.unique(labels)[:5].tolist()}; -1 is a known anomaly, 0 unlabeled, 1 a known normal"
+        )
+    return labels.astype(np.int8)

@@ -1,0 +1,163 @@
+"""One cell of a baseline: its features, the choice of its settings, its scores. What ``training`` is to a method."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.model_selection import ParameterGrid
+from torch import Tensor, nn
+
+from sad_lightning.baselines.baseline import Baseline
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.module import DataModule
+from sad_lightning.data.split import Split
+from sad_lightning.errors import InputError, choice, flag, upto_one
+from sad_lightning.evaluation import Fitted
+from sad_lightning.files import whole_file
+from sad_lightning.seeding import derive
+from sad_lightning.stats.ranking import auroc
+
+Floats = NDArray[np.float64]
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How a baseline's settings are chosen, as ruff2020 appendix E does or without any test label.
+
+    Attributes:
+        rule: ``none`` takes the settings as they are; ``test_holdout`` those of ``grid`` with the best AUROC on a part
+            of the **test** rows, labels included: an unfair advantage that the papers grant on purpose.
+        share: of the normal and of the anomalous test rows that are in this part.
+        holdout_scored: whether the final score counts these rows too, as the papers' does.
+        grid: the settings to choose from; the first of equals is taken.
+        best_final: settings for each of which the choice is made anew; the best final AUROC of them is reported.
+    """
+
+    rule: str
+    share: float
+    holdout_scored: bool
+    grid: Mapping[str, Sequence[Any]]
+    best_final: Mapping[str, Sequence[Any]]
+
+    def __post_init__(self) -> None:
+        choice("selection.rule", self.rule, ("none", "test_holdout"))
+        upto_one("selection.share", self.share)
+        flag("selection.holdout_scored", self.holdout_scored)
+
+
+def fit_baseline(
+    baseline: Baseline,
+    selection: Selection,
+    data: DataModule,
+    encoder: nn.Module | None,
+    *,
+    arrays: Arrays,
+    split: Split,
+    seed: int,
+) -> Fitted:
+    """Fit a baseline to the rows that train, choose its settings, and score the test rows and those of the threshold.
+
+    Args:
+        baseline: not fitted.
+        selection: how its settings are chosen.
+        data: the rows that train, and those that are scored: the test rows, then those of the threshold.
+        encoder: gives the features; None for the raw rows.
+        arrays: the data set; only ``test_holdout`` reads its classes, those of the test rows.
+        split: the rows of the cell.
+        seed: of the cell; draws the holdout.
+
+    Raises:
+        InputError: a setting is out of range, or is not one of the baseline's.
+    """
+    unknown = sorted({*selection.grid, *selection.best_final} - set(baseline.get_params()))
+    if unknown:
+        raise InputError(
+            f"selection.grid must hold settings of the method, got {', '.join(unknown)}; there are "
+            f"{', '.join(baseline.get_params())}"
+        )
+    x, scored = features(data, data.rows, encoder), features(data, data.scored, encoder)
+    semi = data.semi.cpu().numpy()
+    tested = len(split.test)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if selection.rule == "test_holdout" and (selection.grid or selection.best_final):
+            y = ~np.isin(arrays.target_class[split.test], split.normal_classes)
+            chosen, scores, counted, told = _choose(baseline, selection, x, semi, scored, y, seed)
+        else:
+            chosen, told = baseline.fit(x, semi), {"rule": "none"}
+            scores, counted = chosen.anomaly_score(scored), np.ones(tested, dtype=bool)
+    counts = {**split.counts, "test": int(counted.sum())}
+    return Fitted(
+        split=replace(split, test=split.test[counted], counts=counts),
+        scores=scores[:tested][counted],
+        normal_scores=scores[tested:],
+        baseline=chosen,
+        selection=told,
+        notes=[str(warning.message) for warning in caught],
+    )
+
+
+def _choose(
+    baseline: Baseline, selection: Selection, x: Floats, semi: Any, scored: Floats, y: NDArray[np.bool_], seed: int
+) -> tuple[Baseline, Floats, NDArray[np.bool_], dict[str, Any]]:
+    held = holdout(y, selection.share, seed)
+    counted = np.ones(len(y), dtype=bool)
+    if not selection.holdout_scored:
+        counted[held] = False
+    leaders: dict[str, tuple[float, Baseline]] = {}
+    for candidate in baseline.candidates(x, semi, {**selection.grid, **selection.best_final}):
+        of = str({name: candidate.get_params()[name] for name in selection.best_final})
+        area = auroc(y[held], candidate.anomaly_score(scored[held]))
+        if of not in leaders or area > leaders[of][0]:
+            leaders[of] = (area, candidate)
+    finals = []
+    for area, leader in leaders.values():
+        scores = leader.anomaly_score(scored)
+        finals.append((auroc(y[counted], scores[: len(y)][counted]), area, leader, scores))
+    _, _, chosen, scores = max(finals, key=lambda final: final[0])
+    names = (*selection.grid, *selection.best_final)
+
+    def settings_of(leader: Baseline) -> dict[str, Any]:
+        return {name: leader.get_params()[name] for name in names}
+
+    told = {
+        "rule": "test_holdout",
+        "holdout_rows": len(held),
+        "holdout_scored": selection.holdout_scored,
+        "tried": len(ParameterGrid({**selection.grid, **selection.best_final})),
+        "chosen": settings_of(chosen),
+        "finals": [{**settings_of(one), "holdout_auroc": area, "auroc": final} for final, area, one, _ in finals],
+    }
+    return chosen, scores, counted, told
+
+
+def holdout(y: NDArray[np.bool_], share: float, seed: int) -> NDArray[np.int64]:
+    """Positions of the share of the normals and of the anomalies, one of each at least, ascending."""
+    generator = np.random.default_rng(derive(seed, "holdout"))
+    drawn = []
+    for kind in (False, True):
+        members = np.flatnonzero(y == kind)
+        drawn.append(generator.choice(members, max(int(share * len(members)), min(1, len(members))), replace=False))
+    return np.sort(np.concatenate(drawn))
+
+
+def features(data: DataModule, rows: Tensor, encoder: nn.Module | None) -> Floats:
+    """The scaled samples of ``rows``, or the encoder's codes of them, flattened, ``(n, D)`` float64 on the CPU."""
+    parts, device = [], rows.device if encoder is None else next(encoder.parameters()).device
+    with torch.no_grad():
+        for part in torch.split(rows.to(device), _BATCH):
+            x = data.samples(part)
+            parts.append((x if encoder is None else encoder(x)).flatten(start_dim=1).double().cpu())
+    return torch.cat(parts).numpy()
+
+
+def write_model(path: Path, baseline: Baseline) -> None:
+    """Write the fitted baseline as npz; ``type(baseline).from_arrays(np.load(path))`` reads it."""
+    with whole_file(path) as part, open(part, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **baseline.to_arrays())
