@@ -141,12 +141,15 @@ def test_a_sweep_over_shallow_and_deep_methods(tmp_path):
     from test_cli import run_main
 
     out = run_main(
-        "-m", "method=ocsvm,ssad_hybrid,deep_sad", "trainer.max_epochs=1", "optimizer.milestones=[1]", "logger=none",
+        "-m", "method=ocsvm,ssad_hybrid,deep_sad", "++selection.rule=test_holdout", "trainer.max_epochs=1", "optimizer.milestones=[1]", "logger=none",
         f"runs={tmp_path / 'runs'}", path=tmp_path,
     )  # fmt: skip
     assert out.code == 0, out.err
     found = {path.parent.parent.name: json.loads(path.read_text()) for path in tmp_path.rglob("result.json")}
     assert sorted(found) == ["deep_sad", "ocsvm", "ssad_hybrid"]
+    assert {name: one["selection"].get("rule") for name, one in found.items()} == {
+        "ocsvm": "test_holdout", "ssad_hybrid": "test_holdout", "deep_sad": None,
+    }  # fmt: skip
     assert {name: one["pretraining"] for name, one in found.items()} == {
         "ocsvm": "none", "ssad_hybrid": "trained", "deep_sad": "cached",
     }  # fmt: skip
