@@ -31,8 +31,9 @@ def area(cfg: DictConfig, seed: int, *, leak: bool) -> float:
         split = replace(split, test=draw_split(arrays, **settings, seed=seed + 1000).test)
     baseline = instantiate(cfg.method, _convert_="all")
     rows, semi = split.rows(baseline.rows)
+    scored = np.concatenate([split.test, rows[semi >= 0]])  # the second part would set a threshold
     data = DataModule(
-        arrays.x, fit_affine(arrays, split, **cfg.preprocess), rows=rows, semi=semi, scored=split.test,
+        arrays.x, fit_affine(arrays, split, **cfg.preprocess), rows=rows, semi=semi, scored=scored,
         batch_size=cfg.batch_size, seed=seed,
     )  # fmt: skip
     fitted = fit_baseline(

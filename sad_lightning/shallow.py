@@ -83,20 +83,24 @@ def fit_baseline(
         )
     x, scored = features(data, data.rows, encoder), features(data, data.scored, encoder)
     semi = data.semi.cpu().numpy()
-    tested = len(split.test)
+    tests, normals = scored[: len(split.test)], scored[len(split.test) :]
+    counted, counts = np.ones(len(tests), dtype=bool), dict(split.counts)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         if selection.rule == "test_holdout" and (selection.grid or selection.best_final):
             y = ~np.isin(arrays.target_class[split.test], split.normal_classes)
-            chosen, scores, counted, told = _choose(baseline, selection, x, semi, scored, y, seed)
+            held = holdout(y, selection.share, seed)
+            counted[held] = selection.holdout_scored
+            counts |= {"test": int(counted.sum()), "test_anomaly": int(y[counted].sum())}
+            chosen, scores, told = _choose(baseline, selection, x, semi, tests, y, held, counted)
         else:
             chosen, told = baseline.fit(x, semi), {"rule": "none"}
-            scores, counted = chosen.anomaly_score(scored), np.ones(tested, dtype=bool)
-    counts = {**split.counts, "test": int(counted.sum())}
+            scores = chosen.anomaly_score(tests)
+        normal_scores = chosen.anomaly_score(normals)
     return Fitted(
         split=replace(split, test=split.test[counted], counts=counts),
-        scores=scores[:tested][counted],
-        normal_scores=scores[tested:],
+        scores=scores[counted],
+        normal_scores=normal_scores,
         baseline=chosen,
         selection=told,
         notes=[str(warning.message) for warning in caught],
@@ -104,22 +108,26 @@ def fit_baseline(
 
 
 def _choose(
-    baseline: Baseline, selection: Selection, x: Floats, semi: Any, scored: Floats, y: NDArray[np.bool_], seed: int
-) -> tuple[Baseline, Floats, NDArray[np.bool_], dict[str, Any]]:
-    held = holdout(y, selection.share, seed)
-    counted = np.ones(len(y), dtype=bool)
-    if not selection.holdout_scored:
-        counted[held] = False
+    baseline: Baseline,
+    selection: Selection,
+    x: Floats,
+    semi: NDArray[np.int8],
+    tests: Floats,
+    y: NDArray[np.bool_],
+    held: NDArray[np.int64],
+    counted: NDArray[np.bool_],
+) -> tuple[Baseline, Floats, dict[str, Any]]:
+    """The baseline chosen on the rows ``held``, its scores of all test rows, and what is told of it."""
     leaders: dict[str, tuple[float, Baseline]] = {}
     for candidate in baseline.candidates(x, semi, {**selection.grid, **selection.best_final}):
         of = str({name: candidate.get_params()[name] for name in selection.best_final})
-        area = auroc(y[held], candidate.anomaly_score(scored[held]))
+        area = auroc(y[held], candidate.anomaly_score(tests[held]))
         if of not in leaders or area > leaders[of][0]:
             leaders[of] = (area, candidate)
     finals = []
     for area, leader in leaders.values():
-        scores = leader.anomaly_score(scored)
-        finals.append((auroc(y[counted], scores[: len(y)][counted]), area, leader, scores))
+        scores = leader.anomaly_score(tests)
+        finals.append((auroc(y[counted], scores[counted]), area, leader, scores))
     _, _, chosen, scores = max(finals, key=lambda final: final[0])
     names = (*selection.grid, *selection.best_final)
 
@@ -134,7 +142,7 @@ def _choose(
         "chosen": settings_of(chosen),
         "finals": [{**settings_of(one), "holdout_auroc": area, "auroc": final} for final, area, one, _ in finals],
     }
-    return chosen, scores, counted, told
+    return chosen, scores, told
 
 
 def holdout(y: NDArray[np.bool_], share: float, seed: int) -> NDArray[np.int64]:

@@ -103,6 +103,7 @@ def test_the_holdout_can_be_left_out_of_the_score(settings, tmp_path):
     assert len(fewer) == len(scores) - without.selection["holdout_rows"] == without.counts["test"]
     assert without.selection["holdout_scored"] is False
     assert with_it.counts["test"] == len(scores)
+    assert without.counts["test_anomaly"] < with_it.counts["test_anomaly"]
     y = np.load(tmp_path / "a" / "scores.npz")["target_class"] != 8
     assert np.array_equal(np.delete(scores, holdout(y, 0.1, 0)), fewer)
 
@@ -141,12 +142,15 @@ def test_a_sweep_over_shallow_and_deep_methods(tmp_path):
     from test_cli import run_main
 
     out = run_main(
-        "-m", "method=ocsvm,ssad_hybrid,deep_sad", "trainer.max_epochs=1", "optimizer.milestones=[1]", "logger=none",
-        f"runs={tmp_path / 'runs'}", path=tmp_path,
+        "-m", "method=ocsvm,ssad_hybrid,deep_sad", "++selection.rule=test_holdout", "trainer.max_epochs=1",
+        "optimizer.milestones=[1]", "logger=none",        f"runs={tmp_path / 'runs'}", path=tmp_path,
     )  # fmt: skip
     assert out.code == 0, out.err
     found = {path.parent.parent.name: json.loads(path.read_text()) for path in tmp_path.rglob("result.json")}
     assert sorted(found) == ["deep_sad", "ocsvm", "ssad_hybrid"]
+    assert {name: one["selection"].get("rule") for name, one in found.items()} == {
+        "ocsvm": "test_holdout", "ssad_hybrid": "test_holdout", "deep_sad": None,
+    }  # fmt: skip
     assert {name: one["pretraining"] for name, one in found.items()} == {
         "ocsvm": "none", "ssad_hybrid": "trained", "deep_sad": "cached",
     }  # fmt: skip

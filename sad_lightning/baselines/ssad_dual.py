@@ -134,20 +134,19 @@ class _Point:
         down = {side: part.start + int(self.fall[part].argmax()) for side, part in self.groups.items()}
         low = {side: float(self.rise[i]) for side, i in up.items()}
         high = {side: float(self.fall[i]) for side, i in down.items()}
-        gap, riser, faller = max(
-            (high[faller] - low[riser], riser, faller)
+        moves = [
+            (high[faller] - low[riser], [up[riser], down[faller]], [1.0, -1.0])
             for riser in up for faller in down if self.slack > 0 or riser >= faller
-        )  # fmt: skip
+        ]  # fmt: skip
         if len(up) == 3 and self.slack == 0:
-            half = (high[-1] + high[1]) / 2 - low[0]
-            if half > gap and half >= high[0] - (low[-1] + low[1]) / 2:
-                return half / 2, [up[0], down[-1], down[1]], [1.0, -0.5, -0.5]
-            half = high[0] - (low[-1] + low[1]) / 2
-            if half > gap:
-                return half / 2, [down[0], up[-1], up[1]], [-1.0, 0.5, 0.5]
-        if gap <= 0:
-            return gap / 2, [], []
-        return gap / 2, [up[riser], self._partner(up[riser], self.groups[faller])], [1.0, -1.0]
+            moves += [
+                ((high[-1] + high[1]) / 2 - low[0], [up[0], down[-1], down[1]], [1.0, -0.5, -0.5]),
+                (high[0] - (low[-1] + low[1]) / 2, [down[0], up[-1], up[1]], [-1.0, 0.5, 0.5]),
+            ]
+        gap, rows, steps = max(moves, key=lambda move: move[0])
+        if len(rows) == 2 and gap > 0:
+            rows[1] = self._partner(rows[0], self.groups[int(self.side[rows[1]])])
+        return gap / 2, rows, steps
 
     def _partner(self, up: int, group: slice) -> int:
         """Who falls while ``up`` rises, so that the objective falls most: a second-order choice."""
