@@ -76,6 +76,7 @@ LIGHT = (
     "grid.plan",
     "report.__main__",
     "result",
+    "stats.compare",
     "stats.ranking",
     "stats.threshold",
 )

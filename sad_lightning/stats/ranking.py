@@ -1,10 +1,20 @@
 """How well scores rank anomalies above normals: exact, in float64, on raw unbounded scores, ties included."""
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
+from scipy.special import ndtri
 
 from sad_lightning.errors import InputError
+
+
+class Interval(NamedTuple):
+    """A confidence interval; nan where there is too little to tell."""
+
+    low: float
+    high: float
 
 
 def auroc(y: ArrayLike, scores: ArrayLike) -> float:
@@ -22,8 +32,57 @@ def auroc(y: ArrayLike, scores: ArrayLike) -> float:
     n_normal = len(truth) - n_anomaly
     if n_anomaly == 0 or n_normal == 0:
         return float("nan")
-    ranks = rankdata(values)  # ties share their mean rank
+    ranks = midranks(values)
     return float((ranks[truth].sum() - n_anomaly * (n_anomaly + 1) / 2) / (n_anomaly * n_normal))
+
+
+def auroc_interval(y: ArrayLike, scores: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The interval of the AUROC over test rows drawn anew, by DeLong's variance; exact with ties, in O(N log N).
+
+    DeLong et al. 1988, by the ranks of Sun and Xu 2014. An anomaly's placement is the share of normals below it, its
+    rank among all rows less its rank among anomalies; a normal's is the share of anomalies above it. The variance is
+        var(placements of anomalies) / n_anomaly + var(placements of normals) / n_normal.
+    It speaks of one trained model: another seed or class varies by more. At an AUROC of exactly 0 or 1 it vanishes.
+
+    Returns:
+        Two numbers in [0, 1]; nan where one of the two kinds has less than two rows.
+    """
+    truth, values = _checked(y, scores)
+    n_anomaly = int(truth.sum())
+    n_normal = len(truth) - n_anomaly
+    if n_anomaly < 2 or n_normal < 2:
+        return Interval(math.nan, math.nan)
+    ranks = midranks(values)
+    of_anomalies = (ranks[truth] - midranks(values[truth])) / n_normal
+    of_normals = 1 - (ranks[~truth] - midranks(values[~truth])) / n_anomaly
+    variance = of_anomalies.var(ddof=1) / n_anomaly + of_normals.var(ddof=1) / n_normal
+    center, half = float(of_anomalies.mean()), float(ndtri((1 + confidence) / 2)) * math.sqrt(variance)
+    return Interval(max(center - half, 0.0), min(center + half, 1.0))
+
+
+def midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``(N,)`` ranks from 1, the smallest first; ties share their mean rank.
+
+    Equal to ``scipy.stats.rankdata``, whose import alone takes a second: a report opens in two.
+    """
+    order = np.argsort(values, kind="stable")
+    starts = np.flatnonzero(np.diff(values[order], prepend=np.nan) != 0)  # of each group of ties
+    sizes = np.diff(starts, append=len(values))
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat(starts + (sizes + 1) / 2, sizes)
+    return ranks
+
+
+def roc_curve(y: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """False-positive rate and recall at each distinct threshold, from (0, 0) to (1, 1); ties taken together.
+
+    Returns:
+        Two arrays ``(T + 1,)``, both rising; empty where one of the two kinds is missing.
+    """
+    flagged, found, n_anomaly, n_normal = _roc_counts(y, scores)
+    if n_anomaly == 0 or n_normal == 0:
+        return np.empty(0), np.empty(0)
+    return np.append(0.0, (flagged - found) / n_normal), np.append(0.0, found / n_anomaly)
 
 
 def average_precision(y: ArrayLike, scores: ArrayLike) -> float:
