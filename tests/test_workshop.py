@@ -48,7 +48,7 @@ BELOW = {
     "environment": set(),
     "grid": {"data", "methods"},
     "result": {"files"},
-    "report": {"result", "stats"},
+    "report": {"result", "stats", "files"},
     "files": set(),
     "seeding": set(),
     "settings": set(),

@@ -38,7 +38,7 @@ _ENSEMBLE = 5  # daniel2021 section 5: of all its variational methods, unless a 
 _DATA = {"statlog": "landsat"}
 _CLASSES = {"boot": "ankle boot"}
 _WORDS = {
-    "labels_unused": "the method uses no labels",
+    "labels_unused": "",  # says which methods the papers' ratios do not matter to
     "copied_from_ruff2020": "copied from ruff2020",
     "copied_from_golan_elyaniv2018": "copied from Golan and El-Yaniv 2018",
     "plain_vae_ensemble": "without anomalies an ensemble of plain VAEs",
@@ -238,10 +238,11 @@ def _line(row: Mapping[str, str], label_free: bool) -> _Line:
 
 
 def _number(row: Mapping[str, str], scale: float = 1) -> Published:
+    readings = "ocr_passes_agreeing="
     notes = [
-        f"{name.removeprefix('ocr_passes_agreeing=')} machine readings agree" if "=" in name else _WORDS.get(name, name)
+        f"{name.removeprefix(readings)} machine readings agree" if name.startswith(readings) else _WORDS[name]
         for name in row["note"].split(";")
-        if name
+        if _WORDS.get(name, name)
     ]
     if (row["paper"], row["method"]) in _BETTER:
         notes.append("the better of two variants")

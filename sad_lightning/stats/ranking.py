@@ -39,24 +39,25 @@ def auroc(y: ArrayLike, scores: ArrayLike) -> float:
 def auroc_interval(y: ArrayLike, scores: ArrayLike, confidence: float = 0.95) -> Interval:
     """The interval of the AUROC over test rows drawn anew, by DeLong's variance; exact with ties, in O(N log N).
 
-    DeLong et al. 1988, by the ranks of Sun and Xu 2014. An anomaly's placement is the share of normals below it, its
-    rank among all rows less its rank among anomalies; a normal's is the share of anomalies above it. The variance is
+    DeLong et al. 1988, read off the counts at each threshold. An anomaly's placement is the share of normals below it,
+    a normal's the share of anomalies above it, ties counting half. The variance is
         var(placements of anomalies) / n_anomaly + var(placements of normals) / n_normal.
     It speaks of one trained model: another seed or class varies by more. At an AUROC of exactly 0 or 1 it vanishes.
 
     Returns:
         Two numbers in [0, 1]; nan where one of the two kinds has less than two rows.
     """
-    truth, values = _checked(y, scores)
-    n_anomaly = int(truth.sum())
-    n_normal = len(truth) - n_anomaly
+    flagged, found, n_anomaly, n_normal = _roc_counts(y, scores)
     if n_anomaly < 2 or n_normal < 2:
         return Interval(math.nan, math.nan)
-    ranks = midranks(values)
-    of_anomalies = (ranks[truth] - midranks(values[truth])) / n_normal
-    of_normals = 1 - (ranks[~truth] - midranks(values[~truth])) / n_anomaly
-    variance = of_anomalies.var(ddof=1) / n_anomaly + of_normals.var(ddof=1) / n_normal
-    center, half = float(of_anomalies.mean()), float(ndtri((1 + confidence) / 2)) * math.sqrt(variance)
+    false = flagged - found  # normals flagged, from the highest threshold down
+    anomalies, normals = np.diff(found, prepend=0), np.diff(false, prepend=0)  # of each group of ties
+    below = (n_normal - false + normals / 2) / n_normal  # placement of each group's anomalies,
+    above = (found - anomalies / 2) / n_anomaly  # and of its normals
+    center = float(anomalies @ below) / n_anomaly
+    variance = float(anomalies @ (below - center) ** 2) / (n_anomaly - 1) / n_anomaly
+    variance += float(normals @ (above - center) ** 2) / (n_normal - 1) / n_normal
+    half = float(ndtri((1 + confidence) / 2)) * math.sqrt(variance)
     return Interval(max(center - half, 0.0), min(center + half, 1.0))
 
 
@@ -65,7 +66,7 @@ def midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Equal to ``scipy.stats.rankdata``, whose import alone takes a second: a report opens in two.
     """
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values)
     starts = np.flatnonzero(np.diff(values[order], prepend=np.nan) != 0)  # of each group of ties
     sizes = np.diff(starts, append=len(values))
     ranks = np.empty(len(values))
@@ -113,7 +114,7 @@ def recall_at_fpr(y: ArrayLike, scores: ArrayLike, fpr: float) -> float:
 def _roc_counts(y: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
     """Rows flagged and anomalies found at each distinct threshold, from the highest down; anomalies, normals in all."""
     truth, values = _checked(y, scores)
-    order = np.argsort(-values, kind="stable")
+    order = np.argsort(values)[::-1]
     last = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)  # of each group of ties
     found = np.cumsum(truth[order])[last]
     return last + 1, found, int(truth.sum()), int(len(truth) - truth.sum())
