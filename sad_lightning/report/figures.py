@@ -39,11 +39,10 @@ def series_of(table: Sequence[Row]) -> dict[str, int]:
 def setting_words(setting: tuple[float, float, int]) -> str:
     """A setting in words."""
     labeled, pollution, n_known = setting
-    words = [f"{100 * labeled:g} % labeled"]
-    if pollution:
-        words.append(f"{100 * pollution:g} % pollution")
-    words.append(f"{n_known} known class{'' if n_known == 1 else 'es'}")
-    return ", ".join(words)
+    known = f"{100 * labeled:g} % labeled anomalies of {n_known} class{'' if n_known == 1 else 'es'}"
+    return (known if labeled and n_known else "no labeled anomalies") + (
+        f", {100 * pollution:g} % pollution" if pollution else ""
+    )
 
 
 class Setting(NamedTuple):
@@ -259,7 +258,7 @@ def sensitivity(table: Sequence[Row]) -> list[Figure]:
             Figure(
                 name=f"sensitivity-{data}-{key}-{'-'.join(f'{value:g}' for value in setting)}",
                 title=f"Sensitivity to {key}",
-                caption=f"{setting_words(setting).capitalize()}, all other settings equal.",
+                caption=f"With {setting_words(setting)}, all other settings equal.",
                 alt=alt,
                 svg=svg.drawing(640, 316, alt, parts),
             )

@@ -129,44 +129,67 @@ def _equals(p: float) -> str:
 
 
 _COLUMNS = (
-    ("data", ""), ("method", ""), ("labeled", "n"), ("pollution", "n"), ("known", "n"), ("cells", "n"), ("AUROC", "n"),
-    ("published", "n"), ("difference", "n"), ("in interval", ""), ("precision", "n"), ("recall", "n"), ("seconds", "n"),
+    ("data", ""), ("method", ""), ("labeled", "n"), ("pollution", "n"), ("known", "n"), ("AUROC", "n"),
+    ("published", "n"), ("difference", "n"), ("in interval", ""), ("cells", "n"), ("precision", "n"), ("recall", "n"),
+    ("seconds", "n"),
 )  # fmt: skip
 
 
+_LEGEND = (
+    "In percent, mean ± standard deviation over distinct cells; below it the 95 % interval of the mean, and in interval"
+    " says whether the published mean lies in it. Bold: best of its setting; ★: it differs from the second (Wilcoxon, p"
+    " ≤ 0.05). known: classes of known anomalies; precision: average precision; recall: at the target false-positive"
+    " rate."
+)
+
+
 def _results(table: Sequence[Row], found: Sequence[Contest]) -> Html:
-    stars = {id(c.best.first): c.best for c in found if c.best is not None and c.best.significant}
-    leaders = {id(contest.rows[0]) for contest in found if contest.rows}
-    lines = [_result(row, id(row) in leaders, id(row) in stars) for row in table]
-    return _joined([
-        _filter("results"),
-        _table("results", _COLUMNS, lines),
-        tag("p", "Bold: best of its setting; ★: it differs from the second (Wilcoxon, p ≤ 0.05). precision: average"
-            " precision; recall: at the target false-positive rate. All in percent, mean ± standard deviation over"
-            " distinct cells.", css="hint"),
-    ])  # fmt: skip
+    stars = {id(c.best.first) for c in found if c.best is not None and c.best.significant}
+    leaders = {id(contest.rows[0]) for contest in found}
+    same = {0} if len({row.group.data for row in table}) == 1 else set()  # columns that would say one thing all along
+    same |= set() if any(row.group.pollution_ratio for row in table) else {3}
+    lines = []
+    for row in table:
+        cells = _result(row, leads=id(row) in leaders, star=id(row) in stars)
+        kept = [cell for i, cell in enumerate(cells) if i not in same]
+        lines.append(tag("tr", *kept, css=None if row.group.cells else "absent"))
+    return _joined(
+        [
+            _filter("results"),
+            _table("results", [column for i, column in enumerate(_COLUMNS) if i not in same], lines),
+            tag("p", _LEGEND, css="hint"),
+        ]
+    )
 
 
-def _result(row: Row, leads: bool, star: bool) -> Html:
+def _result(row: Row, *, leads: bool, star: bool) -> list[Html]:
     group = row.group
     labeled, pollution, n_known = group.setting
-    name = [tag("b", group.method) if leads else group.method, " ★" if star else None]
-    if group.variant:
-        name.append(tag("small", group.variant))
+    name = tag("b", group.method) if leads else group.method
+    variant = tag("small", group.variant) if group.variant else None
     low, high = row.auroc.interval
     interval = None if math.isnan(low) else tag("small", f"{low:.1f} to {high:.1f}")
     mean = tag("b", number(row.auroc)) if leads else number(row.auroc)
     inside = {True: tag("span", "yes", css="good"), False: tag("span", "no", css="bad"), None: Html(DASH)}[row.inside]
+    distinct, finished = len(group.distinct), group.finished
+    repeated = tag("small", f"{distinct} distinct") if distinct < finished else None
     status = tag("span", row.status, css="missing") if row.status else None
-    return tag(
-        "tr", tag("td", group.data), tag("td", *name), _cell(labeled, f"{labeled:g}"),
-        _cell(pollution, f"{pollution:g}"), _cell(n_known, str(n_known)), _cell(group.finished, row.count, status),
-        _cell(row.auroc.mean, mean, interval), _published(row), _cell(row.difference, signed(row.difference)),
-        tag("td", inside), _cell(row.average_precision.mean, number(row.average_precision)),
+    count = f"{finished}/{group.planned}" if group.missing else str(finished)
+    return [
+        tag("td", group.data),
+        tag("td", name, " \N{BLACK STAR}" if star else None, variant, css="who"),
+        _cell(labeled, f"{labeled:g}"),
+        _cell(pollution, f"{pollution:g}"),
+        _cell(n_known, str(n_known)),
+        _cell(row.auroc.mean, mean, interval),
+        _published(row),
+        _cell(row.difference, signed(row.difference)),
+        tag("td", inside),
+        _cell(finished, count, repeated, status),
+        _cell(row.average_precision.mean, number(row.average_precision)),
         _cell(row.recall.mean, number(row.recall)),
         _cell(row.seconds.mean, f"{row.seconds.mean:.3g}" if row.seconds.n else DASH),
-        css=None if group.cells else "absent",
-    )  # fmt: skip
+    ]
 
 
 def _published(row: Row) -> Html:
@@ -224,7 +247,14 @@ def _setting(drawn: Setting, *, is_open: bool) -> Html:
     if drawn.scores:
         parts.append(tag("h3", "Scores of normals and anomalies, each method's middle cell"))
         legend = (tag("span", "normal", css="key s8"), tag("span", "anomaly", css="key s1"))
-        parts.append(tag("p", *legend, "dashed: the threshold; at the right the AUROC of the cell", css="hint"))
+        parts.append(
+            tag(
+                "p",
+                *legend,
+                "dashed: the threshold; last bar: all that scores higher; at the right the AUROC of the cell",
+                css="hint",
+            )
+        )
         parts.append(tag("div", *(Html(figure.svg) for figure in drawn.scores), css="small"))
     parts += [_ranks(contest), _pairs(contest)]
     return tag("details", *parts, css="setting", open="" if is_open else None)
@@ -309,14 +339,14 @@ def _missing(group: Group, place: Place) -> Html:
 
 
 _NOTES = (
-    "Means go over distinct cells, and the small numbers below them are Student's 95 % interval: where nothing is known"
-    " of the anomalies, or a method does not look at it, the cells of several known classes are one training and count"
-    " once. A missing cell is never averaged in.",
+    "Means go over distinct cells: where nothing is known of the anomalies, or a method does not look at it, the cells of"
+    " several known classes are one training and count once. Intervals of means are Student's. A missing cell is never"
+    " averaged in.",
     "Cells are paired by normal class, known classes and seed. Wilcoxon's signed ranks compare best and second best as"
-    " in ruff2020, the paired t-test is daniel2021's, both two-sided; Holm corrects for all pairs of a setting. Cells of"
-    " a grid share their data and are not independent: a p-value near the level says little.",
-    "A published mean in our interval does not prove agreement, and one outside it may be the paper's own deviation: it"
-    " is printed behind each mean.",
+    " ruff2020 does, the paired t-test is daniel2021's, both two-sided; Holm corrects for all pairs of a setting. Cells"
+    " of a grid share their data and are not independent: a p-value near the level says little.",
+    "A published mean in our interval does not prove agreement, and one outside it may be the paper's own deviation,"
+    " which stands behind each mean.",
 )
 
 

@@ -50,7 +50,7 @@ class Figure(NamedTuple):
         style = (
             f"svg{{background:var(--paper,#fff)}}{STYLE}@media(prefers-color-scheme:dark){{svg{{{dark}{DARK_INK}}}}}"
         )
-        return self.svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(
+        return self.svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1).replace(
             "</title>", f"</title><style>{style}</style>", 1
         )
 
@@ -116,8 +116,9 @@ def ordinal(texts: Sequence[str], start: float, end: float, label: str) -> Axis:
 
 def drawing(width: float, height: float, alt: str, parts: Iterable[str]) -> str:
     """The parts as one image with a text for those who do not see it."""
+    css = ' class="big"' if width > 500 else ""
     return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" aria-label="{escape(alt)}">'
+        f'<svg{css} viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" aria-label="{escape(alt)}">'
         f"<title>{escape(alt)}</title>{''.join(parts)}</svg>"
     )
 

@@ -53,8 +53,7 @@ class Row:
         """What is missing, in words; empty where nothing is."""
         group = self.group
         if not group.cells:
-            reason = " (not defined without known anomalies, or not run)" if group.n_known == 0 else ""
-            return f"no result{reason}"
+            return "not defined without known anomalies, or not run" if group.n_known == 0 else "not run"
         return f"{len(group.missing)} missing" if group.missing else ""
 
     @property
