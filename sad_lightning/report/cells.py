@@ -193,10 +193,13 @@ def read(folders: Iterable[Path]) -> Grids:
         places.append(str(folder))
         for path in sorted(folder.rglob(FILE)):
             try:
-                cells.append(Cell(path.parent, Result.read(path.parent)))
-                cells[-1].place  # noqa: B018 - a result without its split is damaged too
+                cell = Cell(path.parent, Result.read(path.parent))
+                _group([cell], {})  # what a report needs of it is there
+                cells.append(cell)
             except InputError as error:
                 problems.append(str(error))
+            except (KeyError, TypeError, AttributeError) as error:
+                problems.append(f"{path}: must hold {error} to be reported; remove it and run the cell again")
         unfinished += sorted({state.parent for state in folder.rglob("*.resume.ckpt")})
     if not cells:
         reason = problems[0] if problems else "no result.json below; name the folder given as runs="
@@ -215,7 +218,10 @@ def _groups(cells: Sequence[Cell]) -> list[Group]:
     groups = [_group(list(found.values()), variants[key]) for key, found in kinds.items()]
     groups = [_with_missing(group, groups) for group in groups]
     groups += _absent(groups)
-    return sorted(groups, key=lambda group: (group.data, *group.setting, group.method, group.epochs, group.variant))
+    return sorted(
+        groups,
+        key=lambda group: (group.data, *group.setting, group.method, group.epochs, group.variant, group.ensemble),
+    )
 
 
 def _group(cells: Sequence[Cell], varied: dict[str, Any]) -> Group:

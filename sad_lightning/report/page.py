@@ -339,9 +339,9 @@ def _missing(group: Group, place: Place) -> Html:
 
 
 _NOTES = (
-    "Means go over distinct cells: where nothing is known of the anomalies, or a method does not look at it, the cells of"
-    " several known classes are one training and count once. Intervals of means are Student's. A missing cell is never"
-    " averaged in.",
+    "Means go over distinct cells: where nothing is known of the anomalies, or a method does not look at it, the cells"
+    " of several known classes are one training and count once. Intervals of means are Student's. A missing cell is"
+    " never averaged in.",
     "Cells are paired by normal class, known classes and seed. Wilcoxon's signed ranks compare best and second best as"
     " ruff2020 does, the paired t-test is daniel2021's, both two-sided; Holm corrects for all pairs of a setting. Cells"
     " of a grid share their data and are not independent: a p-value near the level says little.",
