@@ -29,12 +29,12 @@ class Place(NamedTuple):
 
     Attributes:
         normal: the normal classes, by number.
-        known: the setting ``known_anomaly``; -1 where the seed draws the known classes.
+        known: the setting ``known_anomaly``, one or several; empty where the seed draws the known classes.
         seed: of the cell.
     """
 
     normal: tuple[int, ...]
-    known: int
+    known: tuple[int, ...]
     seed: int
 
 
@@ -61,9 +61,8 @@ class Cell:
     def place(self) -> Place:
         """Where it stands in its grid."""
         split = self.result.settings["split"]
-        normal, known = split["normal_class"], split["known_anomaly"]
-        classes = tuple(normal) if isinstance(normal, list) else (normal,)
-        return Place(classes, -1 if known is None else known, self.result.seeds["cell"])
+        known = () if split["known_anomaly"] is None else _several(split["known_anomaly"])
+        return Place(_several(split["normal_class"]), known, self.result.seeds["cell"])
 
     @property
     def known_classes(self) -> tuple[str, ...]:
@@ -247,12 +246,12 @@ def _group(cells: Sequence[Cell], varied: dict[str, Any]) -> Group:
 def _grid(groups: Iterable[Group], data: str, drawn: bool) -> list[Place]:
     """The full product of the places seen on a data set; grids that draw their known classes have one of their own."""
     seen = [cell.place for group in groups if group.data == data for cell in group.cells]
-    axes = zip(*(place for place in seen if (place.known < 0) == drawn), strict=True)
+    axes = zip(*(place for place in seen if (not place.known) == drawn), strict=True)
     return [Place(*place) for place in itertools.product(*(sorted(set(axis)) for axis in axes))]
 
 
 def _with_missing(group: Group, groups: Sequence[Group]) -> Group:
-    grid = _grid(groups, group.data, group.cells[0].place.known < 0)
+    grid = _grid(groups, group.data, not group.cells[0].place.known)
     done = {_merged(cell.place, group.n_known) for cell in group.cells}
     missing = tuple(place for place in grid if _merged(place, group.n_known) not in done)
     return replace(group, planned=len(grid), missing=missing)
@@ -260,7 +259,7 @@ def _with_missing(group: Group, groups: Sequence[Group]) -> Group:
 
 def _merged(place: Place, n_known: int) -> Place:
     """The place, less the known class where nothing is known: nine cells are one training."""
-    return place if n_known else place._replace(known=0)
+    return place if n_known else place._replace(known=())
 
 
 def _absent(groups: Sequence[Group]) -> Iterator[Group]:
@@ -268,7 +267,7 @@ def _absent(groups: Sequence[Group]) -> Iterator[Group]:
     for data in sorted({group.data for group in groups}):
         mine = [group for group in groups if group.data == data]
         for drawn in (False, True):
-            some = [group for group in mine if (group.cells[0].place.known < 0) == drawn]
+            some = [group for group in mine if (not group.cells[0].place.known) == drawn]
             there = {(group.method, group.setting) for group in some}
             settings = sorted({group.setting for group in some})
             for method, setting in itertools.product(sorted({group.method for group in some}), settings):
@@ -299,6 +298,10 @@ def _variants(kinds: dict[tuple[str, str, str], Result]) -> dict[tuple[str, str,
         for key in members:
             found[key] = {name: flat[key].get(name) for name in columns.values()}
     return found
+
+
+def _several(value: int | list[int]) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, list) else (value,)
 
 
 def _flat(settings: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

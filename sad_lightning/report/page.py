@@ -289,7 +289,9 @@ def _pairs(contest: Contest) -> Html:
             _cell(corrected, holm), _cell(seen.paired_t, p_value(seen.paired_t)),
         ))  # fmt: skip
     name = f"pairs {contest.data} {setting_words(contest.setting)}"
-    return tag("details", tag("summary", f"All {len(lines)} pairs, tested"), _table(name, columns, lines), css="inner")
+    return tag(
+        "details", tag("summary", f"All pairs, tested ({len(lines)})"), _table(name, columns, lines), css="inner"
+    )
 
 
 def _cells(groups: Iterable[Group]) -> Html:
@@ -306,7 +308,7 @@ def _cells(groups: Iterable[Group]) -> Html:
     ]
     hint = "The interval is DeLong's: over test rows drawn anew, of this one trained model."
     inner = _joined([_filter("cells"), _table("cells", columns, lines), tag("p", hint, css="hint")])
-    return tag("details", tag("summary", f"All {len(lines)} cells"), inner, css="setting")
+    return tag("details", tag("summary", f"All cells ({len(lines)})"), inner, css="setting")
 
 
 def _finished(group: Group, cell: Cell) -> Html:
@@ -328,7 +330,7 @@ def _finished(group: Group, cell: Cell) -> Html:
 
 
 def _missing(group: Group, place: Place) -> Html:
-    known = "drawn" if place.known < 0 else f"index {place.known}"
+    known = f"index {'+'.join(map(str, place.known))}" if place.known else "drawn"
     return tag(
         "tr", tag("td", group.data), tag("td", group.name), _cell(group.labeled_ratio, f"{group.labeled_ratio:g}"),
         _cell(group.pollution_ratio, f"{group.pollution_ratio:g}"),

@@ -20,7 +20,7 @@ _RULES = (
     ".rule{stroke:var(--soft,#5b6678);stroke-width:1}.curve{fill:none;stroke:var(--c);stroke-width:2;"
     "stroke-linejoin:round;stroke-linecap:round}.thin{stroke-width:1.25;stroke-dasharray:3 4}.band{fill:var(--c);"
     "opacity:.13}.mark{fill:var(--c);stroke:var(--paper,#fff);stroke-width:1.25}.hollow{fill:var(--paper,#fff);"
-    "stroke:var(--c);stroke-width:1.75}.faint{fill:var(--c);opacity:.3}.bar{fill:var(--c);opacity:.8}"
+    "stroke:var(--c);stroke-width:1.75}.faint{fill:var(--c);opacity:.3}.strongly{opacity:.6}.bar{fill:var(--c);opacity:.8}"
     ".label{fill:var(--c);font-weight:600}.small{font-size:11px}.end{text-anchor:end}.mid{text-anchor:middle}"
     ".interval{stroke:var(--c);stroke-width:5;stroke-linecap:round;opacity:.4}.strong{font-weight:600}"
 )

@@ -132,7 +132,7 @@ def cells_csv(groups: Iterable[Group]) -> str:
             values = [result.metrics[name] for name in metrics]
             lines.append([*start, *where, "finished", result.key, *values, *interval, cell.seconds, cell.folder])
         for place in group.missing:
-            where = ["+".join(map(str, place.normal)), place.known if place.known >= 0 else "drawn", place.seed]
+            where = ["+".join(map(str, place.normal)), "+".join(map(str, place.known)) or "drawn", place.seed]
             lines.append([*start, *where, "missing", *[None] * (len(metrics) + 5)])
     return _csv(head, lines)
 

@@ -16,7 +16,7 @@ def test_a_missing_cell_is_told_and_never_averaged_in(tmp_path):
     write_grid(tmp_path)
     table = {(row.group.method, row.group.labeled_ratio): row for row in rows(read([tmp_path]).groups)}
     row = table["deep_sad", 0.05]
-    assert row.group.missing == (Place((1,), 2, 0),)
+    assert row.group.missing == (Place((1,), (2,), 0),)
     assert (row.group.planned, row.group.finished, row.auroc.n) == (9, 8, 8)
     assert row.count == "8/9"
     assert row.status == "1 missing"
