@@ -44,6 +44,10 @@ class Figure(NamedTuple):
     alt: str
     svg: str
 
+    def _repr_svg_(self) -> str:
+        """How a notebook shows it."""
+        return self.file()
+
     def file(self) -> str:
         """The drawing as a file of its own."""
         dark = "".join(f"--s{i}:{colour};" for i, colour in enumerate(DARK))

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import SHORT
@@ -33,12 +34,14 @@ def records(folder):
     from wandb.proto.wandb_internal_pb2 import Record
 
     (path,) = folder.rglob("run-*.wandb")
-    found = {}
-    for data in log_records(path.read_bytes()):
-        record = Record()
-        record.ParseFromString(data)
-        kind = record.WhichOneof("record_type")
-        found.setdefault(kind, []).append(getattr(record, kind))
+    found, start = {}, time.monotonic()
+    while "exit" not in found and time.monotonic() < start + 30:  # W&B's process may write its last block a little late
+        found = {}
+        for data in log_records(path.read_bytes()):
+            record = Record()
+            record.ParseFromString(data)
+            kind = record.WhichOneof("record_type")
+            found.setdefault(kind, []).append(getattr(record, kind))
     return found
 
 
