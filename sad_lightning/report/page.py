@@ -11,7 +11,7 @@ from sad_lightning.report import svg
 from sad_lightning.report.cells import Cell, Grids, Group, Place
 from sad_lightning.report.figures import Drawn, Setting, setting_words
 from sad_lightning.report.svg import Figure
-from sad_lightning.report.table import Contest, Row
+from sad_lightning.report.table import Contest, Row, recalls
 from sad_lightning.report.text import DASH, number, p_value, signed
 from sad_lightning.stats.compare import LEVEL
 
@@ -256,8 +256,25 @@ def _setting(drawn: Setting, *, is_open: bool) -> Html:
             )
         )
         parts.append(tag("div", *(Html(figure.svg) for figure in drawn.scores), css="small"))
-    parts += [_ranks(contest), _pairs(contest)]
+    parts += [_recalls(contest), _ranks(contest), _pairs(contest)]
     return tag("details", *parts, css="setting", open="" if is_open else None)
+
+
+def _recalls(contest: Contest) -> Html:
+    columns = (("method", ""), ("known anomalies", ""), ("class", ""), ("recall", "n"), ("published", "n"),
+               ("difference", "n"), ("source", ""))  # fmt: skip
+    lines = []
+    for row, known, name, ours, theirs in recalls(contest):
+        difference = ours.mean - theirs.mean
+        lines.append(tag(
+            "tr", tag("td", row.group.name), tag("td", ", ".join(known)), tag("td", name),
+            _cell(ours.mean, number(ours)), _cell(theirs.mean, theirs.text), _cell(difference, signed(difference)), tag("td", theirs.source),
+        ))  # fmt: skip
+    if not lines:
+        return Html()
+    table = _table(f"recalls {contest.data} {setting_words(contest.setting)}", columns, lines)
+    hint = "Ours at the threshold of each cell, the paper's at a false-positive rate of 5 %, with equal weights."
+    return _joined([tag("h3", "Recall of each class beside ye2021"), table, tag("p", hint, css="hint")])
 
 
 def _ranks(contest: Contest) -> Html:

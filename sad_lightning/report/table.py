@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from sad_lightning.report.cells import Cell, Group
-from sad_lightning.report.published import Published, illegible, published
+from sad_lightning.report.published import Published, illegible, published, published_recall
 from sad_lightning.stats.compare import LEVEL, Comparison, Summary, average_ranks, compare, holm, summarize
 from sad_lightning.stats.ranking import Interval
 
@@ -175,6 +175,39 @@ def paired(first: Sequence[Cell], second: Sequence[Cell]) -> tuple[tuple[float, 
             values = (cell.auroc, theirs[pair].auroc)
             seen.setdefault((cell.place.normal, cell.place.seed, values), values)
     return tuple(seen.values())
+
+
+class Recall(NamedTuple):
+    """The share of one anomaly class that is found, ours beside ye2021's, in percent.
+
+    Attributes:
+        row: the group.
+        known: the classes of the known anomalies.
+        name: the class.
+        ours: over the cells with these classes.
+        published: at a false-positive rate of 5 %.
+    """
+
+    row: Row
+    known: tuple[str, ...]
+    name: str
+    ours: Summary
+    published: Published
+
+
+def recalls(contest: Contest) -> list[Recall]:
+    """Every class whose recall ye2021 prints for the classes of some cells (Tables 3 to 11)."""
+    found = []
+    for row in contest.rows:
+        cells: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Cell]] = {}
+        for cell in row.group.cells:
+            key = (tuple(cell.result.normal_classes), tuple(cell.result.known_classes))
+            cells.setdefault(key, []).append(cell)
+        for (normal, known), some in cells.items():
+            for name, theirs in published_recall(contest.data, row.group.method, normal, known).items():
+                shares = [cell.result.per_class[name]["recall"] for cell in some if name in cell.result.per_class]
+                found.append(Recall(row, known, name, summarize([100 * share for share in shares]), theirs))
+    return found
 
 
 def contests(table: Sequence[Row]) -> list[Contest]:

@@ -8,7 +8,7 @@ from fabricated import write_cell, write_grid
 
 from sad_lightning.errors import InputError
 from sad_lightning.report.cells import Place, read
-from sad_lightning.report.table import contests, paired, rows
+from sad_lightning.report.table import contests, paired, recalls, rows
 from sad_lightning.stats.ranking import auroc_interval
 
 
@@ -148,3 +148,17 @@ def test_ours_beside_the_published(tmp_path):
     low, high = row.auroc.interval
     assert row.inside == (low <= 96.7 <= high)
     assert high <= 100
+
+
+def test_the_recall_of_each_class_beside_ye2021(tmp_path):
+    write_cell(tmp_path, "deep_sad", 1.0, data="fashion_mnist")
+    path = next(tmp_path.rglob("result.json"))
+    document = json.loads(path.read_text())
+    document.update(normal_classes=["top"], known_classes=["shirt"])
+    document["per_class"] = {"shirt": {"auroc": 0.9, "recall": 0.6, "count": 9}}
+    path.write_text(json.dumps(document))
+    (contest,) = contests(rows(read([tmp_path]).groups))
+    found = {each.name: each for each in recalls(contest)}
+    assert len(found) == 9
+    assert (found["shirt"].ours.mean, found["shirt"].published.mean) == (60.0, 71.0)
+    assert found["ankle boot"].ours.n == 0
