@@ -32,9 +32,10 @@ from sad_lightning.pretraining import pretrain_members
 from sad_lightning.result import Result
 from sad_lightning.seeding import derive
 from sad_lightning.shallow import fit_baseline, write_model
-from sad_lightning.tracking import logging_to, start_logging
+from sad_lightning.tracking import log_evaluation, logging_to, start_logging
 from sad_lightning.training import history, new_trainer, predict
 
+_NAMING = ("normal_class", "known_anomaly", "n_known", "labeled_ratio", "pollution_ratio")  # of the split
 PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
 
 
@@ -90,11 +91,13 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         first_data = [serve(first, rows, batch_size) for first in firsts]
         first_epochs = whole("pretrain.epochs", cfg.pretrain.epochs)
 
-    with logging_to(cfg.logger) as logger:
+    names = {"key": key, "data": data_name, "method": method_name, "seed": seed, "ensemble": len(members)}
+    names |= {name: settings["split"][name] for name in _NAMING}
+    with logging_to(cfg.logger, names) as logger:
         make = partial(new_trainer, make_trainer, logger=logger, folder=folder)
         scoring = make("score", key, epochs=0)
         device = scoring.strategy.root_device
-        start_logging(logger, settings)
+        start_logging(logger, settings, names)
         first_trainers: list[Trainer] = []
         first_resumed = False
         if firsts:
@@ -115,7 +118,8 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
             scoring.save_checkpoint(folder / "model.ckpt", weights_only=True)
         split = fitted.split
         metrics, per_class = evaluate(arrays, split, fitted.scores, fitted.normal_scores, cfg.target_fpr)
-        logger.log_metrics({f"test/{name}": value for name, value in metrics.items()})
+        y = (~np.isin(arrays.target_class[split.test], split.normal_classes)).astype(int)
+        log_evaluation(logger, metrics, per_class, y, fitted.scores)
 
     histories = [history(trainer) for trainer in (*first_trainers, *fitted.trainers)]
     result = Result(

@@ -1,10 +1,10 @@
-import subprocess
-import sys
+"""From cells as they are trained to the table beside the published numbers."""
 
-import pytest
 from conftest import SHORT
 
-from sad_lightning.report.table import Row, markdown, rows
+from sad_lightning.report.cells import read
+from sad_lightning.report.table import rows
+from sad_lightning.report.text import markdown
 from sad_lightning.run import run
 
 
@@ -18,22 +18,10 @@ def test_means_beside_the_published_numbers(settings, tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         run(settings(*SHORT, *overrides), folder, data_name="mnist", method_name="deep_sad")  # posing as MNIST
-    unlabeled, row, other = rows([tmp_path])
-    assert unlabeled.published == (92.8, 4.9)
-    assert len(other.auroc) == 1  # another eta is another row
-    assert len(row.auroc) == 2
-    assert row.published == (96.7, 2.4)  # ruff2020 Table 3, Deep SAD, MNIST, .05
-    assert "| mnist | deep_sad | 0.05 | 0 | 1 | 2 | 2 |" in markdown([row])
-
-
-def test_a_single_cell_has_no_deviation():
-    text = markdown([Row("digits", "ae", 0.0, 0.0, 0, 60, [93.21], [4.0], None)])
-    assert text.splitlines()[-1] == "| digits | ae | 0 | 0 | 0 | 60 | 1 | 93.2 |  | 4 |"
-
-
-@pytest.mark.parametrize("folder", ["", "nothing"])
-def test_no_results_is_one_line(folder, tmp_path):
-    command = [sys.executable, "-m", "sad_lightning.report", str(tmp_path / folder)]
-    outcome = subprocess.run(command, capture_output=True, text=True)
-    assert outcome.returncode == 2
-    assert outcome.stderr.count("\n") == 1
+    unlabeled, row, other = rows(read([tmp_path]).groups)
+    assert unlabeled.published[0][2:4] == (92.8, 4.9)
+    assert (len(other.group.cells), other.group.variant) == (1, "method.eta=2")  # another eta is another row
+    assert len(row.group.cells) == 2
+    assert row.published[0][2:4] == (96.7, 2.4)  # ruff2020 Table 3, Deep SAD, MNIST, .05
+    assert "| mnist | deep_sad (method.eta=1) | 0.05 | 0 | 1 | 2 | 2 |" in markdown([row])
+    assert all(cell.ranking is not None for cell in row.group.cells)

@@ -1,26 +1,111 @@
-"""``python -m sad_lightning.report RUNS...``: a Markdown table of all results below the folders."""
+"""``python -m sad_lightning.report RUNS...``: all results below the folders beside the published numbers.
+
+Prints a Markdown table and writes, into one folder, report.html (one self-contained page), report.md, results.csv,
+cells.csv, results.tex and the figures as SVG. Works on a grid that is not finished.
+"""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
 from sad_lightning.errors import InputError
-from sad_lightning.report.table import markdown, rows
+from sad_lightning.files import whole_file
+from sad_lightning.report.cells import Grids, read
+from sad_lightning.report.figures import draw
+from sad_lightning.report.page import page
+from sad_lightning.report.svg import Figure
+from sad_lightning.report.table import Contest, Row, contests, rows
+from sad_lightning.report.text import cells_csv, latex, markdown, markdown_contests, markdown_notes, table_csv
 
 
 def main() -> None:
-    """Print the table; a mistake of the user's is one line on stderr and exit code 2."""
-    parser = argparse.ArgumentParser(prog="python -m sad_lightning.report", description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUNS", help="folders that hold results, at any depth")
-    folders = parser.parse_args().runs
+    """Write the report; a mistake of the user's is one line on stderr and exit code 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sad_lightning.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUNS", help="folders that hold results, at any depth")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (RUNS/report of the first)")
+    parser.add_argument(
+        "--pictures", action="store_true", help="draw samples and representations; reads data and models"
+    )
+    parser.add_argument("--wandb", action="store_true", help="log the tables and the page to W&B, as one run")
+    parser.add_argument("--wandb-workspace", metavar="ENTITY/PROJECT", help="build the dashboard of a W&B project")
+    options = parser.parse_args()
+    if not options.runs and options.wandb_workspace is None:
+        parser.error("name the folder given as runs=")
     try:
-        table = rows(folders)
-        if not table:
-            raise InputError(f"{', '.join(map(str, folders))}: no result.json below; name the folder given as runs=")
-    except InputError as error:
-        print(f"sad_lightning.report: {error}", file=sys.stderr)
+        if options.wandb_workspace is not None:
+            print(_workspace(options.wandb_workspace))
+        if options.runs:
+            _report(options.runs, options.out or options.runs[0] / "report", options.pictures, options.wandb)
+    except (InputError, OSError) as error:
+        print(f"sad_lightning.report: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+
+
+def _report(runs: list[Path], out: Path, with_pictures: bool, with_wandb: bool) -> None:
+    grids = read(runs)
+    table = rows(grids.groups)
+    found = contests(table)
+    title = " + ".join(folder.resolve().name for folder in runs)
+    drawn, problems = _pictures(found) if with_pictures else ([], [])
+    files = write(out, grids, table, found, drawn, title=title)
+    for problem in (*grids.problems, *problems):
+        print(f"sad_lightning.report: {problem}", file=sys.stderr)
     print(markdown(table))
+    print(f"\n{out / 'report.html'}")
+    if with_wandb:
+        from sad_lightning.report.dashboard import log_report, sync_command  # seconds of import
+
+        tables = {"results": files["results.csv"], "cells": files["cells.csv"]}
+        print(f"W&B: {log_report(out, tables, files['report.html'], name=title)}")
+        if command := sync_command([*runs, out]):
+            print(f"Send what is offline: {command}")
+
+
+def _workspace(where: str) -> str:
+    from sad_lightning.login import logged_in
+    from sad_lightning.report.dashboard import workspace
+
+    entity, slash, project = where.partition("/")
+    if not (entity and slash and project):
+        raise InputError(f"--wandb-workspace must be ENTITY/PROJECT, got {where!r}; for example me/sad_lightning")
+    defined = workspace(entity, project)
+    if not logged_in():
+        raise InputError("--wandb-workspace: nobody is logged in to W&B; `wandb login` first")
+    defined.save()
+    return str(defined.url)
+
+
+def _pictures(found: list[Contest]) -> tuple[list[Figure], list[str]]:
+    from sad_lightning.report.pictures import pictures  # imports what reads the data
+
+    return pictures(found)
+
+
+def write(
+    out: Path, grids: Grids, table: list[Row], found: list[Contest], pictures: list[Figure], *, title: str
+) -> dict[str, str]:
+    """Write every file of the report into a folder, each whole or not at all; their contents by name."""
+    drawn = draw(table, found)
+    parts = [f"# {title}", markdown(table), markdown_contests(found), markdown_notes(table)]
+    files = {
+        "report.html": page(grids, table, drawn, pictures, title),
+        "report.md": "\n\n".join(part for part in parts if part) + "\n",
+        "results.csv": table_csv(table),
+        "cells.csv": cells_csv(grids.groups),
+        "results.tex": latex(found),
+        **{f"figures/{_safe(figure.name)}.svg": figure.file() for figure in (*drawn.all(), *pictures)},
+    }
+    for name, content in files.items():
+        with whole_file(out / name) as part:
+            part.write_text(content, encoding="utf-8")
+    return files
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)
 
 
 if __name__ == "__main__":

@@ -1,121 +1,225 @@
-"""Means over cells, beside the published ones."""
+"""The main table: means over cells beside the published ones, and the methods of a setting against each other."""
 
-import csv
-import json
+import itertools
+import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
-import numpy as np
-
-from sad_lightning.result import FILE, Result
-
-_PUBLISHED = Path(__file__).with_name("published_results.csv")
-# Ours -> theirs, where they differ. Their Deep SVDD is the better of two variants: ours has no row in ruff2020.
-_NAMES = {"ae": "cae", "classifier": "supervised_classifier", "deep_svdd": "one_class_deep_svdd"}
+from sad_lightning.report.cells import Cell, Group
+from sad_lightning.report.published import Published, illegible, published, published_recall
+from sad_lightning.stats.compare import LEVEL, Comparison, Summary, average_ranks, compare, holm, summarize
+from sad_lightning.stats.ranking import Interval
 
 
-class Row(NamedTuple):
-    """Cells that differ in their classes and seeds only.
+@dataclass(frozen=True)
+class Row:
+    """A group of cells in numbers, in percent; summaries go over its distinct cells.
+
+    Attributes:
+        group: the cells.
+        auroc: area under the ROC curve.
+        average_precision: area under the precision-recall curve.
+        recall: at the target false-positive rate.
+        seconds: of each cell, all stages.
+        published: the papers' numbers, the first choice first.
+        note: why there is none, where one is printed.
+    """
+
+    group: Group
+    auroc: Summary
+    average_precision: Summary
+    recall: Summary
+    seconds: Summary
+    published: tuple[Published, ...]
+    note: str | None
+
+    @property
+    def difference(self) -> float:
+        """Ours less the first published, in points; nan without one."""
+        return self.auroc.mean - self.published[0].mean if self.published else math.nan
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether the first published mean lies in the 95 % interval of ours; None where there is no such thing."""
+        low, high = self.auroc.interval
+        if not self.published or math.isnan(low):
+            return None
+        return low <= self.published[0].mean <= high
+
+    @property
+    def status(self) -> str:
+        """What is missing, in words; empty where nothing is."""
+        group = self.group
+        if not group.cells:
+            return "not defined without known anomalies, or not run" if group.n_known == 0 else "not run"
+        return f"{len(group.missing)} missing" if group.missing else ""
+
+    @property
+    def count(self) -> str:
+        """Finished of planned cells, and how many of them are trainings of their own."""
+        group = self.group
+        distinct = len(group.distinct)
+        text = f"{group.finished}/{group.planned}" if group.missing else str(group.finished)
+        return f"{text} ({distinct} distinct)" if distinct < group.finished else text
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is doubtful about the published numbers, each with its source."""
+        told = tuple(
+            f"{each.source}: {note}" for each in self.published for note in each.notes if not note.startswith("copied")
+        )
+        return (*told, self.note) if self.note else told
+
+
+def rows(groups: Iterable[Group]) -> list[Row]:
+    """A row for each group."""
+    return [_row(group) for group in groups]
+
+
+def _row(group: Group) -> Row:
+    cells = group.distinct
+    labeled, pollution, n_known = group.setting
+    theirs = published(
+        group.data, group.method, labeled_ratio=labeled, pollution_ratio=pollution, n_known=n_known,
+        settings=group.cells[0].result.settings if group.cells else {},
+    )  # fmt: skip
+
+    def percent(metric: str) -> Summary:
+        summary = summarize([100 * cell.result.metrics[metric] for cell in cells])
+        low, high = summary.interval  # Student's t knows no bounds, a share does; nan stays
+        return summary._replace(interval=Interval(0.0 if low < 0 else low, 100.0 if high > 100 else high))
+
+    return Row(
+        group=group,
+        auroc=percent("auroc"),
+        average_precision=percent("average_precision"),
+        recall=percent("recall_at_target_fpr"),
+        seconds=summarize([cell.seconds for cell in cells]),
+        published=tuple(theirs),
+        note=illegible(group.data, group.method, *group.setting),
+    )
+
+
+class Pair(NamedTuple):
+    """Two groups of one setting on the cells that both have.
+
+    Attributes:
+        first: the one of the higher mean.
+        second: the other.
+        values: AUROC of both in percent, a pair for each common cell.
+        comparison: first less second.
+        holm: p-value of the signed ranks, corrected for all pairs of the setting.
+    """
+
+    first: Row
+    second: Row
+    values: tuple[tuple[float, float], ...]
+    comparison: Comparison
+    holm: float
+
+    @property
+    def significant(self) -> bool:
+        """Whether the signed ranks tell first and second apart at 5 %, as in ruff2020."""
+        return self.comparison.wilcoxon <= LEVEL
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The groups of one data set under one setting.
 
     Attributes:
         data: the data set.
-        method: the method.
-        labeled_ratio: known anomalies over all training rows.
-        pollution_ratio: unknown anomalies over the unlabeled rows.
-        n_known: how many anomaly classes are known.
-        epochs: of the training, pretraining not counted.
-        auroc: percent, of each cell.
-        seconds: of each cell.
-        published: mean and deviation that ruff2020 prints, in percent; None where it prints none.
+        setting: labeled ratio, pollution ratio, number of known classes.
+        rows: those with results, the highest mean first; what has less than half the cells of the fullest comes last.
+        absent: those without.
     """
 
     data: str
-    method: str
-    labeled_ratio: float
-    pollution_ratio: float
-    n_known: int
-    epochs: int
-    auroc: Sequence[float]
-    seconds: Sequence[float]
-    published: tuple[float, float] | None
+    setting: tuple[float, float, int]
+    rows: tuple[Row, ...]
+    absent: tuple[Row, ...]
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """All pairs, in the order of the rows."""
+        found = []
+        for first, second in itertools.combinations(self.rows, 2):
+            values = paired(first.group.cells, second.group.cells)
+            found.append((first, second, values, compare([a for a, _ in values], [b for _, b in values])))
+        corrected = holm([comparison.wilcoxon for *_, comparison in found])
+        return tuple(Pair(*each, p) for each, p in zip(found, corrected, strict=True))
+
+    @property
+    def best(self) -> Pair | None:
+        """First against second best; None where there is no second."""
+        return self.pairs[0] if self.pairs else None
+
+    @cached_property
+    def ranks(self) -> tuple[list[float], int]:
+        """Average rank of each row over the cells that all rows have, and how many those are."""
+        tables = [{cell.pair: cell.auroc for cell in row.group.distinct} for row in self.rows]
+        common = sorted(set.intersection(*(set(table) for table in tables))) if tables else []
+        if not common:
+            return [math.nan] * len(tables), 0
+        return average_ranks([[table[key] for table in tables] for key in common]).tolist(), len(common)
 
 
-def rows(folders: Iterable[Path]) -> list[Row]:
-    """The results below the folders, a row for each group of cells with equal settings but for classes and seeds.
+def paired(first: Sequence[Cell], second: Sequence[Cell]) -> tuple[tuple[float, float], ...]:
+    """AUROC in percent of the cells that share classes and seed; pairs that repeat another's numbers count once."""
+    ours, theirs = ({cell.pair: cell for cell in cells if not math.isnan(cell.auroc)} for cells in (first, second))
+    seen: dict[object, tuple[float, float]] = {}
+    for pair, cell in ours.items():
+        if pair in theirs:
+            values = (cell.auroc, theirs[pair].auroc)
+            seen.setdefault((cell.place.normal, cell.place.seed, values), values)
+    return tuple(seen.values())
 
-    Raises:
-        InputError: a result is damaged.
+
+class Recall(NamedTuple):
+    """The share of one anomaly class that is found, ours beside ye2021's, in percent.
+
+    Attributes:
+        row: the group.
+        known: the classes of the known anomalies.
+        name: the class.
+        ours: over the cells with these classes.
+        published: at a false-positive rate of 5 %.
     """
-    groups: dict[tuple[str, str, str], list[Result]] = {}
-    for folder in folders:
-        for path in sorted(folder.rglob(FILE)):
-            result = Result.read(path.parent)
-            groups.setdefault((result.data, result.method, _kind(result)), []).append(result)
-    published = _published()
-    table = []
-    for (data, method, _), results in groups.items():
-        settings, split = results[0].settings, results[0].settings["split"]
-        n_known = len(results[0].known_classes) if results[0].counts["known_anomaly"] else 0
-        labeled, pollution = float(split["labeled_ratio"]), float(split["pollution_ratio"])
-        row = Row(
-            data=data,
-            method=method,
-            labeled_ratio=labeled,
-            pollution_ratio=pollution,
-            n_known=n_known,
-            epochs=settings["trainer"]["max_epochs"],
-            auroc=[100 * result.metrics["auroc"] for result in results],
-            seconds=[sum(result.seconds.values()) for result in results],
-            published=published.get((data, _NAMES.get(method, method), labeled, pollution, n_known)),
-        )
-        table.append(row)
-    return sorted(table, key=lambda row: row[:6])
+
+    row: Row
+    known: tuple[str, ...]
+    name: str
+    ours: Summary
+    published: Published
 
 
-def _kind(result: Result) -> str:
-    """What cells of one row share: all settings but the seed and the classes; no known class is one kind of its own."""
-    settings = {key: value for key, value in result.settings.items() if key != "seed"}
-    split = {key: value for key, value in settings["split"].items() if key not in ("normal_class", "known_anomaly")}
-    return json.dumps({**settings, "split": split}, sort_keys=True)
+def recalls(contest: Contest) -> list[Recall]:
+    """Every class whose recall ye2021 prints for the classes of some cells (Tables 3 to 11)."""
+    found = []
+    for row in contest.rows:
+        cells: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Cell]] = {}
+        for cell in row.group.cells:
+            key = (tuple(cell.result.normal_classes), tuple(cell.result.known_classes))
+            cells.setdefault(key, []).append(cell)
+        for (normal, known), some in cells.items():
+            for name, theirs in published_recall(contest.data, row.group.method, normal, known).items():
+                shares = [cell.result.per_class[name]["recall"] for cell in some if name in cell.result.per_class]
+                found.append(Recall(row, known, name, summarize([100 * share for share in shares]), theirs))
+    return found
 
 
-def markdown(table: Iterable[Row]) -> str:
-    """The rows as a Markdown table; one cell has no deviation."""
-    lines = [
-        "| data | method | labeled | pollution | known classes | epochs | cells | AUROC, ours | published | seconds |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in table:
-        ours = f"{np.mean(row.auroc):.1f}" + (f" ± {np.std(row.auroc, ddof=1):.1f}" if len(row.auroc) > 1 else "")
-        theirs = f"{row.published[0]:.1f} ± {row.published[1]:.1f}" if row.published else ""
-        cells = [
-            row.data,
-            row.method,
-            f"{row.labeled_ratio:g}",
-            f"{row.pollution_ratio:g}",
-            str(row.n_known),
-            str(row.epochs),
-            str(len(row.auroc)),
-            ours,
-            theirs,
-            f"{np.mean(row.seconds):.0f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+def contests(table: Sequence[Row]) -> list[Contest]:
+    """The rows by data set and setting."""
+    found = []
+    for (data, setting), some in itertools.groupby(table, key=lambda row: (row.group.data, row.group.setting)):
+        members = list(some)
+        most = max(row.group.finished for row in members)
 
+        def place(row: Row, most: int = most) -> tuple[bool, float]:
+            return 2 * row.group.finished < most, -row.auroc.mean
 
-def _published() -> dict[tuple[str, str, float, float, int], tuple[float, float]]:
-    """ruff2020's mean and deviation of each data set, method, labeled ratio, pollution ratio, number of classes."""
-    with open(_PUBLISHED, newline="") as file:
-        return {
-            (
-                row["dataset"],
-                row["method"],
-                float(row["labeled_ratio"]),
-                float(row["pollution_ratio"]),
-                int(row["known_classes"] or (1 if float(row["labeled_ratio"]) else 0)),
-            ): (float(row["mean"]), float(row["std"]))
-            for row in csv.DictReader(file)
-            if row["paper"] == "ruff2020" and row["metric"] == "auroc" and row["table"] in "3456"
-        }
+        there = sorted((row for row in members if row.auroc.n), key=place)
+        found.append(Contest(data, setting, tuple(there), tuple(row for row in members if not row.auroc.n)))
+    return found

@@ -1,10 +1,20 @@
 """How well scores rank anomalies above normals: exact, in float64, on raw unbounded scores, ties included."""
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
+from scipy.special import ndtri
 
 from sad_lightning.errors import InputError
+
+
+class Interval(NamedTuple):
+    """A confidence interval; nan where there is too little to tell."""
+
+    low: float
+    high: float
 
 
 def auroc(y: ArrayLike, scores: ArrayLike) -> float:
@@ -22,8 +32,58 @@ def auroc(y: ArrayLike, scores: ArrayLike) -> float:
     n_normal = len(truth) - n_anomaly
     if n_anomaly == 0 or n_normal == 0:
         return float("nan")
-    ranks = rankdata(values)  # ties share their mean rank
+    ranks = midranks(values)
     return float((ranks[truth].sum() - n_anomaly * (n_anomaly + 1) / 2) / (n_anomaly * n_normal))
+
+
+def auroc_interval(y: ArrayLike, scores: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The interval of the AUROC over test rows drawn anew, by DeLong's variance; exact with ties, in O(N log N).
+
+    DeLong et al. 1988, read off the counts at each threshold. An anomaly's placement is the share of normals below it,
+    a normal's the share of anomalies above it, ties counting half. The variance is
+        var(placements of anomalies) / n_anomaly + var(placements of normals) / n_normal.
+    It speaks of one trained model: another seed or class varies by more. At an AUROC of exactly 0 or 1 it vanishes.
+
+    Returns:
+        Two numbers in [0, 1]; nan where one of the two kinds has less than two rows.
+    """
+    flagged, found, n_anomaly, n_normal = _roc_counts(y, scores)
+    if n_anomaly < 2 or n_normal < 2:
+        return Interval(math.nan, math.nan)
+    false = flagged - found  # normals flagged, from the highest threshold down
+    anomalies, normals = np.diff(found, prepend=0), np.diff(false, prepend=0)  # of each group of ties
+    below = (n_normal - false + normals / 2) / n_normal  # placement of each group's anomalies,
+    above = (found - anomalies / 2) / n_anomaly  # and of its normals
+    center = float(anomalies @ below) / n_anomaly
+    variance = float(anomalies @ (below - center) ** 2) / (n_anomaly - 1) / n_anomaly
+    variance += float(normals @ (above - center) ** 2) / (n_normal - 1) / n_normal
+    half = float(ndtri((1 + confidence) / 2)) * math.sqrt(variance)
+    return Interval(max(center - half, 0.0), min(center + half, 1.0))
+
+
+def midranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``(N,)`` ranks from 1, the smallest first; ties share their mean rank.
+
+    Equal to ``scipy.stats.rankdata``, whose import alone takes a second: a report opens in two.
+    """
+    order = np.argsort(values)
+    starts = np.flatnonzero(np.diff(values[order], prepend=np.nan) != 0)  # of each group of ties
+    sizes = np.diff(starts, append=len(values))
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat(starts + (sizes + 1) / 2, sizes)
+    return ranks
+
+
+def roc_curve(y: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """False-positive rate and recall at each distinct threshold, from (0, 0) to (1, 1); ties taken together.
+
+    Returns:
+        Two arrays ``(T + 1,)``, both rising; empty where one of the two kinds is missing.
+    """
+    flagged, found, n_anomaly, n_normal = _roc_counts(y, scores)
+    if n_anomaly == 0 or n_normal == 0:
+        return np.empty(0), np.empty(0)
+    return np.append(0.0, (flagged - found) / n_normal), np.append(0.0, found / n_anomaly)
 
 
 def average_precision(y: ArrayLike, scores: ArrayLike) -> float:
@@ -54,7 +114,7 @@ def recall_at_fpr(y: ArrayLike, scores: ArrayLike, fpr: float) -> float:
 def _roc_counts(y: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
     """Rows flagged and anomalies found at each distinct threshold, from the highest down; anomalies, normals in all."""
     truth, values = _checked(y, scores)
-    order = np.argsort(-values, kind="stable")
+    order = np.argsort(values)[::-1]
     last = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)  # of each group of ties
     found = np.cumsum(truth[order])[last]
     return last + 1, found, int(truth.sum()), int(len(truth) - truth.sum())

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from sad_lightning.errors import InputError
-from sad_lightning.stats.ranking import auroc, average_precision, recall_at_fpr
+from sad_lightning.stats import ranking
+from sad_lightning.stats.ranking import auroc, auroc_interval, average_precision, midranks, recall_at_fpr
 from sad_lightning.stats.threshold import threshold_at_fpr
 
 
@@ -36,6 +38,44 @@ def test_recall_at_fpr_is_the_best_point_of_the_roc_curve():
         fpr, tpr, _ = roc_curve(y, scores, drop_intermediate=False)
         for target in (0.0, 0.05, 0.3, 1.0):
             assert recall_at_fpr(y, scores, target) == pytest.approx(tpr[fpr <= target + 1e-12].max())
+
+
+def test_midranks_are_those_of_scipy():
+    for _, scores in cases():
+        assert midranks(scores).tolist() == rankdata(scores).tolist()
+
+
+def test_the_roc_curve_is_that_of_scikit_learn():
+    for y, scores in cases():
+        fpr, tpr = ranking.roc_curve(y, scores)
+        expected = roc_curve(y, scores, drop_intermediate=False)
+        assert fpr == pytest.approx(expected[0])
+        assert tpr == pytest.approx(expected[1])
+        assert np.trapezoid(tpr, fpr) == pytest.approx(auroc(y, scores))
+    assert len(ranking.roc_curve([0, 0], [1, 2])[0]) == 0
+
+
+def test_the_interval_of_the_auroc_is_delongs_over_all_pairs():
+    for y, scores in cases():
+        anomalies, normals = scores[y == 1], scores[y == 0]
+        if min(len(anomalies), len(normals)) < 2:
+            assert np.isnan(auroc_interval(y, scores)).all()
+            continue
+        above = (anomalies[:, None] > normals) + 0.5 * (anomalies[:, None] == normals)
+        variance = above.mean(1).var(ddof=1) / len(anomalies) + above.mean(0).var(ddof=1) / len(normals)
+        half = 1.959963984540054 * np.sqrt(variance)
+        expected = np.clip([above.mean() - half, above.mean() + half], 0, 1)
+        assert auroc_interval(y, scores) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_interval_holds_the_true_auroc_as_often_as_it_says():
+    generator = np.random.default_rng(5)
+    y = np.repeat([0, 1], [150, 60])
+    held = 0
+    for _ in range(400):
+        low, high = auroc_interval(y, np.round(generator.normal(1.2 * y), 1))
+        held += low <= 0.8019 <= high  # Phi(1.2 / sqrt 2)
+    assert 0.92 <= held / 400 <= 0.98
 
 
 def test_separated_distances_far_from_one_score_one():

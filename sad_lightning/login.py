@@ -1,0 +1,16 @@
+"""Whether Weights & Biases knows who we are; it is never asked, for nobody may be there to answer."""
+
+import netrc
+import os
+from urllib.parse import urlparse
+
+
+def logged_in() -> bool:
+    """Whether there is a key, in the environment or where ``wandb login`` leaves it."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

@@ -1,0 +1,513 @@
+"""The papers' figures from the results: what a table can not show."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.report import svg
+from sad_lightning.report.cells import FPR
+from sad_lightning.report.svg import Axis, Figure
+from sad_lightning.report.table import Contest, Pair, Row
+from sad_lightning.report.text import number, p_value, signed
+
+_AXES = ("labeled_ratio", "pollution_ratio", "n_known")
+_WORDS = {
+    "labeled_ratio": "ratio of labeled anomalies in the training set",
+    "pollution_ratio": "ratio of pollution in the unlabeled rows",
+    "n_known": "number of known anomaly classes",
+}
+_HISTORY = {
+    "radius": "radius R",
+    "spread": "spread of the representation",
+    "score_spread": "spread of the scores",
+    "outside": "share outside the radius",
+    "kl": "Kullback-Leibler term",
+}
+T = TypeVar("T")
+Series = Mapping[str, int]  # the colour of each method, the same in all figures
+
+
+def series_of(table: Sequence[Row]) -> dict[str, int]:
+    """A colour for each method of a report."""
+    return {name: i for i, name in enumerate(dict.fromkeys(row.group.name for row in table))}
+
+
+def setting_words(setting: tuple[float, float, int]) -> str:
+    """A setting in words."""
+    labeled, pollution, n_known = setting
+    known = f"{100 * labeled:g} % labeled anomalies of {n_known} class{'' if n_known == 1 else 'es'}"
+    return (known if labeled and n_known else "no labeled anomalies") + (
+        f", {100 * pollution:g} % pollution" if pollution else ""
+    )
+
+
+class Setting(NamedTuple):
+    """The figures of one setting.
+
+    Attributes:
+        contest: the methods under that setting.
+        wide: figures that take the whole width.
+        figures: the others.
+        scores: small ones, a method each.
+    """
+
+    contest: Contest
+    wide: list[Figure]
+    figures: list[Figure]
+    scores: list[Figure]
+
+
+class Drawn(NamedTuple):
+    """Every figure of a report.
+
+    Attributes:
+        axes: against what a grid goes along.
+        settings: those of each setting that has results.
+    """
+
+    axes: list[Figure]
+    settings: list[Setting]
+
+    def all(self) -> list[Figure]:
+        """One after the other."""
+        return self.axes + [figure for each in self.settings for some in each[1:] for figure in some]
+
+
+def draw(table: Sequence[Row], found: Sequence[Contest]) -> Drawn:
+    """Draw everything that the results allow."""
+    series = series_of(table)
+    return Drawn(
+        axes=curves(found, series) + sensitivity(table),
+        settings=[_setting(contest, series) for contest in found if contest.rows],
+    )
+
+
+def _setting(contest: Contest, series: Series) -> Setting:
+    classes, curve = per_class(contest), roc(contest, series)
+    drawn = [] if curve is None else [curve]
+    if contest.best is not None and len(contest.best.values) > 1:
+        drawn.insert(0, scatter(contest, contest.best, series))
+    wide = [overview(contest, series)] + ([] if classes is None else [classes])
+    drawn += [*history(contest, series), seconds(contest, series)]
+    return Setting(contest, wide, drawn, score_distributions(contest))
+
+
+def overview(contest: Contest, series: Series) -> Figure:
+    """Each method's mean, its interval, its cells and the published mean, the best on top."""
+    rows, step, top = contest.rows, 30, 12
+    values = [cell.auroc for row in rows for cell in row.group.distinct]
+    values += [row.published[0].mean for row in rows if row.published]
+    left = 24 + 7.1 * max(len(row.group.name) for row in rows)
+    x = svg.linear(*_padded(values), left, 640, "AUROC in percent", 6)
+    bottom = top + step * len(rows)
+    parts = [f'<path class="grid" d="M{x(v):.1f} {top}V{bottom}"/>' for v, _ in x.ticks]
+    parts += [svg.text(x(v), bottom + 18, words, "soft mid") for v, words in x.ticks]
+    parts.append(svg.text((x.start + x.end) / 2, bottom + 37, x.label, "soft mid"))
+    said = []
+    for i, row in enumerate(rows):
+        at, colour = top + step * (i + 0.5), series[row.group.name]
+        star = " *" if i == 0 and contest.best is not None and contest.best.significant else ""
+        parts.append(svg.text(left - 14, at + 4, row.group.name, "strong end"))
+        for k, cell in enumerate(row.group.distinct if row.auroc.n > 1 else ()):
+            parts.append(svg.mark(x(cell.auroc), at + (k * 0.618 % 1 - 0.5) * 13, colour, "faint", 2.5))
+        low, high = row.auroc.interval
+        if not math.isnan(low):
+            low, high = max(low, x.low), min(high, x.high)
+            parts.append(f'<path class="interval s{colour % len(svg.LIGHT)}" d="M{x(low):.1f} {at:g}H{x(high):.1f}"/>')
+        if row.published:
+            first = row.published[0]
+            parts.append(svg.diamond(x(first.mean), at, colour, f"{first.source}: {first.text}"))
+        parts.append(svg.mark(x(row.auroc.mean), at, colour, hint=f"{row.group.name}: {number(row.auroc)}"))
+        parts.append(svg.text(652, at + 4, number(row.auroc) + star))
+        said.append(f"{row.group.name} {number(row.auroc)}")
+    alt = f"AUROC in percent on {contest.data}, {setting_words(contest.setting)}: {'; '.join(said)}."
+    return Figure(
+        name=_file_name("overview", contest),
+        title="Methods",
+        caption="Mean (dot), its 95 % interval (bar), each cell (small dots) and the published mean (diamond)."
+        " A star: the first differs from the second (Wilcoxon, p ≤ 0.05).",
+        alt=alt,
+        svg=svg.drawing(740, bottom + 48, alt, parts),
+    )
+
+
+def curves(found: Sequence[Contest], series: Series) -> list[Figure]:
+    """AUROC against each axis that a grid goes along, all else equal (ruff2020 Figures 2 to 4)."""
+    figures = []
+    for data, some in itertools.groupby(found, key=lambda contest: contest.data):
+        contests = list(some)
+        for axis, name in enumerate(_AXES):
+            lines: dict[tuple[float, ...], dict[float, Contest]] = {}
+            fixed = {_others(contest.setting, axis) for contest in contests if _knows(contest.setting, axis)}
+            for contest, others in itertools.product(contests, sorted(fixed)):
+                if _along(contest.setting, axis, others):
+                    lines.setdefault(others, {})[contest.setting[axis]] = contest
+            for others, places in lines.items():
+                if len(places) > 1:
+                    figures.append(_curve(data, axis, name, others, dict(sorted(places.items())), series))
+    return figures
+
+
+def _knows(setting: tuple[float, float, int], axis: int) -> bool:
+    """Whether a setting can fix a line: nothing known has no number of classes, and no ratio."""
+    return setting[2] > 0 or axis == 1
+
+
+def _others(setting: tuple[T, ...], axis: int) -> tuple[T, ...]:
+    return tuple(value for i, value in enumerate(setting) if i != axis)
+
+
+def _along(setting: tuple[float, float, int], axis: int, others: tuple[float, ...]) -> bool:
+    """Whether the setting lies on the line; without labels the number of known classes is 0, whatever was asked for."""
+    if axis == 0 and setting[0] == 0:
+        return setting[1] == others[0]
+    return _others(setting, axis) == others
+
+
+def _curve(
+    data: str, axis: int, name: str, others: tuple[float, ...], places: dict[float, Contest], series: Series
+) -> Figure:
+    names = sorted({row.group.name for contest in places.values() for row in contest.rows}, key=series.__getitem__)
+    points = {
+        name: {i: row for i, contest in enumerate(places.values()) for row in contest.rows if row.group.name == name}
+        for name in names
+    }
+    values = [row.auroc.mean for line in points.values() for row in line.values()]
+    values += [row.published[0].mean for line in points.values() for row in line.values() if row.published]
+    for line in points.values():
+        values += [
+            row.auroc.mean + s * row.auroc.deviation for row in line.values() for s in (-1, 1) if row.auroc.n > 1
+        ]
+    x = svg.ordinal([f"{value:g}" for value in places], 52, 500, _WORDS[name])
+    y = svg.linear(*_padded(values), 330, 34, "AUROC in percent")
+    parts = svg.frame(x, y)
+    said, ends = [], []
+    for name_of, line in points.items():
+        colour = series[name_of]
+        spread = {i: row for i, row in line.items() if row.auroc.n > 1}
+        if len(spread) > 1:
+            upper, lower = (
+                [(x(i), y(_within(y, row.auroc.mean + sign * row.auroc.deviation))) for i, row in spread.items()]
+                for sign in (1, -1)
+            )
+            parts.append(svg.band(upper, lower, colour))
+    for name_of, line in points.items():
+        colour = series[name_of]
+        theirs = [(x(i), y(row.published[0].mean)) for i, row in line.items() if row.published]
+        parts.append(svg.curve(theirs, colour, "thin"))
+        parts += [
+            svg.diamond(x(i), y(row.published[0].mean), colour, f"{row.published[0].source}: {row.published[0].text}")
+            for i, row in line.items()
+            if row.published
+        ]
+        parts.append(svg.curve([(x(i), y(row.auroc.mean)) for i, row in line.items()], colour))
+        parts += [
+            svg.mark(x(i), y(row.auroc.mean), colour, hint=f"{name_of}: {number(row.auroc)}, {row.count} cells")
+            for i, row in line.items()
+        ]
+        last = max(line)
+        ends.append((name_of, x(last), y(line[last].auroc.mean)))
+        said.append(f"{name_of} " + ", ".join(f"{x.ticks[i][1]}: {number(row.auroc)}" for i, row in line.items()))
+    heights = svg.apart([height for *_, height in ends], 15, y.end, y.start)
+    for (name_of, _, _), height in zip(ends, heights, strict=True):
+        parts.append(svg.text(512, height + 4, name_of, f"label s{series[name_of] % len(svg.LIGHT)}"))
+    for i, contest in enumerate(places.values()):
+        if contest.best is not None and contest.best.significant:
+            parts.append(svg.text(x(i), 24, "★", "strong mid"))
+    fixed = [f"{_WORDS[other]} {value:g}" for other, value in zip(_others(_AXES, axis), others, strict=True)]
+    alt = f"AUROC in percent on {data} against the {_WORDS[name]}. {'; '.join(said)}."
+    return Figure(
+        name=f"curve-{data}-{name}-{'-'.join(f'{value:g}' for value in others)}",
+        title=f"AUROC against the {_WORDS[name]}",
+        caption=f"{'; '.join(fixed).capitalize()}. Mean and standard deviation over cells; dashed with diamonds:"
+        " published. ★: best and second best differ (Wilcoxon, p ≤ 0.05).",
+        alt=alt,
+        svg=svg.drawing(640, 376, alt, parts),
+    )
+
+
+def sensitivity(table: Sequence[Row]) -> list[Figure]:
+    """AUROC against a number that variants of a method differ in, all else equal (ruff2020 Figures 5 and 6)."""
+    lines: dict[tuple[Any, ...], list[tuple[float, Row]]] = {}
+    for row in table:
+        group = row.group
+        settings = {**group.varied, "trainer.max_epochs": group.epochs, "ensemble": group.ensemble}
+        for key, value in settings.items():
+            if row.auroc.n and isinstance(value, int | float) and not isinstance(value, bool):
+                rest = repr(sorted((name, repr(other)) for name, other in settings.items() if name != key))
+                lines.setdefault((group.data, key, group.setting, group.method, rest), []).append((value, row))
+    figures = []
+    keep = {place: sorted(line, key=lambda p: p[0]) for place, line in lines.items() if len({v for v, _ in line}) > 1}
+    for (data, key, setting), places in itertools.groupby(keep, key=lambda place: place[:3]):
+        some = [(place[3], keep[place]) for place in places]
+        ticks = sorted({value for _, line in some for value, _ in line})
+        x = svg.ordinal([f"{value:g}" for value in ticks], 52, 500, key)
+        y = svg.linear(*_padded([row.auroc.mean for _, line in some for _, row in line]), 270, 34, "AUROC in percent")
+        parts, said = svg.frame(x, y), []
+        for colour, (method, line) in enumerate(some):
+            parts.append(svg.curve([(x(ticks.index(v)), y(row.auroc.mean)) for v, row in line], colour))
+            parts += [svg.mark(x(ticks.index(v)), y(row.auroc.mean), colour, hint=number(row.auroc)) for v, row in line]
+            parts.append(svg.text(512, y(line[-1][1].auroc.mean) + 4, method, f"label s{colour % len(svg.LIGHT)}"))
+            said.append(f"{method} " + ", ".join(f"{v:g}: {number(row.auroc)}" for v, row in line))
+        alt = f"AUROC in percent on {data} against {key}, {setting_words(setting)}. {'; '.join(said)}."
+        figures.append(
+            Figure(
+                name=f"sensitivity-{data}-{key}-{'-'.join(f'{value:g}' for value in setting)}",
+                title=f"Sensitivity to {key}",
+                caption=f"With {setting_words(setting)}, all other settings equal.",
+                alt=alt,
+                svg=svg.drawing(640, 316, alt, parts),
+            )
+        )
+    return figures
+
+
+def scatter(contest: Contest, pair: Pair, series: Series) -> Figure:
+    """Each common cell as a point, the second best across and the best upwards (ruff2020 Figures 7 to 9)."""
+    low, high = _padded([value for values in pair.values for value in values])
+    x = svg.linear(low, high, 52, 372, f"{pair.second.group.name}, AUROC in percent")
+    y = svg.linear(low, high, 350, 30, f"{pair.first.group.name}, AUROC in percent")
+    parts = svg.frame(x, y)
+    parts.append(f'<path class="rule" stroke-dasharray="4 4" d="M{x.start:g} {y.start:g}L{x.end:g} {y.end:g}"/>')
+    colour = series[pair.first.group.name]
+    for ours, theirs in pair.values:
+        parts.append(svg.mark(x(theirs), y(ours), colour, hint=f"{ours:.1f} against {theirs:.1f}"))
+    seen = pair.comparison
+    alt = (
+        f"{pair.first.group.name} against {pair.second.group.name} on {contest.data}, {setting_words(contest.setting)}:"
+        f" higher in {seen.wins} and lower in {seen.losses} of {seen.n} cells, mean difference"
+        f" {signed(seen.difference)} points, Wilcoxon p {p_value(seen.wilcoxon)}."
+    )
+    return Figure(
+        name=_file_name("scatter", contest),
+        title="Best against second best",
+        caption=f"Above the diagonal the best wins: {seen.wins} of {seen.n} cells, p {p_value(seen.wilcoxon)}.",
+        alt=alt,
+        svg=svg.drawing(400, 398, alt, parts),
+    )
+
+
+def roc(contest: Contest, series: Series) -> Figure | None:
+    """The mean ROC curve of each method over its cells."""
+    x = svg.linear(0, 1, 52, 372, "false-positive rate")
+    y = svg.linear(0, 1, 350, 30, "recall")
+    parts = [*svg.frame(x, y), f'<path class="rule" stroke-dasharray="4 4" d="M{x(0):g} {y(0):g}L{x(1):g} {y(1):g}"/>']
+    said = []
+    for row in reversed(contest.rows):
+        recalls = [ranking.recalls for cell in row.group.distinct if (ranking := cell.ranking) is not None]
+        if recalls:
+            mean = np.mean(recalls, axis=0)
+            points = [(x(0), y(0)), *((x(a), y(b)) for a, b in zip(FPR.tolist(), mean.tolist(), strict=True))]
+            parts.append(svg.curve(points, series[row.group.name]))
+            said.append(f"{row.group.name} finds {100 * mean[5]:.0f} % at 5 % false positives")
+    if not said:
+        return None
+    alt = f"ROC curves on {contest.data}, {setting_words(contest.setting)}: {'; '.join(reversed(said))}."
+    return Figure(
+        name=_file_name("roc", contest),
+        title="ROC curves",
+        caption="Recall against the false-positive rate, the mean over cells. Colours as above.",
+        alt=alt,
+        svg=svg.drawing(400, 398, alt, parts),
+    )
+
+
+def score_distributions(contest: Contest) -> list[Figure]:
+    """For each method the scores of normals and anomalies in its middle cell, and the threshold."""
+    figures = []
+    for row in contest.rows:
+        cells = sorted(row.group.distinct, key=lambda cell: cell.auroc)
+        cell = cells[len(cells) // 2]
+        scores = cell.scores()
+        if scores is None:
+            continue
+        y, values = scores
+        threshold = cell.result.metrics["threshold"]
+        low, high = (float(v) for v in np.quantile(values, (0.002, 0.98)))
+        x = svg.linear(low, max(high, low + 1e-9), 10, 230, "score", 3)
+        counts = [np.histogram(np.clip(values[y == kind], low, x.high), 36, (low, x.high))[0] for kind in (0, 1)]
+        shares = [count / max(count.sum(), 1) for count in counts]
+        tallest = max(float(share.max()) for share in shares)
+        parts = [_steps(share, tallest, x, 96, 18, colour) for share, colour in zip(shares, (8, 1), strict=True)]
+        parts.append('<path class="rule" d="M10 96H230"/>')
+        parts += [svg.text(x(value), 112, words, "soft mid small") for value, words in x.ticks]
+        if low <= threshold <= x.high:
+            at = x(threshold)
+            parts.append(f'<path class="rule" stroke-dasharray="2 3" d="M{at:.1f} 14V96"/>')
+        parts.append(svg.text(10, 11, row.group.name, "strong small"))
+        parts.append(svg.text(230, 11, f"{cell.auroc:.1f} %", "soft small end"))
+        alt = (
+            f"Scores of {row.group.name} on {contest.data}, normal {', '.join(cell.result.normal_classes)}: the middle"
+            f" normal scores {np.median(values[y == 0]):.3g}, the middle anomaly {np.median(values[y == 1]):.3g}; the"
+            f" threshold {threshold:.3g} finds {100 * cell.result.metrics['recall']:.0f} % of the anomalies."
+        )
+        figures.append(
+            Figure(
+                name=_file_name(f"scores-{row.group.name}", contest),
+                title=row.group.name,
+                caption="",
+                alt=alt,
+                svg=svg.drawing(240, 118, alt, parts),
+            )
+        )
+    return figures
+
+
+def history(contest: Contest, series: Series) -> list[Figure]:
+    """Radius and spread over epochs: the mean over cells of what training recorded."""
+    figures = []
+    for name, words in _HISTORY.items():
+        lines = {row.group.name: line for row in contest.rows if (line := _mean_history(row, name)) is not None}
+        finite = [value for line in lines.values() for value in line.tolist() if not math.isnan(value)]
+        if not finite:
+            continue
+        x = svg.linear(0, max(len(line) for line in lines.values()), 60, 340, "epoch", 4)
+        wide = min(finite) > 0 and max(finite) > 30 * min(finite)
+        span = (min(finite), max(finite)) if wide else _padded(finite, bound=math.inf)
+        low, high = span
+        y = svg.logarithmic(low, high, 210, 30, words) if wide else svg.linear(low, high, 210, 30, words)
+        parts, said, ends = svg.frame(x, y), [], []
+        for method, line in lines.items():
+            points = [(x(i + 1), y(v) if not math.isnan(v) else math.nan) for i, v in enumerate(line.tolist())]
+            parts.append(svg.curve(points, series[method]))
+            kept = [point for point in points if not math.isnan(point[1])]
+            ends.append((method, kept[-1][1]))
+            numbers = line[~np.isnan(line)]
+            said.append(f"{method} from {numbers[0]:.3g} to {numbers[-1]:.3g}")
+        for (method, _), height in zip(ends, svg.apart([h for _, h in ends], 14, 30, 210), strict=True):
+            parts.append(svg.text(348, height + 4, method, f"label small s{series[method] % len(svg.LIGHT)}"))
+        alt = f"{words.capitalize()} over epochs on {contest.data}: {'; '.join(said)}."
+        figures.append(
+            Figure(
+                name=_file_name(f"history-{name}", contest),
+                title=words[0].upper() + words[1:],
+                caption="The mean over cells, by epoch." + (" Logarithmic." if wide else ""),
+                alt=alt,
+                svg=svg.drawing(470, 256, alt, parts),
+            )
+        )
+    return figures
+
+
+def seconds(contest: Contest, series: Series) -> Figure:
+    """What a cell of each method costs."""
+    rows = sorted(contest.rows, key=lambda row: row.seconds.mean)
+    step, top = 26, 8
+    left = 24 + 7.1 * max(len(row.group.name) for row in rows)
+    x = svg.linear(0, max(max(row.seconds.mean for row in rows), 0.1) * 1.05, left, 600, "seconds a cell")
+    bottom = top + step * len(rows)
+    parts = [f'<path class="grid" d="M{x(v):.1f} {top}V{bottom}"/>' for v, _ in x.ticks]
+    parts += [svg.text(x(v), bottom + 18, words, "soft mid") for v, words in x.ticks]
+    parts.append(svg.text((x.start + x.end) / 2, bottom + 37, x.label, "soft mid"))
+    for i, row in enumerate(rows):
+        at, colour = top + step * (i + 0.5), series[row.group.name] % len(svg.LIGHT)
+        parts.append(svg.text(left - 12, at + 4, row.group.name, "strong end"))
+        width = max(x(row.seconds.mean) - x.start, 1)
+        parts.append(
+            f'<rect class="bar s{colour}" x="{x.start:g}" y="{at - 7:g}" width="{width:.1f}" height="14" rx="2"/>'
+        )
+        parts.append(svg.text(x.start + width + 8, at + 4, f"{row.seconds.mean:.3g}", "soft"))
+    said = "; ".join(f"{row.group.name} {row.seconds.mean:.3g}" for row in rows)
+    alt = f"Seconds a cell on {contest.data}: {said}."
+    return Figure(
+        name=_file_name("seconds", contest),
+        title="Seconds a cell",
+        caption="Wall time of all stages, the mean over cells; pretraining that was cached costs nothing.",
+        alt=alt,
+        svg=svg.drawing(660, bottom + 48, alt, parts),
+    )
+
+
+def per_class(contest: Contest) -> Figure | None:
+    """AUROC of each anomaly class against the normals, the mean over cells; None where there is one class only."""
+    tables: dict[str, dict[str, list[float]]] = {}
+    for row in contest.rows:
+        for cell in row.group.distinct:
+            for name, values in cell.result.per_class.items():
+                value = values.get("auroc")
+                if value is not None:
+                    tables.setdefault(row.group.name, {}).setdefault(name, []).append(100 * value)
+    classes = sorted({name for table in tables.values() for name in table})
+    if len(classes) < 2:
+        return None
+    means = {row: {name: float(np.mean(values)) for name, values in table.items()} for row, table in tables.items()}
+    lowest = min(value for table in means.values() for value in table.values())
+    left = 24 + 7.1 * max(len(name) for name in means)
+    short = max(map(len, classes)) < 7
+    width, height, top = max(min(620 / len(classes), 70), 40), 28, 26 if short else 74
+    parts = []
+    for j, name in enumerate(classes):
+        at = left + width * (j + 0.5)
+        if short:
+            parts.append(svg.text(at, 18, name, "soft mid"))
+        else:
+            turned = svg.text(at, 66, name, "soft").replace("<text ", f'<text transform="rotate(-40 {at:.1f} 66)" ')
+            parts.append(turned)
+    for i, (method, table) in enumerate(means.items()):
+        y = top + height * i
+        parts.append(svg.text(left - 10, y + 18, method, "strong end"))
+        for name, value in table.items():
+            x = left + width * classes.index(name)
+            strength = 0.06 + 0.5 * (value - lowest) / max(100 - lowest, 1e-9)
+            parts.append(
+                f'<rect class="s0" fill="var(--c)" opacity="{strength:.2f}" x="{x + 1:.1f}" y="{y + 1:g}"'
+                f' width="{width - 2:.1f}" height="{height - 2}" rx="3"/>'
+            )
+            parts.append(svg.text(x + width / 2, y + 18, f"{value:.1f}", "mid"))
+    said = "; ".join(
+        f"{method} lowest on {min(table, key=lambda name: table[name])} with {min(table.values()):.1f}"
+        for method, table in means.items()
+    )
+    alt = f"AUROC in percent of each anomaly class on {contest.data}: {said}."
+    return Figure(
+        name=_file_name("classes", contest),
+        title="AUROC of each anomaly class",
+        caption="Each class against the normals, the mean over the cells in which it is not normal.",
+        alt=alt,
+        svg=svg.drawing(left + width * len(classes) + 40, top + height * len(means) + 8, alt, parts),
+    )
+
+
+def _mean_history(row: Row, name: str) -> NDArray[np.float64] | None:
+    lines = [
+        np.array([math.nan if value is None else value for value in curves[name]])
+        for cell in row.group.distinct
+        for stage, curves in cell.result.history.items()
+        if stage.startswith("train") and curves.get(name)
+    ]
+    lines = [line for line in lines if not np.isnan(line).all()]
+    if not lines:
+        return None
+    padded = np.full((len(lines), max(map(len, lines))), math.nan)
+    for i, line in enumerate(lines):
+        padded[i, : len(line)] = line
+    known = ~np.isnan(padded)
+    return np.where(known.any(0), np.where(known, padded, 0).sum(0) / np.maximum(known.sum(0), 1), math.nan)
+
+
+def _steps(shares: NDArray[np.float64], tallest: float, x: Axis, bottom: float, top: float, colour: int) -> str:
+    """A histogram as one filled outline."""
+    width = (x.end - x.start) / len(shares)
+    path = [f"M{x.start:g} {bottom:g}"]
+    for i, share in enumerate(shares.tolist()):
+        path.append(f"V{bottom - share / tallest * (bottom - top):.1f}H{x.start + width * (i + 1):.1f}")
+    return f'<path class="s{colour}" fill="var(--c)" opacity=".55" d="{"".join(path)}V{bottom:g}Z"/>'
+
+
+def _padded(values: Sequence[float], bound: float = 100.0) -> tuple[float, float]:
+    """A little more than the range of the values, up to the bound."""
+    low, high = min(values), max(values)
+    pad = max(0.08 * (high - low), 0.5 if bound == 100 else 1e-3 * abs(high) or 1.0)
+    return max(low - pad, 0.0) if low >= 0 else low - pad, min(high + pad, bound)
+
+
+def _within(axis: Axis, value: float) -> float:
+    return min(max(value, axis.low), axis.high)
+
+
+def _file_name(kind: str, contest: Contest) -> str:
+    return f"{kind}-{contest.data}-{'-'.join(f'{value:g}' for value in contest.setting)}"

@@ -1,0 +1,155 @@
+"""Pictures of the data: what scores high and low, and where the encoder puts it.
+
+Only on request: they need the data, below ``SAD_DATA_ROOT``, and the checkpoints.
+"""
+
+import base64
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.errors import InputError
+from sad_lightning.report import svg
+from sad_lightning.report.cells import Cell
+from sad_lightning.report.figures import setting_words
+from sad_lightning.report.svg import Figure
+from sad_lightning.report.table import Contest
+
+_ROOM = "sad_lightning.data."  # a result file names a function, and only these are called
+_SHOWN = 12
+
+
+def pictures(found: Iterable[Contest]) -> tuple[list[Figure], list[str]]:
+    """The middle cell of each method and setting in pictures, and what could not be drawn, a line each."""
+    drawn, problems = [], []
+    sets: dict[str, Arrays | None] = {}
+    for contest in found:
+        for row in contest.rows:
+            cells = sorted(row.group.distinct, key=lambda cell: cell.auroc)
+            cell = cells[len(cells) // 2]
+            settings = cell.result.settings["data"]
+            try:
+                if repr(settings) not in sets:
+                    sets[repr(settings)] = None  # what fails is not tried again
+                    sets[repr(settings)] = load(settings)
+                if (arrays := sets[repr(settings)]) is not None:
+                    if arrays.x.dtype == np.uint8:
+                        drawn.append(samples(contest, cell, arrays, row.group.name))
+                    drawn.append(representation(contest, cell, arrays, row.group.name))
+            except (InputError, KeyError, OSError) as error:
+                problems.append(f"{cell.folder}: no picture ({error})")
+    return drawn, problems
+
+
+def load(settings: Mapping[str, Any]) -> Arrays:
+    """The data set that a cell's settings name.
+
+    Raises:
+        InputError: it is none of the package's, or its file is not there.
+    """
+    target = str(settings["_target_"])
+    if not target.startswith(_ROOM):
+        raise InputError(f"data: pictures are drawn of the package's own sets, and this is {target}")
+    module, _, name = target.rpartition(".")
+    function: Callable[..., Arrays] = getattr(import_module(module), name)
+    return function(
+        **{key: value for key, value in settings.items() if key not in ("_target_", "root")},
+        root=os.environ.get("SAD_DATA_ROOT"),
+    )
+
+
+def samples(contest: Contest, cell: Cell, arrays: Arrays, name: str) -> Figure:
+    """The test images that score highest and lowest, of anomalies and of normals."""
+    with np.load(cell.folder / "scores.npz") as file:
+        rows, scores, classes = file["row"], file["score"], file["target_class"]
+    normal = np.isin(classes, cell.place.normal)
+    order = np.argsort(scores, kind="stable")
+    strips = {
+        "anomalies, highest": order[~normal[order]][::-1],
+        "anomalies, lowest": order[~normal[order]],
+        "normals, highest": order[normal[order]][::-1],
+        "normals, lowest": order[normal[order]],
+    }
+    parts, side = [], 40
+    for i, (words, chosen) in enumerate(strips.items()):
+        top = 8 + i * (side + 14)
+        parts.append(svg.text(128, top + side / 2 + 4, words, "soft end"))
+        strip = arrays.x[rows[chosen[:_SHOWN]]]  # (n, H, W, C)
+        n, height, width, channels = strip.shape
+        image = base64.b64encode(png(strip.transpose(1, 0, 2, 3).reshape(height, n * width, channels))).decode()
+        parts.append(
+            f'<image href="data:image/png;base64,{image}" x="140" y="{top}" width="{side * n}" height="{side}"'
+            ' preserveAspectRatio="none" style="image-rendering:pixelated"/>'
+        )
+    known = ", ".join(cell.known_classes) or "none"
+    where = f"normal {', '.join(cell.result.normal_classes)}, known anomalies {known}, seed {cell.place.seed}"
+    alt = (
+        f"Test images of {contest.data} by the scores of {name}, {where}: the {_SHOWN} highest and lowest of the"
+        f" anomalies and of the normals; the lowest anomaly scores {scores[strips['anomalies, lowest'][0]]:.3g}, the"
+        f" highest normal {scores[strips['normals, highest'][0]]:.3g}."
+    )
+    return Figure(
+        name=f"samples-{name}-{contest.data}-{'-'.join(f'{value:g}' for value in contest.setting)}",
+        title=f"{name}: most and least anomalous",
+        caption=f"{contest.data}, {setting_words(contest.setting)}; {where}.",
+        alt=alt,
+        svg=svg.drawing(140 + side * _SHOWN, 12 + 4 * (side + 14), alt, parts),
+    )
+
+
+def representation(contest: Contest, cell: Cell, arrays: Arrays, name: str) -> Figure:
+    """The encoder's test rows on their two principal components (daniel2021 Figure 1 has t-SNE)."""
+    from sad_lightning.representation import project  # torch, which a report without pictures does without
+
+    seen = project(cell.folder, cell.result.settings, arrays)
+    known = [arrays.classes.index(each) for each in cell.known_classes]
+    kinds = {
+        "other anomaly": (8, ~np.isin(seen.target_class, [*cell.place.normal, *known])),
+        "known anomaly": (1, np.isin(seen.target_class, known)),
+        "normal": (0, np.isin(seen.target_class, cell.place.normal)),
+    }
+    (low_x, low_y), (high_x, high_y) = np.quantile(seen.points, (0.005, 0.995), axis=0)
+    x = svg.linear(float(low_x), float(high_x), 20, 380, "first principal component")
+    y = svg.linear(float(low_y), float(high_y), 330, 34, "second")
+    parts = []
+    for i, (words, (colour, chosen)) in enumerate(kinds.items()):
+        for a, b in seen.points[chosen].tolist():
+            if x.low <= a <= x.high and y.low <= b <= y.high:
+                parts.append(svg.mark(x(a), y(b), colour, "faint strongly", 2.6))
+        if chosen.any():
+            parts.append(svg.mark(26 + 125 * i, 12, colour, "mark", 4))
+            parts.append(svg.text(36 + 125 * i, 16, words))
+    alt = (
+        f"Test rows of {contest.data} in the representation of {name}, two principal components that hold"
+        f" {100 * seen.explained:.0f} % of its variance: "
+        + ", ".join(f"{int(chosen.sum())} {words}" for words, (_, chosen) in kinds.items())
+        + "."
+    )
+    return Figure(
+        name=f"representation-{name}-{contest.data}-{'-'.join(f'{value:g}' for value in contest.setting)}",
+        title=f"{name}: representation",
+        caption=f"{contest.data}, {setting_words(contest.setting)}. Principal components of the code of the test rows,"
+        f" {100 * seen.explained:.0f} % of its variance; normal {', '.join(cell.result.normal_classes)}.",
+        alt=alt,
+        svg=svg.drawing(400, 344, alt, parts),
+    )
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """``(H, W, 1 or 3)`` pixels as a PNG file: 20 lines instead of a library."""
+    height, width, channels = pixels.shape
+    lines = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, width * channels)], axis=1)
+    head = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    compressed = zlib.compress(lines.astype(np.uint8).tobytes(), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", compressed) + chunk(b"IEND", b"")

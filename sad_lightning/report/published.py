@@ -1,0 +1,262 @@
+"""What the four papers print, keyed so that any grid finds its own row; with what is doubtful about it.
+
+``published_results.csv`` holds every number of their result tables, one a line, AUROC in percent, recall as a share.
+The papers repeat their numbers from table to table, not always the same ones: the first table counts here, and what
+another prints instead is a note (ruff2020 SSAD raw in Tables 3 and 4; daniel2021 MML-VAE on cardio in Tables 4 and 8,
+DP-VAE on satellite in Tables 4 and 5). daniel2021 Table 9 is illegible in print: it was read by hand.
+"""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_FILE = Path(__file__).with_name("published_results.csv")
+_PAPERS = ("ruff2020", "daniel2021", "ruff2019", "ye2021")  # whose number stands first
+# Theirs -> ours, where they differ.
+_OURS = {
+    "one_class_deep_svdd": ("deep_svdd",),
+    "soft_boundary_deep_svdd": ("soft_deep_svdd",),
+    "one_class_ss_dsvdd": ("deep_sad", "one_class_ss_dsvdd"),
+    "deep_sad": ("deep_sad", "one_class_ss_dsvdd"),
+    "soft_boundary_ss_dsvdd": ("soft_deep_sad",),
+    "supervised_classifier": ("classifier",),
+    "cae": ("ae",),
+    "ocsvm_raw": ("ocsvm",),
+    "iforest_raw": ("iforest",),
+    "kde_raw": ("kde",),
+    "ssad_raw": ("ssad",),
+}
+# One name for the better of two (ruff2020 appendix E).
+_BETTER = {
+    ("ruff2020", "deep_svdd"): ("deep_svdd", "soft_deep_svdd"),
+    ("ruff2020", "ss_dgm"): ("ss_dgm", "ss_dgm_m1m2"),
+}
+_VARIATIONAL = ("vae", "dp_vae", "mml_vae", "mml_dp_vae")
+_ENSEMBLE = 5  # daniel2021 section 5: of all its variational methods, unless a table says otherwise
+_DATA = {"statlog": "landsat"}
+_CLASSES = {"boot": "ankle boot"}
+_WORDS = {
+    "labels_unused": "",  # says which methods the papers' ratios do not matter to
+    "copied_from_ruff2020": "copied from ruff2020",
+    "copied_from_golan_elyaniv2018": "copied from Golan and El-Yaniv 2018",
+    "plain_vae_ensemble": "without anomalies an ensemble of plain VAEs",
+    "avg_over_2_normal_classes": "the mean over two normal classes",
+    "n_runs_not_stated": "the number of runs is not stated",
+    "mean_over_positive_and_negative": "the mean over both sentiments",
+    "hand_read": "printed illegibly, read by hand",
+}
+
+
+class Published(NamedTuple):
+    """A number of a paper.
+
+    Attributes:
+        paper: its name in this package.
+        table: the number of the table, or of several that agree.
+        mean: AUROC in percent, or recall in percent.
+        deviation: the standard deviation behind it, in percent; None where it is not printed.
+        runs: how many runs it is the mean of; None where the paper does not say.
+        notes: what is doubtful about it, in words.
+    """
+
+    paper: str
+    table: str
+    mean: float
+    deviation: float | None
+    runs: int | None
+    notes: tuple[str, ...]
+
+    @property
+    def source(self) -> str:
+        """Where it stands."""
+        return f"{self.paper} Table{'s' if ',' in self.table else ''} {self.table}"
+
+    @property
+    def text(self) -> str:
+        """The number as it is printed, with one decimal."""
+        return with_deviation(self.mean, self.deviation)
+
+
+def with_deviation(mean: float, deviation: float | None) -> str:
+    """A mean and its deviation with one decimal."""
+    return f"{mean:.1f}" + ("" if deviation is None else f" ± {deviation:.1f}")
+
+
+class _Line(NamedTuple):
+    """A line of the file; what it needs of our settings to be the same experiment."""
+
+    published: Published
+    ensemble: int | None
+    encoder: str
+    decoder: str
+    pretrain_epochs: int | None
+    label_free: bool
+
+
+_Key = tuple[str, str, float, float, int]
+
+
+def published(
+    data: str,
+    method: str,
+    *,
+    labeled_ratio: float,
+    pollution_ratio: float,
+    n_known: int,
+    settings: Mapping[str, Any],
+) -> list[Published]:
+    """The papers' AUROC of one experiment, the first choice first, one a paper.
+
+    Args:
+        data: the data set.
+        method: our name of the method.
+        labeled_ratio: known anomalies over all training rows.
+        pollution_ratio: unknown anomalies over the unlabeled rows.
+        n_known: how many anomaly classes are known, 0 where there is no known anomaly.
+        settings: of a cell; the size of the ensemble, the encoder and the pretraining tell variants apart.
+    """
+    anomalies = settings.get("method", {}).get("anomalies") or {}
+    ours = (
+        "same" if anomalies.get("shared_encoder", True) else "separate",
+        "freeze" if anomalies.get("frozen_decoder", True) else "unfreeze",
+    )
+    ensemble = int(settings.get("ensemble", 1))
+    pretrain_epochs = (settings.get("pretrain") or {}).get("epochs")
+    lines = _lines().get((data, method, labeled_ratio, pollution_ratio, n_known), [])
+    if not lines:  # what uses no labels is printed once, at ratio 0
+        unlabeled = _lines().get((data, method, 0.0, pollution_ratio, 0), [])
+        lines = [line for line in unlabeled if line.label_free]
+    lines = [line for line in lines if (line.encoder, line.decoder) == ours]
+    short = [line for line in lines if line.pretrain_epochs == pretrain_epochs]
+    lines = short or [line for line in lines if line.pretrain_epochs is None]
+    found = [
+        _merged(theirs, ensemble)
+        for paper in _PAPERS
+        if (theirs := [line for line in lines if line.published.paper == paper])
+    ]
+    return sorted(found, key=lambda each: any(note.startswith("copied") for note in each.notes))
+
+
+def published_recall(
+    data: str, method: str, normal_classes: Sequence[str], known_classes: Sequence[str]
+) -> dict[str, Published]:
+    """ye2021's recall of each test class at a false-positive rate of 5 %, in percent (Tables 3 to 11).
+
+    Two known classes are the paper's with equal weights. Its baselines, deep_svdd and ae, see no known anomalies.
+    """
+    return _recalls().get((data, method, tuple(normal_classes), tuple(sorted(known_classes))), {})
+
+
+def illegible(data: str, method: str, labeled_ratio: float, pollution_ratio: float, n_known: int) -> str | None:
+    """Where a paper prints the number of an experiment, and nobody can read it; None elsewhere.
+
+    daniel2021 Table 9 has each pollution ratio of ruff2020's scenario (ii) for three sets and three methods.
+    """
+    axes = {(row["dataset"], row["method"], row["pollution_ratio"]) for row in _rows() if _is_table_9(row)}
+    sets, methods, ratios = ({key[i] for key in axes} for i in range(3))
+    if labeled_ratio != 0.05 or n_known != 1 or data not in sets or method not in methods:
+        return None
+    ratio = f"{pollution_ratio:g}"
+    return "illegible in daniel2021 Table 9" if ratio in ratios and (data, method, ratio) not in axes else None
+
+
+def _is_table_9(row: Mapping[str, str]) -> bool:
+    return (row["paper"], row["table"]) == ("daniel2021", "9")
+
+
+def _merged(lines: list[_Line], ensemble: int) -> Published:
+    """One paper's lines on one experiment: the first counts, others that differ are told."""
+    sizes = [line.ensemble for line in lines]
+    size = ensemble if ensemble in sizes else sizes[0]
+    same = [line.published for line in lines if line.ensemble == size]
+    first = same[0]
+    number = (first.mean, first.deviation)
+    tables = sorted({each.table for each in same if (each.mean, each.deviation) == number}, key=int)
+    others: dict[str, list[str]] = {}
+    for each in same:
+        if (each.mean, each.deviation) != number:
+            others.setdefault(each.text, []).append(each.table)
+    notes = list(first.notes)
+    for text, where in others.items():
+        plural = len(set(where)) > 1
+        listed = ", ".join(sorted(set(where), key=int))
+        notes.append(f"contradicted: Table{'s' * plural} {listed} print{'s' * (not plural)} {text}")
+    if size is not None and size != ensemble:
+        notes.append(
+            f"the paper's is an ensemble of {size}, ours {'of ' + str(ensemble) if ensemble > 1 else 'is not'}"
+        )
+    return first._replace(table=", ".join(tables), notes=tuple(notes))
+
+
+@cache
+def _lines() -> Mapping[_Key, list[_Line]]:
+    rows = [row for row in _rows() if row["metric"] == "auroc" and row["labeled_ratio"]]
+    uses_labels = {(row["paper"], row["method"]) for row in rows if "labels_unused" not in row["note"]}
+    found: dict[_Key, list[_Line]] = {}
+    for row in rows:
+        label_free = (row["paper"], row["method"]) not in uses_labels
+        labeled, pollution = float(row["labeled_ratio"]), float(row["pollution_ratio"])
+        for method in _names(row):
+            key = (_DATA.get(row["dataset"], row["dataset"]), method, labeled, pollution, int(row["known_classes"]))
+            found.setdefault(key, []).append(_line(row, label_free))
+    return found
+
+
+@cache
+def _recalls() -> Mapping[tuple[str, str, tuple[str, ...], tuple[str, ...]], dict[str, Published]]:
+    found: dict[tuple[str, str, tuple[str, ...], tuple[str, ...]], dict[str, Published]] = {}
+    for row in _rows():
+        if row["metric"] == "tpr" and row["param_value"] in ("", "0.5|0.5"):
+            known = tuple(sorted(_CLASSES.get(name, name) for name in row["train_anomaly_class"].split("+")))
+            key = (_DATA.get(row["dataset"], row["dataset"]), row["method"], (row["normal_class"],), known)
+            number = _number({**row, "note": ""}, scale=100)  # its notes are the arrows of the paper
+            found.setdefault(key, {})[_CLASSES.get(row["test_class"], row["test_class"])] = number
+    return found
+
+
+def _names(row: Mapping[str, str]) -> Iterable[str]:
+    method = row["method"]
+    yield from _BETTER.get((row["paper"], method), _OURS.get(method, (method,)))
+    if "plain_vae_ensemble" in row["note"] and method == "mml_vae":
+        yield "vae"
+
+
+def _line(row: Mapping[str, str], label_free: bool) -> _Line:
+    encoder, decoder, ensemble, pretrain_epochs = "same", "freeze", None, None
+    if row["param"] == "encoder|decoder|ensemble_size":
+        encoder, decoder, size = row["param_value"].split("|")
+        ensemble = int(size)
+    elif row["param"] == "ensemble_size":
+        ensemble = int(row["param_value"])
+    elif row["param"] == "ae_pretrain_epochs":
+        pretrain_epochs = int(row["param_value"])
+    if row["paper"] == "daniel2021" and ensemble is None:
+        ensemble = _ENSEMBLE if row["method"] in _VARIATIONAL else 1
+    return _Line(_number(row), ensemble, encoder, decoder, pretrain_epochs, label_free)
+
+
+def _number(row: Mapping[str, str], scale: float = 1) -> Published:
+    readings = "ocr_passes_agreeing="
+    notes = [
+        f"{name.removeprefix(readings)} machine readings agree" if name.startswith(readings) else _WORDS[name]
+        for name in row["note"].split(";")
+        if _WORDS.get(name, name)
+    ]
+    if (row["paper"], row["method"]) in _BETTER:
+        notes.append("the better of two variants")
+    return Published(
+        paper=row["paper"],
+        table=row["table"],
+        mean=round(scale * float(row["mean"]), 9),
+        deviation=round(scale * float(row["std"]), 9) if row["std"] else None,
+        runs=int(row["n_runs"]) if row["n_runs"] else None,
+        notes=tuple(notes),
+    )
+
+
+@cache
+def _rows() -> list[dict[str, str]]:
+    with open(_FILE, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

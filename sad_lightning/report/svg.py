@@ -1,0 +1,206 @@
+"""Drawing by hand: axes, lines, bands, marks and text as inline SVG, in colours that follow the page's theme.
+
+Every colour is a CSS variable with a value of its own behind it, so that a figure adapts to a light or dark page and
+still stands alone as a file. Everything that is text passes through ``escape``.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import NamedTuple
+
+LIGHT = ("#2f66d0", "#c8501f", "#1f8a5f", "#8650c4", "#a97a00", "#bf3b7a", "#1b869c", "#7b5a45", "#56657e", "#657f17")
+DARK = ("#7ea8ff", "#ff9468", "#5fd0a2", "#c19bf5", "#e6bd55", "#f58aba", "#66cfe4", "#cfaa92", "#a9b6cb", "#b7d35f")
+_SHAPES = ("circle", "square", "diamond", "up", "down")
+
+_RULES = (
+    "text{font:12px system-ui,sans-serif;fill:var(--ink,#1b2230);font-variant-numeric:tabular-nums}"
+    ".soft{fill:var(--soft,#5b6678)}.grid{stroke:var(--line,#e3e7ee);stroke-width:1}"
+    ".rule{stroke:var(--soft,#5b6678);stroke-width:1}.curve{fill:none;stroke:var(--c);stroke-width:2;"
+    "stroke-linejoin:round;stroke-linecap:round}.thin{stroke-width:1.25;stroke-dasharray:3 4}.band{fill:var(--c);"
+    "opacity:.13}.mark{fill:var(--c);stroke:var(--paper,#fff);stroke-width:1.25}.hollow{fill:var(--paper,#fff);"
+    "stroke:var(--c);stroke-width:1.75}.faint{fill:var(--c);opacity:.3}.strongly{opacity:.6}.bar{fill:var(--c);opacity:.8}"
+    ".label{fill:var(--c);font-weight:600}.small{font-size:11px}.end{text-anchor:end}.mid{text-anchor:middle}"
+    ".interval{stroke:var(--c);stroke-width:5;stroke-linecap:round;opacity:.4}.strong{font-weight:600}"
+)
+STYLE = _RULES + "".join(f".s{i}{{--c:var(--s{i},{colour})}}" for i, colour in enumerate(LIGHT))
+
+
+class Figure(NamedTuple):
+    """A drawing and what it says.
+
+    Attributes:
+        name: of its file.
+        title: a few words.
+        caption: what is seen, one or two sentences.
+        alt: the same for who does not see it, with the numbers.
+        svg: the drawing.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    svg: str
+
+    def _repr_svg_(self) -> str:
+        """How a notebook shows it."""
+        return self.file()
+
+    def file(self) -> str:
+        """The drawing as a file of its own."""
+        dark = "".join(f"--s{i}:{colour};" for i, colour in enumerate(DARK))
+        style = (
+            f"svg{{background:var(--paper,#fff)}}{STYLE}@media(prefers-color-scheme:dark){{svg{{{dark}{DARK_INK}}}}}"
+        )
+        return self.svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1).replace(
+            "</title>", f"</title><style>{style}</style>", 1
+        )
+
+
+DARK_INK = "--ink:#e8ecf4;--soft:#9aa6ba;--line:#2b3342;--paper:#151a23;"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """From values to pixels.
+
+    Attributes:
+        low: the value at the start.
+        high: the value at the end.
+        start: pixels of the start.
+        end: pixels of the end.
+        ticks: values and their texts.
+        label: what is counted, with its unit.
+        log: whether the scale is logarithmic.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    ticks: tuple[tuple[float, str], ...]
+    label: str
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        """The pixel of a value."""
+        low, high, at = (math.log10(v) if self.log else v for v in (self.low, self.high, value))
+        return self.start + (at - low) / (high - low) * (self.end - self.start)
+
+
+def linear(low: float, high: float, start: float, end: float, label: str, count: int = 5) -> Axis:
+    """An axis with round ticks."""
+    if not high > low:
+        low, high = low - 1, high + 1
+    step = 10 ** math.floor(math.log10((high - low) / count))
+    step *= min((1, 2, 5, 10), key=lambda factor: abs((high - low) / (step * factor) - count))
+    first = math.ceil(low / step - 1e-9)
+    values = [round(k * step, 10) for k in range(first, math.floor(high / step + 1e-9) + 1)]
+    return Axis(low, high, start, end, tuple((value, f"{value:,.10g}") for value in values), label)
+
+
+def logarithmic(low: float, high: float, start: float, end: float, label: str) -> Axis:
+    """An axis whose ticks are powers of ten, with 2 and 5 between them where there are few."""
+    low, high = (low / 1.3, high * 1.3) if high > low else (low / 2, high * 2)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1, 2, 5) if len(powers) <= 4 else (1,)
+    values = [factor * 10.0**power for power in powers for factor in factors]
+    ticks = tuple((value, f"{value:g}") for value in values if low <= value <= high)
+    return Axis(low, high, start, end, ticks, label, log=True)
+
+
+def ordinal(texts: Sequence[str], start: float, end: float, label: str) -> Axis:
+    """Evenly spaced places 0, 1, 2, ... with texts."""
+    pad = 0.5 if len(texts) == 1 else 0.12
+    ticks = tuple((float(i), text) for i, text in enumerate(texts))
+    return Axis(-pad, len(texts) - 1 + pad, start, end, ticks, label)
+
+
+def drawing(width: float, height: float, alt: str, parts: Iterable[str]) -> str:
+    """The parts as one image with a text for those who do not see it."""
+    css = ' class="big"' if width > 500 else ""
+    return (
+        f'<svg{css} viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" aria-label="{escape(alt)}">'
+        f"<title>{escape(alt)}</title>{''.join(parts)}</svg>"
+    )
+
+
+def frame(x: Axis, y: Axis) -> list[str]:
+    """Grid lines, ticks and labels of two axes; y runs upwards."""
+    parts = []
+    for value, words in y.ticks:
+        at = y(value)
+        parts.append(f'<path class="grid" d="M{x.start:g} {at:.1f}H{x.end:g}"/>')
+        parts.append(text(x.start - 8, at + 4, words, "soft end"))
+    for value, words in x.ticks:
+        parts.append(text(x(value), y.start + 18, words, "soft mid"))
+    parts.append(f'<path class="rule" d="M{x.start:g} {y.start:g}H{x.end:g}"/>')
+    parts.append(text((x.start + x.end) / 2, y.start + 37, x.label, "soft mid"))
+    parts.append(text(x.start - 8, y.end - 8, y.label, "soft"))
+    return parts
+
+
+def text(x: float, y: float, words: str, css: str = "") -> str:
+    """Words at a point."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{css}">{escape(words)}</text>'
+
+
+def curve(points: Sequence[tuple[float, float]], series: int, css: str = "") -> str:
+    """A line through points in pixels; it breaks where one is nan."""
+    path, pen = [], "M"
+    for px, py in points:
+        if math.isnan(py):
+            pen = "M"
+            continue
+        path.append(f"{pen}{px:.1f} {py:.1f}")
+        pen = "L"
+    return f'<path class="curve s{series % len(LIGHT)} {css}" d="{"".join(path)}"/>' if path else ""
+
+
+def band(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, float]], series: int) -> str:
+    """The area between two lines in pixels."""
+    points = " ".join(f"{px:.1f},{py:.1f}" for px, py in (*upper, *reversed(lower)))
+    return f'<polygon class="band s{series % len(LIGHT)}" points="{points}"/>'
+
+
+def mark(x: float, y: float, series: int, css: str = "mark", size: float = 4.5, hint: str = "") -> str:
+    """A mark whose shape changes when the colours come round again, with a hint under the pointer."""
+    shape = _SHAPES[series // len(LIGHT) % len(_SHAPES)]
+    inner = f"<title>{escape(hint)}</title>" if hint else ""
+    css = f"{css} s{series % len(LIGHT)}"
+    if shape == "circle":
+        return f'<circle class="{css}" cx="{x:.1f}" cy="{y:.1f}" r="{size:g}">{inner}</circle>'
+    return f'<path class="{css}" d="{_outline(shape, x, y, size)}">{inner}</path>'
+
+
+def diamond(x: float, y: float, series: int, hint: str = "") -> str:
+    """The mark of a published number."""
+    return (
+        f'<path class="hollow s{series % len(LIGHT)}" d="{_outline("diamond", x, y, 5)}">'
+        f"<title>{escape(hint)}</title></path>"
+    )
+
+
+def _outline(shape: str, x: float, y: float, size: float) -> str:
+    corners = {
+        "square": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
+        "diamond": ((0, -1.25), (1.25, 0), (0, 1.25), (-1.25, 0)),
+        "up": ((0, -1.2), (1.15, 0.9), (-1.15, 0.9)),
+        "down": ((0, 1.2), (1.15, -0.9), (-1.15, -0.9)),
+    }[shape]
+    return "M" + "L".join(f"{x + size * dx:.1f} {y + size * dy:.1f}" for dx, dy in corners) + "Z"
+
+
+def apart(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Heights of labels moved as little as keeps them ``gap`` apart and within low and high, as far as they fit."""
+    order = sorted(range(len(heights)), key=lambda i: heights[i])
+    placed = list(heights)
+    last = low - gap
+    for i in order:
+        placed[i] = last = max(placed[i], last + gap)
+    last = high + gap
+    for i in reversed(order):
+        placed[i] = last = min(placed[i], last - gap)
+    return placed

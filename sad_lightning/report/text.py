@@ -1,0 +1,171 @@
+"""The main table as Markdown, CSV and LaTeX, and every cell as CSV."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from sad_lightning.report.cells import Group
+from sad_lightning.report.published import with_deviation
+from sad_lightning.report.table import Contest, Row
+from sad_lightning.stats.compare import Summary
+
+DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+_HEAD = ("data", "method", "labeled", "pollution", "known classes", "epochs", "cells")
+
+
+def number(summary: Summary) -> str:
+    """Mean and deviation with one decimal; a single cell has no deviation, none has a dash."""
+    if not summary.n:
+        return DASH
+    return with_deviation(summary.mean, None if math.isnan(summary.deviation) else summary.deviation)
+
+
+def signed(value: float) -> str:
+    """A difference with its sign and one decimal; a dash for nan."""
+    if math.isnan(value):
+        return DASH
+    return "0.0" if abs(value) < 0.05 else f"{value:+.1f}".replace("-", MINUS)
+
+
+def p_value(value: float) -> str:
+    """A p-value as it is usually printed."""
+    if math.isnan(value):
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def markdown(table: Iterable[Row]) -> str:
+    """The rows as a Markdown table; what is missing is said in the column of the cells."""
+    head = (*_HEAD, "AUROC, ours", "published", "seconds")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for row in table:
+        theirs = row.published[0].text + (" \\*" if row.doubts else "") if row.published else row.note or ""
+        seconds = f"{row.seconds.mean:.0f}" if row.seconds.n else ""
+        cells = [*_setting(row), _with_status(row), number(row.auroc), theirs, seconds]
+        lines.append(f"| {' | '.join(_markdown_cell(cell) for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def markdown_notes(table: Iterable[Row]) -> str:
+    """What is doubtful about the published numbers, a line each."""
+    notes = {f"{row.group.method} on {row.group.data}: {doubt}": None for row in table for doubt in row.doubts}
+    return "\n".join(f"- {_markdown_cell(note)}" for note in notes)
+
+
+def markdown_contests(found: Iterable[Contest]) -> str:
+    """Best against second best of each setting, with both tests."""
+    head = ("data", "labeled", "pollution", "known classes", "best", "second", "pairs", "difference", "Wilcoxon p",
+            "paired t p")  # fmt: skip
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for contest in found:
+        if contest.best is None:
+            continue
+        first, second, values, comparison, _ = contest.best
+        labeled, pollution, n_known = contest.setting
+        cells = [
+            contest.data, f"{labeled:g}", f"{pollution:g}", str(n_known), first.group.name, second.group.name,
+            str(len(values)), signed(comparison.difference), p_value(comparison.wilcoxon), p_value(comparison.paired_t),
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(_markdown_cell(cell) for cell in cells)} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def latex(found: Sequence[Contest]) -> str:
+    """The rows as a LaTeX table (booktabs): the best of a setting bold, a star where it differs from the second."""
+    lines = [
+        r"% \usepackage{booktabs}",
+        r"\begin{tabular}{llrrrrrr}",
+        r"\toprule",
+        r"data & method & $\gamma_l$ & $\gamma_p$ & $k_l$ & cells & AUROC & published \\",
+    ]
+    last = None
+    for contest in found:
+        lines.append(r"\midrule" if contest.data != last else r"\addlinespace")
+        last = contest.data
+        best = contest.best
+        for row in (*contest.rows, *contest.absent):
+            ours = number(row.auroc).replace("±", r"$\pm$")
+            if best is not None and row is best.first:
+                ours = rf"\textbf{{{ours}}}" + (r"$^\star$" if best.significant else "")
+            labeled, pollution, n_known = contest.setting
+            theirs = row.published[0].text.replace("±", r"$\pm$") if row.published else ""
+            cells = [_latex(contest.data), _latex(row.group.name), f"{labeled:g}", f"{pollution:g}", str(n_known)]
+            lines.append(" & ".join([*cells, _latex(_with_status(row)), ours, theirs]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""]).replace(DASH, "--")
+
+
+def table_csv(table: Iterable[Row]) -> str:
+    """The rows with every number in full, percent and seconds; empty where there is none."""
+    head = (
+        "data", "method", "variant", "labeled_ratio", "pollution_ratio", "n_known", "epochs", "ensemble", "planned",
+        "finished", "distinct", "auroc_mean", "auroc_deviation", "auroc_low", "auroc_high", "average_precision_mean",
+        "average_precision_deviation", "recall_at_target_fpr_mean", "recall_at_target_fpr_deviation", "seconds_mean",
+        "published_mean", "published_deviation", "published_source", "difference", "published_inside", "notes",
+    )  # fmt: skip
+    lines = []
+    for row in table:
+        group, first = row.group, row.published[0] if row.published else None
+        lines.append([
+            group.data, group.method, group.variant, group.labeled_ratio, group.pollution_ratio, group.n_known,
+            group.epochs, group.ensemble, group.planned, group.finished, len(group.distinct), row.auroc.mean,
+            row.auroc.deviation, *row.auroc.interval, row.average_precision.mean, row.average_precision.deviation,
+            row.recall.mean, row.recall.deviation, row.seconds.mean, first and first.mean, first and first.deviation,
+            first and first.source, row.difference, row.inside, "; ".join(filter(None, [row.status, *row.doubts])),
+        ])  # fmt: skip
+    return _csv(head, lines)
+
+
+def cells_csv(groups: Iterable[Group]) -> str:
+    """Every cell of the grids, those without a result too; shares in [0, 1] as they are stored."""
+    metrics = ("auroc", "average_precision", "recall_at_target_fpr", "threshold", "recall", "false_positive_rate")
+    head = ("data", "method", "variant", "labeled_ratio", "pollution_ratio", "n_known", "normal", "known", "seed",
+            "status", "key", *metrics, "auroc_low", "auroc_high", "seconds", "folder")  # fmt: skip
+    lines: list[list[object]] = []
+    for group in groups:
+        start = [group.data, group.method, group.variant, *group.setting]
+        for cell in group.cells:
+            result = cell.result
+            interval = cell.ranking.interval if cell.ranking else (None, None)
+            where = ["+".join(result.normal_classes), "+".join(cell.known_classes), cell.place.seed]
+            values = [result.metrics[name] for name in metrics]
+            lines.append([*start, *where, "finished", result.key, *values, *interval, cell.seconds, cell.folder])
+        for place in group.missing:
+            where = ["+".join(map(str, place.normal)), "+".join(map(str, place.known)) or "drawn", place.seed]
+            lines.append([*start, *where, "missing", *[None] * (len(metrics) + 5)])
+    return _csv(head, lines)
+
+
+def _setting(row: Row) -> tuple[str, ...]:
+    group = row.group
+    labeled, pollution, n_known = group.setting
+    epochs = str(group.epochs) if group.cells else ""
+    return group.data, group.name, f"{labeled:g}", f"{pollution:g}", str(n_known), epochs
+
+
+def _with_status(row: Row) -> str:
+    return row.count + (f", {row.status}" if row.status else "")
+
+
+def _csv(head: Sequence[str], lines: Iterable[Iterable[object]]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(head)
+    for line in lines:
+        writer.writerow(["" if isinstance(value, float) and math.isnan(value) else value for value in line])
+    return file.getvalue()
+
+
+def _markdown_cell(text: str) -> str:
+    return escape(" ".join(text.split()), quote=False).replace("|", "\\|")
+
+
+_LATEX = {c: rf"\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", DASH: "--",
+}  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))

@@ -1,0 +1,154 @@
+"""What W&B is given, read back from disk: no server, no login."""
+
+import logging
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import SHORT
+from fabricated import write_grid
+
+from sad_lightning.errors import InputError
+from sad_lightning.login import logged_in
+from sad_lightning.report.dashboard import log_report, sync_command, workspace
+from sad_lightning.run import run
+from sad_lightning.tracking import logging_to
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # wandb's own
+
+
+@pytest.fixture(autouse=True)
+def nobody(monkeypatch, tmp_path):
+    """Nobody is logged in, and nobody is asked."""
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_BASE_URL", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    logging.getLogger("wandb").setLevel(logging.ERROR)
+
+
+def records(folder):
+    """Every record of the one offline run below the folder, by kind."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    (path,) = folder.rglob("run-*.wandb")
+    found, start = {}, time.monotonic()
+    while "exit" not in found and time.monotonic() < start + 30:  # W&B's process may write its last block a little late
+        found = {}
+        for data in log_records(path.read_bytes()):
+            record = Record()
+            record.ParseFromString(data)
+            kind = record.WhichOneof("record_type")
+            found.setdefault(kind, []).append(getattr(record, kind))
+    return found
+
+
+def log_records(content, block=32768):
+    """The records of a LevelDB log, which W&B writes: 7 bytes of header, then blocks of (crc, length, kind, data)."""
+    at, whole = 7, b""
+    while at + 7 <= len(content):
+        if block - at % block < 7:  # what is left of a block is padding
+            at += block - at % block
+            continue
+        length, kind = int.from_bytes(content[at + 4 : at + 6], "little"), content[at + 6]
+        whole += content[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield whole
+            whole = b""
+
+
+def keys(items):
+    return {item.key or item.nested_key[0] for item in items}
+
+
+def test_a_small_grid_is_one_finished_run_a_cell(settings, tmp_path):
+    ids = set()
+    for seed in (0, 1):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        overrides = ["logger=wandb", f"seed={seed}", "logger.name=x", f"logger.save_dir={folder}"]
+        result = run(settings(*SHORT, *overrides), folder, data_name="digits", method_name="deep_sad")
+        found = records(folder)
+        begun = found["run"][0]
+        ids.add(begun.run_id)
+        assert begun.run_id == result.key
+        assert (begun.run_group, begun.job_type, begun.project) == ("digits", "cell", "sad_lightning")
+        assert set(begun.tags) == {"digits", "deep_sad"}
+        assert found["exit"][0].exit_code == 0
+        config = keys(item for update in found["config"] for item in update.update) | keys(begun.config.update)
+        assert {"seed", "cell", "method", "split"} <= config
+        logged = keys(item for each in found["history"] for item in each.item)
+        assert {"test/auroc", "train/loss", "scores/normal", "scores/anomaly", "roc_table"} <= logged
+        summary = keys(item for each in found["summary"] for item in each.update)
+        assert any(name.startswith("class/") for name in summary)
+    assert len(ids) == 2
+    assert sync_command([tmp_path]).startswith(f"find {tmp_path}")
+
+
+def crash(settings):
+    with logging_to(settings, {"key": "abc", "data": "digits", "method": "ae"}) as logger:
+        logger.log_metrics({"train/loss": 1.0})
+        raise ZeroDivisionError
+
+
+def test_a_crashed_cell_shows_as_crashed(settings, tmp_path):
+    cfg = settings("logger=wandb", "logger.name=x", f"logger.save_dir={tmp_path}")
+    with pytest.raises(ZeroDivisionError):
+        crash(cfg.logger)
+    assert records(tmp_path)["exit"][0].exit_code == 1
+
+
+def test_online_without_a_login_is_one_line(settings, tmp_path):
+    cfg = settings("logger=wandb", "logger.offline=false", "logger.name=x", f"logger.save_dir={tmp_path}")
+    cell = {"key": "abc", "data": "digits", "method": "ae"}
+    with pytest.raises(InputError, match="needs a login"), logging_to(cfg.logger, cell):
+        pass
+
+
+def test_a_login_is_seen(monkeypatch, tmp_path):
+    assert not logged_in()
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password x\n")
+    (tmp_path / "netrc").chmod(0o600)
+    assert logged_in()
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.com")
+    assert not logged_in()
+    monkeypatch.setenv("WANDB_API_KEY", "x")
+    assert logged_in()
+
+
+def test_the_report_is_one_run_with_tables(tmp_path):
+    where = log_report(tmp_path, {"results": "method,auroc\nae,91.5\nabc,\n"}, "<p>page</p>", name="grid")
+    assert where.startswith("offline in")
+    found = records(tmp_path)
+    assert (found["run"][0].run_group, found["run"][0].job_type) == ("grid", "report")
+    assert found["exit"][0].exit_code == 0
+    assert len(list(tmp_path.rglob("*.table.json"))) == 1
+    assert "91.5" in next(tmp_path.rglob("*.table.json")).read_text()
+
+
+def test_the_command_says_how_to_send_it(tmp_path):
+    write_grid(tmp_path, normals=range(2), knowns=range(2))
+    command = [sys.executable, "-m", "sad_lightning.report", str(tmp_path), "--wandb"]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "-exec wandb sync {} +" in outcome.stdout
+
+
+def test_the_workspace_is_defined_without_a_server():
+    pytest.importorskip("wandb_workspaces", reason="the extra `workspace` is not installed")
+    defined = workspace("me", "grids")
+    assert (defined.entity, defined.project) == ("me", "grids")
+    assert [section.name for section in defined.sections][:2] == ["Methods", "Along the axes"]
+    shown = [panel for section in defined.sections for panel in section.panels]
+    assert {str(panel.metrics[0]) for panel in shown if hasattr(panel, "metrics")} >= {"test/auroc"}
+    assert [getattr(each, "name", None) for each in defined.runset_settings.groupby] == ["cell.data", "cell.method"]
+
+
+@pytest.mark.parametrize("where", ["me", "me/", "/x"])
+def test_a_wrong_workspace_is_one_line(where):
+    command = [sys.executable, "-m", "sad_lightning.report", "--wandb-workspace", where]
+    outcome = subprocess.run(command, capture_output=True, text=True)
+    assert outcome.returncode == 2
+    assert outcome.stderr.splitlines()[-1].startswith("sad_lightning.report: --wandb-workspace must be")

@@ -1,0 +1,59 @@
+"""Samples by score and the representation, of cells that were trained."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from conftest import SHORT
+from PIL import Image
+
+from sad_lightning.errors import InputError
+from sad_lightning.report.cells import read
+from sad_lightning.report.pictures import load, pictures, png
+from sad_lightning.report.table import contests, rows
+from sad_lightning.representation import project
+from sad_lightning.run import run
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_png_reads_back(channels):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
+    image = np.asarray(Image.open(io.BytesIO(png(pixels))))
+    assert (image.reshape(pixels.shape) == pixels).all()
+
+
+@pytest.mark.parametrize("method", ["deep_sad", "vae"])
+def test_pictures_of_a_cell(settings, tmp_path, method):
+    folder = tmp_path / method
+    folder.mkdir()
+    result = run(settings(*SHORT, f"method={method}"), folder, data_name="digits", method_name=method)
+    found = contests(rows(read([tmp_path]).groups))
+    (samples, representation), problems = pictures(found)
+    assert problems == []
+    assert samples.svg.count("data:image/png;base64,") == 4
+    assert f"of {method}" in samples.alt
+    seen = project(folder, result.settings, load(result.settings["data"]))
+    assert f"{100 * seen.explained:.0f} %" in representation.alt
+    assert 0 < seen.explained <= 1
+    assert seen.points.shape == (len(seen.target_class), 2)
+    assert np.cov(seen.points.T)[0, 1] == pytest.approx(0, abs=1e-9)  # principal components do not covary
+
+
+def test_what_can_not_be_drawn_is_told(settings, tmp_path):
+    folder = tmp_path / "cell"
+    folder.mkdir()
+    run(settings(*SHORT, "method=ae"), folder, data_name="digits", method_name="ae")
+    (folder / "model.ckpt").write_bytes(b"")
+    drawn, problems = pictures(contests(rows(read([tmp_path]).groups)))
+    assert len(drawn) == 1
+    assert "must be the checkpoint of the cell" in problems[0]
+    assert "\n" not in problems[0]
+    document = json.loads((folder / "result.json").read_text())
+    document["settings"]["data"]["_target_"] = "os.system"
+    (folder / "result.json").write_text(json.dumps(document))
+    drawn, problems = pictures(contests(rows(read([tmp_path]).groups)))
+    assert drawn == []
+    assert "the package's own sets" in problems[0]
+    with pytest.raises(InputError, match="own sets"):
+        load({"_target_": "os.system"})
