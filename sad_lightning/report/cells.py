@@ -21,7 +21,8 @@ from sad_lightning.stats.ranking import Interval, auroc_interval, roc_curve
 # What has a column of its own; every other setting that differs is spelt out.
 _COLUMNS = {"trainer.max_epochs", "ensemble", "split.labeled_ratio", "split.pollution_ratio", "split.n_known"}
 FPR = np.linspace(0, 1, 101)  # where ROC curves are read off
-_AXES = {"split.normal_class", "split.known_anomaly", "seed"}  # what a mean goes over
+# What a mean goes over; a baseline's random state is the seed of the cell.
+_AXES = {"split.normal_class", "split.known_anomaly", "seed", "method.random_state"}
 
 
 class Place(NamedTuple):
@@ -278,9 +279,8 @@ def _absent(groups: Sequence[Group]) -> Iterator[Group]:
 
 def _kind(result: Result) -> str:
     """What cells of one group share: all settings but the seed and the classes; no known class is a kind of its own."""
-    settings = {key: value for key, value in result.settings.items() if key != "seed"}
-    split = {key: value for key, value in settings["split"].items() if key not in ("normal_class", "known_anomaly")}
-    return json.dumps({**settings, "split": split, "known": result.counts["known_anomaly"] > 0}, sort_keys=True)
+    settings = {name: value for name, value in _flat(result.settings) if name not in _AXES}
+    return json.dumps({**settings, "known": result.counts["known_anomaly"] > 0}, sort_keys=True)
 
 
 def _variants(kinds: dict[tuple[str, str, str], Result]) -> dict[tuple[str, str, str], dict[str, Any]]:

@@ -162,3 +162,10 @@ def test_the_recall_of_each_class_beside_ye2021(tmp_path):
     assert len(found) == 9
     assert (found["shirt"].ours.mean, found["shirt"].published.mean) == (60.0, 71.0)
     assert found["ankle boot"].ours.n == 0
+
+
+def test_the_random_state_of_a_baseline_is_the_seed_of_its_cell(tmp_path):
+    for seed in range(3):
+        write_cell(tmp_path, "iforest", 1.0, seed=seed, method={"random_state": seed, "trees": 100})
+    (group,) = read([tmp_path]).groups
+    assert (len(group.cells), group.name) == (3, "iforest")
