@@ -107,13 +107,17 @@ def _answers(found: Sequence[Contest]) -> Html:
         best = contest.best
         if best is not None:
             seen = best.comparison
-            words += [f", {signed(seen.difference)} points against ", tag("strong", best.second.group.name)]
+            words += [f"; {signed(seen.difference)} points against ", tag("strong", best.second.group.name)]
+            words.append(f" on {seen.n} common cell{'s' * (seen.n != 1)}")
+            p = f"Wilcoxon p {_equals(seen.wilcoxon)}"
             if seen.n < 2:
-                words.append("; one cell in common is no evidence")
+                words.append(", which is no evidence")
             elif best.significant:
-                words.append(f"; the difference is significant (Wilcoxon p {_equals(seen.wilcoxon)}, {seen.n} pairs)")
+                words.append(f", a significant difference ({p})")
+            elif best.reversed:
+                words.append(f", where the second is significantly better ({p}): the means go over other cells")
             else:
-                words.append(f"; no significant difference (Wilcoxon p {_equals(seen.wilcoxon)}, {seen.n} pairs)")
+                words.append(f", not a significant difference ({p})")
         words.append(".")
         if first.published:
             theirs = first.published[0]

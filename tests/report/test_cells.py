@@ -162,3 +162,15 @@ def test_the_recall_of_each_class_beside_ye2021(tmp_path):
     assert len(found) == 9
     assert (found["shirt"].ours.mean, found["shirt"].published.mean) == (60.0, 71.0)
     assert found["ankle boot"].ours.n == 0
+
+
+def test_means_over_other_cells_make_no_star(tmp_path):
+    """The best by its mean, because the hard cells are missing, is worse on every cell that both have."""
+    for seed in range(10):
+        write_cell(tmp_path, "half", 2.0, seed=seed, normal=0)
+        write_cell(tmp_path, "whole", 3.0, seed=seed, normal=0)
+        write_cell(tmp_path, "whole", 0.0, seed=seed, normal=1)
+    (contest,) = contests(rows(read([tmp_path]).groups))
+    assert contest.best.first.group.method == "half"
+    assert not contest.best.significant
+    assert contest.best.reversed
