@@ -12,7 +12,7 @@ from sad_lightning.report import svg
 from sad_lightning.report.cells import FPR
 from sad_lightning.report.svg import Axis, Figure
 from sad_lightning.report.table import Contest, Pair, Row
-from sad_lightning.report.text import number, p_value, signed
+from sad_lightning.report.text import number, p_value, rounded, signed
 
 _AXES = ("labeled_ratio", "pollution_ratio", "n_known")
 _WORDS = {
@@ -410,8 +410,8 @@ def seconds(contest: Contest, series: Series) -> Figure:
         parts.append(
             f'<rect class="bar s{colour}" x="{x.start:g}" y="{at - 7:g}" width="{width:.1f}" height="14" rx="2"/>'
         )
-        parts.append(svg.text(x.start + width + 8, at + 4, f"{row.seconds.mean:.3g}", "soft"))
-    said = "; ".join(f"{row.group.name} {row.seconds.mean:.3g}" for row in rows)
+        parts.append(svg.text(x.start + width + 8, at + 4, rounded(row.seconds.mean), "soft"))
+    said = "; ".join(f"{row.group.name} {rounded(row.seconds.mean)}" for row in rows)
     alt = f"Seconds a cell on {contest.data}: {said}."
     return Figure(
         name=_file_name("seconds", contest),

@@ -12,7 +12,7 @@ from sad_lightning.report.cells import Cell, Grids, Group, Place
 from sad_lightning.report.figures import Drawn, Setting, setting_words
 from sad_lightning.report.svg import Figure
 from sad_lightning.report.table import Contest, Row, recalls
-from sad_lightning.report.text import DASH, number, p_value, signed
+from sad_lightning.report.text import DASH, number, p_value, rounded, signed
 from sad_lightning.stats.compare import LEVEL
 
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -90,7 +90,11 @@ def _problems(grids: Grids) -> Html:
     dumb = sum(cell.ranking is None for group in grids.groups for cell in group.distinct)
     if dumb:
         told.append(tag("li", f"{dumb} cells have no scores.npz that can be read: no interval, no ROC curve"))
-    return tag("aside", tag("strong", "Not everything could be read"), tag("ul", *told), css="warn") if told else Html()
+    if not told:
+        return Html()
+    head, listed = "Not everything could be read", tag("ul", *told)
+    many = tag("details", tag("summary", f"{len(told)} files and folders"), listed) if len(told) > 3 else listed
+    return tag("aside", tag("strong", head), many, css="warn")
 
 
 def _answers(found: Sequence[Contest]) -> Html:
@@ -103,13 +107,17 @@ def _answers(found: Sequence[Contest]) -> Html:
         best = contest.best
         if best is not None:
             seen = best.comparison
-            words += [f", {signed(seen.difference)} points against ", tag("strong", best.second.group.name)]
+            words += [f"; {signed(seen.difference)} points against ", tag("strong", best.second.group.name)]
+            words.append(f" on {seen.n} common cell{'s' * (seen.n != 1)}")
+            p = f"Wilcoxon p {_equals(seen.wilcoxon)}"
             if seen.n < 2:
-                words.append("; one cell in common is no evidence")
+                words.append(", which is no evidence")
             elif best.significant:
-                words.append(f"; the difference is significant (Wilcoxon p {_equals(seen.wilcoxon)}, {seen.n} pairs)")
+                words.append(f", a significant difference ({p})")
+            elif best.reversed:
+                words.append(f", where the second is significantly better ({p}): the means go over other cells")
             else:
-                words.append(f"; no significant difference (Wilcoxon p {_equals(seen.wilcoxon)}, {seen.n} pairs)")
+                words.append(f", not a significant difference ({p})")
         words.append(".")
         if first.published:
             theirs = first.published[0]
@@ -188,7 +196,7 @@ def _result(row: Row, *, leads: bool, star: bool) -> list[Html]:
         _cell(finished, count, repeated, status),
         _cell(row.average_precision.mean, number(row.average_precision)),
         _cell(row.recall.mean, number(row.recall)),
-        _cell(row.seconds.mean, f"{row.seconds.mean:.3g}" if row.seconds.n else DASH),
+        _cell(row.seconds.mean, rounded(row.seconds.mean)),
     ]
 
 
@@ -343,7 +351,7 @@ def _finished(group: Group, cell: Cell) -> Html:
         _cell(low, DASH if math.isnan(low) else f"{low:.1f}{DASH}{high:.1f}"),
         _cell(metrics["average_precision"], _percent(metrics["average_precision"])),
         _cell(metrics["recall_at_target_fpr"], _percent(metrics["recall_at_target_fpr"])),
-        _cell(cell.seconds, f"{cell.seconds:.3g}"),
+        _cell(cell.seconds, rounded(cell.seconds)),
     )  # fmt: skip
 
 

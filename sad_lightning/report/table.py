@@ -121,8 +121,13 @@ class Pair(NamedTuple):
 
     @property
     def significant(self) -> bool:
-        """Whether the signed ranks tell first and second apart at 5 %, as in ruff2020."""
-        return self.comparison.wilcoxon <= LEVEL
+        """Whether the signed ranks say at 5 %, as in ruff2020, that the first is better on the cells that both have."""
+        return self.comparison.wilcoxon <= LEVEL and self.comparison.difference > 0
+
+    @property
+    def reversed(self) -> bool:
+        """Whether they say that the second is: the means go over other cells on a grid that is not finished."""
+        return self.comparison.wilcoxon <= LEVEL and self.comparison.difference < 0
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,13 @@ def signed(value: float) -> str:
     return "0.0" if abs(value) < 0.05 else f"{value:+.1f}".replace("-", MINUS)
 
 
+def rounded(value: float) -> str:
+    """Seconds with three digits that count, or whole from 100 on; a dash for nan."""
+    if math.isnan(value):
+        return DASH
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:.3g}"
+
+
 def p_value(value: float) -> str:
     """A p-value as it is usually printed."""
     if math.isnan(value):

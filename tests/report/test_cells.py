@@ -169,3 +169,15 @@ def test_the_random_state_of_a_baseline_is_the_seed_of_its_cell(tmp_path):
         write_cell(tmp_path, "iforest", 1.0, seed=seed, method={"random_state": seed, "trees": 100})
     (group,) = read([tmp_path]).groups
     assert (len(group.cells), group.name) == (3, "iforest")
+
+
+def test_means_over_other_cells_make_no_star(tmp_path):
+    """The best by its mean, because the hard cells are missing, is worse on every cell that both have."""
+    for seed in range(10):
+        write_cell(tmp_path, "half", 2.0, seed=seed, normal=0)
+        write_cell(tmp_path, "whole", 3.0, seed=seed, normal=0)
+        write_cell(tmp_path, "whole", 0.0, seed=seed, normal=1)
+    (contest,) = contests(rows(read([tmp_path]).groups))
+    assert contest.best.first.group.method == "half"
+    assert not contest.best.significant
+    assert contest.best.reversed
