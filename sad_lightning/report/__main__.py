@@ -27,7 +27,12 @@ def main() -> None:
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUNS", help="folders that hold results, at any depth")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (RUNS/report of the first)")
     parser.add_argument(
-        "--pictures", action="store_true", help="draw samples and representations; reads data and models"
+        "--pictures",
+        nargs="?",
+        const="middle",
+        choices=("middle", "all"),
+        help="draw samples and representations, of the median cell of each method and setting or of all cells; reads "
+        "data and models",
     )
     parser.add_argument("--wandb", action="store_true", help="log the tables and the page to W&B, as one run")
     parser.add_argument("--wandb-workspace", metavar="ENTITY/PROJECT", help="build the dashboard of a W&B project")
@@ -44,12 +49,12 @@ def main() -> None:
         sys.exit(2)
 
 
-def _report(runs: list[Path], out: Path, with_pictures: bool, with_wandb: bool) -> None:
+def _report(runs: list[Path], out: Path, which: str | None, with_wandb: bool) -> None:
     grids = read(runs)
     table = rows(grids.groups)
     found = contests(table)
     title = " + ".join(folder.resolve().name for folder in runs)
-    drawn, problems = _pictures(found) if with_pictures else ([], [])
+    drawn, problems = _pictures(found, which) if which else ([], [])
     files = write(out, grids, table, found, drawn, title=title)
     for problem in (*grids.problems, *problems):
         print(f"sad_lightning.report: {problem}", file=sys.stderr)
@@ -78,10 +83,10 @@ def _workspace(where: str) -> str:
     return str(defined.url)
 
 
-def _pictures(found: list[Contest]) -> tuple[list[Figure], list[str]]:
+def _pictures(found: list[Contest], which: str) -> tuple[list[Figure], list[str]]:
     from sad_lightning.report.pictures import pictures  # imports what reads the data
 
-    return pictures(found)
+    return pictures(found, which)
 
 
 def write(

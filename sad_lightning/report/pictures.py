@@ -26,25 +26,30 @@ _ROOM = "sad_lightning.data."  # a result file names a function, and only these 
 _SHOWN = 12
 
 
-def pictures(found: Iterable[Contest]) -> tuple[list[Figure], list[str]]:
-    """The middle cell of each method and setting in pictures, and what could not be drawn, a line each."""
+def pictures(found: Iterable[Contest], which: str) -> tuple[list[Figure], list[str]]:
+    """Cells in pictures, and what could not be drawn, a line each.
+
+    Args:
+        found: the comparisons whose cells are drawn.
+        which: ``middle`` draws one cell of each method and setting, that of the median AUROC; ``all`` every cell.
+    """
     drawn, problems = [], []
     sets: dict[str, Arrays | None] = {}
     for contest in found:
         for row in contest.rows:
             cells = sorted(row.group.distinct, key=lambda cell: cell.auroc)
-            cell = cells[len(cells) // 2]
-            settings = cell.result.settings["data"]
-            try:
-                if repr(settings) not in sets:
-                    sets[repr(settings)] = None  # what fails is not tried again
-                    sets[repr(settings)] = load(settings)
-                if (arrays := sets[repr(settings)]) is not None:
-                    if arrays.x.dtype == np.uint8:
-                        drawn.append(samples(contest, cell, arrays, row.group.name))
-                    drawn.append(representation(contest, cell, arrays, row.group.name))
-            except (InputError, KeyError, OSError) as error:
-                problems.append(f"{cell.folder}: no picture ({error})")
+            for cell in cells if which == "all" else cells[len(cells) // 2 :][:1]:
+                settings = cell.result.settings["data"]
+                try:
+                    if repr(settings) not in sets:
+                        sets[repr(settings)] = None  # what fails is not tried again
+                        sets[repr(settings)] = load(settings)
+                    if (arrays := sets[repr(settings)]) is not None:
+                        if arrays.x.dtype == np.uint8:
+                            drawn.append(samples(contest, cell, arrays, row.group.name))
+                        drawn.append(representation(contest, cell, arrays, row.group.name))
+                except (InputError, KeyError, OSError) as error:
+                    problems.append(f"{cell.folder}: no picture ({error})")
     return drawn, problems
 
 
@@ -96,7 +101,7 @@ def samples(contest: Contest, cell: Cell, arrays: Arrays, name: str) -> Figure:
         f" highest normal {scores[strips['normals, highest'][0]]:.3g}."
     )
     return Figure(
-        name=f"samples-{name}-{contest.data}-{'-'.join(f'{value:g}' for value in contest.setting)}",
+        name=_file("samples", name, contest, cell),
         title=f"{name}: most and least anomalous",
         caption=f"{contest.data}, {setting_words(contest.setting)}; {where}.",
         alt=alt,
@@ -133,13 +138,17 @@ def representation(contest: Contest, cell: Cell, arrays: Arrays, name: str) -> F
         + "."
     )
     return Figure(
-        name=f"representation-{name}-{contest.data}-{'-'.join(f'{value:g}' for value in contest.setting)}",
+        name=_file("representation", name, contest, cell),
         title=f"{name}: representation",
         caption=f"{contest.data}, {setting_words(contest.setting)}. Principal components of the code of the test rows,"
         f" {100 * seen.explained:.0f} % of its variance; normal {', '.join(cell.result.normal_classes)}.",
         alt=alt,
         svg=svg.drawing(400, 344, alt, parts),
     )
+
+
+def _file(kind: str, name: str, contest: Contest, cell: Cell) -> str:
+    return "-".join([kind, name, contest.data, *(f"{value:g}" for value in contest.setting), cell.result.key])
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:

@@ -29,7 +29,7 @@ def test_pictures_of_a_cell(settings, tmp_path, method):
     folder.mkdir()
     result = run(settings(*SHORT, f"method={method}"), folder, data_name="digits", method_name=method)
     found = contests(rows(read([tmp_path]).groups))
-    (samples, representation), problems = pictures(found)
+    (samples, representation), problems = pictures(found, "middle")
     assert problems == []
     assert samples.svg.count("data:image/png;base64,") == 4
     assert f"of {method}" in samples.alt
@@ -40,19 +40,33 @@ def test_pictures_of_a_cell(settings, tmp_path, method):
     assert np.cov(seen.points.T)[0, 1] == pytest.approx(0, abs=1e-9)  # principal components do not covary
 
 
+def test_the_median_cell_or_all_cells_are_drawn(settings, tmp_path):
+    for seed in range(3):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        run(settings(*SHORT, "method=ae", f"seed={seed}"), folder, data_name="digits", method_name="ae")
+    groups = read([tmp_path]).groups
+    found = contests(rows(groups))
+    every, problems = pictures(found, "all")
+    assert problems == []
+    assert len({figure.name for figure in every}) == len(every) == 6
+    median = sorted(groups[0].cells, key=lambda cell: cell.auroc)[1]
+    assert all(median.result.key in figure.name for figure in pictures(found, "middle")[0])
+
+
 def test_what_can_not_be_drawn_is_told(settings, tmp_path):
     folder = tmp_path / "cell"
     folder.mkdir()
     run(settings(*SHORT, "method=ae"), folder, data_name="digits", method_name="ae")
     (folder / "model.ckpt").write_bytes(b"")
-    drawn, problems = pictures(contests(rows(read([tmp_path]).groups)))
+    drawn, problems = pictures(contests(rows(read([tmp_path]).groups)), "middle")
     assert len(drawn) == 1
     assert "must be the checkpoint of the cell" in problems[0]
     assert "\n" not in problems[0]
     document = json.loads((folder / "result.json").read_text())
     document["settings"]["data"]["_target_"] = "os.system"
     (folder / "result.json").write_text(json.dumps(document))
-    drawn, problems = pictures(contests(rows(read([tmp_path]).groups)))
+    drawn, problems = pictures(contests(rows(read([tmp_path]).groups)), "middle")
     assert drawn == []
     assert "the package's own sets" in problems[0]
     with pytest.raises(InputError, match="own sets"):
