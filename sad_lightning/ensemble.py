@@ -74,21 +74,14 @@ def fit_members(
     Raises:
         InputError: a training diverged.
     """
-    stage = members[0].stage
-    trainer = new_trainer(stage)
-    if len(members) > 1 and stacking_pays(members[0], trainer):
+    trainers = [new_trainer(members[0].stage)]
+    if len(members) > 1 and stacking_pays(members[0], trainers[0]):
         population = Population(members)
-        resumed = fit(trainer, population, PopulationData(data))
+        resumed = fit(trainers[0], population, PopulationData(data))
         population.unstack(members)
-        return [trainer], resumed
-    trainers, resumed = [], False
-    for number, (member, rows) in enumerate(zip(members, data, strict=True)):
-        if number:
-            member.stage = f"{stage}{number}"
-            trainer = new_trainer(member.stage)
-        resumed |= fit(trainer, member, rows)
-        trainers.append(trainer)
-    return trainers, resumed
+        return trainers, resumed
+    trainers += [new_trainer(member.stage) for member in members[1:]]
+    return trainers, any([fit(*each) for each in zip(trainers, members, data, strict=True)])
 
 
 def stacking_pays(method: Method, trainer: Trainer) -> bool:

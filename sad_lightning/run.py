@@ -190,10 +190,9 @@ def build(settings: DictConfig, seed: int, stage: str = "train") -> Any:
         try:
             method: Any = instantiate(settings, _convert_="all")
         except InstantiationException as error:
-            if stage.startswith("pretrain") and isinstance(
-                error.__cause__, InputError
-            ):  # the same keys, below pretrain
-                raise InputError(f"pretrain: {error.__cause__}") from error
+            cause = error.__cause__
+            if stage.startswith("pretrain") and isinstance(cause, InputError):  # the same keys, below pretrain
+                raise InputError(f"pretrain: {cause}") from error
             raise
     if isinstance(method, Method):
         method.stage = stage

@@ -187,6 +187,8 @@ def test_ensemble_members_differ_and_their_mean_score_counts(settings, tmp_path)
     alone, first = cell(settings, tmp_path / "alone", *SHORT)
     both, mean = cell(settings, tmp_path / "both", *SHORT, "ensemble=2")
     assert set(both.history) == {"pretrain1", "train", "train1"}  # the first member's pretraining is that of the cell
+    three, _ = cell(settings, tmp_path / "three", *SHORT, "ensemble=4")
+    assert set(three.history) == {"pretrain2", "pretrain3", "train", "train1", "train2", "train3"}
     loaded = Ensemble.load_from_checkpoint(tmp_path / "both" / "model.ckpt", weights_only=True).eval()
     rows = np.load(tmp_path / "both" / "scores.npz")["row"]
     x = torch.from_numpy(digits(None).x[rows]).movedim(-1, 1) / 255

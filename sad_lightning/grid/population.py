@@ -51,7 +51,6 @@ class Population(Steps):
         self.state_names = tuple(buffers)
         for name, value in buffers.items():
             self.register_buffer(name.replace(".", _DOT), value)
-        self.count = len(members)
         self.optimizer = first.optimizer
         self.updates, self.stage = first.updates, first.stage
         self._skeleton = (_Call(copy.deepcopy(first)).to("meta"),)  # in a tuple: no module of ours

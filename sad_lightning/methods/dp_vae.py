@@ -7,9 +7,8 @@ step minimise
     1/m sum over anomalous x  L_R(x) + beta_KL KL(q(z|x) || N(alpha 1, I))     moves the encoder, the decoder is frozen
 
 the second on batches of known anomalies alone, after a warm-up on normal samples. Unlabeled samples count as normal.
-S(x) = -ELBO(x) under the prior of normal samples, at z = mu(x). Without known anomalies, or with alpha = 0 and none in
-the warm-up, this is the VAE. In the second step BatchNorm runs on the statistics of normal samples; the paper leaves
-that open.
+S(x) = -ELBO(x) under the prior of normal samples, at z = mu(x). Without known anomalies this is the VAE. In the second
+step BatchNorm runs on the statistics of normal samples; the paper leaves that open.
 """
 
 from collections.abc import Mapping
