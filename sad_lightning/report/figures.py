@@ -1,25 +1,19 @@
-"""The papers' figures from the results: what a table can not show."""
+"""The figures of a setting, its methods side by side, and all figures of a report together."""
 
-import itertools
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.report import svg
 from sad_lightning.report.cells import FPR
+from sad_lightning.report.curves import curves, sensitivity
 from sad_lightning.report.svg import Axis, Figure
 from sad_lightning.report.table import Contest, Pair, Row
-from sad_lightning.report.text import number, p_value, rounded, signed
+from sad_lightning.report.text import number, p_value, rounded, setting_words, signed
 
-_AXES = ("labeled_ratio", "pollution_ratio", "n_known")
-_WORDS = {
-    "labeled_ratio": "ratio of labeled anomalies in the training set",
-    "pollution_ratio": "ratio of pollution in the unlabeled rows",
-    "n_known": "number of known anomaly classes",
-}
 _HISTORY = {
     "radius": "radius R",
     "spread": "spread of the representation",
@@ -27,22 +21,11 @@ _HISTORY = {
     "outside": "share outside the radius",
     "kl": "Kullback-Leibler term",
 }
-T = TypeVar("T")
-Series = Mapping[str, int]  # the colour of each method, the same in all figures
 
 
 def series_of(table: Sequence[Row]) -> dict[str, int]:
     """A colour for each method of a report."""
     return {name: i for i, name in enumerate(dict.fromkeys(row.group.name for row in table))}
-
-
-def setting_words(setting: tuple[float, float, int]) -> str:
-    """A setting in words."""
-    labeled, pollution, n_known = setting
-    known = f"{100 * labeled:g} % labeled anomalies of {n_known} class{'' if n_known == 1 else 'es'}"
-    return (known if labeled and n_known else "no labeled anomalies") + (
-        f", {100 * pollution:g} % pollution" if pollution else ""
-    )
 
 
 class Setting(NamedTuple):
@@ -86,7 +69,7 @@ def draw(table: Sequence[Row], found: Sequence[Contest]) -> Drawn:
     )
 
 
-def _setting(contest: Contest, series: Series) -> Setting:
+def _setting(contest: Contest, series: svg.Series) -> Setting:
     classes, curve = per_class(contest), roc(contest, series)
     drawn = [] if curve is None else [curve]
     if contest.best is not None and len(contest.best.values) > 1:
@@ -96,13 +79,13 @@ def _setting(contest: Contest, series: Series) -> Setting:
     return Setting(contest, wide, drawn, score_distributions(contest))
 
 
-def overview(contest: Contest, series: Series) -> Figure:
+def overview(contest: Contest, series: svg.Series) -> Figure:
     """Each method's mean, its interval, its cells and the published mean, the best on top."""
     rows, step, top = contest.rows, 30, 12
     values = [cell.auroc for row in rows for cell in row.group.distinct]
     values += [row.published[0].mean for row in rows if row.published]
     left = 24 + 7.1 * max(len(row.group.name) for row in rows)
-    x = svg.linear(*_padded(values), left, 640, "AUROC in percent", 6)
+    x = svg.linear(*svg.padded(values), left, 640, "AUROC in percent", 6)
     bottom = top + step * len(rows)
     parts = [f'<path class="grid" d="M{x(v):.1f} {top}V{bottom}"/>' for v, _ in x.ticks]
     parts += [svg.text(x(v), bottom + 18, words, "soft mid") for v, words in x.ticks]
@@ -135,140 +118,9 @@ def overview(contest: Contest, series: Series) -> Figure:
     )
 
 
-def curves(found: Sequence[Contest], series: Series) -> list[Figure]:
-    """AUROC against each axis that a grid goes along, all else equal (ruff2020 Figures 2 to 4)."""
-    figures = []
-    for data, some in itertools.groupby(found, key=lambda contest: contest.data):
-        contests = list(some)
-        for axis, name in enumerate(_AXES):
-            lines: dict[tuple[float, ...], dict[float, Contest]] = {}
-            fixed = {_others(contest.setting, axis) for contest in contests if _knows(contest.setting, axis)}
-            for contest, others in itertools.product(contests, sorted(fixed)):
-                if _along(contest.setting, axis, others):
-                    lines.setdefault(others, {})[contest.setting[axis]] = contest
-            for others, places in lines.items():
-                if len(places) > 1:
-                    figures.append(_curve(data, axis, name, others, dict(sorted(places.items())), series))
-    return figures
-
-
-def _knows(setting: tuple[float, float, int], axis: int) -> bool:
-    """Whether a setting can fix a line: nothing known has no number of classes, and no ratio."""
-    return setting[2] > 0 or axis == 1
-
-
-def _others(setting: tuple[T, ...], axis: int) -> tuple[T, ...]:
-    return tuple(value for i, value in enumerate(setting) if i != axis)
-
-
-def _along(setting: tuple[float, float, int], axis: int, others: tuple[float, ...]) -> bool:
-    """Whether the setting lies on the line; without labels the number of known classes is 0, whatever was asked for."""
-    if axis == 0 and setting[0] == 0:
-        return setting[1] == others[0]
-    return _others(setting, axis) == others
-
-
-def _curve(
-    data: str, axis: int, name: str, others: tuple[float, ...], places: dict[float, Contest], series: Series
-) -> Figure:
-    names = sorted({row.group.name for contest in places.values() for row in contest.rows}, key=series.__getitem__)
-    points = {
-        name: {i: row for i, contest in enumerate(places.values()) for row in contest.rows if row.group.name == name}
-        for name in names
-    }
-    values = [row.auroc.mean for line in points.values() for row in line.values()]
-    values += [row.published[0].mean for line in points.values() for row in line.values() if row.published]
-    for line in points.values():
-        values += [
-            row.auroc.mean + s * row.auroc.deviation for row in line.values() for s in (-1, 1) if row.auroc.n > 1
-        ]
-    x = svg.ordinal([f"{value:g}" for value in places], 52, 500, _WORDS[name])
-    y = svg.linear(*_padded(values), 330, 34, "AUROC in percent")
-    parts = svg.frame(x, y)
-    said, ends = [], []
-    for name_of, line in points.items():
-        colour = series[name_of]
-        spread = {i: row for i, row in line.items() if row.auroc.n > 1}
-        if len(spread) > 1:
-            upper, lower = (
-                [(x(i), y(_within(y, row.auroc.mean + sign * row.auroc.deviation))) for i, row in spread.items()]
-                for sign in (1, -1)
-            )
-            parts.append(svg.band(upper, lower, colour))
-    for name_of, line in points.items():
-        colour = series[name_of]
-        theirs = [(x(i), y(row.published[0].mean)) for i, row in line.items() if row.published]
-        parts.append(svg.curve(theirs, colour, "thin"))
-        parts += [
-            svg.diamond(x(i), y(row.published[0].mean), colour, f"{row.published[0].source}: {row.published[0].text}")
-            for i, row in line.items()
-            if row.published
-        ]
-        parts.append(svg.curve([(x(i), y(row.auroc.mean)) for i, row in line.items()], colour))
-        parts += [
-            svg.mark(x(i), y(row.auroc.mean), colour, hint=f"{name_of}: {number(row.auroc)}, {row.count} cells")
-            for i, row in line.items()
-        ]
-        last = max(line)
-        ends.append((name_of, x(last), y(line[last].auroc.mean)))
-        said.append(f"{name_of} " + ", ".join(f"{x.ticks[i][1]}: {number(row.auroc)}" for i, row in line.items()))
-    heights = svg.apart([height for *_, height in ends], 15, y.end, y.start)
-    for (name_of, _, _), height in zip(ends, heights, strict=True):
-        parts.append(svg.text(512, height + 4, name_of, f"label s{series[name_of] % len(svg.LIGHT)}"))
-    for i, contest in enumerate(places.values()):
-        if contest.best is not None and contest.best.significant:
-            parts.append(svg.text(x(i), 24, "★", "strong mid"))
-    fixed = [f"{_WORDS[other]} {value:g}" for other, value in zip(_others(_AXES, axis), others, strict=True)]
-    alt = f"AUROC in percent on {data} against the {_WORDS[name]}. {'; '.join(said)}."
-    return Figure(
-        name=f"curve-{data}-{name}-{'-'.join(f'{value:g}' for value in others)}",
-        title=f"AUROC against the {_WORDS[name]}",
-        caption=f"{'; '.join(fixed).capitalize()}. Mean and standard deviation over cells; dashed with diamonds:"
-        " published. ★: best and second best differ (Wilcoxon, p ≤ 0.05).",
-        alt=alt,
-        svg=svg.drawing(640, 376, alt, parts),
-    )
-
-
-def sensitivity(table: Sequence[Row]) -> list[Figure]:
-    """AUROC against a number that variants of a method differ in, all else equal (ruff2020 Figures 5 and 6)."""
-    lines: dict[tuple[Any, ...], list[tuple[float, Row]]] = {}
-    for row in table:
-        group = row.group
-        settings = {**group.varied, "trainer.max_epochs": group.epochs, "ensemble": group.ensemble}
-        for key, value in settings.items():
-            if row.auroc.n and isinstance(value, int | float) and not isinstance(value, bool):
-                rest = repr(sorted((name, repr(other)) for name, other in settings.items() if name != key))
-                lines.setdefault((group.data, key, group.setting, group.method, rest), []).append((value, row))
-    figures = []
-    keep = {place: sorted(line, key=lambda p: p[0]) for place, line in lines.items() if len({v for v, _ in line}) > 1}
-    for (data, key, setting), places in itertools.groupby(keep, key=lambda place: place[:3]):
-        some = [(place[3], keep[place]) for place in places]
-        ticks = sorted({value for _, line in some for value, _ in line})
-        x = svg.ordinal([f"{value:g}" for value in ticks], 52, 500, key)
-        y = svg.linear(*_padded([row.auroc.mean for _, line in some for _, row in line]), 270, 34, "AUROC in percent")
-        parts, said = svg.frame(x, y), []
-        for colour, (method, line) in enumerate(some):
-            parts.append(svg.curve([(x(ticks.index(v)), y(row.auroc.mean)) for v, row in line], colour))
-            parts += [svg.mark(x(ticks.index(v)), y(row.auroc.mean), colour, hint=number(row.auroc)) for v, row in line]
-            parts.append(svg.text(512, y(line[-1][1].auroc.mean) + 4, method, f"label s{colour % len(svg.LIGHT)}"))
-            said.append(f"{method} " + ", ".join(f"{v:g}: {number(row.auroc)}" for v, row in line))
-        alt = f"AUROC in percent on {data} against {key}, {setting_words(setting)}. {'; '.join(said)}."
-        figures.append(
-            Figure(
-                name=f"sensitivity-{data}-{key}-{'-'.join(f'{value:g}' for value in setting)}",
-                title=f"Sensitivity to {key}",
-                caption=f"With {setting_words(setting)}, all other settings equal.",
-                alt=alt,
-                svg=svg.drawing(640, 316, alt, parts),
-            )
-        )
-    return figures
-
-
-def scatter(contest: Contest, pair: Pair, series: Series) -> Figure:
+def scatter(contest: Contest, pair: Pair, series: svg.Series) -> Figure:
     """Each common cell as a point, the second best across and the best upwards (ruff2020 Figures 7 to 9)."""
-    low, high = _padded([value for values in pair.values for value in values])
+    low, high = svg.padded([value for values in pair.values for value in values])
     x = svg.linear(low, high, 52, 372, f"{pair.second.group.name}, AUROC in percent")
     y = svg.linear(low, high, 350, 30, f"{pair.first.group.name}, AUROC in percent")
     parts = svg.frame(x, y)
@@ -291,7 +143,7 @@ def scatter(contest: Contest, pair: Pair, series: Series) -> Figure:
     )
 
 
-def roc(contest: Contest, series: Series) -> Figure | None:
+def roc(contest: Contest, series: svg.Series) -> Figure | None:
     """The mean ROC curve of each method over its cells."""
     x = svg.linear(0, 1, 52, 372, "false-positive rate")
     y = svg.linear(0, 1, 350, 30, "recall")
@@ -357,7 +209,7 @@ def score_distributions(contest: Contest) -> list[Figure]:
     return figures
 
 
-def history(contest: Contest, series: Series) -> list[Figure]:
+def history(contest: Contest, series: svg.Series) -> list[Figure]:
     """Radius and spread over epochs: the mean over cells of what training recorded."""
     figures = []
     for name, words in _HISTORY.items():
@@ -367,7 +219,7 @@ def history(contest: Contest, series: Series) -> list[Figure]:
             continue
         x = svg.linear(0, max(len(line) for line in lines.values()), 60, 340, "epoch", 4)
         wide = min(finite) > 0 and max(finite) > 30 * min(finite)
-        span = (min(finite), max(finite)) if wide else _padded(finite, bound=math.inf)
+        span = (min(finite), max(finite)) if wide else svg.padded(finite, bound=math.inf)
         low, high = span
         y = svg.logarithmic(low, high, 210, 30, words) if wide else svg.linear(low, high, 210, 30, words)
         parts, said, ends = svg.frame(x, y), [], []
@@ -393,7 +245,7 @@ def history(contest: Contest, series: Series) -> list[Figure]:
     return figures
 
 
-def seconds(contest: Contest, series: Series) -> Figure:
+def seconds(contest: Contest, series: svg.Series) -> Figure:
     """What a cell of each method costs."""
     rows = sorted(contest.rows, key=lambda row: row.seconds.mean)
     step, top = 26, 8
@@ -496,17 +348,6 @@ def _steps(shares: NDArray[np.float64], tallest: float, x: Axis, bottom: float, 
     for i, share in enumerate(shares.tolist()):
         path.append(f"V{bottom - share / tallest * (bottom - top):.1f}H{x.start + width * (i + 1):.1f}")
     return f'<path class="s{colour}" fill="var(--c)" opacity=".55" d="{"".join(path)}V{bottom:g}Z"/>'
-
-
-def _padded(values: Sequence[float], bound: float = 100.0) -> tuple[float, float]:
-    """A little more than the range of the values, up to the bound."""
-    low, high = min(values), max(values)
-    pad = max(0.08 * (high - low), 0.5 if bound == 100 else 1e-3 * abs(high) or 1.0)
-    return max(low - pad, 0.0) if low >= 0 else low - pad, min(high + pad, bound)
-
-
-def _within(axis: Axis, value: float) -> float:
-    return min(max(value, axis.low), axis.high)
 
 
 def _file_name(kind: str, contest: Contest) -> str:

@@ -18,9 +18,9 @@ from sad_lightning.data.arrays import Arrays
 from sad_lightning.errors import InputError
 from sad_lightning.report import svg
 from sad_lightning.report.cells import Cell
-from sad_lightning.report.figures import setting_words
 from sad_lightning.report.svg import Figure
 from sad_lightning.report.table import Contest
+from sad_lightning.report.text import setting_words
 
 _ROOM = "sad_lightning.data."  # a result file names a function, and only these are called
 _SHOWN = 12

@@ -5,13 +5,14 @@ still stands alone as a file. Everything that is text passes through ``escape``.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import NamedTuple
 
 LIGHT = ("#2f66d0", "#c8501f", "#1f8a5f", "#8650c4", "#a97a00", "#bf3b7a", "#1b869c", "#7b5a45", "#56657e", "#657f17")
 DARK = ("#7ea8ff", "#ff9468", "#5fd0a2", "#c19bf5", "#e6bd55", "#f58aba", "#66cfe4", "#cfaa92", "#a9b6cb", "#b7d35f")
+Series = Mapping[str, int]  # the colour of each method, the same in all figures
 _SHAPES = ("circle", "square", "diamond", "up", "down")
 
 _RULES = (
@@ -204,3 +205,15 @@ def apart(heights: Sequence[float], gap: float, low: float, high: float) -> list
     for i in reversed(order):
         placed[i] = last = min(placed[i], last - gap)
     return placed
+
+
+def padded(values: Sequence[float], bound: float = 100.0) -> tuple[float, float]:
+    """A little more than the range of the values, up to the bound."""
+    low, high = min(values), max(values)
+    pad = max(0.08 * (high - low), 0.5 if bound == 100 else 1e-3 * abs(high) or 1.0)
+    return max(low - pad, 0.0) if low >= 0 else low - pad, min(high + pad, bound)
+
+
+def within(axis: Axis, value: float) -> float:
+    """The value, or the end of the axis that is nearer."""
+    return min(max(value, axis.low), axis.high)

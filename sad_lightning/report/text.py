@@ -15,6 +15,15 @@ DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 _HEAD = ("data", "method", "labeled", "pollution", "known classes", "epochs", "cells")
 
 
+def setting_words(setting: tuple[float, float, int]) -> str:
+    """A setting in words."""
+    labeled, pollution, n_known = setting
+    known = f"{100 * labeled:g} % labeled anomalies of {n_known} class{'' if n_known == 1 else 'es'}"
+    return (known if labeled and n_known else "no labeled anomalies") + (
+        f", {100 * pollution:g} % pollution" if pollution else ""
+    )
+
+
 def number(summary: Summary) -> str:
     """Mean and deviation with one decimal; a single cell has no deviation, none has a dash."""
     if not summary.n:
