@@ -2,23 +2,20 @@
 
 import gc
 import os
-import re
 import sys
-from errno import ENOENT
 from pathlib import Path
 from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from sad_lightning.errors import InputError, NotDefinedError
+from sad_lightning.errors import InputError
 from sad_lightning.grid.plan import cell_folder, cell_key
 from sad_lightning.result import FILE, Result
 from sad_lightning.settings import CONF
+from sad_lightning.wording import explain, has_no_meaning
 
 _failed: list[str] = []  # what went wrong in the cells of a sweep
 
@@ -64,13 +61,16 @@ def _hydra_main(cfg: DictConfig) -> float | None:
         else:
             from sad_lightning.run import run  # torch and lightning take seconds to import
 
-            choices = job.runtime.choices
-            result = run(cfg, folder, data_name=choices["data"], method_name=choices["method"])
+            chosen = job.runtime.choices
+            result = run(
+                cfg, folder, data_name=chosen["data"], method_name=chosen["method"],
+                experiment=chosen.get("experiment"), sweep=job.mode is RunMode.MULTIRUN,
+            )  # fmt: skip
             gc.collect()  # a Trainer and its module hold each other, and a sweep has many
     except Exception as error:
         _remove_if_empty(folder, Path(str(cfg.runs)).resolve())
         line = explain(error)
-        if job.mode is RunMode.MULTIRUN and _has_no_meaning(error):
+        if job.mode is RunMode.MULTIRUN and has_no_meaning(error):
             print(f"sad_lightning: {' '.join(job.overrides.task)}: skipped: {line}", file=sys.stderr)
             return None
         if job.mode is RunMode.MULTIRUN and line is not None:
@@ -98,33 +98,6 @@ def _remove_if_empty(folder: Path, top: Path) -> None:
         folder = folder.parent
         if top not in (folder, *folder.parents):
             break
-
-
-def _has_no_meaning(error: BaseException | None) -> bool:
-    return error is not None and (isinstance(error, NotDefinedError) or _has_no_meaning(error.__cause__))
-
-
-def explain(error: BaseException) -> str | None:
-    """One line for a mistake of the user's; None for anything else."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, InputError):
-            return str(cause)
-        if isinstance(cause, TypeError) and re.search("unexpected keyword|required keyword-only", str(cause)):
-            return f"{cause}; --cfg job prints the settings there are"
-        cause = cause.__cause__
-    if isinstance(error, MissingConfigException) and error.options is not None:
-        return f"{error.missing_cfg_file}: is not there; there are {', '.join(error.options)}"
-    if isinstance(error, OSError) and error.filename is not None:
-        way_out = (
-            "give the right one" if error.errno == ENOENT else "choose a folder that can be written with runs=FOLDER"
-        )
-        return f"{error.filename}: {error.strerror}; {way_out}"
-    if match := re.match(r"Could not override '([^']+)'", str(error)):
-        return f"{match[1]}: there is no such setting; --cfg job prints those there are"
-    if isinstance(error, HydraException | OmegaConfBaseException) and "Error in call to target" not in str(error):
-        return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
-    return None
 
 
 def _refuse(arguments: list[str]) -> None:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from sad_lightning.data.module import Batch, DataModule
 from sad_lightning.errors import InputError
+from sad_lightning.grid.pack import stacking_pays
 from sad_lightning.grid.population import Population, PopulationData, stackable
 from sad_lightning.methods.method import Method
-from sad_lightning.training import fit
+from sad_lightning.training import Stage, fit
 
 
 class Ensemble(LightningModule):
@@ -59,37 +60,50 @@ def _member(member: Method | Mapping[str, Any]) -> Method:
 
 
 def fit_members(
-    members: Sequence[Method], data: Sequence[DataModule], new_trainer: Callable[[str], Trainer]
-) -> tuple[list[Trainer], bool]:
-    """Train every member to its end.
+    members: Sequence[Method],
+    data: Sequence[DataModule],
+    stages: Sequence[Stage],
+    new_trainer: Callable[[Sequence[Stage]], Trainer],
+    *,
+    stack: bool | None = None,
+) -> None:
+    """Train every member to its end; those that diverge end with an ``error`` in their stage, and the others go on.
 
     Args:
-        members: methods of one class with equal settings, prepared.
-        data: the rows of each, on the same array.
-        new_trainer: makes the Trainer of a stage, by its name.
-
-    Returns:
-        The trainers there were, and whether one resumed from a saved state.
-
-    Raises:
-        InputError: a training diverged.
+        members: methods, prepared.
+        data: the rows of each.
+        stages: where each tells how it went.
+        new_trainer: makes the Trainer of the stages that are trained as one.
+        stack: whether members of equal shape train as one population; None where that is faster.
     """
-    trainers = [new_trainer(members[0].stage)]
-    if len(members) > 1 and stacking_pays(members[0], trainers[0]):
-        population = Population(members)
-        resumed = fit(trainers[0], population, PopulationData(data))
-        population.unstack(members)
-        return trainers, resumed
-    trainers += [new_trainer(member.stage) for member in members[1:]]
-    return trainers, any([fit(*each) for each in zip(trainers, members, data, strict=True)])
+    for group in _alike(members, data):
+        several = len(group) > 1
+        trainer = new_trainer([stages[k] for k in group])
+        if several and can_stack(members[group[0]], trainer) and (stack or (stack is None and _pays(members, trainer))):
+            population = Population([members[k] for k in group])
+            fit(trainer, population, PopulationData([data[k] for k in group]))
+            population.unstack([members[k] for k in group])
+        else:
+            for k in group:
+                fit(new_trainer([stages[k]]) if several else trainer, members[k], data[k])
+    for member, stage in zip(members, stages, strict=True):
+        if stage.error is None and not all(bool(value.isfinite().all()) for value in member.state_dict().values()):
+            stage.error = "optimizer.lr must let the training converge, the weights are not finite in the end; lower it"
 
 
-def stacking_pays(method: Method, trainer: Trainer) -> bool:
-    """Whether a population is faster than its members one after the other.
+def _alike(members: Sequence[Method], data: Sequence[DataModule]) -> list[list[int]]:
+    """Which members could train as one: equal class, settings, steps an epoch and batches, on rows of one array."""
+    groups: dict[object, list[int]] = {}
+    for number, (member, rows) in enumerate(zip(members, data, strict=True)):
+        kind = (type(member), repr(sorted(member.hparams.items())), id(rows.all_rows), rows.shape, rows.streams)
+        groups.setdefault(kind, []).append(number)
+    return list(groups.values())
 
-    On two CPU cores a table's step costs half as much stacked, an image's more (grouped convolutions); on an
-    accelerator networks as small as these are bound by launches.
-    """
-    if not stackable(method) or trainer.world_size > 1 or trainer.precision == "16-mixed":
-        return False
-    return len(method.network.shape) == 1 or trainer.strategy.root_device.type != "cpu"
+
+def can_stack(method: Method, trainer: Trainer) -> bool:
+    """Whether the method can be a member: one process, and no float16, which scales all losses as one."""
+    return stackable(method) and trainer.world_size == 1 and trainer.precision != "16-mixed"
+
+
+def _pays(members: Sequence[Method], trainer: Trainer) -> bool:
+    return stacking_pays(members[0].network.shape, on_cpu=trainer.strategy.root_device.type == "cpu").pays

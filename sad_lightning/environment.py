@@ -2,16 +2,21 @@
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from sad_lightning import __version__
 
+if TYPE_CHECKING:
+    import torch
 
-def describe(device: torch.device) -> dict[str, str | None]:
+
+def describe(device: "torch.device") -> dict[str, str | None]:
     """Versions, device and git commit, for the record."""
+    import torch  # the plan of a grid asks for the commit alone
+
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     packages = {package: version(package) for package in ("torch", "lightning", "hydra-core", "numpy", "scikit-learn")}
     return {
@@ -19,11 +24,12 @@ def describe(device: torch.device) -> dict[str, str | None]:
         "python": platform.python_version(),
         **packages,
         "device": f"{device.type} {name}",
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
     }
 
 
-def _git_commit() -> str | None:
+@cache
+def git_commit() -> str | None:
     """The commit of the checkout that this file lies in; None for an installed wheel."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():

@@ -1,6 +1,5 @@
 """From scores to the metrics of a cell."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +20,6 @@ class Fitted:
         split: the rows, where a part of the test rows is not scored without it.
         scores: ``(N,)`` of the test rows.
         normal_scores: of the rows that set the threshold.
-        trainers: what trained it.
-        resumed: whether one of them went on from a saved state.
         baseline: the estimator that is reported, where it is one.
         selection: how its settings were chosen.
         notes: what a person should know of.
@@ -31,8 +28,6 @@ class Fitted:
     split: Split
     scores: NDArray[np.float64]
     normal_scores: NDArray[np.float64]
-    trainers: Sequence[Any] = ()
-    resumed: bool = False
     baseline: Any = None
     selection: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

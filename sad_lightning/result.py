@@ -32,10 +32,12 @@ class Result:
         pretraining: ``none``, ``trained``, or ``cached`` where an equal training had left its weights.
         resumed: whether a stage went on from a saved state; its seconds are then those since.
         per_class: for each class that is not normal, its auroc against the normals, recall at the threshold, count.
-        seconds: wall time of each stage.
+        seconds: wall time of each stage; of one that trained stacked with other cells', its share.
         environment: versions, device, git commit.
         history: for each stage that trained, its curves by name, one value an epoch, None where there was none.
         warnings: what the run warned about.
+        training: ``trained``, ``cached`` where a training that differed only in labels that the method does not look at
+            had left its weights, or ``none`` for a baseline.
         selection: how a baseline's settings were chosen, from how many, and by which AUROC; empty for other methods.
     """
 
@@ -56,6 +58,7 @@ class Result:
     environment: dict[str, str | None]
     history: dict[str, dict[str, list[float | None]]]
     warnings: list[str]
+    training: str = "trained"
     selection: dict[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:

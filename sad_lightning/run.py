@@ -1,240 +1,138 @@
-"""One cell, top to bottom: settings in, result out."""
+"""Cells, top to bottom: settings in, results out. Several walk side by side and share what trains alike."""
 
-import logging
-import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from lightning import Trainer
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from sad_lightning.baselines.baseline import Baseline
-from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.module import DataModule, Stream
-from sad_lightning.data.preprocess import fit_affine
-from sad_lightning.data.split import Split, draw_split
-from sad_lightning.ensemble import Ensemble, fit_members
-from sad_lightning.environment import describe
-from sad_lightning.errors import InputError, NotDefinedError, choice, share, whole
-from sad_lightning.evaluation import Fitted, evaluate
-from sad_lightning.files import whole_file
-from sad_lightning.grid.plan import cell_key, defining
-from sad_lightning.methods.method import Method
-from sad_lightning.pretraining import pretrain_members
+from sad_lightning.ensemble import fit_members
 from sad_lightning.result import Result
-from sad_lightning.seeding import derive
-from sad_lightning.shallow import fit_baseline, write_model
-from sad_lightning.tracking import log_evaluation, logging_to, start_logging
-from sad_lightning.training import history, new_trainer, predict
-
-_NAMING = ("normal_class", "known_anomaly", "n_known", "labeled_ratio", "pollution_ratio")  # of the split
-PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
+from sad_lightning.sharing import fit_cached
+from sad_lightning.walk import Task, Walk
 
 
-def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> Result:
+def run(
+    cfg: DictConfig,
+    folder: Path,
+    *,
+    data_name: str,
+    method_name: str,
+    experiment: str | None = None,
+    sweep: bool = False,
+) -> Result:
     """Train and score one cell, and write its result, scores and model into ``folder``.
+
+    Args:
+        cfg: its settings.
+        folder: where its files go.
+        data_name: the data set's choice on the command line.
+        method_name: the method's choice.
+        experiment: the experiment's choice, where there is one.
+        sweep: whether it is one of a sweep.
 
     Raises:
         InputError: a setting or a file is wrong.
         NotDefinedError: the method needs known anomalies, and the cell has none.
     """
-    seed = whole("seed", cfg.seed, least=0)
-    whole("batch_size", cfg.batch_size, least=2)
-    share("target_fpr", cfg.target_fpr)
-    choice("trainer.precision", str(cfg.trainer.precision), ("32-true", "bf16-mixed", "16-mixed", "32"))
-    members = range(whole("ensemble", cfg.ensemble))
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    seconds: dict[str, float] = {}
+    (outcome,) = run_cells([Task(cfg, folder, data_name, method_name, experiment, sweep)])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
-    with warnings.catch_warnings(record=True) as caught, timed(seconds, "data"):
-        warnings.simplefilter("always")
-        arrays: Arrays = instantiate(cfg.data)
-        split = draw_split(arrays, **_plain(cfg.split), seed=seed)
-        affine = fit_affine(arrays, split, **_plain(cfg.preprocess))
-    notes = [str(warning.message) for warning in caught]
-    calibration = split.validation if len(split.validation) else split.train[split.semi >= 0]
 
-    def serve(model: Method | Baseline, allowed: frozenset[int], batch_size: int) -> DataModule:
-        rows, semi = split.rows(allowed)
-        name, streams, noise = "train", [Stream()], tuple[int, ...]()
-        if isinstance(model, Method):
-            name, streams, noise = model.stage, [update.stream for update in model.updates], model.noise
-        if np.isin(semi, sorted(streams[0].rows or allowed)).sum() < 2:
-            raise InputError(f"{name}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it")
-        return DataModule(
-            arrays.x, affine, rows=rows, semi=semi, scored=np.concatenate([split.test, calibration]),
-            batch_size=batch_size, seed=derive(seed, name), streams=streams, noise=noise,
-        )  # fmt: skip
+def run_cells(tasks: Sequence[Task], *, stack: bool | None = None) -> list[Result | Exception]:
+    """Train and score cells that differ in split and seed only; what stops one does not stop the others.
 
-    key, cfg = cell_key(cfg), _sized(cfg, arrays)
-    settings = defining(cfg)
-    make_trainer = instantiate(cfg.trainer)
-    models = [build(cfg.method, seed, stage("train", member)) for member in members]
-    if getattr(models[0], "needs_anomalies", False) and not split.counts["known_anomaly"]:
-        raise NotDefinedError(f"method={method_name} is not defined without known anomalies, and this cell has none")
-    data = [serve(model, model.rows, cfg.batch_size) for model in models]
-    epochs = whole("trainer.max_epochs", cfg.trainer.max_epochs)
-    firsts = (
-        [build(cfg.pretrain.method, seed, stage("pretrain", k)) for k in members] if _pretrains(cfg, models) else []
-    )
-    if firsts:
-        rows = PRETRAIN_ROWS[choice("pretrain.rows", cfg.pretrain.rows, tuple(PRETRAIN_ROWS))]
-        batch_size = whole("pretrain.batch_size", cfg.pretrain.batch_size, least=2)
-        first_data = [serve(first, rows, batch_size) for first in firsts]
-        first_epochs = whole("pretrain.epochs", cfg.pretrain.epochs)
+    Args:
+        tasks: the cells.
+        stack: whether what has equal shape trains as one population; None where that is faster.
 
-    names = {"key": key, "data": data_name, "method": method_name, "seed": seed, "ensemble": len(members)}
-    names |= {name: settings["split"][name] for name in _NAMING}
-    with logging_to(cfg.logger, names) as logger:
-        make = partial(new_trainer, make_trainer, logger=logger, folder=folder)
-        scoring = make("score", key, epochs=0)
-        device = scoring.strategy.root_device
-        start_logging(logger, settings, names)
-        first_trainers: list[Trainer] = []
-        first_resumed = False
-        if firsts:
-            with timed(seconds, "pretrain"):
-                first_trainers, first_resumed = pretrain_members(
-                    firsts, first_data, partial(make, epochs=first_epochs),
-                    settings={**settings["trainer"], "max_epochs": first_epochs}, processes=scoring.world_size,
-                    cache=Path(cfg.pretrain.cache),
-                )  # fmt: skip
-        if isinstance(models[0], Baseline):
-            with timed(seconds, "train"):
-                encoder = firsts[0].to(device).eval().get_submodule("encoder") if firsts else None
-                selection = instantiate(cfg.selection, _convert_="all")
-                fitted = fit_baseline(models[0], selection, data[0], encoder, arrays=arrays, split=split, seed=seed)
-            write_model(folder / "model.npz", fitted.baseline)
+    Returns:
+        For each cell its result, or the exception that stopped it.
+    """
+    walks = begin(tasks)
+    pretrain(walks, stack)
+    each(walks, Walk.prepare)
+    train(walks, stack)
+    each(walks, Walk.score)
+    each(walks, Walk.leave)
+    return [walk.result if walk.error is None else walk.error for walk in walks]
+
+
+def pretrain_cells(tasks: Sequence[Task], *, stack: bool | None = None) -> list[Exception | None]:
+    """Leave in the cache what the cells start from; for each the exception that stopped it, or None."""
+    walks = begin(tasks)
+    pretrain(walks, stack)
+    return [walk.error for walk in walks]
+
+
+def begin(tasks: Sequence[Task]) -> list[Walk]:
+    """The cells with their splits drawn and their models built."""
+    first = Walk(tasks[0], live=len(tasks) == 1)
+    walks = [first, *(Walk(task, live=False, like=first) for task in tasks[1:])]
+    each(walks, Walk.begin)
+    return walks
+
+
+def pretrain(walks: Sequence[Walk], stack: bool | None) -> None:
+    """Train what the methods start from, or read what equal trainings left."""
+
+    def fit(going: Sequence[Walk]) -> None:
+        first = going[0]
+        fit_cached(
+            [method for walk in going for method in walk.firsts],
+            [rows for walk in going for rows in walk.first_data],
+            [stage for walk in going for stage in walk.first_stages],
+            first.pretrainer,
+            settings={**first.settings["trainer"], "max_epochs": first.pretrain_epochs},
+            processes=first.scoring.world_size,
+            cache=Path(first.cfg.pretrain.cache),
+            writes=first.scoring.is_global_zero,
+            stack=stack,
+        )
+
+    together([walk for walk in walks if walk.firsts], fit)
+
+
+def train(walks: Sequence[Walk], stack: bool | None) -> None:
+    """Train the methods; cells that differ only in labels that a method does not look at are one training."""
+
+    def fit(going: Sequence[Walk]) -> None:
+        first = going[0]
+        methods = [method for walk in going for method in walk.models]
+        data = [rows for walk in going for rows in walk.data]
+        stages = [stage for walk in going for stage in walk.stages]
+        blind = -1 not in methods[0].rows and any(walk.split.counts["known_anomaly"] for walk in going)
+        if blind and not first.cfg.overwrite:
+            fit_cached(
+                methods, data, stages, first.trainer,
+                settings=first.settings["trainer"], processes=first.scoring.world_size,
+                cache=Path(first.cfg.pretrain.cache), writes=first.scoring.is_global_zero, stack=stack,
+            )  # fmt: skip
         else:
-            fitted = _train(models, firsts, data, scoring, partial(make, tag=key, epochs=epochs), split, seconds)
-            scoring.save_checkpoint(folder / "model.ckpt", weights_only=True)
-        split = fitted.split
-        metrics, per_class = evaluate(arrays, split, fitted.scores, fitted.normal_scores, cfg.target_fpr)
-        y = (~np.isin(arrays.target_class[split.test], split.normal_classes)).astype(int)
-        log_evaluation(logger, metrics, per_class, y, fitted.scores)
+            fit_members(methods, data, stages, first.trainer, stack=stack)
 
-    histories = [history(trainer) for trainer in (*first_trainers, *fitted.trainers)]
-    result = Result(
-        key=key,
-        data=data_name,
-        method=method_name,
-        normal_classes=[arrays.classes[c] for c in split.normal_classes],
-        known_classes=[arrays.classes[c] for c in split.known_classes],
-        settings=settings,
-        seeds={"cell": seed, **{name: derive(seed, name) for name in ("train", "pretrain")}},
-        counts=split.counts,
-        metrics=metrics,
-        threshold_rows="validation" if len(split.validation) else "in-sample",
-        pretraining="trained" if first_trainers else "cached" if firsts else "none",
-        resumed=first_resumed or fitted.resumed,
-        per_class=per_class,
-        seconds=seconds,
-        environment=describe(device),
-        history={each.stage: each.curves for each in histories},
-        warnings=notes + fitted.notes + [note for each in histories for note in each.notes],
-        selection=fitted.selection,
-    )
-    if scoring.is_global_zero:
-        _write_scores(folder, arrays, split, fitted.scores)
-        result.write(folder)
-        for state in folder.glob("*.resume.ckpt"):
-            state.unlink()
-    return result
+    together([walk for walk in walks if walk.stages], fit)
 
 
-def _train(
-    methods: list[Method],
-    firsts: list[Method],
-    data: list[DataModule],
-    scoring: Trainer,
-    make: Callable[[str], Trainer],
-    split: Split,
-    seconds: dict[str, float],
-) -> Fitted:
-    """Train the members of a method, from what pretrained them, and score."""
-    device = scoring.strategy.root_device
-    for method, first in zip(methods, firsts, strict=bool(firsts)):
-        method.start_from(first)
-    with timed(seconds, "train"):
-        for method, rows in zip(methods, data, strict=True):
-            method.to(device).prepare(rows.sweep(device))
-        trainers, resumed = fit_members(methods, data, make)
-        for method, rows in zip(methods, data, strict=True):
-            method.to(device).finish(rows.sweep(device))
-    with timed(seconds, "score"):
-        scores = predict(scoring, methods[0] if len(methods) == 1 else Ensemble(methods), data[0]).numpy()
-    tested = len(split.test)
-    return Fitted(split, scores[:tested], scores[tested:], trainers=trainers, resumed=resumed)
+def each(walks: Sequence[Walk], step: Callable[[Walk], None]) -> None:
+    """Take one step with every cell that is still going."""
+    for walk in walks:
+        if walk.error is None:
+            try:
+                step(walk)
+            except Exception as error:
+                walk.stop(error)
 
 
-def stage(name: str, member: int) -> str:
-    """The stage of one member of an ensemble: ``train``, ``train1``, ``train2``, ..."""
-    return f"{name}{member or ''}"
-
-
-def build(settings: DictConfig, seed: int, stage: str = "train") -> Any:
-    """A method for a stage, its first weights drawn from the cell's seed, or a baseline.
-
-    The global generator stays as it was.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "weights", stage))
-        try:
-            method: Any = instantiate(settings, _convert_="all")
-        except InstantiationException as error:
-            cause = error.__cause__
-            if stage.startswith("pretrain") and isinstance(cause, InputError):  # the same keys, below pretrain
-                raise InputError(f"pretrain: {cause}") from error
-            raise
-    if isinstance(method, Method):
-        method.stage = stage
-    return method
-
-
-@contextmanager
-def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Record the wall time of a block under ``stage``."""
-    start = time.perf_counter()
-    yield
-    seconds[stage] = round(time.perf_counter() - start, 3)
-
-
-def _pretrains(cfg: DictConfig, models: list[Any]) -> bool:
-    """Whether the cell has a pretraining: a method that starts from one, or a baseline that looks at its codes.
-
-    Raises:
-        InputError: a baseline wants codes and there is no autoencoder, or an ensemble of a baseline is asked for.
-    """
-    there_is_one = cfg.pretrain.method is not None
-    if isinstance(models[0], Method):
-        return there_is_one and bool(models[0].starts_from)
-    if cfg.ensemble != 1:
-        raise InputError(f"ensemble must be 1 for a method that is not trained by steps, got {cfg.ensemble}; leave it")
-    codes = choice("features", cfg.features, ("raw", "codes")) == "codes"
-    if codes and not there_is_one:
-        raise InputError("pretrain must train an autoencoder for features=codes, got none; choose pretrain=ae")
-    return codes
-
-
-def _sized(cfg: DictConfig, arrays: Arrays) -> DictConfig:
-    sized = cfg.copy()
-    if OmegaConf.is_missing(sized.network, "shape"):
-        sized.network.shape = list(arrays.shape)
-    return sized
-
-
-def _plain(settings: DictConfig) -> dict[str, Any]:
-    return OmegaConf.to_container(settings, resolve=True)  # type: ignore[return-value]
-
-
-def _write_scores(folder: Path, arrays: Arrays, split: Split, scores: np.ndarray) -> None:
-    with whole_file(folder / "scores.npz") as part, open(part, "wb") as file:
-        np.savez_compressed(file, row=split.test, score=scores, target_class=arrays.target_class[split.test])
+def together(walks: Sequence[Walk], step: Callable[[Sequence[Walk]], None]) -> None:
+    """Take one step with all cells that are still going; what it fails of stops them all, a divergence the one."""
+    going = [walk for walk in walks if walk.error is None]
+    if not going:
+        return
+    try:
+        step(going)
+    except Exception as error:
+        for walk in going:
+            walk.stop(error)
+    each(going, Walk.check)

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger, WandbLogger
 from numpy.typing import NDArray
@@ -21,17 +19,22 @@ _FPR = np.linspace(0, 1, 101)
 
 
 @contextmanager
-def logging_to(settings: DictConfig, cell: Mapping[str, Any]) -> Iterator[Logger]:
+def logging_to(
+    settings: DictConfig, cell: Mapping[str, Any], *, experiment: str | None = None, sweep: bool = False
+) -> Iterator[Logger]:
     """Open the logger that ``settings`` name; a W&B run is always finished, as failed where the block fails.
 
     Args:
         settings: of the logger.
         cell: what names it: ``key``, ``data``, ``method`` and what dashboards filter on.
+        experiment: the experiment it belongs to.
+        sweep: whether it is one of a sweep.
 
     Raises:
         InputError: W&B should be online, and nobody is logged in.
     """
-    logger: Logger = instantiate(_of_cell(settings, cell) if settings.get("_target_") == _WANDB else settings)
+    wandb_run = settings.get("_target_") == _WANDB
+    logger: Logger = instantiate(_of_cell(settings, cell, experiment, sweep) if wandb_run else settings)
     exit_code = 1
     try:
         yield logger
@@ -100,13 +103,11 @@ def log_evaluation(
     run.log(logged)
 
 
-def _of_cell(settings: DictConfig, cell: Mapping[str, Any]) -> DictConfig:
+def _of_cell(settings: DictConfig, cell: Mapping[str, Any], experiment: str | None, sweep: bool) -> DictConfig:
     """W&B's settings with what was left open: the run is the cell, its group the grid, offline unless it can be sent.
 
     A sweep stays on disk, for hundreds of runs that report at once meet rate limits; ``wandb sync`` sends them later.
     """
-    job = HydraConfig.get() if HydraConfig.initialized() else None
-    sweep = job is not None and job.mode is RunMode.MULTIRUN
     filled = settings.copy()
     with open_dict(filled):
         if filled.get("offline") is None:
@@ -114,7 +115,6 @@ def _of_cell(settings: DictConfig, cell: Mapping[str, Any]) -> DictConfig:
         elif not filled.offline and not logged_in():  # or W&B would ask, and nobody may be there to answer
             raise InputError("logger.offline=false needs a login, and there is none; `wandb login`, or leave it out")
         if filled.get("group") is None:
-            experiment = job.runtime.choices.get("experiment") if job is not None else None
             filled.group = experiment or cell["data"]
         if filled.get("tags") is None:
             filled.tags = [cell["data"], cell["method"]]

@@ -4,8 +4,10 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +19,10 @@ from lightning.pytorch.loggers import Logger
 from tqdm import tqdm
 
 from sad_lightning.errors import InputError
+from sad_lightning.methods.steps import Steps
 
 MakeTrainer = Callable[..., Trainer]
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
-
-
-class StageBar(Callback):
-    """One bar a stage, over its epochs; silent where nobody looks."""
-
-    def __init__(self, stage: str) -> None:
-        self.stage = stage
-        self.bar: Any = None
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the bar, at the epoch that training resumes from."""
-        self.bar = tqdm(
-            total=trainer.max_epochs,
-            initial=trainer.current_epoch,
-            desc=f"{self.stage:>8}",
-            unit="epoch",
-            disable=None if trainer.is_global_zero else True,
-            file=sys.stderr,
-        )
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Advance by one epoch."""
-        self.bar.update()
-        if not self.bar.disable:
-            self.bar.set_postfix_str(f"loss {float(trainer.callback_metrics[f'{self.stage}/loss']):.4g}", refresh=False)
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Close the bar, also where training broke off."""
-        if self.bar is not None:
-            self.bar.close()
 
 
 # What the last epochs must not end below, and what it means where they do.
@@ -59,57 +32,128 @@ _LEAST = {
 }
 
 
-class History(Callback):
-    """Keeps every curve of a stage, epoch by epoch, stops at the first loss that is not finite, and tells a collapse.
+@dataclass
+class Stage:
+    """One training of one method, and what it left behind.
 
     Attributes:
+        name: ``pretrain``, ``train``, ``train1``, ...
+        key: names what determines its numbers, so that no other training goes on from its state.
+        logger: where its curves go.
         curves: one value an epoch for each name, None where there was none.
         notes: what a person should know of.
+        seconds: wall time; of a stacked training, its share.
+        resumed: whether it went on from a saved state.
+        cached: whether an equal training had left its weights.
+        error: why it can not be used; None where it can.
     """
 
-    def __init__(self, stage: str) -> None:
-        self.stage = stage
-        self.epochs = 0
-        self.curves: dict[str, list[float | None]] = {}
-        self.notes: list[str] = []
+    name: str
+    key: str
+    logger: Logger
+    curves: dict[str, list[float | None]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    resumed: bool = False
+    cached: bool = False
+    error: str | None = None
+
+    def add(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Add what an epoch told; a loss that is not finite is an error."""
+        for name, value in values.items():
+            if name.endswith("loss") and not math.isfinite(value) and self.error is None:
+                self.error = (
+                    f"optimizer.lr must let the training converge, but {self.name}/{name} is {value} in epoch "
+                    f"{epoch + 1}; lower it"
+                )
+            self.curves.setdefault(name, [None] * epoch).append(float(f"{value:.5g}"))
+            kind = name.split("/")[0]
+            if kind in _LEAST and value < _LEAST[kind][0]:
+                self._note(name, f"{_LEAST[kind][1]} ({kind} {value:.2g} in epoch {epoch + 1})")
+            if kind.endswith("zero_gradient") and value == 1:
+                what = kind.removesuffix("zero_gradient").removesuffix("_") or "loss"
+                self._note(name, f"the gradient of {what} is exactly zero everywhere since epoch {epoch + 1}")
+        self.logger.log_metrics({f"{self.name}/{name}": value for name, value in values.items()}, step=epoch)
+
+    def log_to(self, logger: Logger) -> None:
+        """Log the curves there are."""
+        for epoch in range(max(map(len, self.curves.values()), default=0)):
+            told = {name: values[epoch] for name, values in self.curves.items() if len(values) > epoch}
+            logger.log_metrics({f"{self.name}/{name}": v for name, v in told.items() if v is not None}, step=epoch)
+
+    def _note(self, name: str, text: str) -> None:
+        if not any(note.startswith(f"{self.name}/{name}:") for note in self.notes):
+            self.notes.append(f"{self.name}/{name}: {text}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed training goes on from, and what a cached one is told by; plain data."""
+        return {"curves": self.curves, "notes": self.notes, "error": self.error}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what was saved."""
+        self.curves, self.notes, self.error = (state_dict[name] for name in ("curves", "notes", "error"))
+
+
+class History(Callback):
+    """Hands every epoch to the stages that are trained as one, and stops when all have failed."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self.stages = list(stages)
+        self.loss = math.nan
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add one epoch.
 
         Raises:
-            InputError: a loss is not finite.
+            InputError: no stage has a finite loss.
         """
-        start = f"{self.stage}/"
-        found = {k.removeprefix(start): float(v) for k, v in trainer.callback_metrics.items() if k.startswith(start)}
-        for name, value in found.items():
-            if name.endswith("loss") and not math.isfinite(value):
-                raise InputError(
-                    f"optimizer.lr must let the training converge, but {self.stage}/{name} is {value} in epoch "
-                    f"{self.epochs + 1}; lower it"
-                )
-            self.curves.setdefault(name, [None] * self.epochs).append(float(f"{value:.5g}"))
-            self._check(name, value)
-        self.epochs += 1
-
-    def _check(self, name: str, value: float) -> None:
-        kind = name.split("/")[0]
-        if kind in _LEAST and value < _LEAST[kind][0]:
-            self._note(name, f"{_LEAST[kind][1]} ({kind} {value:.2g} in epoch {self.epochs + 1})")
-        if kind.endswith("zero_gradient") and value == 1:
-            what = kind.removesuffix("zero_gradient").removesuffix("_") or "loss"
-            self._note(name, f"the gradient of {what} is exactly zero everywhere since epoch {self.epochs + 1}")
-
-    def _note(self, name: str, text: str) -> None:
-        if not any(note.startswith(f"{self.stage}/{name}:") for note in self.notes):
-            self.notes.append(f"{self.stage}/{name}: {text}")
+        assert isinstance(pl_module, Steps)  # nothing else is trained here
+        told = pl_module.told()
+        for stage, values in zip(self.stages, told, strict=bool(told)):
+            stage.add(trainer.current_epoch, values)
+        losses = [values["loss"] for values in told if "loss" in values]
+        self.loss = sum(losses) / len(losses) if losses else math.nan
+        if all(stage.error is not None for stage in self.stages):
+            raise InputError(str(self.stages[0].error))
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed stage goes on from."""
-        return {"epochs": self.epochs, "curves": self.curves, "notes": self.notes}
+        """What a resumed training goes on from."""
+        return {"stages": [stage.state_dict() for stage in self.stages]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a saved state."""
-        self.epochs, self.curves, self.notes = (state_dict[name] for name in ("epochs", "curves", "notes"))
+        for stage, state in zip(self.stages, state_dict["stages"], strict=True):
+            stage.load_state_dict(state)
+
+
+class StageBar(Callback):
+    """One bar a training, over its epochs; silent where nobody looks."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.bar: Any = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the bar, at the epoch that training resumes from."""
+        stages = self.history.stages
+        self.bar = tqdm(
+            total=trainer.max_epochs,
+            initial=trainer.current_epoch,
+            desc=f"{stages[0].name:>8}" + (f" x {len(stages)}" if len(stages) > 1 else ""),
+            unit="epoch",
+            disable=None if trainer.is_global_zero else True,
+            file=sys.stderr,
+        )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Advance by one epoch."""
+        self.bar.update()
+        self.bar.set_postfix_str(f"loss {self.history.loss:.4g}", refresh=False)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Close the bar, also where training broke off."""
+        if self.bar is not None:
+            self.bar.close()
 
 
 class GoOn(Checkpoint):
@@ -127,28 +171,32 @@ class GoOn(Checkpoint):
             self.last = time.monotonic()
 
 
-def new_trainer(make: MakeTrainer, stage: str, tag: str, *, epochs: int, logger: Logger, folder: Path) -> Trainer:
-    """A Trainer for one stage, which keeps its latest state in ``folder``.
+def new_trainer(make: MakeTrainer, stages: Sequence[Stage], *, epochs: int, folder: Path) -> Trainer:
+    """A Trainer for stages that are trained as one, which keeps its latest state in ``folder``.
 
     Args:
         make: makes a Trainer from keywords.
-        stage: names its bar, its curves and its state.
-        tag: names what determines its numbers, so that no other training goes on from its state.
+        stages: what it trains; the first names its bar and its state. None to score alone.
         epochs: how many.
-        logger: where its curves go.
         folder: where its state goes.
 
     Raises:
         InputError: the Trainer refuses its settings (no such accelerator, precision, ...).
     """
+    callbacks: list[Callback] = []
+    if stages:
+        history = History(stages)
+        names = "".join(f"{stage.name} {stage.key} " for stage in stages)
+        tag = stages[0].key if len(stages) == 1 else blake2b(names.encode(), digest_size=5).hexdigest()
+        callbacks = [history, StageBar(history), GoOn(folder / f"{stages[0].name}.{tag}.resume.ckpt")]
     try:
         return make(
             max_epochs=epochs,
-            logger=logger,
-            callbacks=[History(stage), StageBar(stage), GoOn(folder / f"{stage}.{tag}.resume.ckpt")],
+            logger=False,  # stages of several cells may train as one: each logs to its own
+            callbacks=callbacks,
+            enable_checkpointing=bool(stages),
             enable_model_summary=False,
             enable_progress_bar=False,
-            log_every_n_steps=1,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             default_root_dir=folder,
@@ -160,31 +208,28 @@ def new_trainer(make: MakeTrainer, stage: str, tag: str, *, epochs: int, logger:
         ) from error
 
 
-def fit(trainer: Trainer, module: LightningModule, data: LightningDataModule) -> bool:
-    """Train a stage to its end, from its saved state where there is one; the state stays where it is.
+def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
+    """Train stages to their end, from their saved state where there is one; the state stays where it is.
 
-    Returns:
-        Whether there was one.
+    What became of each stands in the stages; a divergence is an ``error`` there.
 
     Raises:
-        InputError: the Trainer refuses its settings, or the training diverged.
+        InputError: the Trainer refuses its settings.
     """
     (state,) = (callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, GoOn))
-    resumed = state.exists()
+    (history,) = (callback for callback in trainer.callbacks if isinstance(callback, History))  # type: ignore[attr-defined]
+    resumed, start = state.exists(), time.perf_counter()
     try:
         with quiet():
             trainer.fit(module, datamodule=data, ckpt_path=state if resumed else None, weights_only=True)
-        if not all(bool(value.isfinite().all()) for value in module.state_dict().values()):
-            raise InputError(
-                "optimizer.lr must let the training converge, the weights are not finite in the end; lower it"
-            )
     except SystemExit as stop:  # how Lightning answers Ctrl-C
         raise KeyboardInterrupt from stop
     except MisconfigurationException as error:
         raise InputError(f"trainer: {' '.join(str(error).split())}; change it with trainer.KEY=VALUE") from error
     except InputError:
         state.unlink(missing_ok=True)
-        raise
+        if any(stage.error is None for stage in history.stages):
+            raise
     except RuntimeError as error:
         if "find_unused_parameters" not in str(error):
             raise
@@ -192,13 +237,9 @@ def fit(trainer: Trainer, module: LightningModule, data: LightningDataModule) ->
             "trainer.strategy must be ddp_find_unused_parameters_true for several processes, as some steps of this "
             "method move a part of its network alone"
         ) from error
-    return resumed
-
-
-def history(trainer: Trainer) -> History:
-    """The history of the stage that the Trainer trained."""
-    (found,) = (callback for callback in trainer.callbacks if isinstance(callback, History))  # type: ignore[attr-defined]
-    return found
+    for stage in history.stages:
+        stage.resumed = resumed
+        stage.seconds += (time.perf_counter() - start) / len(history.stages)
 
 
 def predict(trainer: Trainer, module: LightningModule, data: LightningDataModule) -> torch.Tensor:

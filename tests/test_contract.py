@@ -17,9 +17,9 @@ from sad_lightning.data.preprocess import Affine
 from sad_lightning.grid.population import Population, PopulationData
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.steps import Update
-from sad_lightning.run import build
 from sad_lightning.settings import CONF
 from sad_lightning.training import quiet
+from sad_lightning.walk import build
 
 DEEP = (path for path in (CONF / "method").glob("*.yaml") if "features:" not in path.read_text())
 METHODS = sorted(path.stem for path in DEEP)
@@ -229,15 +229,23 @@ def test_same_seed_same_weights_and_the_global_generator_is_left_alone(name, mak
 def test_a_population_refuses_members_that_differ(make):
     with pytest.raises(ValueError, match="equal settings"):
         Population([make("deep_sad", "table"), make("deep_svdd", "table")])
-    data = [data_of("table", make(name, "table")) for name in ("deep_sad", "deep_svdd")]
-    with pytest.raises(ValueError, match="equal numbers of rows"):
-        PopulationData(data)
-    data = [data_of("table", make("deep_sad", "table")) for _ in range(2)]
-    data[1].x = data[0].x
-    data[1].semi = data[1].semi.clone()
-    data[1].semi[-1] = 1
-    with pytest.raises(ValueError, match="equal numbers of labels"):
-        PopulationData(data)
+    with pytest.raises(ValueError, match="rows of one array"):
+        PopulationData([data_of("table", make("deep_sad", "table")) for _ in range(2)])
+    x = rows_of("table")
+    with pytest.raises(ValueError, match="agree on steps an epoch"):
+        PopulationData([data_of("table", make(name, "table"), x) for name in ("deep_sad", "deep_svdd")])
+
+
+def test_members_may_have_different_rows_of_each_label_where_their_steps_agree(make):
+    x = rows_of("table")
+    many, few = (data_of("table", make("deep_sad", "table"), x) for _ in range(2))
+    few.rows, few.semi = few.rows[1:], few.semi[1:]  # one known anomaly less; still two steps of 21
+    many.rows, many.semi = many.rows[:62], many.semi[:62]
+    batches = PopulationData([many, few]).train_dataloader()
+    alone = [data.train_dataloader() for data in (many, few)]
+    assert len(batches) == 2
+    for together, *apart in zip(batches, *alone, strict=True):
+        assert [draw[0].positions.tolist() for draw in apart] == together[0].positions.tolist()
 
 
 def test_a_population_refuses_what_would_couple_its_members(make):

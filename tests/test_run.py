@@ -3,25 +3,27 @@
 import json
 import logging
 from pathlib import Path
-from types import SimpleNamespace
 
 import lightning
 import numpy as np
 import pytest
 import torch
 from conftest import SHORT
+from lightning.pytorch.loggers.logger import DummyLogger
 from omegaconf import OmegaConf
 from sklearn.metrics import roc_auc_score
 
-from sad_lightning import run as run_module
+from sad_lightning import walk as walk_module
 from sad_lightning.data.images import digits
 from sad_lightning.data.split import draw_split
 from sad_lightning.ensemble import Ensemble
 from sad_lightning.errors import InputError, NotDefinedError
+from sad_lightning.grid.pack import Verdict
 from sad_lightning.methods.deep_sad import DeepSAD
 from sad_lightning.result import Result
-from sad_lightning.run import build, run
-from sad_lightning.training import GoOn, History
+from sad_lightning.run import run
+from sad_lightning.training import GoOn, Stage
+from sad_lightning.walk import build
 
 
 def cell(settings, folder: Path, *overrides: str) -> tuple[Result, np.ndarray]:
@@ -55,32 +57,35 @@ VARIATIONAL = ("method=dp_vae", "method.anomalies.warm_up=2", "method.elbo.annea
 )
 def test_a_killed_cell_goes_on_and_ends_in_the_same_numbers(stage, method, settings, tmp_path, monkeypatch):
     options = ("trainer.max_epochs=6", "optimizer.milestones=[2]", *method, f"pretrain.cache={tmp_path / 'cache'}")
+    monkeypatch.setattr("sad_lightning.ensemble.stacking_pays", lambda *_, **__: Verdict(False, ""))
     uninterrupted, expected = cell(
         settings, tmp_path / "unbroken", *options[:-1], f"pretrain.cache={tmp_path / 'other'}"
     )
-    real = run_module.new_trainer
+    real = walk_module.new_trainer
 
-    def killing(make, name, tag, **kwargs):
-        trainer = real(make, name, tag, **kwargs)
+    def killing(make, stages, **kwargs):
+        trainer = real(make, stages, **kwargs)
         for callback in trainer.callbacks:
             if isinstance(callback, GoOn):
                 callback.seconds = 0
-        if name == stage:
+        if stages and stages[0].name == stage:
             trainer.callbacks.insert(0, Kill(epoch=4))
         return trainer
 
-    monkeypatch.setattr(run_module, "new_trainer", killing)
+    monkeypatch.setattr(walk_module, "new_trainer", killing)
     with pytest.raises(Killed):
         cell(settings, tmp_path / "broken", *options)
     (path,) = (tmp_path / "broken").glob(f"{stage}.*.resume.ckpt")
     state = torch.load(path, weights_only=True)
     assert state["epoch"] == 3
     assert not (tmp_path / "broken" / "result.json").exists()
-    monkeypatch.setattr(run_module, "new_trainer", real)
+    monkeypatch.setattr(walk_module, "new_trainer", real)
     epochs: list[int] = []
     monkeypatch.setattr(
         "sad_lightning.training.StageBar.on_train_epoch_end",
-        lambda self, trainer, module: epochs.append(trainer.current_epoch) if self.stage == stage else None,
+        lambda self, trainer, module: (
+            epochs.append(trainer.current_epoch) if self.history.stages[0].name == stage else None
+        ),
     )
     result, resumed = cell(settings, tmp_path / "broken", *options)
     assert epochs == [4, 5]  # the first four were not trained again
@@ -112,12 +117,14 @@ def test_training_never_sees_the_truth(settings, tmp_path, monkeypatch):
     """With the classes of all rows shuffled after the split, every weight and score stays the same."""
     _, scores = cell(settings, tmp_path / "a", *SHORT)
 
+    monkeypatch.setattr(walk_module, "_load", walk_module._load.__wrapped__)  # what is spoilt here is nobody else's
+
     def blind(arrays, **kwargs):
         split = draw_split(arrays, **kwargs)
         np.random.default_rng(0).shuffle(arrays.target_class)
         return split
 
-    monkeypatch.setattr(run_module, "draw_split", blind)
+    monkeypatch.setattr(walk_module, "draw_split", blind)
     _, blinded = cell(settings, tmp_path / "b", *SHORT)
     assert np.array_equal(scores, blinded)
 
@@ -148,7 +155,7 @@ def test_curves_and_a_collapse_are_told(settings, tmp_path, monkeypatch):
     assert set(healthy.history) == {"pretrain", "train"}
     assert healthy.history["train"]["spread"][-1] > 0.01
     assert not healthy.warnings
-    monkeypatch.setattr(run_module, "build", lambda *arguments: without_weights(build(*arguments)))
+    monkeypatch.setattr(walk_module, "build", lambda *arguments: without_weights(build(*arguments)))
     collapsed, _ = cell(settings, tmp_path / "c", *SHORT, "pretrain=none", "optimizer.lr=1e-12")
     assert collapsed.history["train"]["spread"][-1] < 1e-3
     assert any("has collapsed to a point" in warning for warning in collapsed.warnings)
@@ -161,34 +168,32 @@ def without_weights(method: DeepSAD) -> DeepSAD:
     return method
 
 
-def test_history_tells_each_thing_once_and_goes_on_from_its_state():
-    history = History("train")
-    metrics = {
-        "train/loss": 1.0,
-        "train/anomaly_loss_zero_gradient": 1.0,
-        "train/zero_gradient": 0.4,
-        "other/loss": 9.0,
-    }
-    for _ in range(2):
-        history.on_train_epoch_end(SimpleNamespace(callback_metrics=metrics), None)
-    assert history.notes == [
+def test_a_stage_tells_each_thing_once_and_goes_on_from_its_state():
+    stage = Stage("train", "key", DummyLogger())
+    told = {"loss": 1.0, "anomaly_loss_zero_gradient": 1.0, "zero_gradient": 0.4}
+    for epoch in range(2):
+        stage.add(epoch, told)
+    assert stage.notes == [
         "train/anomaly_loss_zero_gradient: the gradient of anomaly_loss is exactly zero everywhere since epoch 1"
     ]
-    resumed = History("train")
-    resumed.load_state_dict(history.state_dict())
-    resumed.on_train_epoch_end(SimpleNamespace(callback_metrics={"train/loss": 0.5, "train/late": 2.0}), None)
+    resumed = Stage("train", "key", DummyLogger())
+    resumed.load_state_dict(stage.state_dict())
+    resumed.add(2, {"loss": 0.5, "late": 2.0})
     assert resumed.curves["loss"] == [1.0, 1.0, 0.5]
     assert resumed.curves["late"] == [None, None, 2.0]
-    with pytest.raises(InputError, match=r"train/loss is nan in epoch 4; lower it"):
-        resumed.on_train_epoch_end(SimpleNamespace(callback_metrics={"train/loss": float("nan")}), None)
+    assert resumed.error is None
+    resumed.add(3, {"loss": float("nan")})
+    resumed.add(4, {"loss": float("nan")})
+    assert "train/loss is nan in epoch 4; lower it" in resumed.error
 
 
 def test_ensemble_members_differ_and_their_mean_score_counts(settings, tmp_path):
     alone, first = cell(settings, tmp_path / "alone", *SHORT)
     both, mean = cell(settings, tmp_path / "both", *SHORT, "ensemble=2")
-    assert set(both.history) == {"pretrain1", "train", "train1"}  # the first member's pretraining is that of the cell
+    assert set(both.history) == {"pretrain", "pretrain1", "train", "train1"}
+    assert both.history["pretrain"] == alone.history["pretrain"]  # the first member's, read from the cache
     three, _ = cell(settings, tmp_path / "three", *SHORT, "ensemble=4")
-    assert set(three.history) == {"pretrain2", "pretrain3", "train", "train1", "train2", "train3"}
+    assert set(three.history) == {f"{name}{k or ''}" for name in ("pretrain", "train") for k in range(4)}
     loaded = Ensemble.load_from_checkpoint(tmp_path / "both" / "model.ckpt", weights_only=True).eval()
     rows = np.load(tmp_path / "both" / "scores.npz")["row"]
     x = torch.from_numpy(digits(None).x[rows]).movedim(-1, 1) / 255
@@ -204,11 +209,12 @@ def test_an_ensemble_trained_as_one_equals_its_members_alone(settings, tmp_path,
     options = ("data=thyroid", f"data.root={real_data}", "method=dp_vae", "ensemble=3", "trainer.max_epochs=3",
                "method.anomalies.warm_up=1")  # fmt: skip
     together, stacked = cell(settings, tmp_path / "stacked", *options)
-    assert set(together.history) == {"train"}
-    assert {"kl/0", "kl/1", "kl/2"} <= set(together.history["train"])
-    monkeypatch.setattr("sad_lightning.ensemble.stacking_pays", lambda method, trainer: False)
+    monkeypatch.setattr("sad_lightning.ensemble.stacking_pays", lambda *_, **__: Verdict(False, ""))
     one_by_one, scores = cell(settings, tmp_path / "alone", *options)
-    assert set(one_by_one.history) == {"train", "train1", "train2"}
+    assert set(together.history) == set(one_by_one.history) == {"train", "train1", "train2"}
+    for name, curves in one_by_one.history.items():
+        assert together.history[name].keys() == curves.keys()
+        np.testing.assert_allclose(together.history[name]["kl"], curves["kl"], rtol=1e-2)
     np.testing.assert_allclose(stacked, scores, rtol=1e-3)
     assert together.metrics["auroc"] == pytest.approx(one_by_one.metrics["auroc"], abs=1e-4)
 
@@ -268,7 +274,7 @@ def test_pretraining_is_shared_only_by_equal_trainings(settings, tmp_path):
 def test_the_method_starts_from_the_pretrained_encoder(settings, tmp_path):
     cell(settings, tmp_path, *SHORT, "optimizer.lr=1e-12", "pretrain.optimizer.lr=1e-3", "optimizer.weight_decay=0.0")
     (cached,) = (tmp_path / "pretrained").iterdir()
-    first = torch.load(cached, weights_only=True)
+    first = torch.load(cached, weights_only=True)["weights"]
     final = torch.load(tmp_path / "model.ckpt", weights_only=True)["state_dict"]
     for name in ("encoder.0.weight", "encoder.4.weight", "encoder.9.weight"):
         torch.testing.assert_close(final[name], first[name])

@@ -63,11 +63,29 @@ class Draw(NamedTuple):
     noise: Tensor
 
 
+class Rows:
+    """Every row of a data set, copied once to each device that asks, however many cells train on it.
+
+    Args:
+        x: ``(N, H, W, C)`` uint8 or ``(N, D)`` float32.
+    """
+
+    def __init__(self, x: NDArray[np.uint8] | NDArray[np.float32]) -> None:
+        self._copies = {torch.device("cpu"): torch.from_numpy(x)}
+
+    def on(self, device: torch.device) -> Tensor:
+        """The rows on ``device``."""
+        if device not in self._copies:
+            self._copies[device] = self._copies[torch.device("cpu")].to(device)
+        return self._copies[device]
+
+
 class DataModule(LightningDataModule):
     """Serves the training and scored rows of one cell.
 
     Args:
-        x: every row of the data set, ``(N, H, W, C)`` uint8 or ``(N, D)`` float32; shared, not copied.
+        x: every row of the data set, shared, not copied: ``(N, H, W, C)`` uint8 or ``(N, D)`` float32, or ``Rows``
+            where several cells train on it.
         affine: the scaling.
         rows: ``(n,)`` rows that train.
         semi: ``(n,)`` their labels.
@@ -80,7 +98,7 @@ class DataModule(LightningDataModule):
 
     def __init__(
         self,
-        x: NDArray[np.uint8] | NDArray[np.float32],
+        x: NDArray[np.uint8] | NDArray[np.float32] | Rows,
         affine: Affine,
         *,
         rows: NDArray[np.int64],
@@ -92,7 +110,8 @@ class DataModule(LightningDataModule):
         noise: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        self.x = torch.from_numpy(x)
+        self.all_rows = x if isinstance(x, Rows) else Rows(x)
+        self.x = self.all_rows.on(torch.device("cpu"))
         self.scale, self.shift = (torch.from_numpy(part) for part in affine)
         self.rows, self.semi = torch.from_numpy(rows), torch.from_numpy(semi)
         self.scored = torch.from_numpy(scored)
@@ -102,6 +121,12 @@ class DataModule(LightningDataModule):
     def train_dataloader(self) -> "StepBatches":
         """A draw of each stream a step, in a new order each epoch."""
         return StepBatches(self.semi.cpu(), self.streams, self.batch_size, self.noise, self.seed)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Steps an epoch, and rows a batch of each stream; members of a population agree on it."""
+        batches = self.train_dataloader()
+        return len(batches), *batches.sizes
 
     def predict_dataloader(self) -> "RowBatches":
         """Rows to score, in order."""
@@ -141,7 +166,8 @@ class DataModule(LightningDataModule):
 
     def _move(self, device: torch.device) -> None:
         if self.x.device != device:
-            for name in ("x", "scale", "shift", "rows", "semi"):
+            self.x = self.all_rows.on(device)
+            for name in ("scale", "shift", "rows", "semi"):
                 setattr(self, name, getattr(self, name).to(device))
 
 
@@ -164,7 +190,8 @@ class StepBatches:
     ) -> None:
         allowed = [semi.new_tensor(sorted({-1, 0, 1} if s.rows is None else s.rows)) for s in streams]
         self.positions = [torch.isin(semi, values).nonzero().squeeze(1) for values in allowed]
-        self.streams, self.batch_size, self.noise, self.seed = streams, batch_size, tuple(noise), seed
+        self.sizes = tuple(min(batch_size, len(positions)) for positions in self.positions)
+        self.streams, self.noise, self.seed = streams, tuple(noise), seed
         self.epoch = 0
         self.sampler = self  # where Lightning looks for set_epoch
 
@@ -173,8 +200,7 @@ class StepBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        n = len(self.positions[0])
-        return n // min(self.batch_size, n) if n else 0
+        return len(self.positions[0]) // self.sizes[0] if self.sizes[0] else 0
 
     def __iter__(self) -> Iterator[tuple[Draw | None, ...]]:
         endless = [self._endless(number) for number in range(len(self.streams))]
@@ -190,7 +216,7 @@ class StepBatches:
         stage = ("order", self.epoch) if number == 0 else ("order", self.epoch, number)
         order = torch.Generator().manual_seed(derive(self.seed, *stage))
         noise = torch.Generator().manual_seed(derive(self.seed, "noise", self.epoch, number))
-        size = min(self.batch_size, len(positions))
+        size = self.sizes[number]
         while True:
             shuffled = positions[torch.randperm(len(positions), generator=order)]
             for batch in torch.split(shuffled[: len(shuffled) // size * size], size):

@@ -15,6 +15,7 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.nn.utils.rnn import pad_sequence
 from torch.overrides import TorchFunctionMode
 
 from sad_lightning.data.module import Batch, DataModule, Draw, StepBatches
@@ -72,9 +73,14 @@ class Population(Steps):
         return result
 
     def watched(self, update: Update, batch: Batch) -> dict[str, Tensor]:
-        """What each member's ``watch`` tells, ``name/k`` for member k."""
+        """What each member's ``watch`` tells, ``(K,)`` by name."""
         found: dict[str, Tensor] = self._call(update.watch, update.moves, batch)
-        return {f"{name}/{k}": value for name, values in found.items() for k, value in enumerate(values)}
+        return found
+
+    def zeros(self, gradients: list[Tensor]) -> Tensor:
+        """The share of each member's gradients that is exactly zero, ``(K,)``."""
+        zeros = torch.stack([(gradient == 0).flatten(start_dim=1).sum(dim=1) for gradient in gradients]).sum(dim=0)
+        return zeros / sum(gradient[0].numel() for gradient in gradients)
 
     def clip(self, gradients: list[Tensor], largest: float) -> None:
         """Scale each member's gradients to a joint norm of at most ``largest``, in place."""
@@ -121,7 +127,7 @@ class PopulationData(LightningDataModule):
     """The members' data side by side: one copy of the rows, an index table, a scaling a member.
 
     Args:
-        members: data of equal numbers of rows and equal batch sizes, over the same array.
+        members: data over the same array, of equal numbers of steps and equal batches.
 
     Raises:
         ValueError: they differ.
@@ -131,16 +137,18 @@ class PopulationData(LightningDataModule):
         super().__init__()
         first = members[0]
         for member in members:
-            if member.x.data_ptr() != first.x.data_ptr() or len(member.rows) != len(first.rows):
-                raise ValueError("the members of a population must train on equal numbers of rows of one array")
-            if not torch.equal(member.semi.sort().values, first.semi.sort().values):
-                raise ValueError("the members of a population must train on equal numbers of labels of each kind")
-            if member.batch_size != first.batch_size or member.streams != first.streams:
-                raise ValueError("the members of a population must have equal batch sizes and streams")
+            if member.x.data_ptr() != first.x.data_ptr() or member.x.shape != first.x.shape:
+                raise ValueError("the members of a population must train on rows of one array")
+            if member.shape != first.shape or member.streams != first.streams:
+                raise ValueError("the members of a population must agree on steps an epoch, batches and streams")
         self.members = list(members)
         self.x = first.x
-        self.rows, self.semi, self.scale, self.shift = (
-            torch.stack([getattr(member, name) for member in members]) for name in ("rows", "semi", "scale", "shift")
+        # A member may have fewer rows than another; no draw of its reaches what pads them.
+        self.rows, self.semi = (
+            pad_sequence([getattr(member, name) for member in members], batch_first=True) for name in ("rows", "semi")
+        )
+        self.scale, self.shift = (
+            torch.stack([getattr(member, name) for member in members]) for name in ("scale", "shift")
         )
 
     def train_dataloader(self) -> "PopulationBatches":
@@ -154,7 +162,8 @@ class PopulationData(LightningDataModule):
 
     def _gather(self, draw: Draw, epoch: Tensor) -> Batch:
         positions = draw.positions
-        for name in ("x", "rows", "semi", "scale", "shift"):
+        self.x = self.members[0].all_rows.on(positions.device)
+        for name in ("rows", "semi", "scale", "shift"):
             setattr(self, name, getattr(self, name).to(positions.device))
         x = self.x[self.rows.gather(1, positions)].float()
         wide = (len(positions), *(1,) * (x.ndim - 2), -1)

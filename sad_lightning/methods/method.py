@@ -102,6 +102,11 @@ class Method(Steps):
         values: dict[str, Tensor] = getattr(self, update.watch)(batch)
         return values
 
+    def zeros(self, gradients: list[Tensor]) -> Tensor:
+        """The share of the gradients that is exactly zero."""
+        zeros = torch.stack([(gradient == 0).sum() for gradient in gradients]).sum()
+        return zeros / sum(gradient.numel() for gradient in gradients)
+
     def clip(self, gradients: list[Tensor], largest: float) -> None:
         """Scale the gradients to a joint norm of at most ``largest``, in place."""
         norm = torch.stack([gradient.norm() for gradient in gradients]).norm()

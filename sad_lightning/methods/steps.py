@@ -51,6 +51,7 @@ class Steps(LightningModule, ABC):
         super().__init__()
         self.automatic_optimization = False
         self._taking, self._last = self.updates[0], False
+        self._told: dict[str, list[Tensor]] = {}
 
     @abstractmethod
     def losses(self, update: Update, batch: Batch) -> Tensor:
@@ -58,7 +59,11 @@ class Steps(LightningModule, ABC):
 
     @abstractmethod
     def watched(self, update: Update, batch: Batch) -> dict[str, Tensor]:
-        """What is logged once an epoch, scalars by name."""
+        """What is told once an epoch, by name: scalars, or ``(K,)``."""
+
+    @abstractmethod
+    def zeros(self, gradients: list[Tensor]) -> Tensor:
+        """The share of the gradients that is exactly zero: a scalar, or ``(K,)``."""
 
     @abstractmethod
     def clip(self, gradients: list[Tensor], largest: float) -> None:
@@ -72,7 +77,7 @@ class Steps(LightningModule, ABC):
                 self._taking, self._last = update, batch_idx >= steps - update.stream.every
                 with mode(self, training=update is self.updates[0]):
                     loss = self._take(update, batch)
-                self._tell({update.loss: loss}, batch_size=batch.semi.shape[-1])
+                self._tell({update.loss: loss})
                 if self._last:
                     with mode(self, training=False), torch.no_grad():
                         self._tell(self.watched(update, batch))
@@ -85,8 +90,8 @@ class Steps(LightningModule, ABC):
             optimizer.zero_grad()
             losses = self.losses(update, batch)
             self.manual_backward(losses.sum())  # the gradient of one member's loss meets no other member
-            found.append(losses.detach().mean())
-            return found[-1]
+            found.append(losses.detach())
+            return found[-1].sum()
 
         optimizer.step(closure)
         return found[-1]
@@ -95,9 +100,8 @@ class Steps(LightningModule, ABC):
         """Clip, and once an epoch count the gradients that are exactly zero."""
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         if self._last:
-            zero = torch.stack([(gradient == 0).sum() for gradient in gradients]).sum()
             name = "zero_gradient" if self._taking is self.updates[0] else f"{self._taking.loss}_zero_gradient"
-            self._tell({name: zero / sum(gradient.numel() for gradient in gradients)})
+            self._tell({name: self.zeros(gradients)})
         if self._taking.clip is not None:
             self.clip(gradients, self._taking.clip)
 
@@ -106,9 +110,19 @@ class Steps(LightningModule, ABC):
         schedule: Any = self.lr_schedulers()
         schedule.step()
 
-    def _tell(self, values: dict[str, Tensor], batch_size: int = 1) -> None:
+    def _tell(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
-            self.log(f"{self.stage}/{name}", value, on_step=False, on_epoch=True, sync_dist=True, batch_size=batch_size)
+            self._told.setdefault(name, []).append(value.detach().reshape(-1))
+
+    def told(self) -> list[dict[str, float]]:
+        """What each member's steps told since the last call, by name, the mean over steps and processes."""
+        means = {name: torch.stack(values).float().mean(dim=0) for name, values in self._told.items()}
+        self._told = {}
+        if not means:
+            return []
+        reduced = self.trainer.strategy.reduce(torch.stack(list(means.values())), reduce_op="mean")
+        assert isinstance(reduced, Tensor)  # a tensor is reduced to a tensor
+        return [dict(zip(means, values, strict=True)) for values in reduced.T.tolist()]
 
 
 @contextmanager

@@ -1,0 +1,271 @@
+"""A sweep as a grid: plan it, freeze the plan, hand its jobs to a backend, and say what came of every cell."""
+
+import os
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from sad_lightning import __version__
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.environment import git_commit
+from sad_lightning.errors import InputError, flag, whole
+from sad_lightning.grid.compose import compose_all
+from sad_lightning.grid.estimate import estimate
+from sad_lightning.grid.local import Death
+from sad_lightning.grid.pack import Verdict, stacking_pays
+from sad_lightning.grid.plan import Cell, Job, cell_of, jobs_of
+from sad_lightning.grid.store import FAILURE, Grid, Outcome, command_of, grid_folder, grid_name, keep, outcome_of
+
+Work = Callable[[Job], list[Outcome]]
+
+
+class Backend(Protocol):
+    """What runs jobs.
+
+    Attributes:
+        slots: how many it runs at a time.
+        on_cpu: whether a CPU trains.
+    """
+
+    slots: int
+    on_cpu: bool
+
+    def start(self, work: Work, *, accelerator: str, logs: Path) -> None:
+        """Say what the jobs are done by."""
+
+    def submit(self, job: Job) -> None:
+        """Take a job."""
+
+    def next(self) -> tuple[Job, list[Outcome] | Death]:
+        """Wait for a job to end."""
+
+    def close(self) -> None:
+        """End what still runs."""
+
+
+def launch(
+    loader: Any,
+    master: DictConfig,
+    overrides: Sequence[Sequence[str]],
+    backend_settings: DictConfig,
+    work: Work,
+    *,
+    retries: int,
+) -> list[JobReturn]:
+    """Run every cell of a sweep that has no result yet.
+
+    Args:
+        loader: Hydra's loader.
+        master: the settings of the sweep.
+        overrides: of each cell.
+        backend_settings: of what runs the jobs.
+        work: does a job.
+        retries: how often the cells of a worker that died are tried again.
+
+    Raises:
+        InputError: a setting is wrong, or cells failed; each is named before.
+    """
+    setup_globals()
+    whole("hydra.launcher.retries", retries, least=0)
+    cells = [cell_of(cfg, cell) for cfg, cell in zip(compose_all(loader, master, overrides), overrides, strict=True)]
+    distinct = list({cell.key: cell for cell in reversed(cells)}.values())[::-1]  # the first of equal ones
+    settings = cells[0].settings
+    _check(settings)
+    runs = Path(str(master.hydra.sweep.dir)).resolve()
+    done = {} if settings["overwrite"] else _done(distinct)
+    backend: Backend = instantiate(backend_settings)
+    name = grid_name(distinct, settings["pack"])
+    backend.start(work, accelerator=str(settings["trainer"]["accelerator"]), logs=grid_folder(runs, name))
+    grid, reason = _frozen(name, len(cells), distinct, runs, backend, done)
+    jobs = _left(grid.jobs, done)
+    _tell(grid, jobs, done, reason, backend)
+    if jobs:
+        print(f"  {estimate(jobs, runs, _arrays, slots=backend.slots, on_cpu=backend.on_cpu)}")
+    if settings["plan_only"]:
+        return []
+    grid.write(runs)
+    try:
+        ended = {**done, **_drive(jobs, backend, retries, done, len(distinct))}
+    except KeyboardInterrupt:
+        print(f"sad_lightning: interrupted, nothing is half done; to go on: {grid.command}", file=sys.stderr)
+        raise
+    finally:
+        backend.close()
+    _summarise(grid, ended)
+    return [_returned(cell, ended[cell.key]) for cell in cells]
+
+
+def _check(settings: Mapping[str, Any]) -> None:
+    devices, pack = settings["trainer"]["devices"], settings["pack"]
+    if devices != 1 and not (isinstance(devices, list) and len(devices) == 1):
+        raise InputError(f"trainer.devices must be 1 within a sweep, got {devices!r}; a sweep scales by cells")
+    if pack != "auto":
+        whole("pack", pack)
+    flag("overwrite", settings["overwrite"])
+    flag("plan_only", settings["plan_only"])
+
+
+def _done(cells: Sequence[Cell]) -> dict[str, Outcome]:
+    """How cells ended before; those that failed are tried again."""
+    before = {cell.key: outcome_of(cell) for cell in cells}
+    return {key: ended for key, ended in before.items() if ended is not None and ended.status != "failed"}
+
+
+def _frozen(
+    name: str, planned: int, cells: Sequence[Cell], runs: Path, backend: Backend, done: Mapping[str, Outcome]
+) -> tuple[Grid, str]:
+    """The grid as it was planned when it began, else as it is planned now, and why it is packed so.
+
+    What trains as one is settled once: in a pack of another size a member is rounded a little differently, and a grid
+    that was killed and goes on ends in the numbers of one that was not.
+    """
+    todo = [cell for cell in cells if cell.key not in done]
+    path = grid_folder(runs, name) / "plan.json"
+    if path.exists():
+        grid = Grid.read(path)
+        if {cell.key for cell in todo} <= {cell.key for job in grid.jobs for cell in job.cells}:
+            return grid, "as when it began"
+    verdicts = {(cell.data, cell.method): cell for cell in reversed(todo)}
+    pays = {kind: _pays(cell, backend) for kind, cell in verdicts.items()}
+
+    def size(cell: Cell) -> int:
+        pack = cell.settings["pack"]
+        return pays[cell.data, cell.method].limit if pack == "auto" else int(pack)
+
+    jobs = jobs_of(todo, size=size, slots=backend.slots)
+    grid = Grid(name, _command(), planned, __version__, git_commit(), tuple(cells), tuple(jobs))
+    pack = cells[0].settings["pack"]
+    return grid, "; ".join(sorted({each.reason for each in pays.values()})) if pack == "auto" else f"pack={pack}"
+
+
+def _pays(cell: Cell, backend: Backend) -> Verdict:
+    if "features" in cell.settings:
+        return Verdict(False, "a baseline is not trained by steps")
+    return stacking_pays(_arrays(cell).shape, on_cpu=backend.on_cpu)
+
+
+def _arrays(cell: Cell) -> Arrays:
+    return _load(OmegaConf.to_yaml(OmegaConf.create(cell.settings).data, resolve=True))
+
+
+@lru_cache(maxsize=1)  # cells of one data set follow each other
+def _load(settings: str) -> Arrays:
+    arrays: Arrays = instantiate(OmegaConf.create(settings))
+    return arrays
+
+
+def _left(jobs: Sequence[Job], done: Mapping[str, Outcome]) -> list[Job]:
+    """The jobs of which something is left to do."""
+    training = {job.number for job in jobs if not job.pretrains and any(cell.key not in done for cell in job.cells)}
+    needed = {number for job in jobs if job.number in training for number in job.needs}
+    return [job for job in jobs if job.number in training | needed]
+
+
+def _tell(grid: Grid, jobs: Sequence[Job], done: Mapping[str, Outcome], reason: str, backend: Backend) -> None:
+    left = sum(cell.key not in done for cell in grid.cells)
+    merged = f", {len(grid.cells)} distinct" if grid.planned != len(grid.cells) else ""
+    print(f"{grid.planned} cells{merged}: {len(grid.cells) - left} done, {left} to run")
+    if not jobs:
+        return
+    packs = [job for job in jobs if not job.pretrains]
+    shared = sum(len(job.cells) for job in jobs if job.pretrains)
+    largest = max(len(job.cells) for job in packs)
+    print(f"  {shared} pretrainings shared" + (f" by {left} cells" if shared else ""))
+    print(f"  {len(packs)} packs of up to {largest} ({reason}), {backend.slots} at a time")
+
+
+def _drive(
+    jobs: Sequence[Job], backend: Backend, retries: int, done: Mapping[str, Outcome], total: int
+) -> dict[str, Outcome]:
+    """Run the jobs, each after what it needs, and say how every cell of theirs ended."""
+    waiting, running = list(jobs), 0
+    tries, over = Counter[int](), {job.number for job in jobs}
+    spoilt: dict[str, str] = {}  # pretrainings that can not be used, and why
+    ended: dict[str, Outcome] = {}
+    with tqdm(total=total, initial=len(done), desc="cells", unit="cell", disable=None, file=sys.stderr) as bar:
+        while waiting or running:
+            for job in [job for job in waiting if over.isdisjoint(job.needs)]:
+                waiting.remove(job)
+                lost = [cell for cell in job.cells if not job.pretrains and cell.shares in spoilt]
+                outcomes = [Outcome(cell.key, "failed", line=spoilt[cell.shares]) for cell in lost]
+                _settle(lost, outcomes, done, ended, bar)
+                if left := tuple(cell for cell in job.cells if cell not in lost):
+                    backend.submit(job._replace(cells=left))
+                    running += 1
+            if not running:
+                continue
+            job, came = backend.next()
+            if isinstance(came, Death) and tries[job.number] < retries:
+                tries[job.number] += 1
+                bar.write(f"sad_lightning: {came.reason}; its {len(job.cells)} cells are tried again", sys.stderr)
+                backend.submit(job)
+                continue
+            running -= 1
+            over.discard(job.number)
+            if isinstance(came, Death):
+                came = [Outcome(cell.key, "failed", line=came.reason) for cell in job.cells]
+            if job.pretrains:
+                shares = {cell.key: cell.shares for cell in job.cells}
+                spoilt |= {shares[each.key]: f"its pretraining failed: {each.line}" for each in came}
+            else:
+                _settle(job.cells, came, done, ended, bar)
+    return ended
+
+
+def _settle(
+    cells: Sequence[Cell],
+    outcomes: Sequence[Outcome],
+    done: Mapping[str, Outcome],
+    ended: dict[str, Outcome],
+    bar: Any,
+) -> None:
+    for cell, outcome in zip(cells, outcomes, strict=True):
+        if cell.key not in done:  # or it is a member of a pack of which others were left
+            ended[cell.key] = outcome
+            keep(cell, outcome)
+            bar.update()
+    areas = [each.auroc for each in ended.values() if each.auroc is not None and each.auroc == each.auroc]
+    if areas:
+        bar.set_postfix_str(f"mean AUROC {100 * sum(areas) / len(areas):.2f}")
+
+
+def _summarise(grid: Grid, ended: Mapping[str, Outcome]) -> None:
+    """Say what came of the grid.
+
+    Raises:
+        InputError: cells failed.
+    """
+    counts = Counter(outcome.status for outcome in ended.values())
+    areas = [100 * each.auroc for each in ended.values() if each.auroc is not None and each.auroc == each.auroc]
+    mean = f", mean AUROC {sum(areas) / len(areas):.2f} %" if areas else ""
+    print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())) + mean)
+    print(f"  python -m sad_lightning.report {os.path.relpath(Path(grid.cells[0].folder).parent.parent.parent)}")
+    failed = [cell for cell in grid.cells if ended[cell.key].status == "failed"]
+    for cell in failed:
+        print(f"sad_lightning: {' '.join(cell.overrides)}: {ended[cell.key].line}", file=sys.stderr)
+        print(f"  once more: {command_of(cell)}", file=sys.stderr)
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(grid.cells)} cells failed, each is named above and has {FAILURE} in its folder; "
+            f"the same command tries again"
+        )
+
+
+def _returned(cell: Cell, outcome: Outcome) -> JobReturn:
+    """What Hydra's sweepers ask for."""
+    returned = JobReturn(overrides=cell.overrides, status=JobStatus.COMPLETED)
+    returned.return_value = outcome.auroc
+    return returned
+
+
+def _command() -> str:
+    return f"python -m sad_lightning {shlex.join(sys.argv[1:])}"

@@ -1,0 +1,189 @@
+"""Worker processes on this machine, each with a device of its own. A worker that dies takes one job with it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sad_lightning.errors import whole
+from sad_lightning.grid.plan import Job
+from sad_lightning.grid.store import Outcome
+
+Work = Callable[[Job], list[Outcome]]
+
+
+class Death(NamedTuple):
+    """What is left of a worker.
+
+    Attributes:
+        reason: how it ended.
+    """
+
+    reason: str
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Any
+    job: Job | None = None
+
+
+class Local:
+    """Runs jobs on processes of this machine.
+
+    Args:
+        workers: how many; None for one a GPU, or one a core where no GPU is used.
+
+    Raises:
+        InputError: ``workers`` is not a whole number above zero.
+    """
+
+    def __init__(self, workers: int | None) -> None:
+        self.given = None if workers is None else whole("hydra.launcher.backend.workers", workers)
+
+    def start(self, work: Work, *, accelerator: str, logs: Path) -> None:
+        """Say what the jobs are done by.
+
+        Args:
+            work: does a job.
+            accelerator: of the Trainer: ``auto``, ``cpu``, ``gpu``, ...
+            logs: the folder of what workers say.
+        """
+        self.work, self.logs = work, logs
+        self.gpus = gpus() if accelerator in {"auto", "gpu", "cuda"} else []
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.slots = self.given or (len(self.gpus) or cores)
+        self.threads = max(1, cores // self.slots)
+        self.on_cpu = not self.gpus and accelerator != "mps"
+        # A server that has imported everything and forks is quickest; a GPU must not be touched before a fork.
+        self.context: Any = get_context("spawn" if self.gpus else "forkserver")
+        if not self.gpus:
+            self.context.set_forkserver_preload(["sad_lightning.run"])
+        self.waiting: deque[Job] = deque()
+        self.workers: dict[int, _Worker] = {}
+
+    def submit(self, job: Job) -> None:
+        """Take a job; it starts when a worker is free."""
+        self.waiting.append(job)
+
+    def next(self) -> tuple[Job, list[Outcome] | Death]:
+        """Wait for a job to end."""
+        while True:
+            self._assign()
+            ends = {worker.pipe: slot for slot, worker in self.workers.items() if worker.job is not None}
+            for ready in connection.wait(list(ends)):
+                slot = ends[ready]
+                worker = self.workers[slot]
+                assert worker.job is not None  # or it would not have been waited for
+                try:
+                    outcomes: list[Outcome] = worker.pipe.recv()
+                except (EOFError, OSError):
+                    worker.process.join()
+                    del self.workers[slot]
+                    return worker.job, Death(_reason(worker.process.exitcode))
+                job, worker.job = worker.job, None
+                return job, outcomes
+
+    def close(self) -> None:
+        """End the workers, and what they are at."""
+        for worker in self.workers.values():
+            worker.process.terminate()
+        for worker in self.workers.values():
+            worker.process.join()
+        self.workers = {}
+
+    def _assign(self) -> None:
+        for slot in range(self.slots):
+            if not self.waiting:
+                return
+            if slot not in self.workers:
+                self.workers[slot] = self._new(slot)
+            worker = self.workers[slot]
+            if worker.job is None:
+                worker.job = self.waiting.popleft()
+                with suppress(OSError):  # a worker that is gone is told by its pipe
+                    worker.pipe.send(worker.job)
+
+    def _new(self, slot: int) -> _Worker:
+        ours, theirs = self.context.Pipe()
+        variables = {"OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
+        if self.gpus:
+            variables["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
+        self.logs.mkdir(parents=True, exist_ok=True)
+        log = self.logs / f"worker{slot}.log"
+        with _environment(variables):  # the child has it before it imports torch
+            process = self.context.Process(target=_serve, args=(theirs, self.work, str(log), self.threads))
+            process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+
+def _serve(pipe: Any, work: Work, log: str, threads: int) -> None:
+    """A worker's life: jobs until the pipe closes, and not longer than the process that asked for them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered once, by the process that asked
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = parent_process()
+    assert parent is not None  # it was started by one
+
+    def leave_with_parent() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=leave_with_parent, daemon=True).start()
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    import torch
+
+    torch.set_num_threads(threads)
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(work(job))
+
+
+def gpus() -> list[str]:
+    """The names of the CUDA devices that may be used, without asking torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip() not in {"", "-1"}]
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(number) for number in range(sum(line.startswith("GPU ") for line in listed.splitlines()))]
+
+
+def _reason(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        return f"the worker was killed by {name}" + (", often for want of memory" if name == "SIGKILL" else "")
+    return f"the worker ended with exit code {exitcode}"
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,152 @@
+"""What a grid keeps on disk: a folder a cell, and the frozen plan. Nothing is locked, and all of it can be read again.
+
+Below ``runs``:
+    DATA/METHOD/CELL/result.json     a finished cell; written last, in one piece
+    DATA/METHOD/CELL/failure.json    a cell that ended without a result: why, and the command that runs it again
+    grids/NAME/plan.json             the cells and jobs of a grid, as they were when it began
+    grids/NAME/worker*.log           what its workers said
+"""
+
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sad_lightning import __version__
+from sad_lightning.errors import InputError
+from sad_lightning.files import whole_file
+from sad_lightning.grid.plan import Cell, Job
+from sad_lightning.result import FILE, Result
+
+FAILURE = "failure.json"
+_SCHEMA = 1
+
+
+class Outcome(NamedTuple):
+    """How a cell ended.
+
+    Attributes:
+        key: of the cell.
+        status: ``finished``, ``failed``, or ``not defined`` where the method needs what the cell does not have.
+        auroc: where it finished.
+        line: why, where it did not.
+        trace: where an error came from, for a failure that is not the user's.
+    """
+
+    key: str
+    status: str
+    auroc: float | None = None
+    line: str = ""
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid as it was planned.
+
+    Attributes:
+        name: names its content.
+        command: what the user typed.
+        planned: how many cells the axes span; equal ones are one cell.
+        version: of this package.
+        commit: of the code, where it lies in git.
+        cells: every distinct cell.
+        jobs: what the workers do.
+    """
+
+    name: str
+    command: str
+    planned: int
+    version: str
+    commit: str | None
+    cells: tuple[Cell, ...]
+    jobs: tuple[Job, ...]
+
+    def write(self, runs: Path) -> None:
+        """Keep it below ``runs``."""
+        jobs = [{**job._asdict(), "cells": [cell.key for cell in job.cells]} for job in self.jobs]
+        document = {**self.__dict__, "schema": _SCHEMA, "cells": [asdict(cell) for cell in self.cells], "jobs": jobs}
+        with whole_file(grid_folder(runs, self.name) / "plan.json") as part:
+            part.write_text(json.dumps(document, indent=1) + "\n")
+
+    @staticmethod
+    def read(path: Path) -> "Grid":
+        """The grid of a ``plan.json``.
+
+        Raises:
+            InputError: it is damaged or of another schema.
+        """
+        try:
+            document = json.loads(path.read_text())
+            if document.pop("schema") != _SCHEMA:
+                raise InputError(f"{path}: is of another version of sad_lightning; remove it, the results stay")
+            cells = {
+                cell["key"]: Cell(**{**cell, "overrides": tuple(cell["overrides"])}) for cell in document.pop("cells")
+            }
+            jobs = tuple(
+                Job(**{**job, "cells": tuple(cells[key] for key in job["cells"]), "needs": tuple(job["needs"])})
+                for job in document.pop("jobs")
+            )
+            return Grid(**document, cells=tuple(cells.values()), jobs=jobs)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: must be the plan of a grid ({error}); remove it, the results stay") from error
+
+
+def grid_folder(runs: Path, name: str) -> Path:
+    """Where a grid's plan and logs lie."""
+    return runs / "grids" / name
+
+
+def grid_name(cells: Sequence[Cell], *rest: object) -> str:
+    """Ten letters that two grids share when they have the same cells, packed by the same rule."""
+    text = json.dumps([__version__, sorted((cell.key, cell.folder) for cell in cells), *map(str, rest)])
+    return blake2b(text.encode(), digest_size=5).hexdigest()
+
+
+def grids(runs: Path) -> Iterator[Grid]:
+    """Every grid below ``runs``."""
+    for path in sorted((runs / "grids").glob("*/plan.json")):
+        yield Grid.read(path)
+
+
+def outcome_of(cell: Cell) -> Outcome | None:
+    """How the cell ended before; None where it did not, or failed and may be tried again."""
+    folder = Path(cell.folder)
+    if (folder / FILE).exists():
+        result = Result.read(folder)
+        if result.key != cell.key:
+            raise InputError(f"{folder}: holds the result of another cell, {result.key}; choose another folder")
+        return Outcome(cell.key, "finished", result.metrics["auroc"])
+    failure = failure_of(folder)
+    if failure is not None and failure["key"] == cell.key:
+        return Outcome(cell.key, failure["status"], line=failure["line"])
+    return None
+
+
+def failure_of(folder: Path) -> dict[str, Any] | None:
+    """What a cell that ended without a result left: key, status, line, trace and command."""
+    try:
+        failure = json.loads((folder / FAILURE).read_text())
+        return failure if {"key", "status", "line", "trace", "command"} <= set(failure) else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def keep(cell: Cell, outcome: Outcome) -> None:
+    """Keep why a cell has no result, or forget it where it has one now."""
+    path = Path(cell.folder) / FAILURE
+    if outcome.status == "finished":
+        path.unlink(missing_ok=True)
+        return
+    with whole_file(path) as part:
+        part.write_text(json.dumps({**outcome._asdict(), "command": command_of(cell)}, indent=1) + "\n")
+
+
+def command_of(cell: Cell) -> str:
+    """The command that runs this cell alone."""
+    return f"python -m sad_lightning {shlex.join(cell.overrides)} hydra.mode=RUN"

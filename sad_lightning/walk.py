@@ -1,0 +1,338 @@
+"""One cell on its way: what it is made of, and the steps that it takes alone. ``run`` says in which order."""
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning import Trainer
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers.logger import DummyLogger
+from omegaconf import DictConfig, OmegaConf
+
+from sad_lightning.baselines.baseline import Baseline
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.module import DataModule, Rows, Stream
+from sad_lightning.data.preprocess import fit_affine
+from sad_lightning.data.split import draw_split
+from sad_lightning.ensemble import Ensemble
+from sad_lightning.environment import describe
+from sad_lightning.errors import InputError, NotDefinedError, choice, share, whole
+from sad_lightning.evaluation import Fitted, evaluate
+from sad_lightning.files import whole_file
+from sad_lightning.grid.plan import cell_key, defining
+from sad_lightning.methods.method import Method
+from sad_lightning.result import FILE, Result
+from sad_lightning.seeding import derive
+from sad_lightning.shallow import fit_baseline, write_model
+from sad_lightning.tracking import log_evaluation, logging_to, start_logging
+from sad_lightning.training import Stage, new_trainer, predict
+
+_NAMING = ("normal_class", "known_anomaly", "n_known", "labeled_ratio", "pollution_ratio")  # of the split
+_ORDER = ("data", "pretrain", "train", "score")  # of the seconds
+PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
+
+
+class Task(NamedTuple):
+    """A cell to run.
+
+    Attributes:
+        cfg: its settings.
+        folder: where its files go.
+        data: the data set's choice on the command line.
+        method: the method's choice.
+        experiment: the experiment's choice, where there is one.
+        sweep: whether it is one of a sweep.
+    """
+
+    cfg: DictConfig
+    folder: Path
+    data: str
+    method: str
+    experiment: str | None = None
+    sweep: bool = False
+
+
+class Walk:
+    """A cell on its way.
+
+    Args:
+        task: the cell.
+        live: whether its logger is open while it trains; cells that walk together log when they are done.
+        like: a cell of equal ``trainer`` settings, for one Trainer that scores for both.
+
+    Attributes:
+        error: what stopped it.
+        result: what it ends in.
+    """
+
+    result: Result
+    fitted: Fitted
+
+    def __init__(self, task: Task, *, live: bool, like: "Walk | None" = None) -> None:
+        self.task, self.live, self.like, self.cfg = task, live, like, task.cfg
+        self.error: Exception | None = None
+        self.seconds: dict[str, float] = {}
+        self.models: list[Any] = []
+        self.firsts: list[Method] = []
+        self.stages: list[Stage] = []
+        self.first_stages: list[Stage] = []
+        self._opened = ExitStack()
+
+    def begin(self) -> None:
+        """Draw the split, build what is trained, and open the logger of a cell that walks alone."""
+        cfg = self.cfg
+        self.seed = whole("seed", cfg.seed, least=0)
+        whole("batch_size", cfg.batch_size, least=2)
+        share("target_fpr", cfg.target_fpr)
+        choice("trainer.precision", str(cfg.trainer.precision), ("32-true", "bf16-mixed", "16-mixed", "32"))
+        members = range(whole("ensemble", cfg.ensemble))
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+        with warnings.catch_warnings(record=True) as caught, timed(self.seconds, "data"):
+            warnings.simplefilter("always")
+            self.arrays, self.rows = _load(OmegaConf.to_yaml(cfg.data, resolve=True))
+            self.split = draw_split(self.arrays, **_plain(cfg.split), seed=self.seed)
+            self.affine = fit_affine(self.arrays, self.split, **_plain(cfg.preprocess))
+        self.notes = [str(warning.message) for warning in caught]
+
+        self.key, self.cfg = cell_key(cfg), _sized(cfg, self.arrays)
+        self.settings = defining(self.cfg)
+        self.models = [build(self.cfg.method, self.seed, stage("train", member)) for member in members]
+        if getattr(self.models[0], "needs_anomalies", False) and not self.split.counts["known_anomaly"]:
+            raise NotDefinedError(
+                f"method={self.task.method} is not defined without known anomalies, and this cell has none"
+            )
+        self.data = [self._serve(model, model.rows, self.cfg.batch_size) for model in self.models]
+        self.epochs = whole("trainer.max_epochs", self.cfg.trainer.max_epochs)
+        if _pretrains(self.cfg, self.models):
+            allowed = PRETRAIN_ROWS[choice("pretrain.rows", self.cfg.pretrain.rows, tuple(PRETRAIN_ROWS))]
+            batch_size = whole("pretrain.batch_size", self.cfg.pretrain.batch_size, least=2)
+            self.pretrain_epochs = whole("pretrain.epochs", self.cfg.pretrain.epochs)
+            self.firsts = [build(self.cfg.pretrain.method, self.seed, stage("pretrain", k)) for k in members]
+            self.first_data = [self._serve(first, allowed, batch_size) for first in self.firsts]
+
+        _ = self.scoring  # the Trainer refuses its settings before anything is logged
+        self.logger: Logger = self._open() if self.live else DummyLogger()
+        self.stages = [Stage(m.stage, self.key, self.logger) for m in self.models if isinstance(m, Method)]
+        self.first_stages = [Stage(first.stage, self.key, self.logger) for first in self.firsts]
+
+    @cached_property
+    def scoring(self) -> Trainer:
+        """The Trainer of all that is not training."""
+        return self._new_trainer([], epochs=0) if self.like is None else self.like.scoring
+
+    def prepare(self) -> None:
+        """Start the methods from what pretrained them."""
+        for method, first in zip(self.models, self.firsts, strict=bool(self.firsts)):
+            if isinstance(method, Method):
+                method.start_from(first)
+        if self.stages:
+            self._sweep("prepare")
+
+    def trainer(self, stages: Sequence[Stage]) -> Trainer:
+        """A Trainer for the training, with its state in this cell's folder."""
+        return self._new_trainer(stages, self.epochs)
+
+    def pretrainer(self, stages: Sequence[Stage]) -> Trainer:
+        """A Trainer for the pretraining, likewise."""
+        return self._new_trainer(stages, self.pretrain_epochs)
+
+    def check(self) -> None:
+        """Stop where a training can not be used.
+
+        Raises:
+            InputError: it diverged.
+        """
+        for stage in (*self.first_stages, *self.stages):
+            if stage.error is not None:
+                raise InputError(stage.error)
+
+    def score(self) -> None:
+        """Score the test rows and those that set the threshold, and write the model."""
+        folder, tested = self.task.folder, len(self.split.test)
+        if self.stages:
+            self._sweep("finish")
+            with timed(self.seconds, "score"):
+                module = self.models[0] if len(self.models) == 1 else Ensemble(self.models)
+                scores = predict(self.scoring, module, self.data[0]).numpy()
+            self.fitted = Fitted(self.split, scores[:tested], scores[tested:])
+            self.scoring.save_checkpoint(folder / "model.ckpt", weights_only=True)
+            return
+        with timed(self.seconds, "train"):
+            device = self.scoring.strategy.root_device
+            encoder = self.firsts[0].to(device).eval().get_submodule("encoder") if self.firsts else None
+            selection = instantiate(self.cfg.selection, _convert_="all")
+            self.fitted = fit_baseline(
+                self.models[0], selection, self.data[0], encoder, arrays=self.arrays, split=self.split, seed=self.seed
+            )
+        write_model(folder / "model.npz", self.fitted.baseline)
+
+    def leave(self) -> None:
+        """Judge the scores, log, and write what stays: the result last, for it says that the cell is finished."""
+        fitted, folder, split = self.fitted, self.task.folder, self.fitted.split
+        if not self.live and (folder / FILE).exists() and not self.cfg.overwrite:
+            self.result = Result.read(folder)  # of a pack of which others were left
+            return
+        metrics, per_class = evaluate(
+            self.arrays, split, fitted.scores, fitted.normal_scores, self.cfg.target_fpr
+        )  # fmt: skip
+        classes = self.arrays.target_class[split.test]
+        if not self.live:
+            self.logger = self._open()
+            for each in (*self.first_stages, *self.stages):
+                each.log_to(self.logger)
+        log_evaluation(
+            self.logger, metrics, per_class, (~np.isin(classes, split.normal_classes)).astype(int), fitted.scores
+        )
+        self._opened.close()
+        for name, stages in (("pretrain", self.first_stages), ("train", self.stages)):
+            if stages:
+                spent = self.seconds.get(name, 0) + sum(each.seconds for each in stages)
+                self.seconds = {**self.seconds, name: round(spent, 3)}
+        self.result = Result(
+            key=self.key,
+            data=self.task.data,
+            method=self.task.method,
+            normal_classes=[self.arrays.classes[c] for c in split.normal_classes],
+            known_classes=[self.arrays.classes[c] for c in split.known_classes],
+            settings=self.settings,
+            seeds={"cell": self.seed, **{name: derive(self.seed, name) for name in ("train", "pretrain")}},
+            counts=split.counts,
+            metrics=metrics,
+            threshold_rows="validation" if len(split.validation) else "in-sample",
+            pretraining=_origin(self.first_stages),
+            training=_origin(self.stages),
+            resumed=any(each.resumed for each in (*self.first_stages, *self.stages)),
+            per_class=per_class,
+            seconds={name: self.seconds[name] for name in _ORDER if name in self.seconds},
+            environment=describe(self.scoring.strategy.root_device),
+            history={each.name: each.curves for each in (*self.first_stages, *self.stages)},
+            warnings=[*self.notes, *fitted.notes, *(n for s in (*self.first_stages, *self.stages) for n in s.notes)],
+            selection=fitted.selection,
+        )
+        if self.scoring.is_global_zero:
+            with whole_file(folder / "scores.npz") as part, open(part, "wb") as file:
+                np.savez_compressed(file, row=split.test, score=fitted.scores, target_class=classes)
+            self.result.write(folder)
+            for state in folder.glob("*.resume.ckpt"):
+                state.unlink()
+
+    def stop(self, error: Exception) -> None:
+        """Go no further; the logger ends as failed."""
+        self.error = error
+        self._opened.__exit__(type(error), error, error.__traceback__)
+
+    def _serve(self, model: Method | Baseline, allowed: frozenset[int], batch_size: int) -> DataModule:
+        """The rows whose ``semi`` is allowed, as the steps of the model draw them."""
+        rows, semi = self.split.rows(allowed)
+        name, streams, noise = "train", [Stream()], tuple[int, ...]()
+        if isinstance(model, Method):
+            name, streams, noise = model.stage, [update.stream for update in model.updates], model.noise
+        if np.isin(semi, sorted(streams[0].rows or allowed)).sum() < 2:
+            raise InputError(f"{name}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it")
+        calibration = self.split.validation if len(self.split.validation) else self.split.train[self.split.semi >= 0]
+        return DataModule(
+            self.rows, self.affine, rows=rows, semi=semi, scored=np.concatenate([self.split.test, calibration]),
+            batch_size=batch_size, seed=derive(self.seed, name), streams=streams, noise=noise,
+        )  # fmt: skip
+
+    def _new_trainer(self, stages: Sequence[Stage], epochs: int) -> Trainer:
+        return new_trainer(instantiate(self.cfg.trainer), stages, epochs=epochs, folder=self.task.folder)
+
+    def _sweep(self, step: str) -> None:
+        """Hand every training row to a step of each method that needs them."""
+        device = self.scoring.strategy.root_device
+        with timed(self.seconds, "train"):
+            for method, rows in zip(self.models, self.data, strict=True):
+                getattr(method.to(device), step)(rows.sweep(device))
+
+    def _open(self) -> Logger:
+        """The logger, open, with the settings."""
+        task, split = self.task, self.settings["split"]
+        names = {"key": self.key, "data": task.data, "method": task.method, "seed": self.seed}
+        names |= {"ensemble": len(self.models), **{name: split[name] for name in _NAMING}}
+        logger = self._opened.enter_context(
+            logging_to(self.cfg.logger, names, experiment=task.experiment, sweep=task.sweep)
+        )
+        start_logging(logger, self.settings, names)
+        return logger
+
+
+@lru_cache(maxsize=1)  # cells of one data set follow each other
+def _load(settings: str) -> tuple[Arrays, Rows]:
+    arrays: Arrays = instantiate(OmegaConf.create(settings))
+    return arrays, Rows(arrays.x)
+
+
+def stage(name: str, member: int) -> str:
+    """The stage of one member of an ensemble: ``train``, ``train1``, ``train2``, ..."""
+    return f"{name}{member or ''}"
+
+
+def build(settings: DictConfig, seed: int, stage: str = "train") -> Any:
+    """A method for a stage, its first weights drawn from the cell's seed, or a baseline.
+
+    The global generator stays as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "weights", stage))
+        try:
+            method: Any = instantiate(settings, _convert_="all")
+        except InstantiationException as error:
+            cause = error.__cause__
+            if stage.startswith("pretrain") and isinstance(cause, InputError):  # the same keys, below pretrain
+                raise InputError(f"pretrain: {cause}") from error
+            raise
+    if isinstance(method, Method):
+        method.stage = stage
+    return method
+
+
+@contextmanager
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the wall time of a block to ``stage``."""
+    start = time.perf_counter()
+    yield
+    seconds[stage] = round(seconds.get(stage, 0) + time.perf_counter() - start, 3)
+
+
+def _pretrains(cfg: DictConfig, models: list[Any]) -> bool:
+    """Whether the cell has a pretraining: a method that starts from one, or a baseline that looks at its codes.
+
+    Raises:
+        InputError: a baseline wants codes and there is no autoencoder, or an ensemble of a baseline is asked for.
+    """
+    there_is_one = cfg.pretrain.method is not None
+    if isinstance(models[0], Method):
+        return there_is_one and bool(models[0].starts_from)
+    if cfg.ensemble != 1:
+        raise InputError(f"ensemble must be 1 for a method that is not trained by steps, got {cfg.ensemble}; leave it")
+    codes = choice("features", cfg.features, ("raw", "codes")) == "codes"
+    if codes and not there_is_one:
+        raise InputError("pretrain must train an autoencoder for features=codes, got none; choose pretrain=ae")
+    return codes
+
+
+def _sized(cfg: DictConfig, arrays: Arrays) -> DictConfig:
+    sized = cfg.copy()
+    if OmegaConf.is_missing(sized.network, "shape"):
+        sized.network.shape = list(arrays.shape)
+    return sized
+
+
+def _plain(settings: DictConfig) -> dict[str, Any]:
+    return OmegaConf.to_container(settings, resolve=True)  # type: ignore[return-value]
+
+
+def _origin(stages: Sequence[Stage]) -> str:
+    if not stages:
+        return "none"
+    return "cached" if all(stage.cached for stage in stages) else "trained"

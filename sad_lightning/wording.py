@@ -1,0 +1,37 @@
+"""An error as one line for a person, where the person can do something about it."""
+
+import re
+from errno import ENOENT
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf.errors import OmegaConfBaseException
+
+from sad_lightning.errors import InputError, NotDefinedError
+
+
+def explain(error: BaseException) -> str | None:
+    """One line for a mistake of the user's; None for anything else."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, InputError):
+            return str(cause)
+        if isinstance(cause, TypeError) and re.search("unexpected keyword|required keyword-only", str(cause)):
+            return f"{cause}; --cfg job prints the settings there are"
+        cause = cause.__cause__
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        return f"{error.missing_cfg_file}: is not there; there are {', '.join(error.options)}"
+    if isinstance(error, OSError) and error.filename is not None:
+        way_out = (
+            "give the right one" if error.errno == ENOENT else "choose a folder that can be written with runs=FOLDER"
+        )
+        return f"{error.filename}: {error.strerror}; {way_out}"
+    if match := re.match(r"Could not override '([^']+)'", str(error)):
+        return f"{match[1]}: there is no such setting; --cfg job prints those there are"
+    if isinstance(error, HydraException | OmegaConfBaseException) and "Error in call to target" not in str(error):
+        return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    return None
+
+
+def has_no_meaning(error: BaseException | None) -> bool:
+    """Whether it says that a cell is not defined, which is no failure."""
+    return error is not None and (isinstance(error, NotDefinedError) or has_no_meaning(error.__cause__))
