@@ -47,6 +47,10 @@ def _hydra_main(cfg: DictConfig) -> float | None:
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     try:
+        if cfg.plan_only:
+            raise InputError(
+                "plan_only=true plans a sweep with hydra/launcher=grid, and this is one cell; add --multirun"
+            )
         devices = cfg.trainer.devices
         if job.mode is RunMode.MULTIRUN and devices != 1 and not (OmegaConf.is_list(devices) and len(devices) == 1):
             raise InputError(f"trainer.devices must be 1 within a sweep, got {devices!r}; a sweep scales by cells")

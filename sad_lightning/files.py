@@ -1,6 +1,7 @@
 """Files that are whole or not there."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,11 +9,28 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it takes the name ``path`` when the block ends well, else it is removed."""
+    """A path beside ``path`` to write to; it takes the name ``path`` when the block ends well, else it is removed.
+
+    What a killed process of this machine left of an earlier try is removed too.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    here = socket.gethostname()
+    for left in path.parent.glob(f".{path.name}.{here}.*.part"):
+        if not _runs(left.name.split(".")[-2]):
+            left.unlink(missing_ok=True)
+    part = path.with_name(f".{path.name}.{here}.{os.getpid()}.part")
     try:
         yield part
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _runs(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True

@@ -60,10 +60,15 @@ def run_cells(tasks: Sequence[Task], *, stack: bool | None = None) -> list[Resul
 
 
 def pretrain_cells(tasks: Sequence[Task], *, stack: bool | None = None) -> list[Exception | None]:
-    """Leave in the cache what the cells start from; for each the exception that stopped it, or None."""
+    """Leave in the cache what the cells start from.
+
+    Returns:
+        For each cell why its pretraining can not be used, or None; what is wrong with a cell alone is told by the cell.
+    """
     walks = begin(tasks)
+    began = [walk.error is None for walk in walks]
     pretrain(walks, stack)
-    return [walk.error for walk in walks]
+    return [walk.error if ok else None for walk, ok in zip(walks, began, strict=True)]
 
 
 def begin(tasks: Sequence[Task]) -> list[Walk]:

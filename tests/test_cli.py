@@ -72,7 +72,7 @@ def test_a_cell_without_meaning_is_skipped_in_a_sweep_and_refused_alone(tmp_path
     options = (f"runs={tmp_path}", *SHORT, "method=classifier")
     swept = run_main("--multirun", *options, "split.labeled_ratio=0.0,0.05")
     assert swept.code == 0, swept.err
-    assert "labeled_ratio=0.0: skipped: method=classifier is not defined without known anomalies" in swept.err
+    assert "1 cell skipped: method=classifier is not defined without known anomalies" in swept.err
     assert len(list(tmp_path.rglob("result.json"))) == 1
     alone = run_main(*options, "split.labeled_ratio=0.0")
     assert alone.code == 2
@@ -116,9 +116,12 @@ def test_multirun_and_a_failed_cell(tmp_path):
     assert outcome.code == 2  # 0.9 asks for more known anomalies than there are; the other cells go on
     assert len(list(tmp_path.rglob("result.json"))) == 2
     lines = outcome.err.splitlines()
-    assert len(lines) == 3  # one for each failed cell, with the cell's overrides, and their number
-    assert "split.labeled_ratio=0.9 seed=1: " in lines[1]
-    assert "2 cells of the sweep failed" in lines[2]
+    assert (
+        len(lines) == 5
+    )  # two for each failed cell, its overrides and the command that runs it again, and their number
+    assert "split.labeled_ratio=0.9 seed=1: split.labeled_ratio" in lines[2]
+    assert lines[3].strip().startswith("once more: python -m sad_lightning ")
+    assert "2 of 4 cells failed" in lines[4]
 
 
 MISTAKES = [

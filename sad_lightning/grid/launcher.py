@@ -173,14 +173,19 @@ def _left(jobs: Sequence[Job], done: Mapping[str, Outcome]) -> list[Job]:
 def _tell(grid: Grid, jobs: Sequence[Job], done: Mapping[str, Outcome], reason: str, backend: Backend) -> None:
     left = sum(cell.key not in done for cell in grid.cells)
     merged = f", {len(grid.cells)} distinct" if grid.planned != len(grid.cells) else ""
-    print(f"{grid.planned} cells{merged}: {len(grid.cells) - left} done, {left} to run")
+    print(f"{_count(grid.planned, 'cell')}{merged}: {len(grid.cells) - left} done, {left} to run")
     if not jobs:
         return
     packs = [job for job in jobs if not job.pretrains]
     shared = sum(len(job.cells) for job in jobs if job.pretrains)
     largest = max(len(job.cells) for job in packs)
-    print(f"  {shared} pretrainings shared" + (f" by {left} cells" if shared else ""))
-    print(f"  {len(packs)} packs of up to {largest} ({reason}), {backend.slots} at a time")
+    sharing = sum(bool(job.needs) * len(job.cells) for job in packs)
+    print(f"  {_count(shared, 'pretraining')} shared" + (f" by {_count(sharing, 'cell')}" if shared else ""))
+    print(f"  {_count(len(packs), 'pack')} of up to {_count(largest, 'cell')} ({reason}), {backend.slots} at a time")
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _drive(
@@ -249,14 +254,17 @@ def _summarise(grid: Grid, ended: Mapping[str, Outcome]) -> None:
     mean = f", mean AUROC {sum(areas) / len(areas):.2f} %" if areas else ""
     print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())) + mean)
     print(f"  python -m sad_lightning.report {os.path.relpath(Path(grid.cells[0].folder).parent.parent.parent)}")
+    skipped = Counter(outcome.line for outcome in ended.values() if outcome.status == "not defined")
+    for line, number in skipped.items():
+        print(f"sad_lightning: {_count(number, 'cell')} skipped: {line}", file=sys.stderr)
     failed = [cell for cell in grid.cells if ended[cell.key].status == "failed"]
     for cell in failed:
         print(f"sad_lightning: {' '.join(cell.overrides)}: {ended[cell.key].line}", file=sys.stderr)
         print(f"  once more: {command_of(cell)}", file=sys.stderr)
     if failed:
         raise InputError(
-            f"{len(failed)} of {len(grid.cells)} cells failed, each is named above and has {FAILURE} in its folder; "
-            f"the same command tries again"
+            f"{len(failed)} of {_count(len(grid.cells), 'cell')} failed, each is named above and has {FAILURE} in its "
+            f"folder; the same command tries again"
         )
 
 

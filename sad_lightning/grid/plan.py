@@ -32,8 +32,8 @@ _WHERE = {  # what says where or how a cell runs: groups, and keys of groups
 def defining(cfg: DictConfig) -> dict[str, Any]:
     """The settings that determine the numbers of a cell, resolved, as plain data.
 
-    Without known anomalies it does not matter which class they would have been of: the cells of all known classes are
-    one, that of the first.
+    Those of a pretraining that there is not do not count. Without known anomalies it does not matter which class they
+    would have been of: the cells of all known classes are one, that of the first.
     """
     settings: dict[str, Any] = {}
     for key in map(str, cfg):
@@ -44,6 +44,8 @@ def defining(cfg: DictConfig) -> dict[str, Any]:
         if isinstance(value, dict):
             value = {name: item for name, item in value.items() if name not in (_WHERE.get(key) or ())}
         settings[key] = value
+    if isinstance(settings.get("pretrain"), dict) and settings["pretrain"].get("method") is None:
+        settings["pretrain"] = {"method": None}
     split = settings.get("split", {})
     if split.get("labeled_ratio") == 0 and split.get("known_anomaly") is not None:
         settings["split"] = {**split, "known_anomaly": 0}

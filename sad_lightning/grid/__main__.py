@@ -1,0 +1,118 @@
+"""The command line over grids: ``status`` says where they stand, ``index`` writes one table of all results."""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from sad_lightning.errors import InputError
+from sad_lightning.files import whole_file
+from sad_lightning.grid.store import Grid, command_of, failure_of, grids, outcome_of
+from sad_lightning.result import FILE, Result
+
+_SPLIT = ("labeled_ratio", "pollution_ratio", "n_known")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run; a mistake of the user's is one line on stderr and exit code 2."""
+    parser = argparse.ArgumentParser(prog="python -m sad_lightning.grid", description="What became of grids.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (
+        ("status", "where every grid below a folder stands, and what failed"),
+        ("index", "write all results below a folder as one table, index.parquet; it can be written again any time"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("runs", type=Path, nargs="?", default=Path("runs"), help="the folder given as runs=")
+    given = parser.parse_args(arguments)
+    try:
+        if not given.runs.is_dir():
+            raise InputError(f"{given.runs}: there is no such folder; name the one given as runs=")
+        print(status(given.runs) if given.command == "status" else index(given.runs))
+    except InputError as error:
+        print(f"sad_lightning: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def status(runs: Path) -> str:
+    """A few lines on every grid below the folder.
+
+    Raises:
+        InputError: there is none, or one can not be read.
+    """
+    found = list(grids(runs))
+    if not found:
+        raise InputError(f"{runs}: holds no grid, which a sweep leaves below grids/; name the folder given as runs=")
+    return "\n".join(line for grid in found for line in _status(grid))
+
+
+def _status(grid: Grid) -> list[str]:
+    outcomes = {cell.key: outcome_of(cell) for cell in grid.cells}
+    counts = Counter(ended.status if ended is not None else "to run" for ended in outcomes.values())
+    begun = sum(
+        outcomes[cell.key] is None and any(Path(cell.folder).glob("*.resume.ckpt")) for cell in grid.cells
+    )  # fmt: skip
+    areas = [100 * each.auroc for each in outcomes.values() if each and each.auroc is not None]
+    merged = f", {len(grid.cells)} distinct" if grid.planned != len(grid.cells) else ""
+    lines = [
+        f"{grid.name}: {grid.command}",
+        f"  {grid.planned} cells{merged}: " + ", ".join(f"{n} {name}" for name, n in sorted(counts.items())),
+    ]
+    if begun:
+        lines.append(f"  {begun} of those to run left a state to go on from")
+    if areas:
+        lines.append(f"  mean AUROC so far {sum(areas) / len(areas):.2f} %")
+    for cell in grid.cells:
+        ended = outcomes[cell.key]
+        if ended is not None and ended.status == "failed":
+            failure = failure_of(Path(cell.folder))
+            lines.append(f"  failed: {' '.join(cell.overrides)}: {ended.line}")
+            lines += [f"    {line}" for line in (failure or {}).get("trace", "").rstrip().splitlines()[-3:]]
+            lines.append(f"    once more: {command_of(cell)}")
+    return lines
+
+
+def index(runs: Path) -> str:
+    """Write ``index.parquet`` over all results below the folder.
+
+    Raises:
+        InputError: pyarrow is missing, or there is no result.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise InputError("index: needs pyarrow; pip install 'sad_lightning[table]'") from error
+    rows = []
+    for path in sorted(runs.rglob(FILE)):
+        try:
+            rows.append(_row(path.parent, Result.read(path.parent)))
+        except InputError as error:
+            print(f"sad_lightning: {error}", file=sys.stderr)
+    if not rows:
+        raise InputError(f"{runs}: no {FILE} below; name the folder given as runs=")
+    with whole_file(runs / "index.parquet") as part:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), part)
+    return f"{runs / 'index.parquet'}: {len(rows)} results"
+
+
+def _row(folder: Path, result: Result) -> dict[str, object]:
+    split = result.settings["split"]
+    return {
+        "key": result.key,
+        "data": result.data,
+        "method": result.method,
+        "seed": result.seeds["cell"],
+        "normal_classes": result.normal_classes,
+        "known_classes": result.known_classes if result.counts["known_anomaly"] else [],
+        **{name: split.get(name) for name in _SPLIT},
+        "max_epochs": result.settings["trainer"]["max_epochs"],
+        "ensemble": result.settings["ensemble"],
+        **result.metrics,
+        "seconds": sum(result.seconds.values()),
+        "folder": str(folder),
+    }
+
+
+if __name__ == "__main__":
+    main()
