@@ -60,7 +60,6 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         split = draw_split(arrays, **_plain(cfg.split), seed=seed)
         affine = fit_affine(arrays, split, **_plain(cfg.preprocess))
     notes = [str(warning.message) for warning in caught]
-    calibration = split.validation if len(split.validation) else split.train[split.semi >= 0]
 
     def serve(model: Method | Baseline, allowed: frozenset[int], batch_size: int) -> DataModule:
         rows, semi = split.rows(allowed)
@@ -70,7 +69,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         if np.isin(semi, sorted(streams[0].rows or allowed)).sum() < 2:
             raise InputError(f"{name}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it")
         return DataModule(
-            arrays.x, affine, rows=rows, semi=semi, scored=np.concatenate([split.test, calibration]),
+            arrays.x, affine, rows=rows, semi=semi, scored=np.concatenate([split.test, split.calibration]),
             batch_size=batch_size, seed=derive(seed, name), streams=streams, noise=noise,
         )  # fmt: skip
 
@@ -132,7 +131,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         seeds={"cell": seed, **{name: derive(seed, name) for name in ("train", "pretrain")}},
         counts=split.counts,
         metrics=metrics,
-        threshold_rows="validation" if len(split.validation) else "in-sample",
+        threshold_rows=split.calibrated_on,
         pretraining="trained" if first_trainers else "cached" if firsts else "none",
         resumed=first_resumed or fitted.resumed,
         per_class=per_class,
