@@ -37,6 +37,8 @@ class Result:
         history: for each stage that trained, its curves by name, one value an epoch, None where there was none.
         warnings: what the run warned about.
         selection: how a baseline's settings were chosen, from how many, and by which AUROC; empty for other methods.
+        trained_on: the values of ``semi`` that the method trains on, without -1 where it is label-free; None in results
+            from before it was recorded.
     """
 
     key: str
@@ -57,6 +59,7 @@ class Result:
     history: dict[str, dict[str, list[float | None]]]
     warnings: list[str]
     selection: dict[str, Any] = field(default_factory=dict)
+    trained_on: list[int] | None = None
 
     def write(self, folder: Path) -> None:
         """Write ``result.json`` into the folder: whole, or not at all."""

@@ -140,6 +140,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         history={each.stage: each.curves for each in histories},
         warnings=notes + fitted.notes + [note for each in histories for note in each.notes],
         selection=fitted.selection,
+        trained_on=sorted(models[0].rows),
     )
     if scoring.is_global_zero:
         _write_scores(folder, arrays, split, fitted.scores)

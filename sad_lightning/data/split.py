@@ -91,12 +91,12 @@ def draw_split(
     labeled_ratio: float,
     known_normal_ratio: float,
     pollution_ratio: float,
-    known_weights: Sequence[float] | None,
     test_ratio: float,
     validation_ratio: float,
-    calibration: str,
-    scored: str,
     seed: int,
+    known_weights: Sequence[float] | None = None,  # results from before the last three were there lack them
+    calibration: str = "held_out",
+    scored: str = "test",
 ) -> Split:
     """Draw the rows of one cell.
 
@@ -109,15 +109,15 @@ def draw_split(
         labeled_ratio: gamma_l = m / (n + m), known anomalies over all training rows.
         known_normal_ratio: known normals over all training rows.
         pollution_ratio: gamma_p, unknown anomalies over the unlabeled rows.
-        known_weights: shares of the known classes among the known anomalies, one each, in proportion; None draws from
-            all their rows alike.
         test_ratio: share of each class that is held out to test, where the data set ships no test half.
         validation_ratio: share of the unlabeled and known normal rows held out to set thresholds.
+        seed: the seed of the cell.
+        known_weights: shares of the known classes among the known anomalies, one each, in proportion; None draws from
+            all their rows alike.
         calibration: whose scores set the threshold: ``held_out``, the rows of ``validation_ratio``, or without any the
             unlabeled and known normal rows themselves, in-sample; ``test_normals`` or ``all_normals``, by their true
             class (ye2021).
         scored: ``test``, or ``untrained``: every row that neither trains nor validates (ye2021).
-        seed: the seed of the cell.
 
     Raises:
         InputError: a ratio or class is out of range, or a pool is too small for what is asked; with the counts.
