@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.split import Split
 from sad_lightning.stats.ranking import auroc, average_precision, recall_at_fpr
-from sad_lightning.stats.threshold import threshold_at_fpr
+from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def evaluate(
         "threshold": threshold,
         "recall": rate(y == 1),
         "false_positive_rate": rate(y == 0),
+        "conformal_threshold": conformal_threshold(normal_scores, target_fpr),
     }
     per_class = {}
     for c in np.unique(classes[y == 1]):

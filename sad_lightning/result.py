@@ -27,8 +27,8 @@ class Result:
         seeds: the seed of the cell and of each stage.
         counts: rows in each pool of the split.
         metrics: auroc, average_precision, recall_at_target_fpr, threshold, and recall and false_positive_rate at it;
-            shares in [0, 1].
-        threshold_rows: what the threshold was set on: ``validation``, ``in-sample``, ``test normals`` or ``all normals``.
+            conformal_threshold, nan where there are too few rows; shares in [0, 1].
+        threshold_rows: what the threshold was set on: ``validation``, ``in-sample``, ``test normals``, ``all normals``.
         pretraining: ``none``, ``trained``, or ``cached`` where an equal training had left its weights.
         resumed: whether a stage went on from a saved state; its seconds are then those since.
         per_class: for each class that is not normal, its auroc against the normals, recall at the threshold, count.

@@ -32,6 +32,7 @@ from sad_lightning.pretraining import pretrain_members
 from sad_lightning.result import Result
 from sad_lightning.seeding import derive
 from sad_lightning.shallow import fit_baseline, write_model
+from sad_lightning.stats.threshold import p_values
 from sad_lightning.tracking import log_evaluation, logging_to, start_logging
 from sad_lightning.training import history, new_trainer, predict
 
@@ -143,7 +144,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         trained_on=sorted(models[0].rows),
     )
     if scoring.is_global_zero:
-        _write_scores(folder, arrays, split, fitted.scores)
+        _write_scores(folder, arrays, fitted, metrics)
         result.write(folder)
         for state in folder.glob("*.resume.ckpt"):
             state.unlink()
@@ -235,6 +236,15 @@ def _plain(settings: DictConfig) -> dict[str, Any]:
     return OmegaConf.to_container(settings, resolve=True)  # type: ignore[return-value]
 
 
-def _write_scores(folder: Path, arrays: Arrays, split: Split, scores: np.ndarray) -> None:
-    with whole_file(folder / "scores.npz") as part, open(part, "wb") as file:
-        np.savez_compressed(file, row=split.test, score=scores, target_class=arrays.target_class[split.test])
+def _write_scores(folder: Path, arrays: Arrays, fitted: Fitted, metrics: dict[str, float]) -> None:
+    """Write the scores and p-values of the test rows, and what the thresholds come from beside the model."""
+    split, normal = fitted.split, np.sort(fitted.normal_scores)
+    scores = {"row": split.test, "score": fitted.scores, "target_class": arrays.target_class[split.test]}
+    calibration = {name: metrics[name] for name in ("threshold", "conformal_threshold")}
+    files: dict[str, dict[str, Any]] = {
+        "scores.npz": {**scores, "p_value": p_values(normal, fitted.scores)},
+        "calibration.npz": {"score": normal, "rows": split.calibrated_on, **calibration},
+    }
+    for name, content in files.items():
+        with whole_file(folder / name) as part, open(part, "wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **content)

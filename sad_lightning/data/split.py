@@ -296,9 +296,7 @@ def _known_anomalies(
     return np.concatenate(parts)
 
 
-def _some(
-    generator: np.random.Generator, left: Indices, count: int, known: tuple[int, ...], arrays: Arrays
-) -> Indices:
+def _some(generator: np.random.Generator, left: Indices, count: int, known: tuple[int, ...], arrays: Arrays) -> Indices:
     pool = left[np.isin(arrays.target_class[left], known)]
     if count > len(pool):
         names = ", ".join(arrays.classes[c] for c in known)
