@@ -85,8 +85,10 @@ LIGHT = (
     "report.__main__",
     "report.pictures",
     "result",
+    "stats.bias",
     "stats.compare",
     "stats.ranking",
+    "stats.sample_size",
     "stats.threshold",
 )
 
