@@ -276,7 +276,7 @@ def _weights(known_weights: Sequence[float] | None, known: tuple[int, ...]) -> N
             f"{known_weights!r}; for example split.known_weights={[1] * len(known)}"
         )
     weights = np.array([positive("split.known_weights", weight) for weight in known_weights])
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def _known_anomalies(
