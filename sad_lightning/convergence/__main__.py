@@ -89,7 +89,7 @@ def _study(names: Sequence[str], scorers: Sequence[Scorer], design: Design, out:
 
 
 def read(folder: Path) -> tuple[list[str], list[Scorer], float]:
-    """The methods of the fullest training, the scorers of each training that has all of them, and the deviation of the shifted columns.
+    """The methods of the fullest training, a scorer of each training that has all of these, the columns' deviation.
 
     Raises:
         InputError: there is no training of a pair of methods, or columns were scaled.
@@ -104,7 +104,8 @@ def read(folder: Path) -> tuple[list[str], list[Scorer], float]:
             deviations.add(float(result.settings["data"]["deviation"]))
             trainings.setdefault(result.seeds["cell"], {})[result.method] = path.parent
     wanted = {method for pair in PAIRS for method in pair}
-    names = sorted(max((set(found) & wanted for found in trainings.values()), key=len, default=set()))
+    some = [sorted(set(found) & wanted) for found in trainings.values()]
+    names = max(some, key=len) if some else []
     if not any(a in names and b in names for a, b in PAIRS):
         raise InputError(
             f"{folder}: must hold a pair of methods trained with the same seeds on data={_DATA}; train them with "
