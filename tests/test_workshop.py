@@ -94,6 +94,7 @@ LIGHT = (
     "stats.compare",
     "stats.ranking",
     "stats.sample_size",
+    "stats.shares",
     "stats.threshold",
 )
 

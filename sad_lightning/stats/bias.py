@@ -32,6 +32,14 @@ Floats = NDArray[np.float64]
 _CHUNK = 4_000_000  # comparisons at a time
 
 
+UP, DOWN, UNDECIDED = "up", "down", "undecided"
+
+
+def verdict(interval: Interval) -> str:
+    """``up`` or ``down`` where the interval of a difference leaves zero out, else ``undecided``; nan is undecided."""
+    return UP if interval.low > 0 else DOWN if interval.high < 0 else UNDECIDED
+
+
 class Bias(NamedTuple):
     """The empirical relative scoring bias of a second score against a first.
 
