@@ -101,11 +101,8 @@ def direction(found: Directions) -> Figure:
         )
         for change in found.changes
     ]  # fmt: skip
-    return arrows(
-        f"directions-{found.data}-{found.label_free}-{found.with_labels}-{'-'.join(found.known)}",
-        f"{who}, {where}",
-        lines,
-    )
+    name = "-".join(["directions", found.data, found.label_free, found.with_labels, *found.normal, *found.known])
+    return arrows(name, f"{who}, {where}", lines)
 
 
 def overview(contest: Contest, series: svg.Series) -> Figure:
