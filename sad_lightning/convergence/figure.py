@@ -16,9 +16,9 @@ _WIDTH, _HEIGHT, _BOX = 186, 250, 26
 def box_plots(runs: Runs, design: Design, names: Sequence[str], first: int, second: int) -> Figure:
     """The bias of the second detector against the first for each alpha, and the second's false-positive rate."""
     biases = runs.recall[..., second] - runs.recall[..., first]  # (sizes, alphas, R)
-    panels = [(f"alpha = {alpha:g}", biases[:, i]) for i, alpha in enumerate(design.alphas)]
-    parts = _panels(panels, design, 0, "relative scoring bias")
-    parts += _panels([("false-positive rate", runs.fpr[..., second])], design, len(panels), "", target=design.fpr)
+    panels = [(f"bias, alpha = {alpha:g}", biases[:, i]) for i, alpha in enumerate(design.alphas)]
+    parts = _panels(panels, design, 0)
+    parts += _panels([("false-positive rate", runs.fpr[..., second])], design, len(panels), target=design.fpr)
     title = f"{names[first]} against {names[second]}"
     said = "; ".join(
         f"n = {n}: bias {biases[i, -1].mean():.3f}, false-positive rate {runs.fpr[i, :, second].mean():.4f}"
@@ -34,16 +34,14 @@ def box_plots(runs: Runs, design: Design, names: Sequence[str], first: int, seco
     )
 
 
-def _panels(
-    panels: Sequence[tuple[str, Floats]], design: Design, place: int, label: str, target: float | None = None
-) -> list[str]:
+def _panels(panels: Sequence[tuple[str, Floats]], design: Design, place: int, target: float | None = None) -> list[str]:
     """Panels side by side with one scale, from ``place`` on; each holds ``(sizes, R)`` values."""
     values = np.concatenate([found.ravel() for _, found in panels])
     parts = []
     for i, (title, found) in enumerate(panels):
         left = 62 + _WIDTH * (place + i)
         x = svg.ordinal([str(n) for n in design.sizes], left, left + _WIDTH - 64, "n")
-        y = svg.linear(*svg.padded([float(values.min()), float(values.max())], np.inf), _HEIGHT, 34, label * (i == 0))
+        y = svg.linear(*svg.padded([float(values.min()), float(values.max())], np.inf), _HEIGHT, 30, "")
         parts += svg.frame(x, y)
         parts.append(svg.text((x.start + x.end) / 2, 16, title, "mid strong"))
         if target is not None:

@@ -80,7 +80,7 @@ def test_the_table_and_the_box_plots(found):
     assert markdown(lines).count("| radius | mean |") == 12
     figure = box_plots(found, DESIGN, ("radius", "mean"), 0, 1)
     assert figure.svg.count("<rect") == 15  # four alphas and the false-positive rate, three n each
-    assert "alpha = 0.01" in figure.svg
+    assert "bias, alpha = 0.01" in figure.svg
     for i, n in enumerate(DESIGN.sizes):
         assert f"n = {n}: bias {lines[9 + i].bias:.3f}" in figure.alt
 
