@@ -273,7 +273,9 @@ def _chooser(cfg: DictConfig, split: Split, data: list[DataModule]) -> list[Best
             f"{len(y) - y.sum()} others; give more labels, raise split.validation_ratio, or set patience=0"
         )
     rows = torch.from_numpy(split.choice)
-    return [BestEpoch(lambda device: (data[0].samples(part.to(device)) for part in rows.split(1000)), y, patience)]
+    return [
+        BestEpoch(lambda device: (data[0].samples(part.to(device)) for part in torch.split(rows, 1000)), y, patience)
+    ]
 
 
 def _sized(cfg: DictConfig, arrays: Arrays) -> DictConfig:
