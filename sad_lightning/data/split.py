@@ -48,6 +48,8 @@ class Split:
         counts: how many rows each pool holds, for the record.
         calibration: normal rows, as far as a detector can know, whose scores set the threshold.
         calibrated_on: what they are: ``validation``, ``in-sample``, ``test normals`` or ``all normals``.
+        choice: rows of own data that are held out to choose the best epoch; may be empty.
+        choice_semi: their labels.
     """
 
     train: Indices
@@ -60,6 +62,8 @@ class Split:
     counts: dict[str, int] = field(default_factory=dict)
     calibration: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     calibrated_on: str = "in-sample"
+    choice: Indices = field(default_factory=lambda: np.array([], dtype=np.int64))
+    choice_semi: NDArray[np.int8] = field(default_factory=lambda: np.array([], dtype=np.int8))
 
     def rows(self, allowed: frozenset[int]) -> tuple[Indices, NDArray[np.int8]]:
         """The training rows whose ``semi`` is in ``allowed``, and their ``semi``."""
@@ -165,7 +169,7 @@ def draw_split(
             f"split.normal_class={normal_class!r} leaves no unlabeled or known normal row to train on; choose another"
         )
     if calibration == "held_out":
-        calibrated_on, rows = ("validation", validation) if len(validation) else ("in-sample", train[semi >= 0])
+        rows, calibrated_on = held_out(train, semi, validation)
     else:
         rows = test if calibration == "test_normals" else np.arange(len(arrays.x))
         calibrated_on, rows = calibration.replace("_", " "), rows[np.isin(arrays.target_class[rows], normal)]
@@ -185,6 +189,11 @@ def draw_split(
         "test_anomaly": int((~np.isin(arrays.target_class[test], normal)).sum()),
     }
     return Split(train, semi, validation, test, half, normal, known, counts, rows, calibrated_on)
+
+
+def held_out(train: Indices, semi: NDArray[np.int8], validation: Indices) -> tuple[Indices, str]:
+    """The rows that set the threshold, and what they are: validation rows, or without any those that train."""
+    return (validation, "validation") if len(validation) else (train[semi >= 0], "in-sample")
 
 
 def _cut(count: float) -> int:
