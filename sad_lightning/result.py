@@ -105,7 +105,7 @@ class Result:
             chosen = ", ".join(f"{name} {value:g}" for name, value in self.selection["chosen"].items())
             rows["chosen on test rows"] = f"{chosen}  ({self.selection['holdout_rows']} of them, with their labels)"
         title = f"{self.method} on {self.data}: normal {', '.join(self.normal_classes)}; known anomalies {known}"
-        lines = [f"  {k:<24}{v}" for k, v in rows.items()] + [f"  warning: {text}" for text in self.warnings]
+        lines = [f"  {k:<25}{v}" for k, v in rows.items()] + [f"  warning: {text}" for text in self.warnings]
         return "\n".join([f"{title}; seed {self.seeds['cell']}", *lines])
 
 

@@ -303,12 +303,12 @@ def _write_model(folder: Path, preparation: Preparation, fitted: Fitted, firsts:
 
 def _write_scores(folder: Path, arrays: Arrays, fitted: Fitted, metrics: dict[str, float]) -> None:
     """Write the scores and p-values of the test rows, and what the thresholds come from beside the model."""
-    split, normal = fitted.split, np.sort(fitted.normal_scores)
+    split, normal = fitted.split, fitted.normal_scores
     scores = {"row": split.test, "score": fitted.scores, "target_class": arrays.target_class[split.test]}
     calibration = {name: metrics[name] for name in ("threshold", "conformal_threshold")}
     files: dict[str, dict[str, Any]] = {
         "scores.npz": {**scores, "p_value": p_values(normal, fitted.scores)},
-        "calibration.npz": {"score": normal, "rows": split.calibrated_on, **calibration},
+        "calibration.npz": {"row": split.calibration, "score": normal, "rows": split.calibrated_on, **calibration},
     }
     for name, content in files.items():
         with whole_file(folder / name) as part, open(part, "wb") as file:

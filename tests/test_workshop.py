@@ -56,6 +56,7 @@ BELOW = {
     "grid": {"data", "methods"},
     "result": {"files"},
     "convergence": {"result", "stats", "files", "data", "representation", "report", "seeding"},
+    "audit": {"__main__", "run", "grid", "settings", "result", "stats", "files", "data", "report", "seeding"},
     "report": {"result", "stats", "files", "data", "representation", "login"},
     "files": set(),
     "seeding": set(),
@@ -76,6 +77,8 @@ def test_imports_go_down(path):
 
 LIGHT = (
     "__main__",
+    "audit.fold",
+    "audit.study",
     "baselines.iforest",
     "baselines.kde",
     "baselines.ocsvm",

@@ -82,11 +82,13 @@ def relative_scoring_bias(
     normal, anomaly = (_both(name, values) for name, values in (("normals", normals), ("anomalies", anomalies)))
     ordered = np.sort(normal, axis=1)
     recalls = _recalls(anomaly, ordered[:, rank_at_fpr(normal.shape[1], fpr)])
+    biases = bootstrap_biases(normal, anomaly, fpr=fpr, resamples=resamples, seed=seed)
+    low, high = np.quantile(biases, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Bias(
         estimate=float(recalls[1] - recalls[0]),
         recalls=(float(recalls[0]), float(recalls[1])),
         dkw=_dkw_interval(ordered, anomaly, fpr, confidence),
-        bootstrap=_bootstrap_interval(normal, anomaly, fpr, confidence, resamples, seed),
+        bootstrap=Interval(float(low), float(high)),
     )
 
 
@@ -115,10 +117,15 @@ def _quantiles(ordered: Floats, q: float, off: float) -> tuple[float, float]:
     return (float(ordered[low]) if low >= 0 else -math.inf), (float(ordered[high]) if high < n else math.inf)
 
 
-def _bootstrap_interval(
-    normal: Floats, anomaly: Floats, fpr: float, confidence: float, resamples: int, seed: int
-) -> Interval:
-    """Rows are drawn anew with both their scores; the anomalies' shares follow from how many of each kind there are."""
+def bootstrap_biases(
+    normals: ArrayLike, anomalies: ArrayLike, *, fpr: float, resamples: int = 1000, seed: int = 0
+) -> Floats:
+    """The bias in resampled rows, ``(resamples,)``; arguments as ``relative_scoring_bias`` has them.
+
+    Rows are drawn anew with both their scores. Of the anomalies only counts matter: how many the second score gains,
+    how many it loses, at the thresholds of the resampled normals.
+    """
+    normal, anomaly = (_both(name, values) for name, values in (("normals", normals), ("anomalies", anomalies)))
     generator = np.random.default_rng(seed)
     n, m = normal.shape[1], anomaly.shape[1]
     rank = rank_at_fpr(n, fpr)
@@ -133,8 +140,7 @@ def _bootstrap_interval(
         same = 1 - gained - lost
         counts = generator.multinomial(m, np.stack([gained, lost, same.clip(0)], axis=1))
         found.append((counts[:, 0] - counts[:, 1]) / m)
-    low, high = np.quantile(np.concatenate(found), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(low), float(high))
+    return np.concatenate(found)
 
 
 def _chunks(resamples: int, rows: int) -> list[int]:
