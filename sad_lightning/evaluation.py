@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.distances import distances
 from sad_lightning.data.split import Split
 from sad_lightning.stats.ranking import auroc, average_precision, recall_at_fpr
 from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
@@ -76,6 +77,7 @@ def evaluate(
         "conformal_threshold": conformal_threshold(normal_scores, target_fpr),
     }
     per_class = {}
+    far = distances(arrays, split.known_classes) if split.known_classes else None
     for c in np.unique(classes[y == 1]):
         rows = (classes == c) | (y == 0)
         per_class[arrays.classes[c]] = {
@@ -83,4 +85,6 @@ def evaluate(
             "recall": rate(classes == c),
             "count": int((classes == c).sum()),
         }
+        if far is not None:
+            per_class[arrays.classes[c]]["distance"] = float(far[c])
     return metrics, per_class

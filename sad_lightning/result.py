@@ -31,7 +31,8 @@ class Result:
         threshold_rows: what the threshold was set on: ``validation``, ``in-sample``, ``test normals``, ``all normals``.
         pretraining: ``none``, ``trained``, or ``cached`` where an equal training had left its weights.
         resumed: whether a stage went on from a saved state; its seconds are then those since.
-        per_class: for each class that is not normal, its auroc against the normals, recall at the threshold, count.
+        per_class: for each class that is not normal, its auroc against the normals, recall at the threshold, count, and
+            distance to the nearest known class (``data.distances``).
         seconds: wall time of each stage.
         environment: versions, device, git commit.
         history: for each stage that trained, its curves by name, one value an epoch, None where there was none.

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from sad_lightning.report.cells import Cell, Group
 from sad_lightning.report.published import Published, published_change
 from sad_lightning.stats.bias import DOWN, UNDECIDED, UP, verdict
@@ -33,6 +35,7 @@ class Change(NamedTuple):
     Attributes:
         name: of the class.
         known: whether known anomalies are of it.
+        distance: to the nearest known class; nan in results from before it was recorded.
         before: mean recall without labels.
         after: mean recall with labels.
         interval: of the difference.
@@ -42,6 +45,7 @@ class Change(NamedTuple):
 
     name: str
     known: bool
+    distance: float
     before: float
     after: float
     interval: Interval
@@ -178,11 +182,14 @@ def _directions(
     there = [set(cell.result.per_class) for cell in itertools.chain.from_iterable(pairs)]
     names = [name for name in second.result.per_class if all(name in some for some in there)]
     order = {name: i for i, name in enumerate(after)}  # the paper's: the most similar to the known class first
+    far = {name: float(second.result.per_class[name].get("distance", math.nan)) for name in names}
     changes = []
-    for name in sorted(names, key=lambda name: order.get(name, len(order))):
+    for name in sorted(names, key=lambda name: (order.get(name, 0), np.nan_to_num(far[name]))):
         theirs = (before[name], after[name]) if name in before and name in after else None
         means, interval = _difference(name, pairs, 1 - LEVEL / len(names))
-        changes.append(Change(name, name in second.known_classes, *means, interval, theirs, arrows.get(name)))
+        changes.append(
+            Change(name, name in second.known_classes, far[name], *means, interval, theirs, arrows.get(name))
+        )
     fpr = float(second.result.settings["target_fpr"])
     return Directions(data, label_free, with_labels, normal, known, len(pairs), fpr, tuple(changes))
 

@@ -94,17 +94,32 @@ def markdown_directions(found: Sequence[Directions]) -> str:
     """What labels do to the recall of each class: a sentence and a table for each pair of methods; empty without."""
     parts = []
     for each in found:
-        head = ("class", each.label_free, each.with_labels, "difference", "interval", "", "published", "arrow")
+        head = (
+            "class",
+            "distance",
+            each.label_free,
+            each.with_labels,
+            "difference",
+            "interval",
+            "",
+            "published",
+            "arrow",
+        )
         lines = [f"| {' | '.join(_markdown_cell(word) for word in head)} |", "|---" * len(head) + "|"]
         for change in each.changes:
             theirs = " to ".join(f"{number.mean:.0f}" for number in change.published) if change.published else ""
             cells = [
-                f"{change.name}{' (known)' * change.known}", f"{change.before:.1f}", f"{change.after:.1f}",
+                f"{change.name}{' (known)' * change.known}", _distance(change.distance), f"{change.before:.1f}",
+                f"{change.after:.1f}",
                 signed(change.difference), interval_words(change.interval), change.verdict, theirs, change.arrow or "",
             ]  # fmt: skip
             lines.append(f"| {' | '.join(_markdown_cell(cell) for cell in cells)} |")
         parts.append("\n".join([_markdown_cell(each.words), "", *lines]))
     return "\n\n".join(["## What labels do to recall", *parts]) if parts else ""
+
+
+def _distance(value: float) -> str:
+    return DASH if math.isnan(value) else f"{value:.2f}"
 
 
 def interval_words(interval: Interval) -> str:
@@ -115,8 +130,8 @@ def interval_words(interval: Interval) -> str:
 
 def directions_csv(found: Iterable[Directions]) -> str:
     """Every change of recall; percent and points."""
-    head = ("data", "label_free", "with_labels", "normal", "known", "class", "is_known", "runs", "target_fpr",
-            "recall_without", "recall_with", "difference", "low", "high", "verdict", "published_without",
+    head = ("data", "label_free", "with_labels", "normal", "known", "class", "is_known", "distance", "runs",
+            "target_fpr", "recall_without", "recall_with", "difference", "low", "high", "verdict", "published_without",
             "published_with", "arrow")  # fmt: skip
     lines = []
     for each in found:
@@ -124,8 +139,8 @@ def directions_csv(found: Iterable[Directions]) -> str:
         for change in each.changes:
             theirs = [number.mean for number in change.published] if change.published else [None, None]
             lines.append([
-                *start, change.name, change.known, each.runs, each.fpr, change.before, change.after, change.difference,
-                *change.interval, change.verdict, *theirs, change.arrow,
+                *start, change.name, change.known, change.distance, each.runs, each.fpr, change.before, change.after,
+                change.difference, *change.interval, change.verdict, *theirs, change.arrow,
             ])  # fmt: skip
     return _csv(head, lines)
 

@@ -15,7 +15,7 @@ from sad_lightning.report.cells import read
 from sad_lightning.report.directions import directions
 from sad_lightning.report.published import _recalls, published_change
 from sad_lightning.report.table import contests, rows
-from sad_lightning.report.text import directions_csv, markdown_directions
+from sad_lightning.report.text import DASH, directions_csv, markdown_directions
 from sad_lightning.stats.ranking import Interval
 from sad_lightning.stats.shares import difference_interval, wilson
 
@@ -131,7 +131,7 @@ def test_the_report_holds_them(tmp_path):
     changes = directions(grids.groups)
     assert "What labels do to recall" in files["report.html"]
     assert markdown_directions(changes) in files["report.md"]
-    assert "| 1 (known) | 50.0 | 91.0 | +41.0 |" in files["report.md"]
+    assert f"| 1 (known) | {DASH} | 50.0 | 91.0 | +41.0 |" in files["report.md"]
     lines = list(csv.DictReader(io.StringIO(directions_csv(changes))))
     assert [line["verdict"] for line in lines[:2]] == ["up", "down"]
     assert len(lines) == 9
