@@ -8,6 +8,7 @@ Memory does not grow with the rows, but for an npz, which is read and written wh
 
 import argparse
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -230,10 +231,11 @@ def _writer(path: Path) -> Iterator[Callable[[Columns], None]]:
     with whole_file(path) as part:
         if path.suffix.lower() == ".npz":
             yield kept.append
-            with open(part, "wb") as file:
-                whole = {name: np.concatenate([each[name] for each in kept]) for name in kept[0]}
-                words = {name: np.array(list(map(str, v)) if v.dtype == object else v) for name, v in whole.items()}
-                np.savez_compressed(file, allow_pickle=False, **words)
+            with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:  # np.savez takes no array called file
+                for name in kept[0]:
+                    values = np.concatenate([each[name] for each in kept])
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                        np.lib.format.write_array(file, values.astype(str) if values.dtype == object else values)
             return
         try:
             import pyarrow

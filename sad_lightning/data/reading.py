@@ -314,7 +314,8 @@ class _Arrow:
             words = tuple(word(value) for value in encoded.dictionary.to_pylist())
             dates = bool(words) and all(_DATE.fullmatch(value) for value in words[:100])
             return Values("date" if dates else "category", numbers, words)
-        found = "date" if types.is_temporal(kind) else "no value" if types.is_null(kind) else str(kind)
+        names = {"null": "no value", "binary": "text that is not UTF-8"}
+        found = "date" if types.is_temporal(kind) else names.get(str(kind), str(kind))
         return Values(found, np.full(len(column), np.nan))
 
     def _header(self) -> tuple[str, list[str]]:
