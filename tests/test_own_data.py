@@ -379,9 +379,9 @@ WRONG_IMAGES = {
     "no size": (("data.path={tmp}/good", "data.size=0"), "must be a whole number >= 1"),
     "a column without a file": (("data.path={tmp}/good", "data.label=status"), "give it with data.labels=FILE"),
     "files that are not there": (("data.path={tmp}/good", "data.labels={tmp}/labels.csv"), "names files that"),
-    "no column of files": (("data.path={tmp}/good", "data.labels={tmp}/labels.csv", "data.file=name"), "data.file=name"),
+    "no column of files": (("data.path={tmp}/good", "data.labels={tmp}/labels.csv", "data.file=name"), "file=name:"),
     "a row without a file": (("data.path={tmp}/good", "data.labels={tmp}/gap.csv"), "row 2 names none"),
-    "an odd side": (("data.path={tmp}/good", "data.unlabeled=[fine]", "data.size=3", "target_fpr=0.4"), "no more than"),
+    "an odd side": (("data.path={tmp}/good", "data.unlabeled=[fine]", "data.size=3", "target_fpr=0.4"), "halve 3"),
 }  # fmt: skip
 
 
