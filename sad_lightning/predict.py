@@ -8,9 +8,11 @@ Memory does not grow with the rows, but for an npz, which is read and written wh
 
 import argparse
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,10 +65,13 @@ def main() -> None:
     parser.add_argument("--keep", nargs="+", default=[], metavar="COLUMN", help="columns to copy to the output")
     parser.add_argument("--ignore", nargs="+", default=[], metavar="COLUMN", help="columns that training did not have")
     parser.add_argument("--array", help=f"the images of an npz; the first there is of {', '.join(_IMAGES)}")
+    parser.add_argument("--import", dest="modules", nargs="+", default=[], help="modules that define your own methods")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes cuda where it is")
     arguments = parser.parse_args()
     try:
         _refuse(arguments)
+        for name in arguments.modules:
+            _import(name)
         from sad_lightning.model import FILE, Model  # torch takes seconds to import
 
         path = arguments.model / FILE if arguments.model.is_dir() else arguments.model
@@ -161,6 +166,13 @@ def _scores(model: "Model", raw: "torch.Tensor") -> "torch.Tensor":
     return scores
 
 
+def _import(name: str) -> None:
+    try:
+        import_module(name)
+    except ImportError as error:
+        raise InputError(f"--import {name}: {error}; run from the folder that holds it") from error
+
+
 def _refuse(arguments: argparse.Namespace) -> None:
     choice("--output: its ending", arguments.output.suffix.lower(), (".csv", ".parquet", ".npz"))
     if arguments.fpr is not None:
@@ -230,10 +242,11 @@ def _writer(path: Path) -> Iterator[Callable[[Columns], None]]:
     with whole_file(path) as part:
         if path.suffix.lower() == ".npz":
             yield kept.append
-            with open(part, "wb") as file:
-                whole = {name: np.concatenate([each[name] for each in kept]) for name in kept[0]}
-                words = {name: np.array(list(map(str, v)) if v.dtype == object else v) for name, v in whole.items()}
-                np.savez_compressed(file, allow_pickle=False, **words)
+            with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:  # np.savez takes no array called file
+                for name in kept[0]:
+                    values = np.concatenate([each[name] for each in kept])
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                        np.lib.format.write_array(file, values.astype(str) if values.dtype == object else values)
             return
         try:
             import pyarrow

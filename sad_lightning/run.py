@@ -83,11 +83,13 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
 
     key, cfg = cell_key(cfg), _sized(cfg, arrays)
     settings = defining(cfg)
+    settings["split"] |= _found(arrays, split)
     make_trainer = instantiate(cfg.trainer)
     models = [build(cfg.method, seed, stage("train", member)) for member in members]
     if getattr(models[0], "needs_anomalies", False) and not split.counts["known_anomaly"]:
         raise NotDefinedError(f"method={method_name} is not defined without known anomalies, and this cell has none")
     data = [serve(model, model.rows, cfg.batch_size) for model in models]
+    chooser = _chooser(cfg, split, models, data)
     epochs = whole("trainer.max_epochs", cfg.trainer.max_epochs)
     firsts = (
         [build(cfg.pretrain.method, seed, stage("pretrain", k)) for k in members] if _pretrains(cfg, models) else []
@@ -121,7 +123,6 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
                 fitted = fit_baseline(models[0], selection, data[0], encoder, arrays=arrays, split=split, seed=seed)
             write_model(folder / "model.npz", fitted.baseline)
         else:
-            chooser = _chooser(cfg, split, data)
             make = partial(make, tag=key, epochs=epochs, more=chooser)
             fitted = _train(models, firsts, data, scoring, make, split, seconds)
             fitted.notes.extend(each.note() for each in chooser)
@@ -255,18 +256,31 @@ def _drawn(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
     return split
 
 
-def _chooser(cfg: DictConfig, split: Split, data: list[DataModule]) -> list[BestEpoch]:
+def _found(arrays: Arrays, split: Split) -> dict[str, Any]:
+    """What the split of own data came to, in the words of a split by class; empty for one that is."""
+    if arrays.labels is None:
+        return {}
+    others = [c for c in range(len(arrays.classes)) if c not in split.normal_classes]
+    return {
+        "normal_class": list(split.normal_classes),
+        "known_anomaly": [others.index(c) for c in split.known_classes if c in others],
+        "n_known": len(split.known_classes),
+        "labeled_ratio": round(split.counts["known_anomaly"] / split.counts["train"], 4),
+    }
+
+
+def _chooser(cfg: DictConfig, split: Split, models: list[Any], data: list[DataModule]) -> list[BestEpoch]:
     """What chooses the best epoch, or nothing.
 
     Raises:
-        InputError: there are several members, or no held-out labels to choose by.
+        InputError: the method has no epochs or several members, or there are no held-out labels to choose by.
     """
     patience = whole("patience", cfg.get("patience", 0), least=0)
     if not patience:
         return []
     y = (split.choice_semi < 0).astype(np.int64)
-    if len(data) > 1:
-        raise InputError(f"patience must be 0 for an ensemble, got {patience}; its members train to the end")
+    if len(models) > 1 or not isinstance(models[0], Method):
+        raise InputError(f"patience must be 0 for an ensemble and for a baseline, got {patience}; leave it out")
     if not 0 < y.sum() < len(y):
         raise InputError(
             f"patience={patience} chooses the epoch by held-out labels, which are {y.sum()} known anomalies and "
