@@ -31,7 +31,7 @@ class Ensemble(LightningModule):
 
     def __init__(self, members: Iterable[Method | Mapping[str, Any]]) -> None:
         super().__init__()
-        methods = [_member(member) for member in members]
+        methods = [method_of(member) for member in members]
         self.members = nn.ModuleList(methods)
         recipes = [{"type": type(method).__name__, **dict(method.hparams)} for method in methods]
         self.save_hyperparameters({"members": recipes}, logger=False)
@@ -45,7 +45,12 @@ class Ensemble(LightningModule):
         return self.score(batch.x)
 
 
-def _member(member: Method | Mapping[str, Any]) -> Method:
+def method_of(member: Method | Mapping[str, Any]) -> Method:
+    """A method from its plain recipe; a method passes through.
+
+    Raises:
+        InputError: no method of that name is imported.
+    """
     if isinstance(member, Method):
         return member
     recipe = dict(member)

@@ -1,5 +1,6 @@
 """From scores to the metrics of a cell."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.distances import distances
 from sad_lightning.data.split import Split
 from sad_lightning.stats.ranking import auroc, average_precision, recall_at_fpr
-from sad_lightning.stats.threshold import threshold_at_fpr
+from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Fitted:
         split: the rows, where a part of the test rows is not scored without it.
         scores: ``(N,)`` of the test rows.
         normal_scores: of the rows that set the threshold.
+        scorer: the method that scored, one or an ensemble.
         baseline: the estimator that is reported, where it is one.
         selection: how its settings were chosen.
         notes: what a person should know of.
@@ -28,13 +31,19 @@ class Fitted:
     split: Split
     scores: NDArray[np.float64]
     normal_scores: NDArray[np.float64]
+    scorer: Any = None
     baseline: Any = None
     selection: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
 def evaluate(
-    arrays: Arrays, split: Split, scores: NDArray[np.float64], normal_scores: NDArray[np.float64], target_fpr: float
+    arrays: Arrays,
+    split: Split,
+    scores: NDArray[np.float64],
+    normal_scores: NDArray[np.float64],
+    target_fpr: float,
+    rule: Callable[[NDArray[np.float64], float], float] = threshold_at_fpr,
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """All metrics of one cell, overall and for each class that is not normal; shares in [0, 1].
 
@@ -44,24 +53,30 @@ def evaluate(
         scores: ``(N,)`` of the test rows.
         normal_scores: scores of the rows that set the threshold.
         target_fpr: the false-positive rate that the threshold aims at.
+        rule: gives the threshold of scores and a rate.
     """
     classes = arrays.target_class[split.test]
     y = (~np.isin(classes, split.normal_classes)).astype(int)
-    threshold = threshold_at_fpr(normal_scores, target_fpr)
+    threshold = rule(normal_scores, target_fpr)
     flagged = scores > threshold
 
     def rate(rows: NDArray[np.bool_]) -> float:
         return float(flagged[rows].mean()) if rows.any() else float("nan")
 
+    def ranked(measure: Callable[..., float], *more: float) -> float:
+        return measure(y, scores, *more) if len(y) else float("nan")
+
     metrics = {
-        "auroc": auroc(y, scores),
-        "average_precision": average_precision(y, scores),
-        "recall_at_target_fpr": recall_at_fpr(y, scores, target_fpr),
+        "auroc": ranked(auroc),
+        "average_precision": ranked(average_precision),
+        "recall_at_target_fpr": ranked(recall_at_fpr, target_fpr),
         "threshold": threshold,
         "recall": rate(y == 1),
         "false_positive_rate": rate(y == 0),
+        "conformal_threshold": conformal_threshold(normal_scores, target_fpr),
     }
     per_class = {}
+    far = distances(arrays, split.known_classes) if split.known_classes else None
     for c in np.unique(classes[y == 1]):
         rows = (classes == c) | (y == 0)
         per_class[arrays.classes[c]] = {
@@ -69,4 +84,6 @@ def evaluate(
             "recall": rate(classes == c),
             "count": int((classes == c).sum()),
         }
+        if far is not None:
+            per_class[arrays.classes[c]]["distance"] = float(far[c])
     return metrics, per_class

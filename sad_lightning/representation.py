@@ -55,7 +55,16 @@ def project(folder: Path, settings: Mapping[str, Any], arrays: Arrays, rows: int
     return Projection(left[:, :2] * sizes[:2], arrays.target_class[test], explained)
 
 
-def _encoder(path: Path, settings: Mapping[str, Any]) -> torch.nn.Module:
+def load_model(path: Path, settings: Mapping[str, Any]) -> Method | Ensemble:
+    """The method or ensemble of a finished cell, in eval mode on the CPU.
+
+    Args:
+        path: its checkpoint.
+        settings: those of its result.
+
+    Raises:
+        InputError: there is no checkpoint, or it can not be read.
+    """
     module, _, name = str(settings["method"]["_target_"]).rpartition(".")
     kind = Ensemble if settings["ensemble"] > 1 else getattr(import_module(module), name)
     try:
@@ -63,6 +72,12 @@ def _encoder(path: Path, settings: Mapping[str, Any]) -> torch.nn.Module:
     except Exception as error:  # a damaged checkpoint fails in many ways
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: must be the checkpoint of the cell ({reason}); run the cell again") from error
+    assert isinstance(model, Method | Ensemble)
+    return model
+
+
+def _encoder(path: Path, settings: Mapping[str, Any]) -> torch.nn.Module:
+    model = load_model(path, settings)
     member = model.members[0] if isinstance(model, Ensemble) else model
     assert isinstance(member, Method)
     return member.get_submodule("encoder")

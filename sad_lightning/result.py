@@ -27,11 +27,12 @@ class Result:
         seeds: the seed of the cell and of each stage.
         counts: rows in each pool of the split.
         metrics: auroc, average_precision, recall_at_target_fpr, threshold, and recall and false_positive_rate at it;
-            shares in [0, 1].
-        threshold_rows: what the threshold was set on: ``validation`` or ``in-sample``.
+            conformal_threshold, nan where there are too few rows; shares in [0, 1].
+        threshold_rows: what the threshold was set on: ``validation``, ``in-sample``, ``test normals``, ``all normals``.
         pretraining: ``none``, ``trained``, or ``cached`` where an equal training had left its weights.
         resumed: whether a stage went on from a saved state; its seconds are then those since.
-        per_class: for each class that is not normal, its auroc against the normals, recall at the threshold, count.
+        per_class: for each class that is not normal, its auroc against the normals, recall at the threshold, count, and
+            distance to the nearest known class (``data.distances``).
         seconds: wall time of each stage; of one that trained stacked with other cells', its share.
         environment: versions, device, git commit.
         history: for each stage that trained, its curves by name, one value an epoch, None where there was none.
@@ -39,6 +40,8 @@ class Result:
         training: ``trained``, ``cached`` where a training that differed only in labels that the method does not look at
             had left its weights, or ``none`` for a baseline.
         selection: how a baseline's settings were chosen, from how many, and by which AUROC; empty for other methods.
+        trained_on: the values of ``semi`` that the method trains on, without -1 where it is label-free; None in results
+            from before it was recorded.
     """
 
     key: str
@@ -60,6 +63,7 @@ class Result:
     warnings: list[str]
     training: str = "trained"
     selection: dict[str, Any] = field(default_factory=dict)
+    trained_on: list[int] | None = None
 
     def write(self, folder: Path) -> None:
         """Write ``result.json`` into the folder: whole, or not at all."""
@@ -105,7 +109,7 @@ class Result:
             chosen = ", ".join(f"{name} {value:g}" for name, value in self.selection["chosen"].items())
             rows["chosen on test rows"] = f"{chosen}  ({self.selection['holdout_rows']} of them, with their labels)"
         title = f"{self.method} on {self.data}: normal {', '.join(self.normal_classes)}; known anomalies {known}"
-        lines = [f"  {k:<24}{v}" for k, v in rows.items()] + [f"  warning: {text}" for text in self.warnings]
+        lines = [f"  {k:<25}{v}" for k, v in rows.items()] + [f"  warning: {text}" for text in self.warnings]
         return "\n".join([f"{title}; seed {self.seeds['cell']}", *lines])
 
 

@@ -171,7 +171,9 @@ class GoOn(Checkpoint):
             self.last = time.monotonic()
 
 
-def new_trainer(make: MakeTrainer, stages: Sequence[Stage], *, epochs: int, folder: Path) -> Trainer:
+def new_trainer(
+    make: MakeTrainer, stages: Sequence[Stage], *, epochs: int, folder: Path, more: Sequence[Callback] = ()
+) -> Trainer:
     """A Trainer for stages that are trained as one, which keeps its latest state in ``folder``.
 
     Args:
@@ -179,6 +181,7 @@ def new_trainer(make: MakeTrainer, stages: Sequence[Stage], *, epochs: int, fold
         stages: what it trains; the first names its bar and its state. None to score alone.
         epochs: how many.
         folder: where its state goes.
+        more: further callbacks.
 
     Raises:
         InputError: the Trainer refuses its settings (no such accelerator, precision, ...).
@@ -193,7 +196,7 @@ def new_trainer(make: MakeTrainer, stages: Sequence[Stage], *, epochs: int, fold
         return make(
             max_epochs=epochs,
             logger=False,  # stages of several cells may train as one: each logs to its own
-            callbacks=callbacks,
+            callbacks=[*callbacks, *more],
             enable_checkpointing=bool(stages),
             enable_model_summary=False,
             enable_progress_bar=False,

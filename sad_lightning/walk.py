@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,25 +15,32 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning import Trainer
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import DummyLogger
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.baselines.baseline import Baseline
+from sad_lightning.best_epoch import BestEpoch
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.labeled_split import draw_labeled_split
 from sad_lightning.data.module import DataModule, Rows, Stream
-from sad_lightning.data.preprocess import fit_affine
-from sad_lightning.data.split import draw_split
+from sad_lightning.data.preparation import Preparation
+from sad_lightning.data.preprocess import fill_missing, fit_affine
+from sad_lightning.data.split import Split, draw_split
 from sad_lightning.ensemble import Ensemble
 from sad_lightning.environment import describe
 from sad_lightning.errors import InputError, NotDefinedError, choice, share, whole
 from sad_lightning.evaluation import Fitted, evaluate
 from sad_lightning.files import whole_file
-from sad_lightning.grid.plan import cell_key, defining
+from sad_lightning.grid.plan import cell_key, content_of, defining
 from sad_lightning.methods.method import Method
+from sad_lightning.model import FILE as MODEL
+from sad_lightning.model import BaselineScore, Model
 from sad_lightning.result import FILE, Result
 from sad_lightning.seeding import derive
 from sad_lightning.shallow import fit_baseline, write_model
+from sad_lightning.stats.threshold import conformal_threshold, p_values, threshold_at_fpr
 from sad_lightning.tracking import log_evaluation, logging_to, start_logging
 from sad_lightning.training import Stage, new_trainer, predict
 
@@ -51,6 +59,7 @@ class Task(NamedTuple):
         method: the method's choice.
         experiment: the experiment's choice, where there is one.
         sweep: whether it is one of a sweep.
+        arrays: rows in memory, instead of those that ``cfg.data`` names.
     """
 
     cfg: DictConfig
@@ -59,6 +68,7 @@ class Task(NamedTuple):
     method: str
     experiment: str | None = None
     sweep: bool = False
+    arrays: Arrays | None = None
 
 
 class Walk:
@@ -98,21 +108,25 @@ class Walk:
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         with warnings.catch_warnings(record=True) as caught, timed(self.seconds, "data"):
             warnings.simplefilter("always")
-            self.arrays, self.rows = _load(OmegaConf.to_yaml(cfg.data, resolve=True))
-            self.split = draw_split(self.arrays, **_plain(cfg.split), seed=self.seed)
+            arrays, rows = _load(cfg) if self.task.arrays is None else (self.task.arrays, Rows(self.task.arrays.x))
+            self.split = drawn(cfg, arrays, self.seed)
+            self.arrays, self.fill = fill_missing(arrays, self.split)
+            self.rows = rows if self.arrays.x is arrays.x else Rows(self.arrays.x)
             self.affine = fit_affine(self.arrays, self.split, **_plain(cfg.preprocess))
         self.notes = [str(warning.message) for warning in caught]
 
         self.key, self.cfg = cell_key(cfg), _sized(cfg, self.arrays)
         self.settings = defining(self.cfg)
+        self.settings["split"] |= _found(self.arrays, self.split)
         self.models = [build(self.cfg.method, self.seed, stage("train", member)) for member in members]
         if getattr(self.models[0], "needs_anomalies", False) and not self.split.counts["known_anomaly"]:
             raise NotDefinedError(
                 f"method={self.task.method} is not defined without known anomalies, and this cell has none"
             )
         self.data = [self._serve(model, model.rows, self.cfg.batch_size) for model in self.models]
+        self.chooser = _chooser(self.cfg, self.split, self.models, self.data)
         self.epochs = whole("trainer.max_epochs", self.cfg.trainer.max_epochs)
-        if _pretrains(self.cfg, self.models):
+        if pretrains(self.cfg, self.models):
             allowed = PRETRAIN_ROWS[choice("pretrain.rows", self.cfg.pretrain.rows, tuple(PRETRAIN_ROWS))]
             batch_size = whole("pretrain.batch_size", self.cfg.pretrain.batch_size, least=2)
             self.pretrain_epochs = whole("pretrain.epochs", self.cfg.pretrain.epochs)
@@ -139,7 +153,7 @@ class Walk:
 
     def trainer(self, stages: Sequence[Stage]) -> Trainer:
         """A Trainer for the training, with its state in this cell's folder."""
-        return self._new_trainer(stages, self.epochs)
+        return self._new_trainer(stages, self.epochs, self.chooser)
 
     def pretrainer(self, stages: Sequence[Stage]) -> Trainer:
         """A Trainer for the pretraining, likewise."""
@@ -161,9 +175,10 @@ class Walk:
         if self.stages:
             self._sweep("finish")
             with timed(self.seconds, "score"):
-                module = self.models[0] if len(self.models) == 1 else Ensemble(self.models)
-                scores = predict(self.scoring, module, self.data[0]).numpy()
-            self.fitted = Fitted(self.split, scores[:tested], scores[tested:])
+                scorer = self.models[0] if len(self.models) == 1 else Ensemble(self.models)
+                scores = predict(self.scoring, scorer, self.data[0]).numpy()
+            notes = [each.note() for each in self.chooser]
+            self.fitted = Fitted(self.split, scores[:tested], scores[tested:], scorer=scorer, notes=notes)
             self.scoring.save_checkpoint(folder / "model.ckpt", weights_only=True)
             return
         with timed(self.seconds, "train"):
@@ -181,8 +196,10 @@ class Walk:
         if not self.live and (folder / FILE).exists() and not self.cfg.overwrite:
             self.result = Result.read(folder)  # of a pack of which others were left
             return
+        promised = self.arrays.schema is not None and len(split.validation) > 0
+        rule = conformal_threshold if promised else threshold_at_fpr
         metrics, per_class = evaluate(
-            self.arrays, split, fitted.scores, fitted.normal_scores, self.cfg.target_fpr
+            self.arrays, split, fitted.scores, fitted.normal_scores, self.cfg.target_fpr, rule
         )  # fmt: skip
         classes = self.arrays.target_class[split.test]
         if not self.live:
@@ -207,7 +224,7 @@ class Walk:
             seeds={"cell": self.seed, **{name: derive(self.seed, name) for name in ("train", "pretrain")}},
             counts=split.counts,
             metrics=metrics,
-            threshold_rows="validation" if len(split.validation) else "in-sample",
+            threshold_rows=split.calibrated_on,
             pretraining=_origin(self.first_stages),
             training=_origin(self.stages),
             resumed=any(each.resumed for each in (*self.first_stages, *self.stages)),
@@ -217,10 +234,12 @@ class Walk:
             history={each.name: each.curves for each in (*self.first_stages, *self.stages)},
             warnings=[*self.notes, *fitted.notes, *(n for s in (*self.first_stages, *self.stages) for n in s.notes)],
             selection=fitted.selection,
+            trained_on=sorted(self.models[0].rows),
         )
         if self.scoring.is_global_zero:
-            with whole_file(folder / "scores.npz") as part, open(part, "wb") as file:
-                np.savez_compressed(file, row=split.test, score=fitted.scores, target_class=classes)
+            if self.arrays.schema is not None:
+                self._write_model()
+            _write_scores(folder, self.arrays, fitted, metrics)
             self.result.write(folder)
             for state in folder.glob("*.resume.ckpt"):
                 state.unlink()
@@ -238,14 +257,32 @@ class Walk:
             name, streams, noise = model.stage, [update.stream for update in model.updates], model.noise
         if np.isin(semi, sorted(streams[0].rows or allowed)).sum() < 2:
             raise InputError(f"{name}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it")
-        calibration = self.split.validation if len(self.split.validation) else self.split.train[self.split.semi >= 0]
+        scored = np.concatenate([self.split.test, self.split.calibration])
         return DataModule(
-            self.rows, self.affine, rows=rows, semi=semi, scored=np.concatenate([self.split.test, calibration]),
-            batch_size=batch_size, seed=derive(self.seed, name), streams=streams, noise=noise,
+            self.rows, self.affine, rows=rows, semi=semi, scored=scored, batch_size=batch_size,
+            seed=derive(self.seed, name), streams=streams, noise=noise,
         )  # fmt: skip
 
-    def _new_trainer(self, stages: Sequence[Stage], epochs: int) -> Trainer:
-        return new_trainer(instantiate(self.cfg.trainer), stages, epochs=epochs, folder=self.task.folder)
+    def _new_trainer(self, stages: Sequence[Stage], epochs: int, more: Sequence[Callback] = ()) -> Trainer:
+        make = instantiate(self.cfg.trainer)
+        return new_trainer(make, stages, epochs=epochs, folder=self.task.folder, more=more)
+
+    def _write_model(self) -> None:
+        """Write the detector of own data, with its model card and a few raw rows."""
+        schema, fitted = self.arrays.schema, self.fitted
+        assert schema is not None  # it is own data
+        first = self.firsts[0] if self.firsts else None
+        scorer = fitted.scorer if fitted.baseline is None else BaselineScore(fitted.baseline, first)
+        told = asdict(self.result)
+        del told["history"]
+        Model(
+            Preparation(schema, self.affine, self.fill),
+            scorer,
+            calibration=torch.from_numpy(fitted.normal_scores),
+            calibration_rows=self.result.threshold_rows,
+            target_fpr=self.result.settings["target_fpr"],
+            card=told,
+        ).save(self.task.folder / MODEL)
 
     def _sweep(self, step: str) -> None:
         """Hand every training row to a step of each method that needs them."""
@@ -266,9 +303,14 @@ class Walk:
         return logger
 
 
+def _load(cfg: DictConfig) -> tuple[Arrays, Rows]:
+    path = cfg.data.get("path")
+    return _loaded(OmegaConf.to_yaml(cfg.data, resolve=True), content_of(Path(str(path)).expanduser()) if path else "")
+
+
 @lru_cache(maxsize=1)  # cells of one data set follow each other
-def _load(settings: str) -> tuple[Arrays, Rows]:
-    arrays: Arrays = instantiate(OmegaConf.create(settings))
+def _loaded(settings: str, content: str) -> tuple[Arrays, Rows]:
+    arrays: Arrays = instantiate(OmegaConf.create(settings), _convert_="all")
     return arrays, Rows(arrays.x)
 
 
@@ -304,7 +346,7 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     seconds[stage] = round(seconds.get(stage, 0) + time.perf_counter() - start, 3)
 
 
-def _pretrains(cfg: DictConfig, models: list[Any]) -> bool:
+def pretrains(cfg: DictConfig, models: list[Any]) -> bool:
     """Whether the cell has a pretraining: a method that starts from one, or a baseline that looks at its codes.
 
     Raises:
@@ -321,6 +363,57 @@ def _pretrains(cfg: DictConfig, models: list[Any]) -> bool:
     return codes
 
 
+def drawn(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
+    """The split of the cell: by class, or of own data, where its validation rows must suffice for the threshold."""
+    if arrays.labels is None:
+        return draw_split(arrays, **_plain(cfg.split), seed=seed)
+    patience = whole("patience", cfg.get("patience", 0), least=0)
+    split = draw_labeled_split(arrays, **_plain(cfg.split), choose=patience > 0, seed=seed)
+    n = len(split.validation)
+    if n and np.isinf(conformal_threshold(np.zeros(n), cfg.target_fpr)):
+        raise InputError(
+            f"target_fpr={cfg.target_fpr} needs more than 1/target_fpr - 1 validation rows to promise that rate, there "
+            f"are {n}; raise split.validation_ratio or target_fpr, or set split.validation_ratio=0, which promises none"
+        )
+    return split
+
+
+def _found(arrays: Arrays, split: Split) -> dict[str, Any]:
+    """What the split of own data came to, in the words of a split by class; empty for one that is."""
+    if arrays.labels is None:
+        return {}
+    others = [c for c in range(len(arrays.classes)) if c not in split.normal_classes]
+    return {
+        "normal_class": list(split.normal_classes),
+        "known_anomaly": [others.index(c) for c in split.known_classes if c in others],
+        "n_known": len(split.known_classes),
+        "labeled_ratio": round(split.counts["known_anomaly"] / split.counts["train"], 4),
+    }
+
+
+def _chooser(cfg: DictConfig, split: Split, models: list[Any], data: list[DataModule]) -> list[BestEpoch]:
+    """What chooses the best epoch, or nothing.
+
+    Raises:
+        InputError: the method has no epochs or several members, or there are no held-out labels to choose by.
+    """
+    patience = whole("patience", cfg.get("patience", 0), least=0)
+    if not patience:
+        return []
+    y = (split.choice_semi < 0).astype(np.int64)
+    if len(models) > 1 or not isinstance(models[0], Method):
+        raise InputError(f"patience must be 0 for an ensemble and for a baseline, got {patience}; leave it out")
+    if not 0 < y.sum() < len(y):
+        raise InputError(
+            f"patience={patience} chooses the epoch by held-out labels, which are {y.sum()} known anomalies and "
+            f"{len(y) - y.sum()} others; give more labels, raise split.validation_ratio, or set patience=0"
+        )
+    rows = torch.from_numpy(split.choice)
+    return [
+        BestEpoch(lambda device: (data[0].samples(part.to(device)) for part in torch.split(rows, 1000)), y, patience)
+    ]
+
+
 def _sized(cfg: DictConfig, arrays: Arrays) -> DictConfig:
     sized = cfg.copy()
     if OmegaConf.is_missing(sized.network, "shape"):
@@ -330,6 +423,20 @@ def _sized(cfg: DictConfig, arrays: Arrays) -> DictConfig:
 
 def _plain(settings: DictConfig) -> dict[str, Any]:
     return OmegaConf.to_container(settings, resolve=True)  # type: ignore[return-value]
+
+
+def _write_scores(folder: Path, arrays: Arrays, fitted: Fitted, metrics: dict[str, float]) -> None:
+    """Write the scores and p-values of the test rows, and what the thresholds come from beside the model."""
+    split, normal = fitted.split, fitted.normal_scores
+    scores = {"row": split.test, "score": fitted.scores, "target_class": arrays.target_class[split.test]}
+    calibration = {name: metrics[name] for name in ("threshold", "conformal_threshold")}
+    files: dict[str, dict[str, Any]] = {
+        "scores.npz": {**scores, "p_value": p_values(normal, fitted.scores)},
+        "calibration.npz": {"row": split.calibration, "score": normal, "rows": split.calibrated_on, **calibration},
+    }
+    for name, content in files.items():
+        with whole_file(folder / name) as part, open(part, "wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **content)
 
 
 def _origin(stages: Sequence[Stage]) -> str:

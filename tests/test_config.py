@@ -22,7 +22,9 @@ DATA = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32),
           "arrhythmia": (274,), "cardio": (21,), "satellite": (36,), "satimage-2": (36,), "shuttle": (9,),
-          "thyroid": (6,), "landsat": (36,)}  # fmt: skip
+          "thyroid": (6,), "landsat": (36,), "synthetic": (9,), "spectrograms": (1, 125, 128),
+          "synthetic_spectrograms": (1, 125, 128), "table": (30,), "folder": (3, 32, 32),
+          "npz": (1, 28, 28)}  # fmt: skip
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -87,6 +89,20 @@ def test_every_scenario_cell_of_a_full_set_can_be_drawn(settings):
         for cell in cells(f"+experiment=cifar_scenario{scenario}")[:: 7 if scenario == 1 else 31]:
             cfg = settings(f"+experiment=cifar_scenario{scenario}", *(f"{k}={v}" for k, v in cell.items()))
             draw_split(arrays, **OmegaConf.to_container(cfg.split), seed=cfg.seed)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "count", "methods"),
+    [("fmnist_scenario1", 600, 6), ("fmnist_scenario2", 400, 4), ("fmnist_scenario3", 1200, 4),
+     ("landsat_scenario1", 600, 6), ("landsat_scenario2", 400, 4), ("spectrograms_scenario1", 600, 6),
+     ("spectrograms_scenario2", 400, 4), ("synthetic", 30, 6)],
+)  # fmt: skip
+def test_experiments_of_ye2021_hold_its_cells(experiment, count, methods, settings):
+    found = cells(f"+experiment=ye2021_{experiment}")
+    assert len(found) == len({tuple(cell.items()) for cell in found}) == count
+    assert len({cell["method"] for cell in found}) == methods
+    if experiment == "fmnist_scenario3":
+        assert {cell["split.known_weights"] for cell in found} == {"[0.5,0.5]", "[0.9,0.1]", "[0.1,0.9]"}
 
 
 def test_every_experiment_composes_in_twenty_lines(settings):

@@ -23,6 +23,6 @@ def test_metrics_overall_and_for_each_class():
     assert metrics["auroc"] == pytest.approx((3 + 4 + 0 + 2 + 1.5) / 20)
     assert metrics["recall_at_target_fpr"] == 1 / 5  # no normal may be flagged: 10 alone lies above the 9
     assert per_class == {
-        "a": {"auroc": pytest.approx(7 / 8), "recall": 1.0, "count": 2},
-        "c": {"auroc": pytest.approx(3.5 / 12), "recall": 0.0, "count": 3},
+        "a": {"auroc": pytest.approx(7 / 8), "recall": 1.0, "count": 2, "distance": 0.0},
+        "c": {"auroc": pytest.approx(3.5 / 12), "recall": 0.0, "count": 3, "distance": 0.0},  # every row is zero
     }

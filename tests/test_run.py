@@ -111,6 +111,12 @@ def test_threshold_rows_are_said_and_validation_rows_set_it(settings, tmp_path):
     held_out, _ = cell(settings, tmp_path / "b", *SHORT, "split.validation_ratio=0.3")
     assert (in_sample.threshold_rows, held_out.threshold_rows) == ("in-sample", "validation")
     assert held_out.counts["validation"] > 0
+    with np.load(tmp_path / "b" / "calibration.npz") as file, np.load(tmp_path / "b" / "scores.npz") as scored:
+        assert len(file["score"]) == held_out.counts["validation"]
+        assert str(file["rows"]) == "validation"
+        assert float(file["threshold"]) == held_out.metrics["threshold"] in file["score"]
+        flagged = scored["score"] > held_out.metrics["conformal_threshold"]
+        assert np.array_equal(flagged, scored["p_value"] <= 0.05)
 
 
 def test_training_never_sees_the_truth(settings, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
@@ -15,10 +16,12 @@ from sad_lightning.data.arrays import Arrays, data_root
 from sad_lightning.errors import InputError, choice
 from sad_lightning.settings import CONF
 
+_NO_FILE = "needs no file"
+
 
 def main() -> None:
     """Run; a mistake of the user's is one line on stderr and exit code 2, a failed verification exit code 1."""
-    known = tuple(sorted(path.stem for path in (CONF / "data").glob("*.yaml")))
+    known = tuple(sorted(path.stem for path in (CONF / "data").glob("*.yaml") if "root" in _settings(path.stem, None)))
     parser = argparse.ArgumentParser(prog="python -m sad_lightning.data", description=__doc__)
     parser.add_argument("command", nargs="?", default="list", choices=("list", "fetch", "verify"))
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(known)}; none means all")
@@ -36,37 +39,49 @@ def main() -> None:
 def _settings(name: str, root: str | None) -> DictConfig:
     settings = OmegaConf.load(CONF / "data" / f"{name}.yaml")
     assert isinstance(settings, DictConfig)  # every yaml of the group is a mapping
-    settings.root = root
+    if "root" in settings:  # own data has a path instead
+        settings.root = root
     return settings
 
 
 def _path(name: str, root: str | None) -> Path | None:
-    """The file of a data set; None for one that ships with scikit-learn."""
-    if name == "digits":
+    """The file of a data set; None for one that needs none."""
+    settings = _settings(name, root)
+    if name == "digits" or settings["_target_"].startswith("sad_lightning.data.synthetic."):
         return None
-    odds = "name" in _settings(name, root)
+    odds = "name" in settings
     return data_root(root) / "odds" / f"{name}.mat" if odds else data_root(root) / f"{name}.npz"
+
+
+def _module(name: str, root: str | None) -> ModuleType:
+    return import_module(_settings(name, root)["_target_"].rpartition(".")[0])
+
+
+def _published(name: str, root: str | None) -> bool:
+    """Whether there is something to fetch and to verify."""
+    return hasattr(_module(name, root), "verify")
 
 
 def _list(names: tuple[str, ...], root: str | None) -> bool:
     for name in names:
         about = (CONF / "data" / f"{name}.yaml").read_text().splitlines()[0].lstrip("# ")
         path = _path(name, root)
-        where = (
-            "ships with scikit-learn" if path is None else str(path) + ("" if path.exists() else "  (not there yet)")
-        )
-        print(f"{name:<14}  {about:<62}  {where}")
+        where = _NO_FILE if path is None else str(path) + ("" if path.exists() else "  (not there yet)")
+        print(f"{name:<22}  {about:<62}  {where}")
     return False
 
 
 def _fetch(names: tuple[str, ...], root: str | None) -> bool:
     for name in names:
-        settings = _settings(name, root)
+        settings, path = _settings(name, root), _path(name, root)
+        if path is not None and not _published(name, root):
+            print(f"{name:<22}  is not public{'' if path.exists() else f'; write {path} yourself'}")
+            continue
         function: Callable[..., Arrays] = get_method(settings.pop("_target_"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # constant columns are told where they matter, at training
             arrays = function(**{str(key): value for key, value in settings.items()})
-        print(f"{name:<14}  {len(arrays.x)} rows of {arrays.shape}, {len(arrays.classes)} classes")
+        print(f"{name:<22}  {len(arrays.x)} rows of {arrays.shape}, {len(arrays.classes)} classes")
     return False
 
 
@@ -75,13 +90,14 @@ def _verify(names: tuple[str, ...], root: str | None) -> bool:
     for name in names:
         path = _path(name, root)
         if path is None or not path.exists():
-            verdict = "not there" if path else "ships with scikit-learn"
+            verdict = "not there" if path else _NO_FILE
+        elif not _published(name, root):
+            verdict = "is not public: there is nothing to compare it with"
         else:
-            module = import_module(_settings(name, root)["_target_"].rpartition(".")[0])
-            right = module.verify(name, root)
+            right = _module(name, root).verify(name, root)
             verdict = "as published" if right else "DIFFERS from what was published; remove it and fetch it again"
             failed |= not right
-        print(f"{name:<14}  {verdict}")
+        print(f"{name:<22}  {verdict}")
     return failed
 
 

@@ -13,6 +13,9 @@ and every count is cut to a whole number, as the code of ruff2020 does.
 Draw order. Pollution is drawn first, from its own generator, and known anomalies from what is left: the unlabeled
 rows do not depend on who the known anomalies are, and cells can share their pretraining. No row is in two pools; the
 code of ruff2020 draws both independently, so that there one anomaly can be unlabeled and known at once.
+
+ye2021 (appendix C) sets the threshold on the test normals, or on all normals where there are few, training rows
+included, and scores every row that did not train. Both are settings here; neither touches the rows that train.
 """
 
 import math
@@ -23,10 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.errors import InputError, share, whole
+from sad_lightning.errors import InputError, choice, positive, share, whole
 from sad_lightning.seeding import derive
 
 Indices = NDArray[np.int64]
+CALIBRATIONS = ("held_out", "test_normals", "all_normals")
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,10 @@ class Split:
         normal_classes: the classes that count as normal.
         known_classes: the classes of the known anomalies.
         counts: how many rows each pool holds, for the record.
+        calibration: normal rows, as far as a detector can know, whose scores set the threshold.
+        calibrated_on: what they are: ``validation``, ``in-sample``, ``test normals`` or ``all normals``.
+        choice: rows of own data that are held out to choose the best epoch; may be empty.
+        choice_semi: their labels.
     """
 
     train: Indices
@@ -52,6 +60,10 @@ class Split:
     normal_classes: tuple[int, ...]
     known_classes: tuple[int, ...]
     counts: dict[str, int] = field(default_factory=dict)
+    calibration: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    calibrated_on: str = "in-sample"
+    choice: Indices = field(default_factory=lambda: np.array([], dtype=np.int64))
+    choice_semi: NDArray[np.int8] = field(default_factory=lambda: np.array([], dtype=np.int8))
 
     def rows(self, allowed: frozenset[int]) -> tuple[Indices, NDArray[np.int8]]:
         """The training rows whose ``semi`` is in ``allowed``, and their ``semi``."""
@@ -86,6 +98,9 @@ def draw_split(
     test_ratio: float,
     validation_ratio: float,
     seed: int,
+    known_weights: Sequence[float] | None = None,  # results from before the last three were there lack them
+    calibration: str = "held_out",
+    scored: str = "test",
 ) -> Split:
     """Draw the rows of one cell.
 
@@ -101,6 +116,12 @@ def draw_split(
         test_ratio: share of each class that is held out to test, where the data set ships no test half.
         validation_ratio: share of the unlabeled and known normal rows held out to set thresholds.
         seed: the seed of the cell.
+        known_weights: shares of the known classes among the known anomalies, one each, in proportion; None draws from
+            all their rows alike.
+        calibration: whose scores set the threshold: ``held_out``, the rows of ``validation_ratio``, or without any the
+            unlabeled and known normal rows themselves, in-sample; ``test_normals`` or ``all_normals``, by their true
+            class (ye2021).
+        scored: ``test``, or ``untrained``: every row that neither trains nor validates (ye2021).
 
     Raises:
         InputError: a ratio or class is out of range, or a pool is too small for what is asked; with the counts.
@@ -110,6 +131,8 @@ def draw_split(
     share("split.pollution_ratio", pollution_ratio)
     share("split.test_ratio", test_ratio)
     share("split.validation_ratio", validation_ratio)
+    choice("split.calibration", calibration, CALIBRATIONS)
+    choice("split.scored", scored, ("test", "untrained"))
     if labeled_ratio + known_normal_ratio >= 1:
         raise InputError(
             f"split.labeled_ratio + split.known_normal_ratio must be below 1, got {labeled_ratio} + "
@@ -118,6 +141,7 @@ def draw_split(
     normal = _normal_classes(normal_class, arrays)
     others = tuple(c for c in range(len(arrays.classes)) if c not in normal)
     known = _known_classes(known_anomaly, n_known, others, arrays, seed)
+    weights = _weights(known_weights, known)
 
     half, test = _halves(arrays, test_ratio, seed)
     if not len(test):
@@ -133,7 +157,7 @@ def draw_split(
     shuffled = _generator(seed, "known_normal").permutation(normals)
     unlabeled_normal, known_normal = shuffled[:b], shuffled[b : b + a]
     pollution = _pollution(anomalies, c, seed)
-    known_anomalies = _known_anomalies(np.setdiff1d(anomalies, pollution), m, known, arrays, seed)
+    known_anomalies = _known_anomalies(np.setdiff1d(anomalies, pollution), m, known, weights, arrays, seed)
 
     train = np.concatenate([known_normal, unlabeled_normal, pollution, known_anomalies])
     semi = np.repeat(np.array([1, 0, 0, -1], dtype=np.int8), [a, b, c, m])
@@ -144,6 +168,15 @@ def draw_split(
         raise InputError(
             f"split.normal_class={normal_class!r} leaves no unlabeled or known normal row to train on; choose another"
         )
+    if calibration == "held_out":
+        rows, calibrated_on = held_out(train, semi, validation)
+    else:
+        rows = test if calibration == "test_normals" else np.arange(len(arrays.x))
+        calibrated_on, rows = calibration.replace("_", " "), rows[np.isin(arrays.target_class[rows], normal)]
+    if not len(rows):
+        raise InputError(f"split.calibration={calibration} finds no row to set the threshold on; choose another")
+    if scored == "untrained":
+        test = np.setdiff1d(np.arange(len(arrays.x)), np.concatenate([train, validation]))
     counts = {
         "train": len(train),
         "known_normal": int((semi == 1).sum()),
@@ -151,10 +184,16 @@ def draw_split(
         "pollution": int(np.isin(train, pollution).sum()),
         "known_anomaly": int((semi == -1).sum()),
         "validation": len(validation),
+        "calibration": len(rows),
         "test": len(test),
         "test_anomaly": int((~np.isin(arrays.target_class[test], normal)).sum()),
     }
-    return Split(train, semi, validation, test, half, normal, known, counts)
+    return Split(train, semi, validation, test, half, normal, known, counts, rows, calibrated_on)
+
+
+def held_out(train: Indices, semi: NDArray[np.int8], validation: Indices) -> tuple[Indices, str]:
+    """The rows that set the threshold, and what they are: validation rows, or without any those that train."""
+    return (validation, "validation") if len(validation) else (train[semi >= 0], "in-sample")
 
 
 def _cut(count: float) -> int:
@@ -237,7 +276,36 @@ def _pollution(anomalies: Indices, count: int, seed: int) -> Indices:
     return _generator(seed, "pollution").choice(anomalies, count, replace=False)
 
 
-def _known_anomalies(left: Indices, count: int, known: tuple[int, ...], arrays: Arrays, seed: int) -> Indices:
+def _weights(known_weights: Sequence[float] | None, known: tuple[int, ...]) -> NDArray[np.float64] | None:
+    if known_weights is None:
+        return None
+    if not isinstance(known_weights, Sequence) or len(known_weights) != len(known):
+        raise InputError(
+            f"split.known_weights must be a list of one number for each of the {len(known)} known classes, got "
+            f"{known_weights!r}; for example split.known_weights={[1] * len(known)}"
+        )
+    weights = np.array([positive("split.known_weights", weight) for weight in known_weights])
+    return np.asarray(weights / weights.sum())
+
+
+def _known_anomalies(
+    left: Indices,
+    count: int,
+    known: tuple[int, ...],
+    weights: NDArray[np.float64] | None,
+    arrays: Arrays,
+    seed: int,
+) -> Indices:
+    generator = _generator(seed, "known_anomaly")
+    if weights is None:
+        return _some(generator, left, count, known, arrays)
+    ends = np.rint(count * np.cumsum(weights)).astype(int)  # whole numbers that add up to the count
+    counts = np.diff(ends, prepend=0)
+    parts = [_some(generator, left, int(n), (c,), arrays) for n, c in zip(counts, known, strict=True)]
+    return np.concatenate(parts)
+
+
+def _some(generator: np.random.Generator, left: Indices, count: int, known: tuple[int, ...], arrays: Arrays) -> Indices:
     pool = left[np.isin(arrays.target_class[left], known)]
     if count > len(pool):
         names = ", ".join(arrays.classes[c] for c in known)
@@ -245,7 +313,7 @@ def _known_anomalies(left: Indices, count: int, known: tuple[int, ...], arrays: 
             f"split.labeled_ratio asks for {count} known anomalies of {names}, {len(pool)} are left after the "
             f"pollution; lower split.labeled_ratio or raise split.n_known"
         )
-    return _generator(seed, "known_anomaly").choice(pool, count, replace=False)
+    return generator.choice(pool, count, replace=False)
 
 
 def _hold_out(

@@ -7,7 +7,8 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
+from functools import cache
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,10 +47,29 @@ def defining(cfg: DictConfig) -> dict[str, Any]:
         settings[key] = value
     if isinstance(settings.get("pretrain"), dict) and settings["pretrain"].get("method") is None:
         settings["pretrain"] = {"method": None}
+    path = settings["data"].get("path") if isinstance(settings.get("data"), dict) else None
+    if path is not None:
+        settings["data_content"] = content_of(Path(str(path)).expanduser())
     split = settings.get("split", {})
     if split.get("labeled_ratio") == 0 and split.get("known_anomaly") is not None:
         settings["split"] = {**split, "known_anomaly": 0}
     return settings
+
+
+def content_of(path: Path) -> str:
+    """Names what a file holds, or the names, sizes and times of the files below a folder; empty where there is none."""
+    digest = blake2b(digest_size=10)
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            digest.update(f"{file.relative_to(path)} {file.stat().st_size} {file.stat().st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+    return _of_file(path, path.stat().st_mtime_ns) if path.is_file() else ""
+
+
+@cache
+def _of_file(path: Path, changed: int) -> str:
+    with open(path, "rb") as file:
+        return file_digest(file, lambda: blake2b(digest_size=10)).hexdigest()
 
 
 def cell_key(cfg: DictConfig) -> str:
@@ -64,6 +84,8 @@ def cell_folder(*, _root_: DictConfig) -> str:
 
 def _folder(cfg: DictConfig, key: str) -> str:
     chosen, split = cfg.hydra.runtime.choices, cfg.split
+    if split.normal_class is None:  # own data
+        return f"{chosen.data}/{chosen.method}/seed{cfg.seed}_{key}"
     normal = "-".join(map(str, split.normal_class if OmegaConf.is_list(split.normal_class) else [split.normal_class]))
     return f"{chosen.data}/{chosen.method}/normal{normal}_seed{cfg.seed}_{key}"
 

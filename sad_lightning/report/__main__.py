@@ -1,7 +1,7 @@
 """``python -m sad_lightning.report RUNS...``: all results below the folders beside the published numbers.
 
 Prints a Markdown table and writes, into one folder, report.html (one self-contained page), report.md, results.csv,
-cells.csv, results.tex and the figures as SVG. Works on a grid that is not finished.
+cells.csv, directions.csv, results.tex and the figures as SVG. Works on a grid that is not finished.
 """
 
 import argparse
@@ -12,11 +12,21 @@ from pathlib import Path
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.report.cells import Grids, read
+from sad_lightning.report.directions import directions
 from sad_lightning.report.figures import draw
 from sad_lightning.report.page import page
 from sad_lightning.report.svg import Figure
 from sad_lightning.report.table import Contest, Row, contests, rows
-from sad_lightning.report.text import cells_csv, latex, markdown, markdown_contests, markdown_notes, table_csv
+from sad_lightning.report.text import (
+    cells_csv,
+    directions_csv,
+    latex,
+    markdown,
+    markdown_contests,
+    markdown_directions,
+    markdown_notes,
+    table_csv,
+)
 
 
 def main() -> None:
@@ -93,13 +103,17 @@ def write(
     out: Path, grids: Grids, table: list[Row], found: list[Contest], pictures: list[Figure], *, title: str
 ) -> dict[str, str]:
     """Write every file of the report into a folder, each whole or not at all; their contents by name."""
-    drawn = draw(table, found)
-    parts = [f"# {title}", markdown(table), markdown_contests(found), markdown_notes(table)]
+    changes = directions(grids.groups)
+    drawn = draw(table, found, changes)
+    parts = [
+        f"# {title}", markdown(table), markdown_contests(found), markdown_directions(changes), markdown_notes(table),
+    ]  # fmt: skip
     files = {
         "report.html": page(grids, table, drawn, pictures, title),
         "report.md": "\n\n".join(part for part in parts if part) + "\n",
         "results.csv": table_csv(table),
         "cells.csv": cells_csv(grids.groups),
+        "directions.csv": directions_csv(changes),
         "results.tex": latex(found),
         **{f"figures/{_safe(figure.name)}.svg": figure.file() for figure in (*drawn.all(), *pictures)},
     }

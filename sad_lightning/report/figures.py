@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.report import svg
+from sad_lightning.report.arrows import Arrow, arrows
 from sad_lightning.report.cells import FPR
 from sad_lightning.report.curves import curves, sensitivity
+from sad_lightning.report.directions import Directions
 from sad_lightning.report.svg import Axis, Figure
 from sad_lightning.report.table import Contest, Pair, Row
 from sad_lightning.report.text import number, p_value, rounded, setting_words, signed
@@ -50,20 +52,29 @@ class Drawn(NamedTuple):
     Attributes:
         axes: against what a grid goes along.
         settings: those of each setting that has results.
+        directions: what labels do to recall.
+        arrows: the figures of these, where there are not too many.
     """
 
     axes: list[Figure]
     settings: list[Setting]
+    directions: Sequence[Directions] = ()
+    arrows: Sequence[Figure] = ()
 
     def all(self) -> list[Figure]:
         """One after the other."""
-        return self.axes + [figure for each in self.settings for some in each[1:] for figure in some]
+        return [*self.axes, *self.arrows] + [figure for each in self.settings for some in each[1:] for figure in some]
 
 
-def draw(table: Sequence[Row], found: Sequence[Contest]) -> Drawn:
+_MANY = 24  # figures of arrows that a page still bears
+
+
+def draw(table: Sequence[Row], found: Sequence[Contest], changes: Sequence[Directions] = ()) -> Drawn:
     """Draw everything that the results allow."""
     series = series_of(table)
     return Drawn(
+        directions=changes,
+        arrows=[direction(each) for each in changes] if len(changes) <= _MANY else [],
         axes=curves(found, series) + sensitivity(table),
         settings=[_setting(contest, series) for contest in found if contest.rows],
     )
@@ -77,6 +88,21 @@ def _setting(contest: Contest, series: svg.Series) -> Setting:
     wide = [overview(contest, series)] + ([] if classes is None else [classes])
     drawn += [*history(contest, series), seconds(contest, series)]
     return Setting(contest, wide, drawn, score_distributions(contest))
+
+
+def direction(found: Directions) -> Figure:
+    """The recall of each class without and with labels."""
+    who = f"{found.label_free} to {found.with_labels}"
+    where = f"{found.data}, {' and '.join(found.normal)} normal, {' and '.join(found.known)} known"
+    lines = [
+        Arrow(
+            change.name, change.before, change.after, change.interval, change.verdict,
+            (change.published[0].mean, change.published[1].mean) if change.published else None,
+        )
+        for change in found.changes
+    ]  # fmt: skip
+    name = "-".join(["directions", found.data, found.label_free, found.with_labels, *found.normal, *found.known])
+    return arrows(name, f"{who}, {where}", lines)
 
 
 def overview(contest: Contest, series: svg.Series) -> Figure:

@@ -35,8 +35,9 @@ _BETTER = {
 }
 _VARIATIONAL = ("vae", "dp_vae", "mml_vae", "mml_dp_vae")
 _ENSEMBLE = 5  # daniel2021 section 5: of all its variational methods, unless a table says otherwise
-_DATA = {"statlog": "landsat"}
-_CLASSES = {"boot": "ankle boot"}
+_DATA = {"statlog": "landsat", "spectrum_misuse": "spectrograms"}
+_CLASSES = {"boot": "ankle boot", "vegetable soil": "vegetation stubble"}
+_BASELINES = {"deep_sad": "deep_svdd", "hsc": "deep_svdd", "sae": "ae", "abc": "ae"}  # ye2021 Table 2
 _WORDS = {
     "labels_unused": "",  # says which methods the papers' ratios do not matter to
     "copied_from_ruff2020": "copied from ruff2020",
@@ -140,13 +141,56 @@ def published(
 
 
 def published_recall(
-    data: str, method: str, normal_classes: Sequence[str], known_classes: Sequence[str]
+    data: str,
+    method: str,
+    normal_classes: Sequence[str],
+    known_classes: Sequence[str],
+    weights: Sequence[float] | None = None,
 ) -> dict[str, Published]:
     """ye2021's recall of each test class at a false-positive rate of 5 %, in percent (Tables 3 to 11).
 
-    Two known classes are the paper's with equal weights. Its baselines, deep_svdd and ae, see no known anomalies.
+    Its baselines, deep_svdd and ae, see no known anomalies.
+
+    Args:
+        data: the data set.
+        method: our name of the method.
+        normal_classes: names of the normal classes.
+        known_classes: names of the classes of known anomalies.
+        weights: of these, in proportion; None for equal ones.
     """
-    return _recalls().get((data, method, tuple(normal_classes), tuple(sorted(known_classes))), {})
+    found = _recalls().get((data, method, tuple(normal_classes), _mixture(known_classes, weights)), {})
+    return {name: number for name, (number, _) in found.items()}
+
+
+def published_change(
+    data: str,
+    label_free: str,
+    with_labels: str,
+    normal_classes: Sequence[str],
+    known_classes: Sequence[str],
+    weights: Sequence[float] | None = None,
+) -> tuple[dict[str, Published], dict[str, Published], dict[str, str]]:
+    """ye2021's recalls without and with labels, and the arrow it prints: ``up``, ``down`` or ``none``.
+
+    Empty but for the pairs of its Table 2. Where arrow and number contradict each other, as for ABC on damp grey soil
+    in Table 4, the arrow stays as printed.
+    """
+    if _BASELINES.get(with_labels) != label_free:
+        return {}, {}, {}
+    who = (normal_classes, known_classes, weights)
+    found = _recalls().get((data, with_labels, tuple(normal_classes), _mixture(known_classes, weights)), {})
+    arrows = {name: arrow for name, (_, arrow) in found.items()}
+    return published_recall(data, label_free, *who), published_recall(data, with_labels, *who), arrows
+
+
+_Mixture = tuple[tuple[str, float], ...]
+
+
+def _mixture(known_classes: Sequence[str], weights: Sequence[float] | None) -> _Mixture:
+    """Names and shares, sorted by name."""
+    shares = [1.0] * len(known_classes) if weights is None else list(weights)
+    total = sum(shares)
+    return tuple(sorted((name, round(each / total, 6)) for name, each in zip(known_classes, shares, strict=True)))
 
 
 def illegible(data: str, method: str, labeled_ratio: float, pollution_ratio: float, n_known: int) -> str | None:
@@ -205,14 +249,17 @@ def _lines() -> Mapping[_Key, list[_Line]]:
 
 
 @cache
-def _recalls() -> Mapping[tuple[str, str, tuple[str, ...], tuple[str, ...]], dict[str, Published]]:
-    found: dict[tuple[str, str, tuple[str, ...], tuple[str, ...]], dict[str, Published]] = {}
+def _recalls() -> Mapping[tuple[str, str, tuple[str, ...], _Mixture], dict[str, tuple[Published, str]]]:
+    found: dict[tuple[str, str, tuple[str, ...], _Mixture], dict[str, tuple[Published, str]]] = {}
     for row in _rows():
-        if row["metric"] == "tpr" and row["param_value"] in ("", "0.5|0.5"):
-            known = tuple(sorted(_CLASSES.get(name, name) for name in row["train_anomaly_class"].split("+")))
-            key = (_DATA.get(row["dataset"], row["dataset"]), row["method"], (row["normal_class"],), known)
+        if row["metric"] == "tpr":
+            known = [_CLASSES.get(name, name) for name in row["train_anomaly_class"].split("+")]
+            weights = [float(weight) for weight in row["param_value"].split("|")] if row["param_value"] else None
+            data = _DATA.get(row["dataset"], row["dataset"])
+            key = (data, row["method"], (row["normal_class"],), _mixture(known, weights))
             number = _number({**row, "note": ""}, scale=100)  # its notes are the arrows of the paper
-            found.setdefault(key, {})[_CLASSES.get(row["test_class"], row["test_class"])] = number
+            name = _CLASSES.get(row["test_class"], row["test_class"])
+            found.setdefault(key, {})[name] = (number, row["note"] or "none")
     return found
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from sad_lightning.report.cells import Group
+from sad_lightning.report.directions import Directions
 from sad_lightning.report.published import with_deviation
 from sad_lightning.report.table import Contest, Row
 from sad_lightning.stats.compare import Summary
+from sad_lightning.stats.ranking import Interval
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 _HEAD = ("data", "method", "labeled", "pollution", "known classes", "epochs", "cells")
@@ -86,6 +88,61 @@ def markdown_contests(found: Iterable[Contest]) -> str:
         ]  # fmt: skip
         lines.append(f"| {' | '.join(_markdown_cell(cell) for cell in cells)} |")
     return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def markdown_directions(found: Sequence[Directions]) -> str:
+    """What labels do to the recall of each class: a sentence and a table for each pair of methods; empty without."""
+    parts = []
+    for each in found:
+        head = (
+            "class",
+            "distance",
+            each.label_free,
+            each.with_labels,
+            "difference",
+            "interval",
+            "",
+            "published",
+            "arrow",
+        )
+        lines = [f"| {' | '.join(_markdown_cell(word) for word in head)} |", "|---" * len(head) + "|"]
+        for change in each.changes:
+            theirs = " to ".join(f"{number.mean:.0f}" for number in change.published) if change.published else ""
+            cells = [
+                f"{change.name}{' (known)' * change.known}", _distance(change.distance), f"{change.before:.1f}",
+                f"{change.after:.1f}",
+                signed(change.difference), interval_words(change.interval), change.verdict, theirs, change.arrow or "",
+            ]  # fmt: skip
+            lines.append(f"| {' | '.join(_markdown_cell(cell) for cell in cells)} |")
+        parts.append("\n".join([_markdown_cell(each.words), "", *lines]))
+    return "\n\n".join(["## What labels do to recall", *parts]) if parts else ""
+
+
+def _distance(value: float) -> str:
+    return DASH if math.isnan(value) else f"{value:.2f}"
+
+
+def interval_words(interval: Interval) -> str:
+    """An interval of points; a dash for nan."""
+    low, high = interval
+    return DASH if math.isnan(low) else f"{signed(low)} to {signed(high)}"
+
+
+def directions_csv(found: Iterable[Directions]) -> str:
+    """Every change of recall; percent and points."""
+    head = ("data", "label_free", "with_labels", "normal", "known", "class", "is_known", "distance", "runs",
+            "target_fpr", "recall_without", "recall_with", "difference", "low", "high", "verdict", "published_without",
+            "published_with", "arrow")  # fmt: skip
+    lines = []
+    for each in found:
+        start = [each.data, each.label_free, each.with_labels, "+".join(each.normal), "+".join(each.known)]
+        for change in each.changes:
+            theirs = [number.mean for number in change.published] if change.published else [None, None]
+            lines.append([
+                *start, change.name, change.known, change.distance, each.runs, each.fpr, change.before, change.after,
+                change.difference, *change.interval, change.verdict, *theirs, change.arrow,
+            ])  # fmt: skip
+    return _csv(head, lines)
 
 
 def latex(found: Sequence[Contest]) -> str:

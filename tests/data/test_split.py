@@ -131,6 +131,55 @@ def test_validation_rows_are_held_out_of_the_rows_without_anomaly_label():
     assert (split.semi == -1).sum() == (whole.semi == -1).sum()
 
 
+def test_weights_of_the_known_classes_are_their_shares():
+    data = arrays(per_class=1000, n_train=8000)
+    for weights, expected in (([0.9, 0.1], [90, 10]), ([1, 1], [50, 50]), ([1, 9], [10, 90]), ([1, 2], [33, 67])):
+        split = draw(data, known_anomaly=[5, 6], n_known=2, known_weights=weights, labeled_ratio=1 / 9)
+        known = data.target_class[split.train[split.semi == -1]]
+        n = split.counts["known_anomaly"]  # a ninth of all rows, an eighth of some 800 normals
+        assert len(known) == n
+        assert np.abs(np.bincount(known, minlength=10)[[6, 7]] - n * np.array(expected) / 100).max() < 1
+    same = draw(data, known_anomaly=[5, 6], n_known=2, labeled_ratio=1 / 9)
+    np.testing.assert_array_equal(same.train[same.semi == 0], split.train[split.semi == 0])
+
+
+def test_the_protocol_of_ye2021():
+    """6,000 + 1,000 rows a class, as Fashion-MNIST: 600 known, 1,000 set the threshold, all others are scored."""
+    labels = np.concatenate([np.repeat(np.arange(10), 6000), np.repeat(np.arange(10), 1000)])
+    data = Arrays(np.zeros((70_000, 1), dtype=np.float32), labels, tuple("0123456789"), n_train=60_000)
+    split = draw(data, known_anomaly=5, labeled_ratio=1 / 11, calibration="test_normals", scored="untrained")
+    assert (split.counts["unlabeled"], split.counts["known_anomaly"], split.counts["calibration"]) == (6000, 600, 1000)
+    assert split.calibrated_on == "test normals"
+    assert (split.calibration >= 60_000).all()
+    assert (labels[split.calibration] == 0).all()
+    assert np.array_equal(np.sort(np.concatenate([split.train, split.test])), np.arange(70_000))
+    counts = np.bincount(labels[split.test])
+    assert counts.tolist() == [1000, 7000, 7000, 7000, 7000, 7000, 6400, 7000, 7000, 7000]
+
+
+def test_the_protocol_of_ye2021_on_a_table():
+    """1,508 normals as StatLog has them: 80 % train, a tenth of that is known, all normals set the threshold."""
+    labels = np.repeat(np.arange(6), [1533, 703, 1358, 626, 707, 1508])
+    data = Arrays(np.zeros((6435, 1), dtype=np.float32), labels, tuple("012345"))
+    split = draw(
+        data, normal_class=5, known_anomaly=3, labeled_ratio=1 / 11, test_ratio=0.2, calibration="all_normals",
+        scored="untrained",
+    )  # fmt: skip
+    assert (split.counts["unlabeled"], split.counts["known_anomaly"]) == (1206, 120)
+    assert split.calibrated_on == "all normals"
+    assert np.array_equal(split.calibration, np.flatnonzero(labels == 5))
+    assert np.bincount(labels[split.test]).tolist() == [1533, 703, 1358, 506, 707, 302]
+
+
+def test_rows_that_validate_are_not_scored_again():
+    split = draw(validation_ratio=0.2, scored="untrained")
+    assert split.calibrated_on == "validation"
+    assert np.array_equal(split.calibration, split.validation)
+    assert not np.isin(split.test, np.concatenate([split.train, split.validation])).any()
+    assert draw().calibrated_on == "in-sample"
+    assert np.array_equal(draw().calibration, draw().train[draw().semi >= 0])
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -151,6 +200,11 @@ def test_validation_rows_are_held_out_of_the_rows_without_anomaly_label():
         ({"known_anomaly": [1, 2]}, "make them agree"),
         ({"n_known": 10, "known_anomaly": None}, "split.n_known must be at most 9"),
         ({"n_known": -1}, "split.n_known"),
+        ({"known_weights": [0.5, 0.5]}, "one number for each of the 1 known classes"),
+        ({"known_weights": 1.0}, "split.known_weights must be a list"),
+        ({"known_weights": [-1]}, "split.known_weights must be a positive number"),
+        ({"calibration": "train"}, "split.calibration must be one of"),
+        ({"scored": "all"}, "split.scored must be one of"),
     ],
 )
 def test_impossible_requests_are_one_line_with_the_key(changes, words):

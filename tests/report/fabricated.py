@@ -13,7 +13,7 @@ CLASSES = tuple("0123456789")
 def write_cell(
     runs: Path, name: str, separation: float, *, data: str = "mnist", normal: int = 0, known: int | None = 0,
     ratio: float = 0.05, pollution: float = 0.0, n_known: int = 1, seed: int = 0, rows: int = 200, scores: bool = True,
-    **settings,
+    recalls: dict[str, float] | None = None, trained_on: list[int] | None = None, **settings,
 ) -> Result:  # fmt: skip
     """One cell whose anomalies score ``separation`` deviations above its normals."""
     has_known = ratio > 0 and n_known > 0
@@ -58,11 +58,12 @@ def write_cell(
         threshold_rows="in-sample",
         pretraining="none",
         resumed=False,
-        per_class={each: {"auroc": 0.9, "recall": 0.5, "count": 20} for each in others},
+        per_class={each: {"auroc": 0.9, "recall": (recalls or {}).get(each, 0.5), "count": 20} for each in others},
         seconds={"data": 0.1, "train": 12.0},
         environment={"git_commit": None},
         history={"train": {"loss": [1.0, 0.5], "radius": [1.0, 0.8], "spread": [None, 0.3]}},
         warnings=[],
+        trained_on=trained_on,
     )
     folder = runs / data / f"{abs(hash(name))}_{len(list(runs.rglob('result.json')))}"
     folder.mkdir(parents=True)

@@ -1,0 +1,95 @@
+"""An audit in words, as a table, as CSV and as a figure."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from sad_lightning.audit.study import WANTED, Finding
+from sad_lightning.report.arrows import Arrow, arrows
+from sad_lightning.report.svg import Figure
+from sad_lightning.report.text import interval_words
+from sad_lightning.stats.bias import DOWN, UNDECIDED, UP
+from sad_lightning.stats.ranking import Interval
+
+
+def words(findings: Sequence[Finding], label_free: str, with_labels: str, fpr: float) -> str:
+    """What a person should know, a line each."""
+    unseen = [finding for finding in findings if not finding.seen]
+    hurt, helped = (_names(findings, which) for which in (DOWN, UP))
+    lines = [
+        f"At {100 * fpr:g} % false positives, {with_labels} with the labels against {label_free} without them, over"
+        f" {findings[0].trainings} training{'s' * (findings[0].trainings > 1)} each:"
+    ]
+    if hurt:
+        lines.append(f"WARNING: the labels hurt. Recall goes down on {hurt}.")
+    if helped:
+        lines.append(f"Recall goes up on {helped}.")
+    if open_ones := _names(findings, UNDECIDED):
+        lines.append(f"Undecided: {open_ones}; the interval holds zero, so that this is no proof of no effect.")
+    if not unseen:
+        lines.append(
+            "There is one group of known anomalies, so that nothing is said of kinds that the labels do not name;"
+            " --groups COLUMN tells several apart."
+        )
+    lines += [_line(finding) for finding in findings]
+    return "\n".join(lines)
+
+
+def _names(findings: Sequence[Finding], which: str) -> str:
+    return ", ".join(_name(finding) for finding in findings if finding.verdict == which)
+
+
+def _name(finding: Finding) -> str:
+    return finding.group if finding.seen else f"{finding.group} (held out)"
+
+
+def _line(finding: Finding) -> str:
+    before, after = (f"{100 * recall:.0f} %" for recall in finding.recalls)
+    trained = "trained" if finding.seen else "held out of training"
+    return (
+        f"- {finding.group}, {trained}: recall {before} without, {after} with labels; difference"
+        f" {interval_words(_percent(finding.interval))} points, {finding.rows} rows, {finding.verdict}."
+    )
+
+
+def _percent(interval: Interval) -> Interval:
+    return Interval(100 * interval.low, 100 * interval.high)
+
+
+_HEAD = ("group", "trained", "rows", "normals", "without labels", "with labels", "difference", "interval",
+         "without any assumption", "verdict", f"rows for ±{100 * WANTED:g} (Theorem 3)")  # fmt: skip
+
+
+def table(findings: Sequence[Finding]) -> str:
+    """A Markdown table, in percent and points."""
+    lines = [f"| {' | '.join(_HEAD)} |", "|---" * len(_HEAD) + "|"]
+    for each in findings:
+        cells = [
+            each.group.replace("|", "\\|"), "yes" if each.seen else "no", str(each.rows), str(each.normals),
+            *(f"{100 * recall:.1f}" for recall in each.recalls), f"{100 * each.difference:+.1f}",
+            interval_words(_percent(each.interval)), interval_words(_percent(each.dkw)), each.verdict,
+            f"{each.needed:,}",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def as_csv(findings: Sequence[Finding]) -> str:
+    """Every number in full, shares in [0, 1]."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["group", "trained", "rows", "normals", "trainings", "recall_without", "recall_with", "difference",
+                     "low", "high", "dkw_low", "dkw_high", "verdict", "needed"])  # fmt: skip
+    for each in findings:
+        writer.writerow([each.group, each.seen, each.rows, each.normals, each.trainings, *each.recalls, each.difference,
+                         *each.interval, *each.dkw, each.verdict, each.needed])  # fmt: skip
+    return file.getvalue()
+
+
+def figure(findings: Sequence[Finding], label_free: str, with_labels: str) -> Figure:
+    """The recall of each group without and with labels."""
+    lines = [
+        Arrow(_name(each), 100 * each.recalls[0], 100 * each.recalls[1], _percent(each.interval), each.verdict)
+        for each in findings
+    ]
+    return arrows("audit", f"{label_free} to {with_labels}", lines)

@@ -1,0 +1,130 @@
+"""The study: many runs of threshold, false-positive rate and recall, over few trainings.
+
+A run draws n fresh normals to set the threshold of every detector at the target rate (Algorithm 1), and reads off the
+false-positive rate on 20,000 test normals and the recall on alpha x 20,000 test anomalies. The paper keeps training,
+validation and test rows apart so that the training does not affect how many samples are needed, which lets the runs
+reuse what was trained: run r takes the detectors of training r modulo the number of trainings, and scores fresh rows
+with them. The test rows of a training are fixed, as in the paper, unless they are to be drawn anew in each run: only
+then does the number of anomalies, alpha x 20,000, move the spread of the bias.
+
+All detectors of a run see the same rows, so that their bias is a difference of pairs. Spreads are those within a
+training, pooled: what differs between trainings does not shrink with n.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.data.synthetic import draw_anomalies, draw_normals
+from sad_lightning.seeding import derive
+from sad_lightning.stats.threshold import rank_at_fpr
+
+Floats = NDArray[np.float64]
+Scorer = Callable[[NDArray[np.float32]], Floats]  # (N, 9) rows to (M, N) scores, one line a detector
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is run.
+
+    Attributes:
+        sizes: n, numbers of validation normals.
+        alphas: anomalies over normals in the test set.
+        runs: of each n.
+        test_normals: rows that the false-positive rate is read off.
+        fpr: the target.
+        redraw: whether every run draws its own test rows.
+        deviation: of the anomalies' shifted columns.
+        seed: draws all rows.
+    """
+
+    sizes: tuple[int, ...] = (100, 1000, 10_000)
+    alphas: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2)
+    runs: int = 1500
+    test_normals: int = 20_000
+    fpr: float = 0.05
+    redraw: bool = False
+    deviation: float = 0.8
+    seed: int = 0
+
+
+class Runs(NamedTuple):
+    """What came out, for R runs and M detectors.
+
+    Attributes:
+        fpr: ``(sizes, R, M)`` false-positive rates on the test normals.
+        recall: ``(sizes, alphas, R, M)`` recalls on the test anomalies.
+        training: ``(R,)`` whose detectors each run took.
+    """
+
+    fpr: Floats
+    recall: Floats
+    training: NDArray[np.int64]
+
+
+def simulate(
+    scorers: Sequence[Scorer], design: Design, progress: Callable[[range], Iterator[int]] = lambda runs: iter(runs)
+) -> Runs:
+    """Run the study.
+
+    Args:
+        scorers: of each training; all score the same M detectors.
+        design: what is run.
+        progress: passes the runs on, and may show how far they are.
+    """
+    tests = [_Test(score, design, derive(design.seed, "test", k)) for k, score in enumerate(scorers)]
+    fpr, recall = [], []
+    for run in progress(range(design.runs)):
+        k = run % len(scorers)
+        generator = np.random.default_rng(derive(design.seed, "validation", run))
+        test = _Test(scorers[k], design, derive(design.seed, "test", "run", run)) if design.redraw else tests[k]
+        scores = scorers[k](draw_normals(generator, sum(design.sizes)))  # (M, all sizes one after the other)
+        parts = np.split(scores, np.cumsum(design.sizes)[:-1], axis=1)
+        found = [test.rates(_thresholds(part, design.fpr)) for part in parts]
+        fpr.append([rate for rate, _ in found])
+        recall.append([rates for _, rates in found])
+    return Runs(
+        np.moveaxis(np.array(fpr), 0, 1),  # (R, sizes, M)
+        np.moveaxis(np.array(recall), 0, 2),  # (R, sizes, alphas, M)
+        np.arange(design.runs) % len(scorers),
+    )
+
+
+def _thresholds(scores: Floats, fpr: float) -> Floats:
+    rank = rank_at_fpr(scores.shape[1], fpr)
+    return np.asarray(np.partition(scores, rank, axis=1)[:, rank])
+
+
+class _Test:
+    """Scores of test rows, sorted, so that a threshold finds its rates without counting."""
+
+    def __init__(self, score: Scorer, design: Design, seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        counts = [round(alpha * design.test_normals) for alpha in design.alphas]
+        anomalies = score(draw_anomalies(generator, max(counts), design.deviation)[0])
+        self.normal = np.sort(score(draw_normals(generator, design.test_normals)), axis=1)
+        self.anomalies = [np.sort(anomalies[:, :count], axis=1) for count in counts]
+
+    def rates(self, thresholds: Floats) -> tuple[Floats, Floats]:
+        """False-positive rates ``(M,)`` and recalls ``(alphas, M)``."""
+        return _above(self.normal, thresholds), np.stack([_above(kind, thresholds) for kind in self.anomalies])
+
+
+def _above(ordered: Floats, thresholds: Floats) -> Floats:
+    at = [np.searchsorted(s, t, side="right") for s, t in zip(ordered, thresholds, strict=True)]
+    return np.asarray(1 - np.array(at) / ordered.shape[1])
+
+
+def spread(values: Floats, training: NDArray[np.int64]) -> float:
+    """The standard deviation over the runs of one training, pooled over trainings."""
+    kinds = np.unique(training)
+    total = sum(float(((values[training == k] - values[training == k].mean()) ** 2).sum()) for k in kinds)
+    return float(np.sqrt(total / (len(values) - len(kinds))))
+
+
+def exponent(sizes: Sequence[int], spreads: Sequence[float]) -> float:
+    """The power of n that the spread goes with, by least squares of the logarithms."""
+    return float(np.polyfit(np.log(sizes), np.log(spreads), 1)[0])

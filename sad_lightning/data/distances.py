@@ -1,0 +1,31 @@
+"""How far classes lie from the known anomalies, as ye2021 measures similarity in its Tables 3 to 11.
+
+The paper says L2. Its numbers are for Fashion-MNIST the mean over pixels of the squared difference of the mean
+pictures, in [0, 1], and for StatLog the Euclidean distance of the mean rows, columns standardised over all classes: to
+.02 all of them, but for the distance of red soil to the normals, printed 8.48, which is 6.49.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.data.arrays import Arrays
+
+
+def distances(arrays: Arrays, known: tuple[int, ...]) -> NDArray[np.float64]:
+    """The distance of each class to the nearest known one, ``(classes,)``; nan for a class without rows."""
+    means = np.stack([_mean(arrays.x[arrays.target_class == c]) for c in range(len(arrays.classes))])
+    if arrays.x.ndim == 2:
+        rows = arrays.x[arrays.target_class >= 0].astype(np.float64)
+        deviation = rows.std(axis=0)
+        means = np.divide(means, deviation, out=np.zeros_like(means), where=deviation > 0)
+    elif arrays.x.dtype == np.uint8:
+        means = means / 255
+    squared = np.square(means[:, None] - means[None, list(known)]).reshape(len(means), len(known), -1)
+    each = squared.mean(axis=2) if arrays.x.ndim > 2 else np.sqrt(squared.sum(axis=2))
+    return np.asarray(each.min(axis=1))
+
+
+def _mean(rows: NDArray[np.generic]) -> NDArray[np.float64]:
+    if not len(rows):
+        return np.full(rows.shape[1:], np.nan)
+    return np.asarray(rows.mean(axis=0, dtype=np.float64))

@@ -1,0 +1,132 @@
+"""What raw rows must look like: the columns of a table, or the size of images. It travels with the model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.errors import InputError, choice, whole
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: matched exactly.
+        kind: ``number``; ``boolean``, 0 or 1; ``category``, one of ``categories``, of which each becomes a column of
+            its own, 1 where it holds. A value that is no category, and a missing one, are 0 in all of them.
+        categories: in their order; empty for other kinds.
+    """
+
+    name: str
+    kind: str = "number"
+    categories: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        choice(f"column {self.name!r}: kind", self.kind, ("number", "boolean", "category"))
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """The columns of a table, in the order in which a raw row ``(C,)`` holds them.
+
+    A raw row is float32: the number, 0 or 1, or the position of the category; NaN where the value is missing.
+
+    Attributes:
+        columns: at least one, no name twice.
+        missing: what a missing number means: ``median`` of the training rows, or ``refuse``.
+        aside: further columns that the training file had and that are no part of a row, such as the label.
+    """
+
+    columns: tuple[Column, ...]
+    missing: str = "median"
+    aside: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        choice("data.missing", self.missing, ("median", "refuse"))
+        names = self.names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice or not names:
+            raise InputError(f"columns: a table needs at least one and no name twice, got {', '.join(twice) or 'none'}")
+
+    @classmethod
+    def of_numbers(cls, names: Sequence[str]) -> "TableSchema":
+        """A table of numbers alone."""
+        return cls(tuple(Column(name) for name in names))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return [column.name for column in self.columns]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample as the network sees it, ``(D,)``."""
+        return (len(self.sources()[0]),)
+
+    def sources(self) -> tuple[NDArray[np.int64], Floats]:
+        """For each of the D columns that the network sees, its raw column and its category, NaN for numbers."""
+        source: list[int] = []
+        code: list[float] = []
+        for position, column in enumerate(self.columns):
+            codes = range(len(column.categories)) if column.kind == "category" else [np.nan]
+            source += [position] * len(codes)
+            code += codes
+        return np.array(source, dtype=np.int64), np.array(code, dtype=np.float32)
+
+    def expand(self, raw: Floats) -> Floats:
+        """Raw rows ``(N, C)`` with each category as a column of its own, ``(N, D)``; missing numbers stay NaN."""
+        source, code = self.sources()
+        x: Floats = raw[:, source]
+        for position in np.flatnonzero(~np.isnan(code)):
+            x[:, position] = x[:, position] == code[position]
+        return x
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data, for a file."""
+        return {"kind": "table", **asdict(self)}
+
+
+@dataclass(frozen=True)
+class ImageSchema:
+    """Images, resized to one size: raw ones are ``(H, W, C)`` uint8.
+
+    Attributes:
+        height: H, pixels.
+        width: W, pixels.
+        channels: 1 for grey, 3 for colours.
+    """
+
+    height: int
+    width: int
+    channels: int
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width", "channels"):
+            whole(f"images: {name}", getattr(self, name))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample as the network sees it, ``(C, H, W)``."""
+        return (self.channels, self.height, self.width)
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data, for a file."""
+        return {"kind": "images", **asdict(self)}
+
+
+Schema = TableSchema | ImageSchema
+
+
+def schema_of(plain: Mapping[str, Any]) -> Schema:
+    """The schema that ``plain()`` gave."""
+    rest = {key: value for key, value in plain.items() if key != "kind"}
+    if plain["kind"] == "images":
+        return ImageSchema(**rest)
+    columns = ({**column, "categories": tuple(column["categories"])} for column in rest["columns"])
+    return TableSchema(tuple(Column(**column) for column in columns), rest["missing"], tuple(rest["aside"]))

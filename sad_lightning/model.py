@@ -1,0 +1,245 @@
+"""A detector in one file, ``model.pt``: from raw rows to scores, p-values and decisions, on any machine.
+
+The file holds plain data and tensors and loads with ``weights_only=True``; nothing is unpickled. It names classes of
+methods, networks and baselines; only those that are imported are found, so a file never decides what is imported.
+
+    score       prepare, then the network's score: higher = more anomalous
+    p-value     split conformal, against the scores of held-out normal rows (``stats.threshold``)
+    decision    score > threshold, the threshold of the stored false-positive rate, or of another one
+"""
+
+import pkgutil
+import zipfile
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sad_lightning import __version__, baselines, methods
+from sad_lightning.baselines.baseline import Baseline
+from sad_lightning.data.preparation import Preparation
+from sad_lightning.data.preprocess import Affine
+from sad_lightning.data.schema import schema_of
+from sad_lightning.ensemble import Ensemble, method_of
+from sad_lightning.errors import InputError, choice
+from sad_lightning.files import whole_file
+from sad_lightning.methods.method import Method
+from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
+
+FILE = "model.pt"
+_FORMAT = "sad_lightning model"
+_VERSION = 1
+
+
+class BaselineScore(nn.Module):
+    """A fitted baseline behind the ``score`` of a method, on the CPU.
+
+    Args:
+        baseline: fitted.
+        first: whose encoder gives its features; None for the rows as they are.
+    """
+
+    def __init__(self, baseline: Baseline, first: Method | None = None) -> None:
+        super().__init__()
+        self.baseline, self.first = baseline, first
+
+    def score(self, x: Tensor) -> Tensor:
+        """The baseline's anomaly score of each row, ``(B,)`` float64."""
+        features = x if self.first is None else self.first.get_submodule("encoder")(x)
+        found = self.baseline.anomaly_score(features.detach().flatten(start_dim=1).double().cpu().numpy())
+        return torch.from_numpy(np.ascontiguousarray(found)).to(x.device)
+
+
+Scorer = Method | Ensemble | BaselineScore
+
+
+class Model(nn.Module):
+    """A detector: preparation, network, calibration and threshold.
+
+    Args:
+        preparation: from raw rows to what the network sees.
+        scorer: trained.
+        calibration: ``(n,)`` scores of normal rows.
+        calibration_rows: what those are: ``validation``, held out, or ``in-sample``, rows that trained; then p-values
+            and rates promise nothing.
+        target_fpr: the false-positive rate that the threshold aims at.
+        card: the model card, plain data: what it was trained on, settings, metrics, versions.
+
+    Raises:
+        InputError: there is no calibration score.
+
+    Attributes:
+        threshold: decisions are ``score > threshold``; infinite where the rows are too few for so low a rate.
+    """
+
+    calibration: Tensor
+
+    def __init__(
+        self,
+        preparation: Preparation,
+        scorer: Scorer,
+        *,
+        calibration: Tensor,
+        calibration_rows: str,
+        target_fpr: float,
+        card: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        choice("calibration_rows", calibration_rows, ("validation", "in-sample"))
+        if not len(calibration):
+            raise InputError("calibration: a model needs scores of normal rows, got none; hold rows out for it")
+        self.preparation, self.scorer = preparation, scorer
+        self.register_buffer("calibration", calibration.detach().cpu().double().sort().values, persistent=False)
+        self.calibration_rows, self.target_fpr, self.card = calibration_rows, float(target_fpr), dict(card)
+        self.threshold = self.threshold_at(self.target_fpr)
+        self.eval()
+
+    def prepare(self, raw: Tensor) -> Tensor:
+        """Raw rows, as ``preparation.schema`` has them, to ``x``: ``(B, D)`` or ``(B, C, H, W)`` float32."""
+        x: Tensor = self.preparation(raw)
+        return x
+
+    def score(self, x: Tensor) -> Tensor:
+        """The anomaly score of each prepared row, ``(B,)``, higher = more anomalous."""
+        return self.scorer.score(x)
+
+    def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Score and decision of raw rows, ``(B,)`` twice: the whole of it as one graph."""
+        scores = self.score(self.prepare(raw))
+        return scores, scores.double() > self.threshold
+
+    def p_value(self, scores: Tensor) -> Tensor:
+        """The conformal p-values of scores, ``(B,)`` float64 in (0, 1]: small = more anomalous."""
+        below = torch.searchsorted(self.calibration, scores.double().contiguous())
+        n = len(self.calibration)
+        return (1 + n - below).double() / (1 + n)
+
+    def decide(self, scores: Tensor, fpr: float | None = None) -> Tensor:
+        """Whether each score is called an anomaly, ``(B,)`` bool, at the stored false-positive rate or at ``fpr``.
+
+        Raises:
+            InputError: ``fpr`` is not in [0, 1).
+        """
+        return scores.double() > (self.threshold if fpr is None else self.threshold_at(fpr))
+
+    def threshold_at(self, fpr: float) -> float:
+        """The threshold of a false-positive rate: conformal on held-out rows, else the quantile of those there are.
+
+        Raises:
+            InputError: ``fpr`` is not in [0, 1).
+        """
+        scores = self.calibration.cpu().numpy()
+        held_out = self.calibration_rows == "validation"
+        return conformal_threshold(scores, fpr) if held_out else threshold_at_fpr(scores, fpr)
+
+    def save(self, path: Path) -> None:
+        """Write the model file: whole, or not at all."""
+        document = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "package": __version__,
+            "schema": self.preparation.schema.plain(),
+            "preparation": _on_cpu(self.preparation),
+            **_recipe(self.scorer),
+            "calibration": self.calibration.cpu(),
+            "calibration_rows": self.calibration_rows,
+            "target_fpr": self.target_fpr,
+            "threshold": self.threshold,
+            "card": self.card,
+        }
+        with whole_file(path) as part:
+            torch.save(document, part)
+
+    @staticmethod
+    def load(path: Path | str, device: torch.device | str = "cpu") -> "Model":
+        """Read a model file.
+
+        Raises:
+            InputError: it is not there, damaged, something else, of a newer version, or names a method that is not
+                imported.
+        """
+        document = _read(Path(path))
+        _import_all()
+        try:
+            state = document["preparation"]
+            affine = Affine(state["scale"].numpy(), state["shift"].numpy())
+            preparation = Preparation(schema_of(document["schema"]), affine)
+            preparation.load_state_dict(state)
+            model = Model(
+                preparation,
+                _scorer(document["scorer"], document["state"]),
+                **{key: document[key] for key in ("calibration", "calibration_rows", "target_fpr", "card")},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path}: does not hold together as a model ({reason}); train it again") from error
+        return model.to(device)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such model file; a training on own data leaves one, {FILE}")
+    try:
+        with zipfile.ZipFile(path) as file:  # torch does not look at the check sums
+            damaged = file.testzip()
+        if damaged is not None:
+            raise ValueError(f"{damaged} is damaged")
+        document = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch raises whatever foreign or damaged bytes lead it to
+        raise InputError(
+            f"{path}: must be a model file of sad_lightning, but reading it fails: it is damaged or something else; "
+            f"copy it again, or train it again"
+        ) from error
+    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+        what = "a Lightning checkpoint" if isinstance(document, dict) and "state_dict" in document else "something else"
+        raise InputError(f"{path}: must be a model file of sad_lightning, it is {what}; a training leaves {FILE}")
+    if document["version"] != _VERSION:
+        raise InputError(
+            f"{path}: has format {document['version']}, of sad_lightning {document['package']}; this version "
+            f"({__version__}) reads {_VERSION}; install that one, or train again"
+        )
+    return document
+
+
+def _recipe(scorer: nn.Module) -> dict[str, Any]:
+    """The class and its settings as plain data, and its tensors."""
+    if isinstance(scorer, BaselineScore):
+        arrays = scorer.baseline.to_arrays()
+        settings = str(arrays.pop("parameters"))
+        first = None if scorer.first is None else _recipe(scorer.first)
+        found = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+        return {
+            "scorer": {"type": type(scorer.baseline).__name__, "parameters": settings, "first": first},
+            "state": found,
+        }
+    recipe = {"type": type(scorer).__name__, **dict(scorer.hparams)}  # type: ignore[arg-type]
+    return {"scorer": recipe, "state": _on_cpu(scorer)}
+
+
+def _scorer(recipe: Mapping[str, Any], state: Mapping[str, Tensor]) -> Scorer:
+    known = {baseline.__name__: baseline for baseline in Baseline.__subclasses__()}
+    if recipe["type"] in known:
+        arrays = {"parameters": np.array(recipe["parameters"])} | {k: value.numpy() for k, value in state.items()}
+        first = None
+        if recipe["first"] is not None:
+            first = method_of(recipe["first"]["scorer"])
+            first.load_state_dict(recipe["first"]["state"])
+        return BaselineScore(known[recipe["type"]].from_arrays(arrays), first)
+    scorer = Ensemble(recipe["members"]) if recipe["type"] == "Ensemble" else method_of(recipe)
+    scorer.load_state_dict(state)
+    return scorer
+
+
+def _on_cpu(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().cpu() for name, value in module.state_dict().items()}
+
+
+def _import_all() -> None:
+    """The package's own methods and baselines, so that a file can name them."""
+    for package in (methods, baselines):
+        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            import_module(found.name)

@@ -1,0 +1,95 @@
+"""The convergence study against what is known of order statistics, and its command line."""
+
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sad_lightning.convergence.__main__ import main, markdown, summarize
+from sad_lightning.convergence.figure import box_plots
+from sad_lightning.convergence.study import Design, exponent, simulate, spread
+from sad_lightning.data.synthetic import draw_anomalies, draw_normals
+
+
+def radius_and_mean(x):
+    """Two detectors that need no training: the squared norm, and the sum of the columns."""
+    return np.stack([(x.astype(np.float64) ** 2).sum(axis=1), x.astype(np.float64).sum(axis=1)])
+
+
+DESIGN = Design(sizes=(100, 1000, 4000), runs=200)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return simulate([radius_and_mean, radius_and_mean], DESIGN)
+
+
+def test_anomalies_are_those_of_the_paper():
+    x, shifted = draw_anomalies(np.random.default_rng(0), 40_000, 0.8)
+    assert set(shifted.tolist()) == {3, 4}
+    assert (shifted == 4).mean() == pytest.approx(0.6, abs=0.01)
+    # a column is shifted with chance (.4 x 3 + .6 x 4) / 9 = .4
+    assert x.mean(axis=0) == pytest.approx(np.full(9, 0.4 * 1.6), abs=0.03)
+    assert (x**2).mean() == pytest.approx(0.6 + 0.4 * (1.6**2 + 0.8**2), abs=0.02)
+    assert draw_normals(np.random.default_rng(0), 5).shape == (5, 9)
+
+
+def test_false_positive_rates_are_those_of_order_statistics(found):
+    """The rate above the k-th of n scores is Beta(n + 1 - k, k), whatever the detector."""
+    assert found.fpr.shape == (3, 200, 2)
+    for i, n in enumerate(DESIGN.sizes):
+        k = int(0.95 * n) + 1
+        expected = stats.beta(n + 1 - k, k)
+        assert found.fpr[i].mean(axis=0) == pytest.approx(np.full(2, expected.mean()), abs=0.004)
+        for m in range(2):
+            assert spread(found.fpr[i, :, m], found.training) == pytest.approx(expected.std(), rel=0.2)
+
+
+def test_the_spread_falls_as_one_over_the_root(found):
+    for m in range(2):
+        spreads = [spread(found.fpr[i, :, m], found.training) for i in range(3)]
+        assert exponent(DESIGN.sizes, spreads) == pytest.approx(-0.5, abs=0.07)
+    bias = found.recall[..., 1] - found.recall[..., 0]
+    spreads = [spread(bias[i, -1], found.training) for i in range(3)]
+    assert exponent(DESIGN.sizes, spreads) == pytest.approx(-0.5, abs=0.1)
+
+
+def test_only_test_rows_drawn_anew_let_alpha_move_the_spread(found):
+    """With 200 anomalies the recall itself has a deviation of about sqrt(r (1 - r) / 200)."""
+    redrawn = simulate([radius_and_mean], Design(sizes=(4000,), runs=150, redraw=True))
+    recall = redrawn.recall[0, :, :, 1]  # (alphas, R)
+    spreads = recall.std(axis=1)
+    assert spreads[0] > 2 * spreads[-1]
+    r = recall[0].mean()
+    assert spreads[0] == pytest.approx(np.sqrt(r * (1 - r) / 200), rel=0.25)
+    fixed = [spread(found.recall[2, i, :, 1], found.training) for i in (0, -1)]
+    assert fixed[0] < 1.5 * fixed[1]
+
+
+def test_pooled_spread_and_exponent_by_hand():
+    # two trainings, deviations of (1, 3) and (10, 14) from their means: sqrt((1 + 1 + 4 + 4) / (4 - 2))
+    assert spread(np.array([1.0, 10, 3, 14]), np.array([0, 1, 0, 1])) == pytest.approx(np.sqrt(5))
+    assert exponent((1, 10, 100), (8.0, 4.0, 2.0)) == pytest.approx(np.log10(0.5))
+
+
+def test_the_table_and_the_box_plots(found):
+    lines = summarize(found, DESIGN, ("radius", "mean"), 0, 1)
+    assert len(lines) == 12
+    assert lines[0].fpr_exponent == lines[-1].fpr_exponent == pytest.approx(-0.5, abs=0.07)
+    assert markdown(lines).count("| radius | mean |") == 12
+    figure = box_plots(found, DESIGN, ("radius", "mean"), 0, 1)
+    assert figure.svg.count("<rect") == 15  # four alphas and the false-positive rate, three n each
+    assert "bias, alpha = 0.01" in figure.svg
+    for i, n in enumerate(DESIGN.sizes):
+        assert f"n = {n}: bias {lines[9 + i].bias:.3f}" in figure.alt
+
+
+def test_without_trainings_it_says_which(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["convergence", str(tmp_path)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert "train them with +experiment=ye2021_synthetic" in error
+    assert error.count("\n") == 1

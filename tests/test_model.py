@@ -1,0 +1,159 @@
+"""The model file: everything in it comes back, nothing in it is code, and what is no model file is told."""
+
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from test_contract import CLASSIFIERS, METHODS, data_of, make  # noqa: F401
+from torch import nn
+
+from sad_lightning.data.preparation import Preparation
+from sad_lightning.data.preprocess import Affine
+from sad_lightning.data.schema import Column, ImageSchema, TableSchema, schema_of
+from sad_lightning.ensemble import Ensemble
+from sad_lightning.errors import InputError
+from sad_lightning.model import BaselineScore, Model
+from sad_lightning.settings import CONF
+
+BASELINES = sorted({path.stem for path in (CONF / "method").glob("*.yaml")} - {*METHODS} - {"kde_hybrid"})
+TABLE = TableSchema((Column("a"), Column("soil", "category", ("clay", "sand")), Column("wet", "boolean"), Column("b")))
+CARD = {"data": "made up", "labels": {"known_anomaly": 3}, "metrics": {"auroc": 0.9}, "note": None}
+
+
+def of_numbers(columns: int) -> Preparation:
+    scale = np.linspace(0.5, 2, columns, dtype=np.float32)
+    return Preparation(TableSchema.of_numbers([f"x{k}" for k in range(columns)]), Affine(scale, -scale))
+
+
+def model_of(preparation: Preparation, scorer: nn.Module, rows: str = "validation") -> Model:
+    calibration = torch.arange(100, 0, -1).double() / 100
+    return Model(
+        preparation, scorer, calibration=calibration, calibration_rows=rows, target_fpr=0.05, card=CARD
+    )  # fmt: skip
+
+
+def same(model: Model, raw: torch.Tensor, path) -> Model:
+    model.save(path)
+    loaded = Model.load(path)
+    for value, expected in zip(loaded(raw), model(raw), strict=True):
+        assert torch.equal(value, expected)
+    assert loaded.card == CARD
+    assert loaded.threshold == model.threshold
+    assert torch.equal(loaded.calibration, model.calibration)
+    assert loaded.preparation.schema == model.preparation.schema
+    return loaded
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_comes_back(name, make, tmp_path):  # noqa: F811
+    raw = torch.randn(7, 9)
+    same(model_of(of_numbers(9), make(name, "table")), raw, tmp_path / "model.pt")
+    pixels = torch.randint(0, 256, (7, 8, 8, 1), dtype=torch.uint8)
+    images = Preparation(ImageSchema(8, 8, 1), Affine(np.float32([1 / 255]), np.float32([0])))
+    model = model_of(images, make(name, "images"))
+    assert model.prepare(pixels).shape == (7, 1, 8, 8)
+    assert 0 <= model.prepare(pixels).min() <= model.prepare(pixels).max() <= 1
+    same(model, pixels, tmp_path / "images.pt")
+
+
+def test_an_ensemble_comes_back(make, tmp_path):  # noqa: F811
+    members = [make("deep_sad", "table", seed) for seed in range(3)]
+    loaded = same(model_of(of_numbers(9), Ensemble(members)), torch.randn(7, 9), tmp_path / "model.pt")
+    assert len(loaded.scorer.members) == 3
+
+
+@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.filterwarnings("ignore:SSAD stopped")
+def test_every_baseline_comes_back(name, settings, make, tmp_path):  # noqa: F811
+    baseline = instantiate(settings(f"method={name}").method, _convert_="all")
+    first = make("ae", "table").eval() if name.endswith("hybrid") else None
+    x = of_numbers(9)(torch.randn(60, 9))
+    features = x if first is None else first.encoder(x).detach()
+    semi = np.repeat(np.int8([-1, 0]), [5, 55])
+    baseline.fit(features.numpy(), semi)
+    raw = torch.randn(7, 9)
+    loaded = same(model_of(of_numbers(9), BaselineScore(baseline, first)), raw, tmp_path / "model.pt")
+    assert loaded(raw)[0].dtype == torch.float64
+
+
+def test_preparation_on_rows_worked_out_by_hand():
+    """Columns a, soil=clay, soil=sand, wet, b; a is doubled and shifted by 1, a missing b becomes 7."""
+    affine = Affine(np.float32([2, 1, 1, 1, 1]), np.float32([1, 0, 0, 0, 0]))
+    preparation = Preparation(TABLE, affine, np.float32([4, 0, 0, 1, 7]))
+    nan = float("nan")
+    raw = torch.tensor([[3, 1, 0, 5], [nan, 0, nan, nan], [0, nan, 1, 2], [0, -1, 1, 2]])
+    expected = torch.tensor([[7.0, 0, 1, 0, 5], [9, 1, 0, 1, 7], [1, 0, 0, 1, 2], [1, 0, 0, 1, 2]])
+    assert torch.equal(preparation(raw), expected)
+    assert TABLE.shape == (5,)
+    assert schema_of(TABLE.plain()) == TABLE
+    np.testing.assert_array_equal(TABLE.expand(raw.numpy())[1], np.float32([nan, 1, 0, nan, nan]))
+
+
+def test_p_values_and_decisions_by_hand(make):  # noqa: F811
+    """100 calibration scores .01 to 1: the threshold at 5 % is the ceil(101 * .95) = 96th, p(.96) = (1 + 5) / 101."""
+    model = model_of(of_numbers(9), make("deep_sad", "table"))
+    assert model.threshold == 0.96
+    scores = torch.tensor([0.0, 0.96, 0.965, 1.0, 2.0], dtype=torch.float64)
+    assert model.p_value(scores).tolist() == [1.0, 6 / 101, 5 / 101, 2 / 101, 1 / 101]
+    assert model.decide(scores).tolist() == [False, False, True, True, True]
+    assert model.decide(scores, 0.01).tolist() == [False, False, False, False, True]
+    assert model.threshold_at(0.001) == float("inf")  # 100 rows promise nothing so rare
+    assert model_of(of_numbers(9), make("deep_sad", "table"), "in-sample").threshold_at(0.0) == 1.0
+    for fpr in (0.01, 0.0371, 0.05, 0.3, 0.9):
+        scores = torch.rand(1000, dtype=torch.float64)
+        assert torch.equal(model.decide(scores, fpr), model.p_value(scores) <= fpr)
+    with pytest.raises(InputError, match="target_fpr must be a number in"):
+        model.decide(scores, 1.5)
+
+
+class Cruel:
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+def test_what_is_no_model_file_is_one_line(make, tmp_path, capsys):  # noqa: F811
+    path = tmp_path / "model.pt"
+    model_of(of_numbers(9), make("deep_sad", "table")).save(path)
+    good = path.read_bytes()
+    document = torch.load(path, weights_only=True)
+
+    def told(content: object, words: str) -> None:
+        path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+        with pytest.raises(InputError, match=words) as caught:
+            Model.load(path)
+        assert "\n" not in str(caught.value)
+        assert str(path) in str(caught.value)
+
+    told(b"", "reading it fails")
+    told(b"status,a\n1,2\n", "reading it fails")
+    told(good[: len(good) // 2], "reading it fails")
+    with zipfile.ZipFile(path.with_name("a.zip"), "w") as file:
+        file.writestr("data.pkl", b"junk")
+    told(path.with_name("a.zip").read_bytes(), "reading it fails")
+    told([1, 2], "it is something else")
+    told({"state_dict": {}}, "it is a Lightning checkpoint")
+    told({**document, "version": 2, "package": "9.1"}, r"has format 2, of sad_lightning 9\.1; this version")
+    told({**document, "scorer": {**document["scorer"], "type": "Mine"}}, "import the module that defines it")
+    told({**document, "state": {}}, "does not hold together")
+    told({k: v for k, v in document.items() if k != "card"}, "does not hold together")
+    told({**document, "calibration": torch.zeros(0)}, "does not hold together")
+    torch.save({**document, "card": Cruel()}, path)
+    with pytest.raises(InputError, match="reading it fails"):
+        Model.load(path)
+    assert capsys.readouterr().out == ""  # nothing was executed
+    path.unlink()
+    with pytest.raises(InputError, match="there is no such model file"):
+        Model.load(path)
+
+
+def test_a_flipped_byte_of_the_weights_is_told(make, tmp_path):  # noqa: F811
+    path = tmp_path / "model.pt"
+    method = make("deep_sad", "table")
+    model_of(of_numbers(9), method).save(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(method.encoder[0].weight.detach().numpy().tobytes()) + 5] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="reading it fails"):
+        Model.load(path)
