@@ -82,9 +82,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         raise NotDefinedError(f"method={method_name} is not defined without known anomalies, and this cell has none")
     data = [serve(model, model.rows, cfg.batch_size) for model in models]
     epochs = whole("trainer.max_epochs", cfg.trainer.max_epochs)
-    firsts = (
-        [build(cfg.pretrain.method, seed, stage("pretrain", k)) for k in members] if _pretrains(cfg, models) else []
-    )
+    firsts = [build(cfg.pretrain.method, seed, stage("pretrain", k)) for k in members] if pretrains(cfg, models) else []
     if firsts:
         rows = PRETRAIN_ROWS[choice("pretrain.rows", cfg.pretrain.rows, tuple(PRETRAIN_ROWS))]
         batch_size = whole("pretrain.batch_size", cfg.pretrain.batch_size, least=2)
@@ -207,7 +205,7 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     seconds[stage] = round(time.perf_counter() - start, 3)
 
 
-def _pretrains(cfg: DictConfig, models: list[Any]) -> bool:
+def pretrains(cfg: DictConfig, models: list[Any]) -> bool:
     """Whether the cell has a pretraining: a method that starts from one, or a baseline that looks at its codes.
 
     Raises:
