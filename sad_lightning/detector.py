@@ -3,8 +3,8 @@
     Detector("deep_sad").fit(X, semi).anomaly_score(X_new)
 
 ``semi`` holds -1 for a known anomaly, 0 for an unlabeled row, +1 for a known normal one. ``anomaly_score`` is higher
-for what is more anomalous; ``score_samples``, ``decision_function`` and ``predict`` have scikit-learn's sign: lower is more
-anomalous, and below zero an anomaly.
+for what is more anomalous; ``score_samples``, ``decision_function`` and ``predict`` have scikit-learn's sign: lower is
+more anomalous, and below zero an anomaly.
 """
 
 import warnings

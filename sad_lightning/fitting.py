@@ -38,6 +38,7 @@ from sad_lightning.training import MakeTrainer, history, new_trainer
 Labels = NDArray[np.int8]
 _LABELS = {-1: "known_anomaly", 0: "unlabeled", 1: "known_normal"}
 _BATCH = 10_000
+_EXAMPLES = 32
 
 
 def fit_rows(cfg: DictConfig, raw: NDArray[Any], semi: Labels, schema: Schema) -> Model:
@@ -114,6 +115,7 @@ def fit_rows(cfg: DictConfig, raw: NDArray[Any], semi: Labels, schema: Schema) -
             "environment": describe(device),
             "warnings": [note for trainer in trainers for note in history(trainer).notes],
         },
+        examples=torch.from_numpy(raw[calibration[:_EXAMPLES]]),
     )
 
 

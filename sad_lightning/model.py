@@ -69,6 +69,7 @@ class Model(nn.Module):
             and rates promise nothing.
         target_fpr: the false-positive rate that the threshold aims at.
         card: the model card, plain data: what it was trained on, settings, metrics, versions.
+        examples: ``(n, ...)`` a few raw rows, which an exported graph is checked on; None for none.
 
     Raises:
         InputError: there is no calibration score.
@@ -88,6 +89,7 @@ class Model(nn.Module):
         calibration_rows: str,
         target_fpr: float,
         card: Mapping[str, Any],
+        examples: Tensor | None = None,
     ) -> None:
         super().__init__()
         choice("calibration_rows", calibration_rows, ("validation", "in-sample"))
@@ -96,6 +98,7 @@ class Model(nn.Module):
         self.preparation, self.scorer = preparation, scorer
         self.register_buffer("calibration", calibration.detach().cpu().double().sort().values, persistent=False)
         self.calibration_rows, self.target_fpr, self.card = calibration_rows, float(target_fpr), dict(card)
+        self.examples = examples
         self.threshold = self.threshold_at(self.target_fpr)
         self.eval()
 
@@ -151,6 +154,7 @@ class Model(nn.Module):
             "target_fpr": self.target_fpr,
             "threshold": self.threshold,
             "card": self.card,
+            "examples": self.examples,
         }
         with whole_file(path) as part:
             torch.save(document, part)
@@ -173,7 +177,7 @@ class Model(nn.Module):
             model = Model(
                 preparation,
                 _scorer(document["scorer"], document["state"]),
-                **{key: document[key] for key in ("calibration", "calibration_rows", "target_fpr", "card")},
+                **{key: document[key] for key in ("calibration", "calibration_rows", "target_fpr", "card", "examples")},
             )
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = " ".join(str(error).split())
