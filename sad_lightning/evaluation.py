@@ -1,6 +1,6 @@
 """From scores to the metrics of a cell."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ class Fitted:
         normal_scores: of the rows that set the threshold.
         trainers: what trained it.
         resumed: whether one of them went on from a saved state.
+        scorer: the method that scored, one or an ensemble.
         baseline: the estimator that is reported, where it is one.
         selection: how its settings were chosen.
         notes: what a person should know of.
@@ -33,13 +34,19 @@ class Fitted:
     normal_scores: NDArray[np.float64]
     trainers: Sequence[Any] = ()
     resumed: bool = False
+    scorer: Any = None
     baseline: Any = None
     selection: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
 def evaluate(
-    arrays: Arrays, split: Split, scores: NDArray[np.float64], normal_scores: NDArray[np.float64], target_fpr: float
+    arrays: Arrays,
+    split: Split,
+    scores: NDArray[np.float64],
+    normal_scores: NDArray[np.float64],
+    target_fpr: float,
+    rule: Callable[[NDArray[np.float64], float], float] = threshold_at_fpr,
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """All metrics of one cell, overall and for each class that is not normal; shares in [0, 1].
 
@@ -49,10 +56,11 @@ def evaluate(
         scores: ``(N,)`` of the test rows.
         normal_scores: scores of the rows that set the threshold.
         target_fpr: the false-positive rate that the threshold aims at.
+        rule: gives the threshold of scores and a rate.
     """
     classes = arrays.target_class[split.test]
     y = (~np.isin(classes, split.normal_classes)).astype(int)
-    threshold = threshold_at_fpr(normal_scores, target_fpr)
+    threshold = rule(normal_scores, target_fpr)
     flagged = scores > threshold
 
     def rate(rows: NDArray[np.bool_]) -> float:

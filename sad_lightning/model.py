@@ -4,7 +4,7 @@ The file holds plain data and tensors and loads with ``weights_only=True``; noth
 methods, networks and baselines; only those that are imported are found, so a file never decides what is imported.
 
     score       prepare, then the network's score: higher = more anomalous
-    p-value     split conformal, against the scores of held-out normal rows (``stats.conformal``)
+    p-value     split conformal, against the scores of held-out normal rows (``stats.threshold``)
     decision    score > threshold, the threshold of the stored false-positive rate, or of another one
 """
 
@@ -28,8 +28,7 @@ from sad_lightning.ensemble import Ensemble, method_of
 from sad_lightning.errors import InputError, choice
 from sad_lightning.files import whole_file
 from sad_lightning.methods.method import Method
-from sad_lightning.stats.conformal import conformal_threshold
-from sad_lightning.stats.threshold import threshold_at_fpr
+from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
 
 FILE = "model.pt"
 _FORMAT = "sad_lightning model"

@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.baselines.baseline import Baseline
+from sad_lightning.best_epoch import BestEpoch
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.labeled_split import draw_labeled_split
 from sad_lightning.data.module import DataModule, Stream
-from sad_lightning.data.preprocess import fit_affine
+from sad_lightning.data.preparation import Preparation
+from sad_lightning.data.preprocess import fill_missing, fit_affine
 from sad_lightning.data.split import Split, draw_split
 from sad_lightning.ensemble import Ensemble, fit_members
 from sad_lightning.environment import describe
@@ -28,10 +32,13 @@ from sad_lightning.evaluation import Fitted, evaluate
 from sad_lightning.files import whole_file
 from sad_lightning.grid.plan import cell_key, defining
 from sad_lightning.methods.method import Method
+from sad_lightning.model import FILE as MODEL
+from sad_lightning.model import BaselineScore, Model
 from sad_lightning.pretraining import pretrain_members
 from sad_lightning.result import Result
 from sad_lightning.seeding import derive
 from sad_lightning.shallow import fit_baseline, write_model
+from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
 from sad_lightning.tracking import log_evaluation, logging_to, start_logging
 from sad_lightning.training import history, new_trainer, predict
 
@@ -56,8 +63,9 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
 
     with warnings.catch_warnings(record=True) as caught, timed(seconds, "data"):
         warnings.simplefilter("always")
-        arrays: Arrays = instantiate(cfg.data)
-        split = draw_split(arrays, **_plain(cfg.split), seed=seed)
+        arrays: Arrays = instantiate(cfg.data, _convert_="all")
+        split = _drawn(cfg, arrays, seed)
+        arrays, fill = fill_missing(arrays, split)
         affine = fit_affine(arrays, split, **_plain(cfg.preprocess))
     notes = [str(warning.message) for warning in caught]
     calibration = split.validation if len(split.validation) else split.train[split.semi >= 0]
@@ -112,10 +120,15 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
                 fitted = fit_baseline(models[0], selection, data[0], encoder, arrays=arrays, split=split, seed=seed)
             write_model(folder / "model.npz", fitted.baseline)
         else:
-            fitted = _train(models, firsts, data, scoring, partial(make, tag=key, epochs=epochs), split, seconds)
+            chooser = _chooser(cfg, split, data)
+            make = partial(make, tag=key, epochs=epochs, more=chooser)
+            fitted = _train(models, firsts, data, scoring, make, split, seconds)
+            fitted.notes.extend(each.note() for each in chooser)
             scoring.save_checkpoint(folder / "model.ckpt", weights_only=True)
         split = fitted.split
-        metrics, per_class = evaluate(arrays, split, fitted.scores, fitted.normal_scores, cfg.target_fpr)
+        promised = arrays.schema is not None and len(split.validation) > 0
+        rule = conformal_threshold if promised else threshold_at_fpr
+        metrics, per_class = evaluate(arrays, split, fitted.scores, fitted.normal_scores, cfg.target_fpr, rule)
         y = (~np.isin(arrays.target_class[split.test], split.normal_classes)).astype(int)
         log_evaluation(logger, metrics, per_class, y, fitted.scores)
 
@@ -141,6 +154,8 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
         selection=fitted.selection,
     )
     if scoring.is_global_zero:
+        if arrays.schema is not None:
+            _write_model(folder, Preparation(arrays.schema, affine, fill), fitted, firsts, result)
         _write_scores(folder, arrays, split, fitted.scores)
         result.write(folder)
         for state in folder.glob("*.resume.ckpt"):
@@ -168,9 +183,10 @@ def _train(
         for method, rows in zip(methods, data, strict=True):
             method.to(device).finish(rows.sweep(device))
     with timed(seconds, "score"):
-        scores = predict(scoring, methods[0] if len(methods) == 1 else Ensemble(methods), data[0]).numpy()
+        scorer = methods[0] if len(methods) == 1 else Ensemble(methods)
+        scores = predict(scoring, scorer, data[0]).numpy()
     tested = len(split.test)
-    return Fitted(split, scores[:tested], scores[tested:], trainers=trainers, resumed=resumed)
+    return Fitted(split, scores[:tested], scores[tested:], trainers=trainers, resumed=resumed, scorer=scorer)
 
 
 def stage(name: str, member: int) -> str:
@@ -222,6 +238,42 @@ def pretrains(cfg: DictConfig, models: list[Any]) -> bool:
     return codes
 
 
+def _drawn(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
+    """The split of the cell: by class, or of own data, where its validation rows must suffice for the threshold."""
+    if arrays.labels is None:
+        return draw_split(arrays, **_plain(cfg.split), seed=seed)
+    patience = whole("patience", cfg.get("patience", 0), least=0)
+    split = draw_labeled_split(arrays, **_plain(cfg.split), choose=patience > 0, seed=seed)
+    n = len(split.validation)
+    if n and np.isinf(conformal_threshold(np.zeros(n), cfg.target_fpr)):
+        raise InputError(
+            f"target_fpr={cfg.target_fpr} needs more than 1/target_fpr - 1 validation rows to promise that rate, there "
+            f"are {n}; raise split.validation_ratio or target_fpr, or set split.validation_ratio=0, which promises none"
+        )
+    return split
+
+
+def _chooser(cfg: DictConfig, split: Split, data: list[DataModule]) -> list[BestEpoch]:
+    """What chooses the best epoch, or nothing.
+
+    Raises:
+        InputError: there are several members, or no held-out labels to choose by.
+    """
+    patience = whole("patience", cfg.get("patience", 0), least=0)
+    if not patience:
+        return []
+    y = (split.choice_semi < 0).astype(np.int64)
+    if len(data) > 1:
+        raise InputError(f"patience must be 0 for an ensemble, got {patience}; its members train to the end")
+    if not 0 < y.sum() < len(y):
+        raise InputError(
+            f"patience={patience} chooses the epoch by held-out labels, which are {y.sum()} known anomalies and "
+            f"{len(y) - y.sum()} others; give more labels, raise split.validation_ratio, or set patience=0"
+        )
+    rows = torch.from_numpy(split.choice)
+    return [BestEpoch(lambda device: (data[0].samples(part.to(device)) for part in rows.split(1000)), y, patience)]
+
+
 def _sized(cfg: DictConfig, arrays: Arrays) -> DictConfig:
     sized = cfg.copy()
     if OmegaConf.is_missing(sized.network, "shape"):
@@ -231,6 +283,18 @@ def _sized(cfg: DictConfig, arrays: Arrays) -> DictConfig:
 
 def _plain(settings: DictConfig) -> dict[str, Any]:
     return OmegaConf.to_container(settings, resolve=True)  # type: ignore[return-value]
+
+
+def _write_model(folder: Path, preparation: Preparation, fitted: Fitted, firsts: list[Method], result: Result) -> None:
+    """Write the detector of own data, with its model card."""
+    first = firsts[0] if firsts else None
+    scorer = fitted.scorer if fitted.baseline is None else BaselineScore(fitted.baseline, first)
+    told = asdict(result)
+    del told["history"]
+    Model(
+        preparation, scorer, calibration=torch.from_numpy(fitted.normal_scores), calibration_rows=result.threshold_rows,
+        target_fpr=result.settings["target_fpr"], card=told,
+    ).save(folder / MODEL)  # fmt: skip
 
 
 def _write_scores(folder: Path, arrays: Arrays, split: Split, scores: np.ndarray) -> None:

@@ -4,7 +4,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,16 @@ class GoOn(Checkpoint):
             self.last = time.monotonic()
 
 
-def new_trainer(make: MakeTrainer, stage: str, tag: str, *, epochs: int, logger: Logger, folder: Path) -> Trainer:
+def new_trainer(
+    make: MakeTrainer,
+    stage: str,
+    tag: str,
+    *,
+    epochs: int,
+    logger: Logger,
+    folder: Path,
+    more: Sequence[Callback] = (),
+) -> Trainer:
     """A Trainer for one stage, which keeps its latest state in ``folder``.
 
     Args:
@@ -137,6 +146,7 @@ def new_trainer(make: MakeTrainer, stage: str, tag: str, *, epochs: int, logger:
         epochs: how many.
         logger: where its curves go.
         folder: where its state goes.
+        more: further callbacks.
 
     Raises:
         InputError: the Trainer refuses its settings (no such accelerator, precision, ...).
@@ -145,7 +155,7 @@ def new_trainer(make: MakeTrainer, stage: str, tag: str, *, epochs: int, logger:
         return make(
             max_epochs=epochs,
             logger=logger,
-            callbacks=[History(stage), StageBar(stage), GoOn(folder / f"{stage}.{tag}.resume.ckpt")],
+            callbacks=[History(stage), StageBar(stage), GoOn(folder / f"{stage}.{tag}.resume.ckpt"), *more],
             enable_model_summary=False,
             enable_progress_bar=False,
             log_every_n_steps=1,

@@ -18,7 +18,7 @@ from sad_lightning.settings import CONF
 
 def main() -> None:
     """Run; a mistake of the user's is one line on stderr and exit code 2, a failed verification exit code 1."""
-    known = tuple(sorted(path.stem for path in (CONF / "data").glob("*.yaml")))
+    known = tuple(sorted(path.stem for path in (CONF / "data").glob("*.yaml") if "root" in _settings(path.stem, None)))
     parser = argparse.ArgumentParser(prog="python -m sad_lightning.data", description=__doc__)
     parser.add_argument("command", nargs="?", default="list", choices=("list", "fetch", "verify"))
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(known)}; none means all")
@@ -36,7 +36,8 @@ def main() -> None:
 def _settings(name: str, root: str | None) -> DictConfig:
     settings = OmegaConf.load(CONF / "data" / f"{name}.yaml")
     assert isinstance(settings, DictConfig)  # every yaml of the group is a mapping
-    settings.root = root
+    if "root" in settings:  # own data has a path instead
+        settings.root = root
     return settings
 
 

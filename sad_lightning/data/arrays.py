@@ -5,11 +5,32 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sad_lightning.data.schema import Schema
 from sad_lightning.errors import InputError
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a person's own data says of its rows beside their values.
+
+    Attributes:
+        semi: ``(N,)`` int8, what training may know: -1 known anomaly, 0 unlabeled, +1 known normal.
+        normal_classes: the classes of ``target_class`` that count as normal.
+        known_classes: the classes of the known anomalies.
+        part: ``(N,)`` int8, 0 train, 1 validation, 2 test, where the data says it; None where the split draws it.
+        group: ``(N,)``, rows of one group stay together; None for no groups.
+    """
+
+    semi: NDArray[np.int8]
+    normal_classes: tuple[int, ...]
+    known_classes: tuple[int, ...]
+    part: NDArray[np.int8] | None = None
+    group: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -18,16 +39,20 @@ class Arrays:
 
     Attributes:
         x: ``(N, H, W, C)`` uint8 pixels or ``(N, D)`` float32 columns.
-        target_class: ``(N,)`` original class of each row, an index into ``classes``.
+        target_class: ``(N,)`` original class of each row, an index into ``classes``; -1 where own data does not say it.
         classes: the names of the classes.
         n_train: rows from here on are the test half that the data set ships; None where it ships none and the
             split draws one.
+        labels: of a person's own data; None for a data set of classes, whose labels the split draws.
+        schema: what raw rows of own data look like, for the model file.
     """
 
     x: NDArray[np.uint8] | NDArray[np.float32]
     target_class: NDArray[np.int64]
     classes: tuple[str, ...]
     n_train: int | None = None
+    labels: Labels | None = None
+    schema: Schema | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -75,6 +100,22 @@ def read_npz(path: Path, expected: Mapping[str, int]) -> dict[str, NDArray[np.ge
                 f"remove the file to have it fetched again"
             )
     return found
+
+
+def read_npz_all(path: Path) -> dict[str, NDArray[Any]]:
+    """Every array of a person's own npz file; never unpickles.
+
+    Raises:
+        InputError: the file is damaged, or is no npz of plain arrays.
+    """
+    try:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"{path}: must be a whole npz file of plain arrays, but reading it fails ({_one_line(error)}); write it "
+            f"again with np.savez"
+        ) from error
 
 
 def content_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:

@@ -5,6 +5,7 @@ Every scaling is one multiplication and one addition a column, ``x * scale + shi
 ``min_max``. Pixels are divided by 255 whatever is chosen (section 4.2).
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,19 @@ class Affine(NamedTuple):
 
     scale: Column
     shift: Column
+
+
+def fill_missing(arrays: Arrays, split: Split) -> tuple[Arrays, Column | None]:
+    """The rows with missing numbers filled in, and ``(D,)`` what with: the median of unlabeled and known normal rows.
+
+    A column that has no value in these rows is filled with 0. Images, and tables without a schema, have none missing.
+    """
+    if arrays.x.dtype == np.uint8 or arrays.schema is None:
+        return arrays, None
+    rows, fill = arrays.x[split.train[split.semi >= 0]], np.zeros(arrays.x.shape[1], dtype=np.float32)
+    for column in np.flatnonzero(~np.isnan(rows).all(axis=0)):
+        fill[column] = np.nanmedian(rows[:, column])
+    return replace(arrays, x=np.where(np.isnan(arrays.x), fill, arrays.x)), fill
 
 
 def fit_affine(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) -> Affine:

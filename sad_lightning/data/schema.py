@@ -39,11 +39,16 @@ class TableSchema:
 
     Attributes:
         columns: at least one, no name twice.
+        missing: what a missing number means: ``median`` of the training rows, or ``refuse``.
+        aside: further columns that the training file had and that are no part of a row, such as the label.
     """
 
     columns: tuple[Column, ...]
+    missing: str = "median"
+    aside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        choice("data.missing", self.missing, ("median", "refuse"))
         names = self.names
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice or not names:
@@ -124,4 +129,4 @@ def schema_of(plain: Mapping[str, Any]) -> Schema:
     if plain["kind"] == "images":
         return ImageSchema(**rest)
     columns = ({**column, "categories": tuple(column["categories"])} for column in rest["columns"])
-    return TableSchema(tuple(Column(**column) for column in columns))
+    return TableSchema(tuple(Column(**column) for column in columns), rest["missing"], tuple(rest["aside"]))

@@ -42,6 +42,8 @@ class Split:
         normal_classes: the classes that count as normal.
         known_classes: the classes of the known anomalies.
         counts: how many rows each pool holds, for the record.
+        choice: rows of own data that are held out to choose the best epoch; may be empty.
+        choice_semi: their labels.
     """
 
     train: Indices
@@ -52,6 +54,8 @@ class Split:
     normal_classes: tuple[int, ...]
     known_classes: tuple[int, ...]
     counts: dict[str, int] = field(default_factory=dict)
+    choice: Indices = field(default_factory=lambda: np.array([], dtype=np.int64))
+    choice_semi: NDArray[np.int8] = field(default_factory=lambda: np.array([], dtype=np.int8))
 
     def rows(self, allowed: frozenset[int]) -> tuple[Indices, NDArray[np.int8]]:
         """The training rows whose ``semi`` is in ``allowed``, and their ``semi``."""

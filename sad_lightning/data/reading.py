@@ -1,0 +1,354 @@
+"""Tables from files, whole or in batches: CSV and parquet by pyarrow (the extra ``table``), npz by numpy.
+
+CSV: a header line; the delimiter is the one of ``, ; tab |`` that the header holds most; missing is an empty field or
+NA, NaN, null and their like. npz: ``X`` of ``(N, D)`` numbers, their names in ``columns`` where it is there, else x0,
+x1, ...; every other array of N values is a column by its own name.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.data.arrays import read_npz_all
+from sad_lightning.data.schema import TableSchema
+from sad_lightning.errors import InputError
+
+_BLOCK = 1 << 23  # bytes of a CSV, at a time
+_ROWS = 1 << 16  # of anything else
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d{2}.*)?")
+SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".npz")
+
+
+@dataclass(frozen=True)
+class Values:
+    """One column of some rows.
+
+    Attributes:
+        kind: ``number``, ``boolean``, ``category``, or what it is where it can not be used, such as ``date``.
+        numbers: ``(n,)``, the position in ``words`` for categories; NaN where missing.
+        words: the categories.
+    """
+
+    kind: str
+    numbers: NDArray[np.float64]
+    words: tuple[str, ...] = ()
+
+    def as_words(self) -> "Values":
+        """Numbers and booleans as categories: 1.0 is the word 1, and true is true."""
+        if self.kind == "boolean":
+            return replace(self, kind="category", words=("false", "true"))
+        if self.kind != "number":
+            return self
+        present = ~np.isnan(self.numbers)
+        found = np.unique(self.numbers[present])
+        codes = np.full(len(self.numbers), np.nan)
+        codes[present] = np.searchsorted(found, self.numbers[present])
+        return Values("category", codes, tuple(word(value) for value in found.tolist()))
+
+
+Table = dict[str, Values]
+
+
+def word(value: object) -> str:
+    """A value as a label is compared: 1.0 is 1, True is true, and spaces around do not count."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    text = str(value).strip()
+    return text.lower() if text.lower() in ("true", "false") else text
+
+
+def read_table(path: Path, words: Sequence[str] = ()) -> Table:
+    """All rows of a file.
+
+    Args:
+        path: csv, tsv, txt, parquet or npz.
+        words: columns whose values are words, whatever they look like.
+
+    Raises:
+        InputError: the file is not there, damaged, empty, or has no header.
+    """
+    if _suffix(path) == ".npz":
+        return _npz_table(path)
+    arrow = _Arrow(path)
+    table = arrow.whole(words)
+    if not table.num_rows:
+        raise InputError(f"{path}: must hold at least one row, it holds none")
+    return {name: arrow.values(name, table.column(name).combine_chunks()) for name in table.column_names}
+
+
+def read_batches(
+    path: Path, schema: TableSchema, *, keep: Sequence[str] = (), ignore: Sequence[str] = ()
+) -> Iterator[Table]:
+    """The columns of a schema, batch by batch, in memory that does not grow with the file (but for an npz).
+
+    Args:
+        path: csv, tsv, txt, parquet or npz.
+        schema: whose columns.
+        keep: further columns, as words.
+        ignore: columns that may be there too, beside those that training left aside.
+
+    Raises:
+        InputError: a column is missing or not known, or a value is not what its column holds.
+    """
+    if _suffix(path) == ".npz":
+        table = _npz_table(path)
+        _check_names(path, list(table), schema, keep, ignore)
+        for start in range(0, len(table[schema.names[0]].numbers), _ROWS):
+            rows = slice(start, start + _ROWS)
+            yield {name: replace(values, numbers=values.numbers[rows]) for name, values in table.items()}
+        return
+    arrow = _Arrow(path)
+    _check_names(path, arrow.names, schema, keep, ignore)
+    for batch in arrow.batches({**{c.name: c.kind for c in schema.columns}, **dict.fromkeys(keep, "category")}):
+        yield {name: arrow.values(name, batch.column(name)) for name in batch.schema.names}
+
+
+def raw_rows(
+    path: Path, table: Table, schema: TableSchema, first: int = 0
+) -> tuple[NDArray[np.float32], dict[str, int]]:
+    """Raw rows of a schema, ``(n, C)`` float32, and how many values of each column are no category it knows.
+
+    Args:
+        path: named in errors.
+        table: with all columns of the schema.
+        schema: of the rows.
+        first: the number of the first row, for errors.
+
+    Raises:
+        InputError: a value is infinite, or missing where the schema refuses that, or a column is of another kind.
+    """
+    raw = np.empty((len(table[schema.names[0]].numbers), len(schema.columns)), dtype=np.float32)
+    unknown = {}
+    for position, column in enumerate(schema.columns):
+        values = table[column.name]
+        values = values.as_words() if column.kind == "category" else values
+        if values.kind not in (column.kind, "number" if column.kind == "boolean" else column.kind):
+            raise InputError(
+                f"{path}: column {column.name} must hold {_PLURAL[column.kind]}, as in training, it holds "
+                f"{_PLURAL.get(values.kind, values.kind)}; mend the file"
+            )
+        numbers = values.numbers
+        if column.kind == "category":
+            code = {name: float(number) for number, name in enumerate(column.categories)}
+            codes = np.array([*(code.get(name, np.nan) for name in values.words), np.nan])
+            present = ~np.isnan(numbers)
+            numbers = codes[np.where(present, numbers, len(values.words)).astype(np.int64)]
+            unknown[column.name] = int((np.isnan(numbers) & present).sum())
+        with np.errstate(over="ignore"):
+            raw[:, position] = numbers
+        _check_finite(path, column.name, raw[:, position], numbers, first)
+        if schema.missing == "refuse" and np.isnan(numbers).any() and column.kind != "category":
+            row = first + int(np.isnan(numbers).argmax())
+            raise InputError(
+                f"{path}: column {column.name} must have a value in every row (data.missing=refuse), it has none in "
+                f"row {row}; fill it in, or train with data.missing=median"
+            )
+    return raw, {name: count for name, count in unknown.items() if count}
+
+
+_PLURAL = {"number": "numbers", "boolean": "true and false", "category": "words"}
+
+
+def _check_finite(path: Path, name: str, values: NDArray[np.float32], numbers: NDArray[np.float64], first: int) -> None:
+    infinite = np.isinf(values)
+    if infinite.any():
+        row = int(infinite.argmax())
+        raise InputError(
+            f"{path}: column {name} must hold finite numbers, below 3e38, it holds {numbers[row]:g} in row "
+            f"{first + row}; mend the file, or leave the column out with data.ignore=[{name}]"
+        )
+
+
+def _check_names(
+    path: Path, there: Sequence[str], schema: TableSchema, keep: Sequence[str], ignore: Sequence[str]
+) -> None:
+    missing = [name for name in (*schema.names, *keep) if name not in there]
+    if missing:
+        raise InputError(
+            f"{path}: must hold the columns of the training, by name; missing: {listed(missing)}; it holds "
+            f"{listed(there)}; add or rename them"
+        )
+    unknown = [name for name in there if name not in {*schema.names, *schema.aside, *keep, *ignore}]
+    if unknown:
+        raise InputError(
+            f"{path}: must hold no column that the training did not have; unknown: {listed(unknown)}; leave it out "
+            f"with --ignore {unknown[0]!r}, or copy it to the output with --keep {unknown[0]!r}"
+        )
+
+
+def count_rows(path: Path) -> int:
+    """How many rows a file holds, for a progress bar; of a CSV how many lines.
+
+    Raises:
+        InputError: the file is not there or damaged.
+    """
+    suffix = _suffix(path)
+    if suffix == ".npz":
+        return len(next(iter(_npz_table(path).values())).numbers)
+    if suffix == ".parquet":
+        arrow = _Arrow(path)
+        return int(arrow.parquet.ParquetFile(path).metadata.num_rows)
+    with open(path, "rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b"")) - 1
+
+
+def listed(names: Sequence[str]) -> str:
+    """Some names, and how many more there are."""
+    more = len(names) - 12
+    return ", ".join(names[:12]) + (f" and {more} more" if more > 0 else "")
+
+
+def _suffix(path: Path) -> str:
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file; give the right one with data.path=FILE")
+    if path.is_dir():
+        raise InputError(f"{path}: must be a file, it is a folder; data=folder reads images from a folder")
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path}: must end in one of {', '.join(SUFFIXES)}, got {suffix!r}; convert the file")
+    return suffix
+
+
+def _npz_table(path: Path) -> Table:
+    arrays = read_npz_all(path)
+    x = arrays.get("X")
+    if x is None or x.ndim != 2 or x.dtype.kind not in "fiub" or not x.size:
+        found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "nothing"
+        raise InputError(f"{path}: must hold X, (N, D) numbers with at least one row, it holds {found}; see the README")
+    names = [str(name) for name in arrays.get("columns", np.array([f"x{k}" for k in range(x.shape[1])])).reshape(-1)]
+    if len(names) != x.shape[1]:
+        raise InputError(f"{path}: columns must name the {x.shape[1]} columns of X, it holds {len(names)} names")
+    table = {name: Values("number", x[:, k].astype(np.float64)) for k, name in enumerate(names)}
+    _check_twice(path, names)
+    for name, array in arrays.items():
+        flat = array.reshape(-1)
+        if name not in ("X", "columns") and len(flat) == len(x):
+            table[name] = _npz_values(flat)
+    return table
+
+
+def _npz_values(array: NDArray[Any]) -> Values:
+    if array.dtype.kind in "fiub":
+        return Values("boolean" if array.dtype.kind == "b" else "number", array.astype(np.float64))
+    if array.dtype.kind == "U":
+        words, codes = np.unique(array, return_inverse=True)
+        numbers = codes.astype(np.float64)
+        numbers[array == ""] = np.nan
+        return Values("category", numbers, tuple(str(value) for value in words))
+    return Values("date" if array.dtype.kind in "mM" else str(array.dtype), np.full(len(array), np.nan))
+
+
+def _check_twice(path: Path, names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise InputError(f"{path}: must name every column once, {', '.join(twice)} stands there twice; rename one")
+
+
+class _Arrow:
+    """A CSV or parquet file, read by pyarrow.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        InputError: pyarrow is not installed, the file is damaged, has no header, or names a column twice.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import pyarrow
+            from pyarrow import csv, parquet
+        except ImportError as error:
+            raise InputError(
+                f"{path}: CSV and parquet are read by pyarrow, which is not there; pip install 'sad_lightning[table]', "
+                f"or give an npz"
+            ) from error
+        self.path, self.pa, self.csv, self.parquet = path, pyarrow, csv, parquet
+        self.is_csv = path.suffix.lower() != ".parquet"
+        if self.is_csv:
+            self.delimiter, self.names = self._header()
+        else:
+            self.names = self._told(lambda: parquet.ParquetFile(path).schema_arrow.names)
+        _check_twice(path, self.names)
+
+    def whole(self, words: Sequence[str]) -> Any:
+        """All rows, as an Arrow table."""
+        if not self.is_csv:
+            return self._told(lambda: self.parquet.read_table(self.path))
+        types = {name: self.pa.string() for name in words}
+        return self._told(lambda: self.csv.read_csv(self.path, **self._options(types)))
+
+    def batches(self, kinds: Mapping[str, str]) -> Iterator[Any]:
+        """Some columns, batch by batch."""
+        if self.is_csv:
+            arrow = {"number": self.pa.float64(), "boolean": self.pa.bool_(), "category": self.pa.string()}
+            options = self._options({name: arrow[kind] for name, kind in kinds.items()}, list(kinds))
+            batches = self._told(lambda: self.csv.open_csv(self.path, **options))
+        else:
+            batches = self._told(lambda: self.parquet.ParquetFile(self.path).iter_batches(_ROWS, columns=list(kinds)))
+        iterator = iter(batches)
+        while (batch := self._told(lambda: next(iterator, None))) is not None:
+            yield batch
+
+    def values(self, name: str, column: Any) -> Values:
+        """One Arrow array."""
+        types, kind = self.pa.types, column.type
+        if types.is_dictionary(kind):
+            return self.values(name, column.dictionary_decode())
+        if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+            numbers = column.cast(self.pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+            return Values("boolean" if types.is_boolean(kind) else "number", numbers.astype(np.float64, copy=False))
+        if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+            encoded = column.dictionary_encode()
+            numbers = encoded.indices.cast(self.pa.float64()).to_numpy(zero_copy_only=False)
+            words = tuple(word(value) for value in encoded.dictionary.to_pylist())
+            dates = bool(words) and all(_DATE.fullmatch(value) for value in words[:100])
+            return Values("date" if dates else "category", numbers, words)
+        found = "date" if types.is_temporal(kind) else "no value" if types.is_null(kind) else str(kind)
+        return Values(found, np.full(len(column), np.nan))
+
+    def _header(self) -> tuple[str, list[str]]:
+        try:
+            with open(self.path, encoding="utf-8-sig") as file:
+                line = file.readline().rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{self.path}: must be text in UTF-8, but reading it fails; convert the file") from error
+        delimiter = max(",;\t|", key=line.count)
+        names = [name.strip().strip('"') for name in line.split(delimiter)]
+        if not line.strip() or all(re.fullmatch(r"[-+.\d eE]*", name) for name in names):
+            raise InputError(
+                f"{self.path}: must begin with a line of column names, it begins with {line[:60]!r}; add one"
+            )
+        return delimiter, names
+
+    def _options(self, types: Mapping[str, Any], columns: Sequence[str] = ()) -> dict[str, Any]:
+        return {
+            "read_options": self.csv.ReadOptions(block_size=_BLOCK, column_names=self.names, skip_rows=1),
+            "parse_options": self.csv.ParseOptions(delimiter=self.delimiter),
+            "convert_options": self.csv.ConvertOptions(
+                column_types=dict(types), include_columns=list(columns), strings_can_be_null=True
+            ),
+        }
+
+    def _told(self, read: Any) -> Any:
+        """What ``read`` gives; what pyarrow says of a file becomes one line."""
+        try:
+            return read()
+        except (self.pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            column = re.match(r"In CSV column #(\d+): CSV conversion error to (\w+): (.*)", reason)
+            if column:
+                kind = {"double": "numbers", "bool": "true and false"}.get(column[2], column[2])
+                raise InputError(
+                    f"{self.path}: column {self.names[int(column[1])]} must hold {kind}, as in training, but "
+                    f"{column[3]}; mend the file"
+                ) from error
+            raise InputError(
+                f"{self.path}: must be a whole {'CSV' if self.is_csv else 'parquet'} file, but reading it fails "
+                f"({reason}); mend the file"
+            ) from error
