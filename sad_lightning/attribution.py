@@ -1,13 +1,13 @@
 """Why a row scores as it does: what each column, or each pixel, adds to its score.
 
-With s the score, x a prepared row, t a typical one (the median of the model's own examples, or the most frequent word):
+With s the score, x a prepared row, t a typical one (``typical_row``):
 
-    occlusion   s(x) - s(x with the column at t); of an image, a window at t, averaged over the windows that hold a pixel
+    occlusion   s(x) - s(x with the column at t); of images with a window at t, averaged over the windows over a pixel
     gradient    (x - t) ds/dx, summed over the columns that a raw column became, or over channels
     error       the squared error of the reconstruction, where there is a decoder; summed likewise, over all columns it
                 is the mean squared error
 
-Positive adds to the score. Occlusion asks the model again and so holds for any of them; the gradient is its first order.
+Positive adds to the score. Occlusion asks the model again, so it holds for any model; the gradient is its first order.
 """
 
 from typing import Any, NamedTuple
@@ -114,7 +114,9 @@ def _rebuilt(member: nn.Module, x: Tensor) -> Tensor | None:
     parts = dict(member.named_children())
     if not isinstance(member, Method) or not {"encoder", "decoder"} <= set(parts):
         return None
-    rebuilt: Tensor = parts["decoder"](parts["encoder"](x)[:, : member.network.rep_dim])  # means, where it is variational
+    rebuilt: Tensor = parts["decoder"](
+        parts["encoder"](x)[:, : member.network.rep_dim]
+    )  # means, where it is variational
     return rebuilt
 
 

@@ -7,6 +7,7 @@ for what is more anomalous; ``score_samples``, ``decision_function`` and ``predi
 more anomalous, and below zero an anomaly.
 """
 
+import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,9 +25,10 @@ from sad_lightning.errors import InputError
 from sad_lightning.fitting import fit_rows, score_rows
 from sad_lightning.model import Model
 from sad_lightning.stats.ranking import auroc
+from sad_lightning.stats.threshold import conformal_threshold
 
 Floats = NDArray[np.float64]
-_TABLE, _IMAGES = "data=cardio", "data=digits"  # XXX
+_TABLE, _IMAGES = "data=table", "data=folder"
 _OWN = ("data", "logger", "seed", "target_fpr", "runs", "overwrite", "method")  # what the estimator itself decides
 
 
@@ -78,7 +80,10 @@ class Detector(OutlierMixin, BaseEstimator):
         else:
             schema = TableSchema.of_numbers(list(getattr(self, "feature_names_in_", _numbered(rows.shape[1]))))
         with told():
-            self.model_ = fit_rows(composed(*self._typed(images=rows.ndim == 4)), rows, labels, schema)
+            cfg = composed(*self._typed(images=rows.ndim == 4))
+            if not self._holds_out(cfg, int((labels >= 0).sum())):
+                cfg.split.validation_ratio = 0.0
+            self.model_ = fit_rows(cfg, rows, labels, schema, name=self.method or "recommended")
         self.model_.card["detector"] = {
             "method": self.method,
             "settings": None if self.settings is None else dict(self.settings),
@@ -90,7 +95,7 @@ class Detector(OutlierMixin, BaseEstimator):
     def anomaly_score(self, X: Any) -> Floats:
         """The anomaly score of each row, ``(B,)``, higher = more anomalous."""
         check_is_fitted(self)
-        return score_rows(lambda rows: self.model_.score(self.model_.prepare(rows)), self._rows(X, reset=False))
+        return score_rows(self.model_, self._rows(X, reset=False))
 
     def p_value(self, X: Any) -> Floats:
         """The conformal p-value of each row, ``(B,)`` in (0, 1], lower = more anomalous."""
@@ -168,6 +173,19 @@ class Detector(OutlierMixin, BaseEstimator):
         chosen = ["+preset=recommended"] if self.method is None else [f"method={self.method}"]
         own = {"target_fpr": self.target_fpr, "seed": self.random_state}
         return [_IMAGES if images else _TABLE, "logger=none", *chosen, *typed(own), *typed(settings)]
+
+    def _holds_out(self, cfg: Any, count: int) -> bool:
+        """Whether rows are held out to set the threshold: where it is asked for, or they suffice to promise a rate."""
+        held = round(cfg.split.validation_ratio * count)
+        if "split.validation_ratio" in (self.settings or {}) or math.isfinite(
+            conformal_threshold(np.zeros(held), self.target_fpr)
+        ):
+            return True
+        warnings.warn(
+            f"{count} rows are too few to hold some out: the threshold is set on training rows and promises no rate",
+            stacklevel=3,
+        )
+        return False
 
     def _rows(self, X: Any, *, reset: bool) -> NDArray[Any]:
         """``X`` as ``(N, C)`` float32 or ``(N, H, W, C)`` uint8, checked; columns must be those of ``fit``."""

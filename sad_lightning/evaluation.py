@@ -66,10 +66,13 @@ def evaluate(
     def rate(rows: NDArray[np.bool_]) -> float:
         return float(flagged[rows].mean()) if rows.any() else float("nan")
 
+    def ranked(measure: Callable[..., float], *more: float) -> float:
+        return measure(y, scores, *more) if len(y) else float("nan")
+
     metrics = {
-        "auroc": auroc(y, scores),
-        "average_precision": average_precision(y, scores),
-        "recall_at_target_fpr": recall_at_fpr(y, scores, target_fpr),
+        "auroc": ranked(auroc),
+        "average_precision": ranked(average_precision),
+        "recall_at_target_fpr": ranked(recall_at_fpr, target_fpr),
         "threshold": threshold,
         "recall": rate(y == 1),
         "false_positive_rate": rate(y == 0),

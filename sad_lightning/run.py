@@ -15,6 +15,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning import Trainer
+from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.baselines.baseline import Baseline
@@ -43,11 +44,19 @@ from sad_lightning.tracking import log_evaluation, logging_to, start_logging
 from sad_lightning.training import history, new_trainer, predict
 
 _NAMING = ("normal_class", "known_anomaly", "n_known", "labeled_ratio", "pollution_ratio")  # of the split
+_EXAMPLES = 32  # raw rows in a model file, to check an exported graph on and to tell a typical one
 PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
 
 
-def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> Result:
+def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str, arrays: Arrays | None = None) -> Result:
     """Train and score one cell, and write its result, scores and model into ``folder``.
+
+    Args:
+        cfg: the settings.
+        folder: of the cell.
+        data_name: the data set's choice.
+        method_name: the method's.
+        arrays: rows in memory, instead of those that ``cfg.data`` names.
 
     Raises:
         InputError: a setting or a file is wrong.
@@ -63,7 +72,8 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
 
     with warnings.catch_warnings(record=True) as caught, timed(seconds, "data"):
         warnings.simplefilter("always")
-        arrays: Arrays = instantiate(cfg.data, _convert_="all")
+        arrays = instantiate(cfg.data, _convert_="all") if arrays is None else arrays
+        assert arrays is not None  # instantiate is not typed
         split = _drawn(cfg, arrays, seed)
         arrays, fill = fill_missing(arrays, split)
         affine = fit_affine(arrays, split, **_plain(cfg.preprocess))
@@ -155,7 +165,8 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str) -> R
     )
     if scoring.is_global_zero:
         if arrays.schema is not None:
-            _write_model(folder, Preparation(arrays.schema, affine, fill), fitted, firsts, result)
+            examples = arrays.schema.raw(arrays.x[calibration[:_EXAMPLES]])
+            _write_model(folder, Preparation(arrays.schema, affine, fill), fitted, firsts, result, examples)
         _write_scores(folder, arrays, split, fitted.scores)
         result.write(folder)
         for state in folder.glob("*.resume.ckpt"):
@@ -285,15 +296,22 @@ def _plain(settings: DictConfig) -> dict[str, Any]:
     return OmegaConf.to_container(settings, resolve=True)  # type: ignore[return-value]
 
 
-def _write_model(folder: Path, preparation: Preparation, fitted: Fitted, firsts: list[Method], result: Result) -> None:
-    """Write the detector of own data, with its model card."""
+def _write_model(
+    folder: Path,
+    preparation: Preparation,
+    fitted: Fitted,
+    firsts: list[Method],
+    result: Result,
+    examples: NDArray[Any],
+) -> None:
+    """Write the detector of own data, with its model card and a few raw rows."""
     first = firsts[0] if firsts else None
     scorer = fitted.scorer if fitted.baseline is None else BaselineScore(fitted.baseline, first)
     told = asdict(result)
     del told["history"]
     Model(
         preparation, scorer, calibration=torch.from_numpy(fitted.normal_scores), calibration_rows=result.threshold_rows,
-        target_fpr=result.settings["target_fpr"], card=told,
+        target_fpr=result.settings["target_fpr"], card=told, examples=torch.from_numpy(examples),
     ).save(folder / MODEL)  # fmt: skip
 
 

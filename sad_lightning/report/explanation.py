@@ -79,14 +79,17 @@ def heat(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.where(warm, np.stack([full, fading, fading], axis=-1), np.stack([fading, fading, full], axis=-1))
 
 
-def leading(numbers: NDArray[np.float32]) -> list[int]:
+def leading(numbers: NDArray[np.floating]) -> list[int]:
     """Positions, what adds most first."""
-    return np.argsort(-numbers, kind="stable").tolist()
+    order: list[int] = np.argsort(-numbers, kind="stable").tolist()
+    return order
 
 
 def explanation_page(title: str, note: str, figures: Sequence[Figure]) -> str:
     """One self-contained page."""
-    body = "".join(f"<figure>{each.svg}<figcaption><strong>{escape(each.title)}</strong></figcaption></figure>" for each in figures)
+    body = "".join(
+        f"<figure>{each.svg}<figcaption><strong>{escape(each.title)}</strong></figcaption></figure>" for each in figures
+    )
     dark = "".join(f"--s{i}:{colour};" for i, colour in enumerate(svg.DARK)) + svg.DARK_INK
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(title), note=escape(note), style=svg.STYLE, dark=dark, body=body
