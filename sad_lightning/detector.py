@@ -36,7 +36,8 @@ class Detector(OutlierMixin, BaseEstimator):
     """A semi-supervised anomaly detector.
 
     Args:
-        method: a method of ``conf/method``, as in ``method=`` on the command line; None for ``preset``'s recommended.
+        method: a method of ``conf/method``, as in ``method=`` on the command line; None for the
+            recommended preset on tables, ``conf/preset/recommended.yaml``, and for Deep SAD on images.
         settings: what it should do differently, by the command line's names: ``{"method.eta": 2.0, "ensemble": 5}``.
         target_fpr: the share of normal rows that ``predict`` may call anomalies.
         random_state: decides weights, order of rows and noise.
@@ -170,9 +171,10 @@ class Detector(OutlierMixin, BaseEstimator):
         for key in settings:
             if key in _OWN or (key.startswith(("data.", "split.")) and key != "split.validation_ratio"):
                 raise InputError(f"settings must not hold {key}: rows, labels and parameters of the Detector decide it")
-        chosen = ["+preset=recommended"] if self.method is None else [f"method={self.method}"]
+        recommended = "method=deep_sad" if images else "+preset=recommended"
+        chosen = recommended if self.method is None else f"method={self.method}"
         own = {"target_fpr": self.target_fpr, "seed": self.random_state}
-        return [_IMAGES if images else _TABLE, "logger=none", *chosen, *typed(own), *typed(settings)]
+        return [_IMAGES if images else _TABLE, "logger=none", chosen, *typed(own), *typed(settings)]
 
     def _holds_out(self, cfg: Any, count: int) -> bool:
         """Whether rows are held out to set the threshold: where it is asked for, or they suffice to promise a rate."""
@@ -190,20 +192,19 @@ class Detector(OutlierMixin, BaseEstimator):
     def _rows(self, X: Any, *, reset: bool) -> NDArray[Any]:
         """``X`` as ``(N, C)`` float32 or ``(N, H, W, C)`` uint8, checked; columns must be those of ``fit``."""
         X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
-        if getattr(X, "ndim", 2) not in (3, 4):
+        schema = None if reset else self.model_.preparation.schema
+        if getattr(X, "ndim", 2) not in (3, 4) and not isinstance(schema, ImageSchema):
+            least = 2 if reset else 1
             x: NDArray[Any] = validate_data(
-                self,
-                X,
-                dtype=np.float32,
-                ensure_all_finite="allow-nan",
-                ensure_min_samples=2 if reset else 1,
-                reset=reset,
+                self, X, dtype=np.float32, ensure_all_finite="allow-nan", ensure_min_samples=least, reset=reset
             )
-            return x
-        pixels = np.ascontiguousarray(X if X.ndim == 4 else X[..., None])
-        shape = pixels.shape[1:] if reset else tuple(np.roll(self.model_.preparation.schema.shape, -1))
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != shape:
-            raise InputError(f"X must hold images as (N, H, W, C) uint8, here of {shape}, got {X.shape} {X.dtype}")
+            return np.require(x, requirements=["C", "W"])
+        pixels: NDArray[Any] = np.require(X, requirements=["C", "W"])
+        pixels = pixels[..., None] if pixels.ndim == 3 else pixels
+        images = ImageSchema(*pixels.shape[1:]) if pixels.ndim == 4 else None
+        if images is None or pixels.dtype != np.uint8 or schema not in (None, images):
+            seen = "" if schema is None else f", as fit saw {schema}"
+            raise InputError(f"X must hold images as (N, H, W, C) uint8{seen}, got {pixels.shape} {pixels.dtype}")
         return pixels
 
 

@@ -74,7 +74,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str, arra
         warnings.simplefilter("always")
         arrays = instantiate(cfg.data, _convert_="all") if arrays is None else arrays
         assert arrays is not None  # instantiate is not typed
-        split = _drawn(cfg, arrays, seed)
+        split = drawn(cfg, arrays, seed)
         arrays, fill = fill_missing(arrays, split)
         affine = fit_affine(arrays, split, **_plain(cfg.preprocess))
     notes = [str(warning.message) for warning in caught]
@@ -249,7 +249,7 @@ def pretrains(cfg: DictConfig, models: list[Any]) -> bool:
     return codes
 
 
-def _drawn(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
+def drawn(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
     """The split of the cell: by class, or of own data, where its validation rows must suffice for the threshold."""
     if arrays.labels is None:
         return draw_split(arrays, **_plain(cfg.split), seed=seed)
