@@ -99,6 +99,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str, arra
     if getattr(models[0], "needs_anomalies", False) and not split.counts["known_anomaly"]:
         raise NotDefinedError(f"method={method_name} is not defined without known anomalies, and this cell has none")
     data = [serve(model, model.rows, cfg.batch_size) for model in models]
+    chooser = _chooser(cfg, split, models, data)
     epochs = whole("trainer.max_epochs", cfg.trainer.max_epochs)
     firsts = [build(cfg.pretrain.method, seed, stage("pretrain", k)) for k in members] if pretrains(cfg, models) else []
     if firsts:
@@ -130,7 +131,6 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str, arra
                 fitted = fit_baseline(models[0], selection, data[0], encoder, arrays=arrays, split=split, seed=seed)
             write_model(folder / "model.npz", fitted.baseline)
         else:
-            chooser = _chooser(cfg, split, data)
             make = partial(make, tag=key, epochs=epochs, more=chooser)
             fitted = _train(models, firsts, data, scoring, make, split, seconds)
             fitted.notes.extend(each.note() for each in chooser)
@@ -264,25 +264,27 @@ def drawn(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
     return split
 
 
-def _chooser(cfg: DictConfig, split: Split, data: list[DataModule]) -> list[BestEpoch]:
+def _chooser(cfg: DictConfig, split: Split, models: list[Any], data: list[DataModule]) -> list[BestEpoch]:
     """What chooses the best epoch, or nothing.
 
     Raises:
-        InputError: there are several members, or no held-out labels to choose by.
+        InputError: the method has no epochs or several members, or there are no held-out labels to choose by.
     """
     patience = whole("patience", cfg.get("patience", 0), least=0)
     if not patience:
         return []
     y = (split.choice_semi < 0).astype(np.int64)
-    if len(data) > 1:
-        raise InputError(f"patience must be 0 for an ensemble, got {patience}; its members train to the end")
+    if len(models) > 1 or not isinstance(models[0], Method):
+        raise InputError(f"patience must be 0 for an ensemble and for a baseline, got {patience}; leave it out")
     if not 0 < y.sum() < len(y):
         raise InputError(
             f"patience={patience} chooses the epoch by held-out labels, which are {y.sum()} known anomalies and "
             f"{len(y) - y.sum()} others; give more labels, raise split.validation_ratio, or set patience=0"
         )
     rows = torch.from_numpy(split.choice)
-    return [BestEpoch(lambda device: (data[0].samples(part.to(device)) for part in rows.split(1000)), y, patience)]
+    return [
+        BestEpoch(lambda device: (data[0].samples(part.to(device)) for part in torch.split(rows, 1000)), y, patience)
+    ]
 
 
 def _sized(cfg: DictConfig, arrays: Arrays) -> DictConfig:

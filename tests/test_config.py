@@ -22,7 +22,7 @@ DATA = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32),
           "arrhythmia": (274,), "cardio": (21,), "satellite": (36,), "satimage-2": (36,), "shuttle": (9,),
-          "thyroid": (6,), "landsat": (36,)}  # fmt: skip
+          "thyroid": (6,), "landsat": (36,), "table": (30,), "folder": (3, 32, 32), "npz": (1, 28, 28)}  # fmt: skip
 
 
 @pytest.mark.parametrize("data", DATA)

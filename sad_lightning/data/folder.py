@@ -10,7 +10,6 @@ Each image is decoded on its own, made grey or coloured, and resized; only the s
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import batched
 from pathlib import Path
 
 import numpy as np
@@ -122,17 +121,17 @@ def read_images(files: Sequence[Path], schema: ImageSchema) -> Iterator[Pixels]:
         InputError: a file is damaged or too large.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for batch in batched(files, _BATCH):
-            yield np.stack(list(pool.map(lambda file: _read(file, schema), batch)))
+        for start in range(0, len(files), _BATCH):
+            yield np.stack(list(pool.map(lambda file: _read(file, schema), files[start : start + _BATCH])))
 
 
 def _read(file: Path, schema: ImageSchema) -> Pixels:
     try:
         with Image.open(file) as image:
             mode = "L" if schema.channels == 1 else "RGB"
-            if image.mode.startswith("I"):  # 16 bits: the upper eight
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))  # noqa: PLW2901
-            small = image.convert(mode).resize((schema.width, schema.height), Image.Resampling.BILINEAR)
+            deep = image.mode.startswith("I")  # 16 bits: the upper eight
+            bytewise = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if deep else image
+            small = bytewise.convert(mode).resize((schema.width, schema.height), Image.Resampling.BILINEAR)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{file}: must be a whole image, but reading it fails ({reason}); remove it") from error

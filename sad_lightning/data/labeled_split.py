@@ -117,9 +117,8 @@ def units(rows: NDArray[np.uint64], group: NDArray[np.int64] | None) -> NDArray[
     if group is None:
         return same.astype(np.int64)
     _, groups = np.unique(group, return_inverse=True)
-    links = coo_array((np.ones(len(same), dtype=np.int8), (same, same.max() + 1 + groups)))
-    size = max(links.shape)
-    links.resize(size, size)
+    size = same.max() + groups.max() + 2
+    links = coo_array((np.ones(len(same), dtype=np.int8), (same, same.max() + 1 + groups)), shape=(size, size))
     _, component = connected_components(links, directed=False)
     _, unit = np.unique(component[same], return_inverse=True)
     return unit.astype(np.int64)

@@ -1,8 +1,8 @@
 """Images of classes in an npz of MedMNIST's layout, any of its 2-D sets: a data set of classes, as MNIST is.
 
 ``train_images``, ``val_images`` and ``test_images`` hold ``(N, H, W)`` or ``(N, H, W, 3)`` uint8, ``*_labels`` a class
-number each, ``(N,)`` or ``(N, 1)``. Of several labels a row, ``(N, L)`` of 0 and 1 as in ChestMNIST, the first that holds
-is its class, and class 0 is none of them. The validation half, where there is one, trains.
+number each, ``(N,)`` or ``(N, 1)``. Of several labels a row, ``(N, L)`` of 0 and 1 as in ChestMNIST, the first that
+holds is its class, and class 0 is none of them. The validation half, where there is one, trains.
 """
 
 from pathlib import Path
@@ -49,13 +49,14 @@ def _half(file: Path, raw: dict[str, NDArray[np.generic]], half: str) -> tuple[N
     pixels = images[..., None] if images.ndim == 3 else images
     if images.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] not in (1, 3) or not len(images):
         raise InputError(
-            f"{file}: {half}_images must be (N, H, W) or (N, H, W, 3) uint8, got {images.shape} {images.dtype}; the 3-D "
-            f"sets are not served"
+            f"{file}: {half}_images must be (N, H, W) or (N, H, W, 3) uint8, got {images.shape} {images.dtype}; the "
+            f"3-D sets are not served"
         )
     whole = labels.dtype.kind in "iub" and len(labels) == len(images) and labels.ndim in (1, 2)
     if not whole or int(labels.astype(np.int64).min()) < 0:
         raise InputError(
-            f"{file}: {half}_labels must be class numbers from 0, one an image, got {labels.shape} {labels.dtype}; mend it"
+            f"{file}: {half}_labels must be class numbers from 0, one an image, got {labels.shape} {labels.dtype}; "
+            f"mend it"
         )
     if labels.ndim == 2 and labels.shape[1] > 1:
         return pixels.astype(np.uint8), np.where(labels.any(axis=1), 1 + labels.argmax(axis=1), 0).astype(np.int64)

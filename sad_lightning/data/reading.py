@@ -50,6 +50,11 @@ class Values:
         codes[present] = np.searchsorted(found, self.numbers[present])
         return Values("category", codes, tuple(word(value) for value in found.tolist()))
 
+    def texts(self) -> NDArray[np.object_]:
+        """The words, ``(n,)``, None where missing."""
+        texts = np.array([*self.words, None], dtype=object)
+        return texts[np.where(np.isnan(self.numbers), len(self.words), self.numbers).astype(np.int64)]
+
 
 Table = dict[str, Values]
 
@@ -181,15 +186,15 @@ def _check_names(
         )
 
 
-def count_rows(path: Path) -> int:
-    """How many rows a file holds, for a progress bar; of a CSV how many lines.
+def count_rows(path: Path) -> int | None:
+    """How many rows a file holds, for a progress bar; of a CSV how many lines, and None for an npz.
 
     Raises:
         InputError: the file is not there or damaged.
     """
     suffix = _suffix(path)
     if suffix == ".npz":
-        return len(next(iter(_npz_table(path).values())).numbers)
+        return None
     if suffix == ".parquet":
         arrow = _Arrow(path)
         return int(arrow.parquet.ParquetFile(path).metadata.num_rows)
@@ -309,7 +314,8 @@ class _Arrow:
             words = tuple(word(value) for value in encoded.dictionary.to_pylist())
             dates = bool(words) and all(_DATE.fullmatch(value) for value in words[:100])
             return Values("date" if dates else "category", numbers, words)
-        found = "date" if types.is_temporal(kind) else "no value" if types.is_null(kind) else str(kind)
+        names = {"null": "no value", "binary": "text that is not UTF-8"}
+        found = "date" if types.is_temporal(kind) else names.get(str(kind), str(kind))
         return Values(found, np.full(len(column), np.nan))
 
     def _header(self) -> tuple[str, list[str]]:
