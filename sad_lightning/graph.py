@@ -74,12 +74,13 @@ def difference(model: Model, run: Run, rows: Tensor) -> float:
         scores, found = run(part)
         apart = (scores - expected).abs() / expected.abs().clamp(min=1e-6)
         clear = (expected - model.threshold).abs() > TOLERANCE * expected.abs()
-        largest = max(largest, float(apart.max()))
-        if not largest <= TOLERANCE or not torch.equal(found[clear], decisions[clear]):
+        worst = float(apart.max())  # nan where one is
+        if not worst <= TOLERANCE or not torch.equal(found[clear], decisions[clear]):
             raise InputError(
                 f"the graph must score as the model does, within {TOLERANCE:g} relative, but on {len(part)} rows it "
-                f"differs by {largest:.2g}; nothing was written, use the model file"
+                f"differs by {worst:.2g}; nothing was written, use the model file"
             )
+        largest = max(largest, worst)
     return largest
 
 
