@@ -1,13 +1,13 @@
 """``Detector()`` beside an isolation forest, a one-class SVM and PyOD's XGBOD on the six ODDS sets.
 
-    SAD_DATA_ROOT=... python benchmarks/odds.py [--out odds.csv] [--data ...] [--seeds 10]
+    SAD_DATA_ROOT=... python benchmarks/odds.py [--out odds.csv] [--data ...] [--methods ...] [--seeds 10]
     python benchmarks/odds.py --table [--out odds.csv]
 
 One line a cell is added to the file, and a cell that stands there is not run again. Splits are those of the grids: 60 %
 of the normal rows train, with 1 % of known anomalies; the AUROC is that of the other 40 %, scored once. Forest and SVM
 see no labels. Columns are standardised for all. Nothing is held out for a threshold, which no AUROC looks at. XGBOD
-(``pip install pyod xgboost``) has PyOD's own settings; on shuttle it is fitted on 8,000 rows with all the labels, as the
-SVM is.
+(``pip install pyod xgboost``) has PyOD's own settings; on shuttle it is fitted on 8,000 rows with all the labels, as
+the SVM is.
 """
 
 import argparse

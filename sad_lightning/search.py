@@ -71,8 +71,8 @@ def search(typed: Sequence[str], *, trials: int, folds: int, storage: Path, say:
     with told():
         labeled = _training_rows(cfg)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = _study(storage, {"fixed": fixed, "axes": list(axes), "folds": folds}, cfg.seed)
     cut = list(_folds(labeled.semi, folds, cfg.seed))
+    study = _study(storage, {"fixed": fixed, "axes": list(axes), "folds": folds}, cfg.seed)
     cache = storage.parent / "pretrained"
     for _ in range(len(_done(study)), trials):
         trial = study.ask()
