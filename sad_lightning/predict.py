@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,10 +65,13 @@ def main() -> None:
     parser.add_argument("--keep", nargs="+", default=[], metavar="COLUMN", help="columns to copy to the output")
     parser.add_argument("--ignore", nargs="+", default=[], metavar="COLUMN", help="columns that training did not have")
     parser.add_argument("--array", help=f"the images of an npz; the first there is of {', '.join(_IMAGES)}")
+    parser.add_argument("--import", dest="modules", nargs="+", default=[], help="modules that define your own methods")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes cuda where it is")
     arguments = parser.parse_args()
     try:
         _refuse(arguments)
+        for name in arguments.modules:
+            _import(name)
         from sad_lightning.model import FILE, Model  # torch takes seconds to import
 
         path = arguments.model / FILE if arguments.model.is_dir() else arguments.model
@@ -160,6 +164,13 @@ def _scores(model: "Model", raw: "torch.Tensor") -> "torch.Tensor":
     if not bool(scores.isfinite().all()):
         raise InputError("DATA: must hold values that the network can take, some scores are not finite; mend the rows")
     return scores
+
+
+def _import(name: str) -> None:
+    try:
+        import_module(name)
+    except ImportError as error:
+        raise InputError(f"--import {name}: {error}; run from the folder that holds it") from error
 
 
 def _refuse(arguments: argparse.Namespace) -> None:

@@ -94,6 +94,7 @@ def run(cfg: DictConfig, folder: Path, *, data_name: str, method_name: str, arra
 
     key, cfg = cell_key(cfg), _sized(cfg, arrays)
     settings = defining(cfg)
+    settings["split"] |= _found(arrays, split)
     make_trainer = instantiate(cfg.trainer)
     models = [build(cfg.method, seed, stage("train", member)) for member in members]
     if getattr(models[0], "needs_anomalies", False) and not split.counts["known_anomaly"]:
@@ -262,6 +263,19 @@ def drawn(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
             f"are {n}; raise split.validation_ratio or target_fpr, or set split.validation_ratio=0, which promises none"
         )
     return split
+
+
+def _found(arrays: Arrays, split: Split) -> dict[str, Any]:
+    """What the split of own data came to, in the words of a split by class; empty for one that is."""
+    if arrays.labels is None:
+        return {}
+    others = [c for c in range(len(arrays.classes)) if c not in split.normal_classes]
+    return {
+        "normal_class": list(split.normal_classes),
+        "known_anomaly": [others.index(c) for c in split.known_classes if c in others],
+        "n_known": len(split.known_classes),
+        "labeled_ratio": round(split.counts["known_anomaly"] / split.counts["train"], 4),
+    }
 
 
 def _chooser(cfg: DictConfig, split: Split, models: list[Any], data: list[DataModule]) -> list[BestEpoch]:

@@ -17,6 +17,7 @@ from sad_lightning.errors import InputError
 from sad_lightning.model import Model
 from sad_lightning.networks.sized import lenet_for, mlp_for
 from sad_lightning.result import Result
+from sad_lightning.stats.ranking import auroc
 
 pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
 FAST = ("trainer.max_epochs=2", "pretrain.epochs=1", "optimizer.milestones=[1]", "logger=none")
@@ -300,6 +301,7 @@ WRONG_TABLES = {
     "ragged": (b"a,b,status\n1,2,\n3\n", (), "Expected 3 columns, got 1"),
     "not text": (b"\xff\xfe\x00a\x00,", (), "must be text in UTF-8"),
     "not UTF-8 below": (b"a,b,status\n" + b"1,x,\n" * 5000 + b"1,caf\xe9,\n", (), "text that is not UTF-8"),
+    "an index without a name": (b",a,b,status\n0,1,2,\n", (), "column 1 has no name"),
     "a name twice": (b"a,a,status\n1,2,\n", (), "a stands there twice"),
     "damaged parquet": (b"PAR1 no", ("data.path={tmp}/x.parquet",), "must be a whole parquet file"),
     "damaged npz": (b"PK\x03\x04", ("data.path={tmp}/x.npz",), "must be a whole npz file"),
@@ -379,9 +381,9 @@ WRONG_IMAGES = {
     "no size": (("data.path={tmp}/good", "data.size=0"), "must be a whole number >= 1"),
     "a column without a file": (("data.path={tmp}/good", "data.label=status"), "give it with data.labels=FILE"),
     "files that are not there": (("data.path={tmp}/good", "data.labels={tmp}/labels.csv"), "names files that"),
-    "no column of files": (("data.path={tmp}/good", "data.labels={tmp}/labels.csv", "data.file=name"), "data.file=name"),
+    "no column of files": (("data.path={tmp}/good", "data.labels={tmp}/labels.csv", "data.file=name"), "file=name:"),
     "a row without a file": (("data.path={tmp}/good", "data.labels={tmp}/gap.csv"), "row 2 names none"),
-    "an odd side": (("data.path={tmp}/good", "data.unlabeled=[fine]", "data.size=3", "target_fpr=0.4"), "no more than"),
+    "an odd side": (("data.path={tmp}/good", "data.unlabeled=[fine]", "data.size=3", "target_fpr=0.4"), "halve 3"),
 }  # fmt: skip
 
 
@@ -438,6 +440,7 @@ WRONG_PREDICTIONS = {
     "no place": (("{run}", "{tmp}/x.csv", "--output", "{tmp}/x.csv/s.csv"), "choose another with --output"),
     "a rate above one": (("{run}", "{tmp}/x.csv", "--fpr", "1.5"), "--fpr must be a number in [0, 1)"),
     "an unknown column to keep": (("{run}", "{tmp}/x.csv", "--keep", "id"), "missing: id"),
+    "a module that is not there": (("{run}", "{tmp}/x.csv", "--import", "nowhere_7"), "--import nowhere_7"),
     "an unknown device": (("{run}", "{tmp}/x.csv", "--device", "tpu9"), "--device must be one that is there"),
 }  # fmt: skip
 
@@ -518,3 +521,37 @@ def test_a_foreign_schema_is_told(wrong, trained, tmp_path):
     torch.save({**document, "schema": wrong}, tmp_path / "model.pt")
     with pytest.raises(InputError, match="does not hold together"):
         Model.load(tmp_path / "model.pt")
+
+
+def test_a_report_ranks_own_data_too(trained):
+    from sad_lightning.report.cells import read
+
+    (group,) = read([trained.parents[2]]).groups
+    (cell,) = group.cells
+    result = Result.read(trained)
+    assert auroc(*cell.scores()) == pytest.approx(result.metrics["auroc"])
+    assert group.labeled_ratio == round(result.counts["known_anomaly"] / result.counts["train"], 4) > 0
+
+
+def test_a_header_with_quotes_a_mark_and_numbers_as_pandas_writes_them(tmp_path):
+    text = '\ufeff"a, in mm";b;"status"\r\n' + "".join(
+        f"{k};{k % 7};{'1.0' if k % 9 == 0 else ''}\r\n" for k in range(90)
+    )
+    path = tmp_path / "x.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    run = train(
+        tmp_path, "data=table", f"data.path={path}", "data.label=status", "data.known_anomaly=[1]", "target_fpr=0.2"
+    )
+    assert Model.load(run / "model.pt").preparation.schema.names == ["a, in mm", "b"]
+    assert Result.read(run).counts["known_anomaly"] == 8
+
+
+def test_without_test_rows_nothing_is_evaluated_and_all_else_trains(tmp_path):
+    run = train(
+        tmp_path, *TABLE, f"data.path={write(tmp_path / 'x.csv')}", "split.test_ratio=0", "split.validation_ratio=0"
+    )
+    result = Result.read(run)
+    assert np.isnan(result.metrics["auroc"])
+    assert (result.counts["train"], result.threshold_rows) == (300, "in-sample")
+    told = run_predict(run, tmp_path / "x.csv", "--output", tmp_path / "s.npz")
+    assert "warning: the threshold was set on rows that trained" in told.out

@@ -5,6 +5,7 @@ NA, NaN, null and their like. npz: ``X`` of ``(N, D)`` numbers, their names in `
 x1, ...; every other array of N values is a column by its own name.
 """
 
+import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from sad_lightning.errors import InputError
 
 _BLOCK = 1 << 23  # bytes of a CSV, at a time
 _ROWS = 1 << 16  # of anything else
-_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d{2}.*)?")
+_DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?")
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".npz")
 
 
@@ -38,6 +39,14 @@ class Values:
     numbers: NDArray[np.float64]
     words: tuple[str, ...] = ()
 
+    @classmethod
+    def categories(cls, codes: NDArray[np.float64], words: Sequence[object]) -> "Values":
+        """Categories from positions in a list of words, which may hold one in several spellings."""
+        spelt = [word(value) for value in words]
+        known = tuple(sorted(set(spelt)))
+        position = np.array([*(known.index(name) for name in spelt), np.nan])
+        return cls("category", position[np.where(np.isnan(codes), len(spelt), codes).astype(np.int64)], known)
+
     def as_words(self) -> "Values":
         """Numbers and booleans as categories: 1.0 is the word 1, and true is true."""
         if self.kind == "boolean":
@@ -48,7 +57,7 @@ class Values:
         found = np.unique(self.numbers[present])
         codes = np.full(len(self.numbers), np.nan)
         codes[present] = np.searchsorted(found, self.numbers[present])
-        return Values("category", codes, tuple(word(value) for value in found.tolist()))
+        return Values.categories(codes, found.tolist())
 
     def texts(self) -> NDArray[np.object_]:
         """The words, ``(n,)``, None where missing."""
@@ -61,9 +70,8 @@ Table = dict[str, Values]
 
 def word(value: object) -> str:
     """A value as a label is compared: 1.0 is 1, True is true, and spaces around do not count."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
     text = str(value).strip()
+    text = re.sub(r"^(-?\d+)\.0+$", r"\1", text)
     return text.lower() if text.lower() in ("true", "false") else text
 
 
@@ -241,14 +249,20 @@ def _npz_values(array: NDArray[Any]) -> Values:
     if array.dtype.kind in "fiub":
         return Values("boolean" if array.dtype.kind == "b" else "number", array.astype(np.float64))
     if array.dtype.kind == "U":
-        words, codes = np.unique(array, return_inverse=True)
-        numbers = codes.astype(np.float64)
-        numbers[array == ""] = np.nan
-        return Values("category", numbers, tuple(str(value) for value in words))
+        words, positions = np.unique(array[array != ""], return_inverse=True)
+        codes = np.full(len(array), np.nan)
+        codes[array != ""] = positions
+        return Values.categories(codes, words.tolist())
     return Values("date" if array.dtype.kind in "mM" else str(array.dtype), np.full(len(array), np.nan))
 
 
 def _check_twice(path: Path, names: Sequence[str]) -> None:
+    for number, name in enumerate(names, start=1):
+        if not name or name.startswith("__index_level_"):
+            raise InputError(
+                f"{path}: must name every column, column {number} has no name; it may be an index that was written too "
+                f"(pandas: index=False); remove it, or name it and leave it out"
+            )
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise InputError(f"{path}: must name every column once, {', '.join(twice)} stands there twice; rename one")
@@ -267,13 +281,14 @@ class _Arrow:
     def __init__(self, path: Path) -> None:
         try:
             import pyarrow
-            from pyarrow import csv, parquet
+            import pyarrow.csv
+            from pyarrow import parquet
         except ImportError as error:
             raise InputError(
                 f"{path}: CSV and parquet are read by pyarrow, which is not there; pip install 'sad_lightning[table]', "
                 f"or give an npz"
             ) from error
-        self.path, self.pa, self.csv, self.parquet = path, pyarrow, csv, parquet
+        self.path, self.pa, self.csv, self.parquet = path, pyarrow, pyarrow.csv, parquet
         self.is_csv = path.suffix.lower() != ".parquet"
         if self.is_csv:
             self.delimiter, self.names = self._header()
@@ -310,10 +325,10 @@ class _Arrow:
             return Values("boolean" if types.is_boolean(kind) else "number", numbers.astype(np.float64, copy=False))
         if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
             encoded = column.dictionary_encode()
-            numbers = encoded.indices.cast(self.pa.float64()).to_numpy(zero_copy_only=False)
-            words = tuple(word(value) for value in encoded.dictionary.to_pylist())
-            dates = bool(words) and all(_DATE.fullmatch(value) for value in words[:100])
-            return Values("date" if dates else "category", numbers, words)
+            codes = encoded.indices.cast(self.pa.float64()).to_numpy(zero_copy_only=False)
+            values = Values.categories(codes, encoded.dictionary.to_pylist())
+            dates = bool(values.words) and all(_DATE.fullmatch(value) for value in values.words[:100])
+            return replace(values, kind="date") if dates else values
         names = {"null": "no value", "binary": "text that is not UTF-8"}
         found = "date" if types.is_temporal(kind) else names.get(str(kind), str(kind))
         return Values(found, np.full(len(column), np.nan))
@@ -325,7 +340,7 @@ class _Arrow:
         except UnicodeDecodeError as error:
             raise InputError(f"{self.path}: must be text in UTF-8, but reading it fails; convert the file") from error
         delimiter = max(",;\t|", key=line.count)
-        names = [name.strip().strip('"') for name in line.split(delimiter)]
+        names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
         if not line.strip() or all(re.fullmatch(r"[-+.\d eE]*", name) for name in names):
             raise InputError(
                 f"{self.path}: must begin with a line of column names, it begins with {line[:60]!r}; add one"

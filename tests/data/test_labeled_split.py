@@ -98,6 +98,8 @@ def test_words_become_labels():
     label = words("bad", None, "ok", "bad", "?")
     semi = semi_of("x.csv", label, known_anomaly=["bad"], known_normal="ok", unlabeled=["?"])
     assert semi.tolist() == [-1, 0, 1, -1, 0]
+    spelt = Values.categories(np.array([0.0, 1, 2, np.nan]), ["1.0", "1", " 0"])
+    assert (spelt.words, spelt.numbers[:3].tolist()) == (("0", "1"), [1, 1, 0])
     numbers = Values("number", np.array([1.0, np.nan, 0, -1])).as_words()
     assert semi_of("x", numbers, known_anomaly=-1, known_normal=[1], unlabeled=[0]).tolist() == [1, 0, 0, -1]
     yes = Values("boolean", np.array([1.0, 0, np.nan])).as_words()
