@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from sad_lightning.composition import composed, told, typed
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
 from sad_lightning.errors import InputError
-from sad_lightning.fitting import fit_rows, score_rows
+from sad_lightning.fitting import fit_rows
 from sad_lightning.model import Model
 from sad_lightning.stats.ranking import auroc
 from sad_lightning.stats.threshold import conformal_threshold
@@ -96,7 +96,7 @@ class Detector(OutlierMixin, BaseEstimator):
     def anomaly_score(self, X: Any) -> Floats:
         """The anomaly score of each row, ``(B,)``, higher = more anomalous."""
         check_is_fitted(self)
-        return score_rows(self.model_, self._rows(X, reset=False))
+        return self.model_.score_rows(self._rows(X, reset=False))
 
     def p_value(self, X: Any) -> Floats:
         """The conformal p-value of each row, ``(B,)`` in (0, 1], lower = more anomalous."""

@@ -67,7 +67,6 @@ def explain(path: Path, data: Path, top: int, rows: Sequence[int] | None = None,
 
     from sad_lightning.attribution import attribute, typical_row
     from sad_lightning.data.schema import TableSchema
-    from sad_lightning.fitting import score_rows
     from sad_lightning.model import FILE, Model
     from sad_lightning.report.explanation import bars, explanation_page, heat_maps, leading
 
@@ -78,7 +77,7 @@ def explain(path: Path, data: Path, top: int, rows: Sequence[int] | None = None,
     for row in rows or ():
         if not 0 <= row < len(raw):
             raise InputError(f"--rows: {data} has rows 0 to {len(raw) - 1}, got {row}")
-    chosen = leading(score_rows(model, raw))[:top] if rows is None else list(rows)
+    chosen = leading(model.score_rows(raw))[:top] if rows is None else list(rows)
     examples = torch.from_numpy(raw) if model.examples is None else model.examples
     found = attribute(model, torch.from_numpy(raw[chosen]), typical_row(examples, schema))
     said, figures, lines = [], [], []

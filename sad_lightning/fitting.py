@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
@@ -15,7 +14,6 @@ from sad_lightning.data.schema import Schema, TableSchema
 from sad_lightning.model import FILE, Model
 from sad_lightning.run import run
 
-_BATCH = 10_000
 MEMORY = "memory"
 
 
@@ -41,10 +39,3 @@ def fit_rows(cfg: DictConfig, raw: NDArray[Any], semi: NDArray[np.int8], schema:
         run(cfg, Path(folder), data_name=MEMORY, method_name=name, arrays=arrays)
         gc.collect()  # a Trainer and its module hold each other
         return Model.load(Path(folder) / FILE)
-
-
-def score_rows(model: Model, raw: NDArray[Any]) -> NDArray[np.float64]:
-    """The scores of raw rows, ``(N,)``, a part of them at a time."""
-    with torch.inference_mode():
-        parts = [model.score(model.prepare(part)).double() for part in torch.split(torch.from_numpy(raw), _BATCH)]
-    return torch.cat(parts).numpy()

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sad_lightning import __version__, baselines, methods
@@ -31,6 +32,7 @@ from sad_lightning.methods.method import Method
 from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
 
 FILE = "model.pt"
+_PART = 10_000  # rows
 _FORMAT = "sad_lightning model"
 _VERSION = 1
 
@@ -109,6 +111,12 @@ class Model(nn.Module):
     def score(self, x: Tensor) -> Tensor:
         """The anomaly score of each prepared row, ``(B,)``, higher = more anomalous."""
         return self.scorer.score(x)
+
+    def score_rows(self, raw: NDArray[Any]) -> NDArray[np.float64]:
+        """The scores of raw rows, ``(N,)``, a part of them at a time."""
+        with torch.inference_mode():
+            parts = [self.score(self.prepare(part)).double() for part in torch.split(torch.from_numpy(raw), _PART)]
+        return torch.cat(parts).cpu().numpy()
 
     def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Score and decision of raw rows, ``(B,)`` twice: the whole of it as one graph."""

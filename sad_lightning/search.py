@@ -22,7 +22,7 @@ from sad_lightning.composition import composed, told
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
 from sad_lightning.errors import InputError, whole
-from sad_lightning.fitting import fit_rows, score_rows
+from sad_lightning.fitting import fit_rows
 from sad_lightning.run import drawn
 from sad_lightning.seeding import derive
 from sad_lightning.stats.ranking import auroc
@@ -136,7 +136,7 @@ def _judged(cfg: DictConfig, labeled: _Labeled, rows: NDArray[np.int64], held: N
     if cfg.pretrain.method is not None:
         cfg.pretrain.cache = str(cache)
     model = fit_rows(cfg, labeled.raw[rows], labeled.semi[rows], labeled.schema, name="search")
-    return auroc(labeled.semi[held] < 0, score_rows(model, labeled.raw[held]))
+    return auroc(labeled.semi[held] < 0, model.score_rows(labeled.raw[held]))
 
 
 Suggest = Callable[[optuna.Trial], Any]
@@ -190,8 +190,8 @@ def _study(storage: Path, asked: dict[str, Any], seed: int) -> optuna.Study:
             f"{storage}: must be the SQLite file of a search, and is not; give another --storage"
         ) from error
     if stored not in (None, asked):
-        raise InputError(f"{storage}: holds the search for {' '.join(stored['fixed'])} over {', '.join(stored['axes'])}; "
-                         f"give another --storage")  # fmt: skip
+        held = f"{' '.join(stored['fixed'])} over {', '.join(stored['axes'])}"
+        raise InputError(f"{storage}: holds the search for {held}; give another --storage")
     study.set_user_attr("asked", asked)
     study.sampler = optuna.samplers.TPESampler(seed=derive(seed, "search", len(study.trials)) % 2**32)
     return study

@@ -11,6 +11,7 @@ from sad_lightning import hpo
 from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError
 from sad_lightning.fitting import fit_rows
+from sad_lightning.model import Model
 
 pytest.importorskip("optuna", reason="optuna is not there: pip install 'sad_lightning[hpo]'")
 
@@ -62,7 +63,7 @@ def test_every_training_row_judges_once_and_never_trains_its_own_judge(tmp_path,
         return np.arange(len(raw), dtype=np.float64)
 
     monkeypatch.setattr(search_module, "fit_rows", spy)
-    monkeypatch.setattr(search_module, "score_rows", judged)
+    monkeypatch.setattr(Model, "score_rows", judged)
     search([*CELL, AXES[0], "split.labeled_ratio=0.1"], trials=1, folds=3, storage=tmp_path / "s.db", say=print)
     assert len(seen) == 3
     total = len(seen[0][0]) + len(seen[0][2])
