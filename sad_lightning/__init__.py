@@ -17,4 +17,19 @@ Papers, by the name that docstrings use: ``ruff2019`` Semi-Supervised Deep SVDD,
 in Deep Anomaly Detection.
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sad_lightning.detector import Detector, label_auroc
+
 __version__ = "0.1.0"
+__all__ = ["Detector", "__version__", "label_auroc"]
+
+
+def __getattr__(name: str) -> Any:
+    """``Detector`` and ``label_auroc``, imported when they are asked for: torch takes seconds."""
+    if name not in ("Detector", "label_auroc"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from sad_lightning import detector
+
+    return getattr(detector, name)

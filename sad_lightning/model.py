@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sad_lightning import __version__, baselines, methods
@@ -31,6 +32,7 @@ from sad_lightning.methods.method import Method
 from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
 
 FILE = "model.pt"
+_PART = 10_000  # rows
 _FORMAT = "sad_lightning model"
 _VERSION = 1
 
@@ -68,6 +70,7 @@ class Model(nn.Module):
             and rates promise nothing.
         target_fpr: the false-positive rate that the threshold aims at.
         card: the model card, plain data: what it was trained on, settings, metrics, versions.
+        examples: ``(n, ...)`` a few raw rows, which an exported graph is checked on; None for none.
 
     Raises:
         InputError: there is no calibration score.
@@ -87,6 +90,7 @@ class Model(nn.Module):
         calibration_rows: str,
         target_fpr: float,
         card: Mapping[str, Any],
+        examples: Tensor | None = None,
     ) -> None:
         super().__init__()
         choice("calibration_rows", calibration_rows, ("validation", "in-sample"))
@@ -95,6 +99,7 @@ class Model(nn.Module):
         self.preparation, self.scorer = preparation, scorer
         self.register_buffer("calibration", calibration.detach().cpu().double().sort().values, persistent=False)
         self.calibration_rows, self.target_fpr, self.card = calibration_rows, float(target_fpr), dict(card)
+        self.examples = examples
         self.threshold = self.threshold_at(self.target_fpr)
         self.eval()
 
@@ -106,6 +111,12 @@ class Model(nn.Module):
     def score(self, x: Tensor) -> Tensor:
         """The anomaly score of each prepared row, ``(B,)``, higher = more anomalous."""
         return self.scorer.score(x)
+
+    def score_rows(self, raw: NDArray[Any]) -> NDArray[np.float64]:
+        """The scores of raw rows, ``(N,)``, a part of them at a time."""
+        with torch.inference_mode():
+            parts = [self.score(self.prepare(part)).double() for part in torch.split(torch.from_numpy(raw), _PART)]
+        return torch.cat(parts).cpu().numpy()
 
     def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Score and decision of raw rows, ``(B,)`` twice: the whole of it as one graph."""
@@ -150,6 +161,7 @@ class Model(nn.Module):
             "target_fpr": self.target_fpr,
             "threshold": self.threshold,
             "card": self.card,
+            "examples": self.examples,
         }
         with whole_file(path) as part:
             torch.save(document, part)
@@ -172,7 +184,7 @@ class Model(nn.Module):
             model = Model(
                 preparation,
                 _scorer(document["scorer"], document["state"]),
-                **{key: document[key] for key in ("calibration", "calibration_rows", "target_fpr", "card")},
+                **{key: document[key] for key in ("calibration", "calibration_rows", "target_fpr", "card", "examples")},
             )
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = " ".join(str(error).split())

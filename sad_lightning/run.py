@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from sad_lightning.data.arrays import Arrays
 from sad_lightning.ensemble import fit_members
 from sad_lightning.result import Result
 from sad_lightning.sharing import fit_cached
@@ -19,6 +20,7 @@ def run(
     method_name: str,
     experiment: str | None = None,
     sweep: bool = False,
+    arrays: Arrays | None = None,
 ) -> Result:
     """Train and score one cell, and write its result, scores and model into ``folder``.
 
@@ -29,12 +31,13 @@ def run(
         method_name: the method's choice.
         experiment: the experiment's choice, where there is one.
         sweep: whether it is one of a sweep.
+        arrays: rows in memory, instead of those that ``cfg.data`` names.
 
     Raises:
         InputError: a setting or a file is wrong.
         NotDefinedError: the method needs known anomalies, and the cell has none.
     """
-    (outcome,) = run_cells([Task(cfg, folder, data_name, method_name, experiment, sweep)])
+    (outcome,) = run_cells([Task(cfg, folder, data_name, method_name, experiment, sweep, arrays)])
     if isinstance(outcome, Exception):
         raise outcome
     return outcome

@@ -95,7 +95,7 @@ def fit_baseline(
             chosen, scores, told = _choose(baseline, selection, x, semi, tests, y, held, counted)
         else:
             chosen, told = baseline.fit(x, semi), {"rule": "none"}
-            scores = chosen.anomaly_score(tests)
+            scores = chosen.anomaly_score(tests) if len(tests) else np.empty(0)
         normal_scores = chosen.anomaly_score(normals)
     return Fitted(
         split=replace(split, test=split.test[counted], counts=counts),

@@ -45,6 +45,7 @@ from sad_lightning.tracking import log_evaluation, logging_to, start_logging
 from sad_lightning.training import Stage, new_trainer, predict
 
 _NAMING = ("normal_class", "known_anomaly", "n_known", "labeled_ratio", "pollution_ratio")  # of the split
+_EXAMPLES = 32  # raw rows in a model file, to check an exported graph on and to tell a typical one
 _ORDER = ("data", "pretrain", "train", "score")  # of the seconds
 PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
 
@@ -282,6 +283,7 @@ class Walk:
             calibration_rows=self.result.threshold_rows,
             target_fpr=self.result.settings["target_fpr"],
             card=told,
+            examples=torch.from_numpy(schema.raw(self.arrays.x[fitted.split.calibration[:_EXAMPLES]])),
         ).save(self.task.folder / MODEL)
 
     def _sweep(self, step: str) -> None:

@@ -123,7 +123,7 @@ def test_training_never_sees_the_truth(settings, tmp_path, monkeypatch):
     """With the classes of all rows shuffled after the split, every weight and score stays the same."""
     _, scores = cell(settings, tmp_path / "a", *SHORT)
 
-    monkeypatch.setattr(walk_module, "_load", walk_module._load.__wrapped__)  # what is spoilt here is nobody else's
+    monkeypatch.setattr(walk_module, "_loaded", walk_module._loaded.__wrapped__)  # what is spoilt here is nobody else's
 
     def blind(arrays, **kwargs):
         split = draw_split(arrays, **kwargs)

@@ -77,7 +77,7 @@ def test_a_rule_without_test_labels_never_sees_the_truth(settings, tmp_path, mon
         return split
 
     monkeypatch.setattr(walk_module, "draw_split", blind)
-    monkeypatch.setattr(walk_module, "_load", walk_module._load.__wrapped__)  # what is spoilt here is nobody else's
+    monkeypatch.setattr(walk_module, "_loaded", walk_module._loaded.__wrapped__)  # what is spoilt here is nobody else's
     for method, scores in zip(("ocsvm", "ssad", "kde"), expected, strict=True):
         assert np.array_equal(cell(settings, tmp_path / "b" / method, method)[1], scores)
 

@@ -87,6 +87,17 @@ class TableSchema:
             x[:, position] = x[:, position] == code[position]
         return x
 
+    def raw(self, x: NDArray[Any]) -> Floats:
+        """Back from ``expand``, ``(N, D)`` to ``(N, C)``: the category that holds, NaN where none does."""
+        source, code = self.sources()
+        raw: Floats = np.full((len(x), len(self.columns)), np.nan, dtype=np.float32)
+        for position, (column, value) in enumerate(zip(source, code, strict=True)):
+            if np.isnan(value):
+                raw[:, column] = x[:, position]
+            else:
+                raw[x[:, position] == 1, column] = value
+        return raw
+
     def plain(self) -> dict[str, Any]:
         """As plain data, for a file."""
         return {"kind": "table", **asdict(self)}
@@ -114,6 +125,10 @@ class ImageSchema:
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample as the network sees it, ``(C, H, W)``."""
         return (self.channels, self.height, self.width)
+
+    def raw(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Images are stored as they are."""
+        return x
 
     def plain(self) -> dict[str, Any]:
         """As plain data, for a file."""

@@ -163,7 +163,7 @@ def draw_split(
     semi = np.repeat(np.array([1, 0, 0, -1], dtype=np.int8), [a, b, c, m])
     order = np.argsort(train)  # no row order that tells the pools apart
     train, semi = train[order], semi[order]
-    train, semi, validation = _hold_out(train, semi, validation_ratio, seed)
+    train, semi, validation = hold_out(train, semi, validation_ratio, seed)
     if not (semi >= 0).any():
         raise InputError(
             f"split.normal_class={normal_class!r} leaves no unlabeled or known normal row to train on; choose another"
@@ -316,9 +316,14 @@ def _some(generator: np.random.Generator, left: Indices, count: int, known: tupl
     return generator.choice(pool, count, replace=False)
 
 
-def _hold_out(
+def hold_out(
     train: Indices, semi: NDArray[np.int8], ratio: float, seed: int
 ) -> tuple[Indices, NDArray[np.int8], Indices]:
+    """The rows that are left to train, their ``semi``, and the share of unlabeled and known normal rows held out.
+
+    Raises:
+        InputError: the share is less than one row.
+    """
     candidates = np.flatnonzero(semi >= 0)
     count = _cut(ratio * len(candidates))
     if ratio and not count:

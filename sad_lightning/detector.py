@@ -1,0 +1,236 @@
+"""A detector in scikit-learn's style, trained as the command line trains.
+
+    Detector("deep_sad").fit(X, semi).anomaly_score(X_new)
+
+``semi`` holds -1 for a known anomaly, 0 for an unlabeled row, +1 for a known normal one. ``anomaly_score`` is higher
+for what is more anomalous; ``score_samples``, ``decision_function`` and ``predict`` have scikit-learn's sign: lower is
+more anomalous, and below zero an anomaly.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from sad_lightning.composition import composed, told, typed
+from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
+from sad_lightning.errors import InputError
+from sad_lightning.fitting import fit_rows
+from sad_lightning.model import Model
+from sad_lightning.stats.ranking import auroc
+from sad_lightning.stats.threshold import conformal_threshold
+
+Floats = NDArray[np.float64]
+_TABLE, _IMAGES = "data=table", "data=folder"
+_OWN = ("data", "logger", "seed", "target_fpr", "runs", "overwrite", "method")  # what the estimator itself decides
+
+
+class Detector(OutlierMixin, BaseEstimator):
+    """A semi-supervised anomaly detector.
+
+    Args:
+        method: a method of ``conf/method``, as in ``method=`` on the command line; None for the
+            recommended preset on tables, ``conf/preset/recommended.yaml``, and for Deep SAD on images.
+        settings: what it should do differently, by the command line's names: ``{"method.eta": 2.0, "ensemble": 5}``.
+        target_fpr: the share of normal rows that ``predict`` may call anomalies.
+        random_state: decides weights, order of rows and noise.
+
+    Attributes:
+        model_: the trained model, as ``save`` writes it.
+        offset_: minus the threshold.
+        n_features_in_: columns seen in ``fit``.
+        feature_names_in_: their names, where they had any.
+    """
+
+    def __init__(
+        self,
+        method: str | None = None,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        target_fpr: float = 0.05,
+        random_state: int = 0,
+    ) -> None:
+        self.method = method
+        self.settings = settings
+        self.target_fpr = target_fpr
+        self.random_state = random_state
+
+    def fit(self, X: Any, semi: ArrayLike | None = None) -> Self:
+        """Train.
+
+        Args:
+            X: rows as ``(N, D)`` numbers, NaN where one is missing: an array, a data frame of pandas or polars, a
+                tensor; or images as ``(N, H, W)`` or ``(N, H, W, C)`` uint8.
+            semi: ``(N,)`` labels; None where there are none.
+
+        Raises:
+            InputError: a setting, a label or the shape of the rows is wrong.
+        """
+        rows = self._rows(X, reset=True)
+        labels = _labels(semi, len(rows))
+        schema: Schema
+        if rows.ndim == 4:
+            schema = ImageSchema(*rows.shape[1:])
+        else:
+            schema = TableSchema.of_numbers(list(getattr(self, "feature_names_in_", _numbered(rows.shape[1]))))
+        with told():
+            cfg = composed(*self._typed(images=rows.ndim == 4))
+            if not self._holds_out(cfg, int((labels >= 0).sum())):
+                cfg.split.validation_ratio = 0.0
+            self.model_ = fit_rows(cfg, rows, labels, schema, name=self.method or "recommended")
+        self.model_.card["detector"] = {
+            "method": self.method,
+            "settings": None if self.settings is None else dict(self.settings),
+            "random_state": self.random_state,
+        }
+        self.offset_ = -self.model_.threshold
+        return self
+
+    def anomaly_score(self, X: Any) -> Floats:
+        """The anomaly score of each row, ``(B,)``, higher = more anomalous."""
+        check_is_fitted(self)
+        return self.model_.score_rows(self._rows(X, reset=False))
+
+    def p_value(self, X: Any) -> Floats:
+        """The conformal p-value of each row, ``(B,)`` in (0, 1], lower = more anomalous."""
+        return self.model_.p_value(torch.from_numpy(self.anomaly_score(X))).numpy()
+
+    def score_samples(self, X: Any) -> Floats:
+        """The score in scikit-learn's sign, ``(B,)``, lower = more anomalous."""
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X: Any) -> Floats:
+        """The same, ``(B,)``; negative where ``predict`` says anomaly."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> NDArray[np.int64]:
+        """``(B,)``: +1 normal, -1 anomaly."""
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def fit_predict(self, X: Any, y: ArrayLike | None = None, **kwargs: Any) -> NDArray[np.int64]:
+        """``fit`` with the labels ``y``, then ``predict`` of the same rows."""
+        return self.fit(X, y, **kwargs).predict(X)
+
+    def score(self, X: Any, y: ArrayLike) -> float:
+        """The AUROC in [0, 1], nan where one of the two kinds is missing.
+
+        Args:
+            X: rows.
+            y: ``(B,)`` truth, 0 normal and 1 anomaly. Labels as ``fit`` takes them are for ``label_auroc``.
+
+        Raises:
+            InputError: ``y`` holds something else.
+        """
+        scores, truth = self.anomaly_score(X), column_or_1d(y)
+        if not np.isin(truth, (0, 1)).all():
+            raise InputError(
+                f"y must be the truth, 0 normal and 1 anomaly, got {np.unique(truth)[:5].tolist()}; for labels in a "
+                f"search over parameters give scoring=label_auroc"
+            )
+        return auroc(truth, scores)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model file that ``load`` and ``python -m sad_lightning.predict`` read: plain data, no pickle."""
+        check_is_fitted(self)
+        self.model_.save(Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The detector of a model file.
+
+        Raises:
+            InputError: the file is damaged, something else, or of a table whose columns are not all numbers.
+        """
+        model = Model.load(Path(path))
+        schema = model.preparation.schema
+        if isinstance(schema, TableSchema) and any(column.categories for column in schema.columns):
+            raise InputError(f"{path}: its table has columns of words; score it with python -m sad_lightning.predict")
+        detector = cls(**model.card.get("detector", {}), target_fpr=model.target_fpr)
+        detector.model_, detector.offset_ = model, -model.threshold
+        if isinstance(schema, TableSchema):
+            detector.n_features_in_ = len(schema.names)
+            if schema.names != _numbered(len(schema.names)):
+                detector.feature_names_in_ = np.array(schema.names, dtype=object)
+        return detector
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _typed(self, *, images: bool) -> list[str]:
+        """The estimator's parameters as overrides of the command line."""
+        settings = dict(self.settings or {})
+        for key in settings:
+            if key in _OWN or (key.startswith(("data.", "split.")) and key != "split.validation_ratio"):
+                raise InputError(f"settings must not hold {key}: rows, labels and parameters of the Detector decide it")
+        recommended = "method=deep_sad" if images else "+preset=recommended"
+        chosen = recommended if self.method is None else f"method={self.method}"
+        own = {"target_fpr": self.target_fpr, "seed": self.random_state}
+        return [_IMAGES if images else _TABLE, "logger=none", chosen, *typed(own), *typed(settings)]
+
+    def _holds_out(self, cfg: Any, count: int) -> bool:
+        """Whether rows are held out to set the threshold: where it is asked for, or they suffice to promise a rate."""
+        held = round(cfg.split.validation_ratio * count)
+        if "split.validation_ratio" in (self.settings or {}) or math.isfinite(
+            conformal_threshold(np.zeros(held), self.target_fpr)
+        ):
+            return True
+        warnings.warn(
+            f"{count} rows are too few to hold some out: the threshold is set on training rows and promises no rate",
+            stacklevel=3,
+        )
+        return False
+
+    def _rows(self, X: Any, *, reset: bool) -> NDArray[Any]:
+        """``X`` as ``(N, C)`` float32 or ``(N, H, W, C)`` uint8, checked; columns must be those of ``fit``."""
+        X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
+        schema = None if reset else self.model_.preparation.schema
+        if getattr(X, "ndim", 2) not in (3, 4) and not isinstance(schema, ImageSchema):
+            least = 2 if reset else 1
+            x: NDArray[Any] = validate_data(
+                self, X, dtype=np.float32, ensure_all_finite="allow-nan", ensure_min_samples=least, reset=reset
+            )
+            return np.require(x, requirements=["C", "W"])
+        pixels: NDArray[Any] = np.require(X, requirements=["C", "W"])
+        pixels = pixels[..., None] if pixels.ndim == 3 else pixels
+        images = ImageSchema(*pixels.shape[1:]) if pixels.ndim == 4 else None
+        if images is None or pixels.dtype != np.uint8 or schema not in (None, images):
+            seen = "" if schema is None else f", as fit saw {schema}"
+            raise InputError(f"X must hold images as (N, H, W, C) uint8{seen}, got {pixels.shape} {pixels.dtype}")
+        return pixels
+
+
+def label_auroc(detector: Detector, X: Any, semi: ArrayLike) -> float:
+    """How well known anomalies rank above all other rows, as AUROC: ``scoring=`` of a search over parameters.
+
+    nan where there is no known anomaly; ``StratifiedKFold`` gives each fold its share.
+    """
+    labels = np.asarray(semi)
+    return auroc(labels < 0, detector.anomaly_score(X))
+
+
+def _numbered(count: int) -> list[str]:
+    return [f"x{k}" for k in range(count)]
+
+
+def _labels(semi: ArrayLike | None, count: int) -> NDArray[np.int8]:
+    if semi is None:
+        return np.zeros(count, dtype=np.int8)
+    labels = column_or_1d(semi)
+    if len(labels) != count or not np.isin(labels, (-1, 0, 1)).all():
+        raise InputError(
+            f"semi must be {count} labels of -1, 0 and 1, one a row, got {len(labels)}, of "
+            f"{np.unique(labels)[:5].tolist()}; -1 is a known anomaly, 0 unlabeled, 1 a known normal"
+        )
+    if (labels > 0).any() and not (labels < 0).any():
+        warnings.warn("semi holds known normals, 1, and no known anomaly, -1; 1 is not an anomaly here", stacklevel=3)
+    found: NDArray[np.int8] = labels.astype(np.int8)
+    return found

@@ -1,0 +1,213 @@
+"""The estimator: scikit-learn's own checks, its signs, its inputs, and that it is the command line's cell."""
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import sad_lightning
+from sad_lightning import Detector, label_auroc
+from sad_lightning.errors import InputError
+from sad_lightning.settings import CONF
+
+ROOT = Path(__file__).resolve().parent.parent
+SHORT = {"trainer.max_epochs": 2, "optimizer.milestones": [1], "trainer.accelerator": "cpu"}
+METHODS = sorted(path.stem for path in (CONF / "method").glob("*.yaml"))
+
+# What scikit-learn asks of an estimator and ours can not or will not do.
+REFUSED = {
+    "check_fit_score_takes_y": "the labels are semi; y is the truth, which no training code receives",
+    "check_methods_subset_invariance": "float32: a row alone may differ from itself in a batch in the last bit",
+}
+
+
+class Relabeled(Detector):
+    """Takes scikit-learn's classes: the smallest is unlabeled, the second a known normal, all others anomalies."""
+
+    def fit(self, X, semi=None):
+        if semi is not None:
+            codes = np.unique(np.asarray(semi), return_inverse=True)[1]
+            semi = np.where(codes > 1, -1, codes)
+        return super().fit(X, semi)
+
+
+@parametrize_with_checks([Relabeled("deep_sad", settings=SHORT)], expected_failed_checks=lambda _: REFUSED)
+@pytest.mark.filterwarnings("ignore")  # the checks' own
+def test_scikit_learns_own_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def data():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(300, 4)).astype(np.float32)
+    x[:40] += 4
+    semi = np.zeros(300, dtype=np.int64)
+    semi[:20], semi[290:] = -1, 1
+    return x, semi, (np.arange(300) < 40).astype(np.int64)
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    x, semi, _ = data
+    return Detector("deep_sad", settings=SHORT).fit(x, semi)
+
+
+def test_signs(fitted, data):
+    x, _, y = data
+    score = fitted.anomaly_score(x)
+    np.testing.assert_array_equal(fitted.score_samples(x), -score)
+    np.testing.assert_array_equal(fitted.decision_function(x), -score - fitted.offset_)
+    np.testing.assert_array_equal(fitted.predict(x), np.where(score > fitted.model_.threshold, -1, 1))
+    assert fitted.score(x, y) == pytest.approx(roc_auc_score(y, score))
+    assert fitted.score(x, y) > 0.9
+    ascending = np.argsort(score)
+    assert (np.diff(fitted.p_value(x)[ascending]) <= 0).all()
+
+
+def test_rows_that_set_the_threshold_did_not_train(fitted, data):
+    semi = data[1]
+    assert fitted.model_.calibration_rows == "validation"
+    held = len(fitted.model_.calibration)
+    assert held == fitted.model_.card["counts"]["validation"] == round(0.2 * (semi >= 0).sum())
+    assert fitted.model_.card["counts"]["known_anomaly"] == 20
+    assert fitted.model_.card["counts"]["train"] == 300 - held
+    assert fitted.model_.card["counts"]["test"] == 0
+
+
+def test_few_rows_promise_nothing_and_say_so(data):
+    x, semi, _ = data
+    with pytest.warns(UserWarning, match="too few to hold some out"):
+        few = Detector("iforest").fit(x[:60], semi[:60])
+    assert few.model_.calibration_rows == "in-sample"
+
+
+def test_data_frames_and_tensors_are_arrays(fitted, data):
+    x, semi, _ = data
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    expected = fitted.anomaly_score(x)
+    names = ["a", "b", "c", "d"]
+    frames = (pandas.DataFrame(x, columns=names), polars.DataFrame(x, schema=names), torch.from_numpy(x))
+    for rows in frames:
+        again = clone(fitted).fit(rows, torch.from_numpy(semi) if isinstance(rows, torch.Tensor) else semi)
+        np.testing.assert_array_equal(again.anomaly_score(rows), expected)
+        if not isinstance(rows, torch.Tensor):
+            assert again.feature_names_in_.tolist() == again.model_.preparation.schema.names == names
+            with pytest.raises(ValueError, match="feature names should match"):
+                again.predict(frames[0].rename(columns={"d": "e"}))
+
+
+def test_missing_values_take_the_median_of_the_rows_that_train(data):
+    x, semi, _ = data
+    holed = x.copy()
+    holed[5:50:3, 1] = np.nan
+    detector = Detector("deep_sad", settings={**SHORT, "split.validation_ratio": 0.0}).fit(holed, semi)
+    fill = np.nanmedian(holed[semi >= 0, 1])
+    np.testing.assert_allclose(detector.model_.preparation.fill[1], fill)
+    np.testing.assert_array_equal(
+        detector.anomaly_score(holed), detector.anomaly_score(np.where(np.isnan(holed), fill, holed))
+    )
+
+
+def test_images(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    detector = Detector("ae", settings={**SHORT, "split.validation_ratio": 0.5}).fit(pixels)
+    np.testing.assert_array_equal(detector.anomaly_score(pixels), detector.anomaly_score(pixels[..., None]))
+    detector.save(tmp_path / "model.pt")
+    np.testing.assert_array_equal(Detector.load(tmp_path / "model.pt").predict(pixels), detector.predict(pixels))
+    for wrong in (pixels[:, :4], pixels.astype(np.float32)):
+        with pytest.raises(InputError, match="images as"):
+            detector.predict(wrong)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_by_its_name(method, data, tmp_path):
+    x, semi, _ = data
+    settings = {} if method in ("iforest", "kde", "ocsvm", "ssad") else SHORT
+    if "vae" in method and method != "vae":
+        settings = {**settings, "method.anomalies.warm_up": 1} if "ml_" in method or "dp_" in method else settings
+    detector = Detector(method, settings=settings, random_state=3).fit(x, semi)
+    score = detector.anomaly_score(x)
+    assert score.shape == (300,)
+    assert score.std() > 0
+    detector.save(tmp_path / "model.pt")
+    loaded = Detector.load(tmp_path / "model.pt")
+    np.testing.assert_array_equal(loaded.anomaly_score(x), score)
+    assert loaded.get_params() == detector.get_params()
+    assert loaded.offset_ == detector.offset_
+
+
+def test_pipeline_and_search_over_parameters(data):
+    x, semi, y = data
+    pipeline = make_pipeline(StandardScaler(), Detector("deep_sad", settings=SHORT)).fit(x, semi)
+    assert pipeline.score(x, y) > 0.9
+    grid = {"settings": [{**SHORT, "method.eta": eta} for eta in (1.0, 1e-3)], "method": ["deep_sad", "iforest"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search = GridSearchCV(Detector(), grid, scoring=label_auroc, cv=StratifiedKFold(2)).fit(x, semi)
+    found = search.cv_results_["mean_test_score"]
+    without = [point["method"] == "iforest" for point in search.cv_results_["params"]]
+    assert np.isnan(found).tolist() == without  # the settings are a network's
+    assert search.best_score_ == np.nanmax(found) > 0.9
+    known = semi < 0
+    assert label_auroc(search.best_estimator_, x, semi) == pytest.approx(
+        roc_auc_score(known, search.best_estimator_.anomaly_score(x))
+    )
+
+
+def test_the_seed_decides(data):
+    x, semi, _ = data
+    one, two, three = (Detector("deep_sad", settings=SHORT, random_state=k).fit(x, semi) for k in (0, 0, 1))
+    np.testing.assert_array_equal(one.anomaly_score(x), two.anomaly_score(x))
+    assert not np.array_equal(one.anomaly_score(x), three.anomaly_score(x))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"method": "nope"}, "method/nope: is not there; there are abc, ae"),
+        ({"settings": {"method.etaa": 1}}, "method.etaa: there is no such setting"),
+        ({"settings": {"method.eta": "abc"}}, "method.eta must be a positive number, got 'abc'"),
+        ({"settings": {"data.path": "x.csv"}}, "settings must not hold data.path"),
+        ({"settings": {"split.labeled_ratio": 0.1}}, "settings must not hold split.labeled_ratio"),
+        ({"settings": {"network": "mnist"}}, "network: LeNet needs square images"),
+        ({"settings": {"split.validation_ratio": 0.01}}, "needs more than 1/target_fpr - 1 validation rows"),
+        ({"target_fpr": 2.0}, r"target_fpr must be a number in \[0, 1\), got 2.0"),
+        ({"random_state": -1}, "seed must be a whole number >= 0, got -1"),
+    ],
+)
+def test_a_wrong_parameter_is_one_line(parameters, words, data):
+    x, semi, _ = data
+    with pytest.raises(InputError, match=words) as caught:
+        Detector(**{"method": "deep_sad", **parameters}).fit(x, semi)
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_labels_are_told(fitted, data):
+    x, semi, _ = data
+    for wrong in (semi[:5], semi + 3):
+        with pytest.raises(InputError, match="semi must be 300 labels of -1, 0 and 1"):
+            Detector("iforest").fit(x, wrong)
+    with pytest.warns(UserWarning, match="1 is not an anomaly here"):
+        Detector("iforest").fit(x, np.abs(semi))
+    with pytest.raises(InputError, match="scoring=label_auroc"):
+        fitted.score(x, semi)
+    with pytest.raises(InputError, match="without known anomalies"):
+        Detector("hsc", settings=SHORT).fit(x)
+
+
+def test_importing_the_package_does_not_import_torch():
+    script = "import sys, sad_lightning; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
+    with pytest.raises(AttributeError, match="no attribute 'Detectr'"):
+        _ = sad_lightning.Detectr
