@@ -29,7 +29,7 @@ from sad_lightning.data.module import DataModule
 from sad_lightning.data.preprocess import Affine
 from sad_lightning.methods.method import Method
 from sad_lightning.settings import CONF
-from sad_lightning.training import fit, new_trainer
+from sad_lightning.training import Stage, fit, new_trainer
 from sad_lightning.walk import build
 
 
@@ -92,7 +92,7 @@ def trained(method: Method, data: DataModule, epochs: int, bf16: bool, cfg: Dict
     with tempfile.TemporaryDirectory() as folder:
         make = instantiate(cfg.trainer, precision="bf16-mixed" if bf16 else "32-true")
         logger = CSVLogger(folder)
-        trainer = new_trainer(make, "train", epochs=epochs + 1, logger=logger, state=Path(folder) / "resume.ckpt")
+        trainer = new_trainer(make, [Stage("train", "bench", logger)], epochs=epochs + 1, folder=Path(folder))
         trainer.callbacks.append(clock)
         fit(trainer, method, data)
     return 1000 * clock.seconds / (epochs * len(data.train_dataloader()))

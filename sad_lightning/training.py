@@ -193,17 +193,18 @@ def new_trainer(
         tag = stages[0].key if len(stages) == 1 else blake2b(names.encode(), digest_size=5).hexdigest()
         callbacks = [history, StageBar(history), GoOn(folder / f"{stages[0].name}.{tag}.resume.ckpt")]
     try:
-        return make(
-            max_epochs=epochs,
-            logger=False,  # stages of several cells may train as one: each logs to its own
-            callbacks=[*callbacks, *more],
-            enable_checkpointing=bool(stages),
-            enable_model_summary=False,
-            enable_progress_bar=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            default_root_dir=folder,
-        )
+        with quiet():
+            return make(
+                max_epochs=epochs,
+                logger=False,  # stages of several cells may train as one: each logs to its own
+                callbacks=[*callbacks, *more],
+                enable_checkpointing=bool(stages),
+                enable_model_summary=False,
+                enable_progress_bar=False,
+                num_sanity_val_steps=0,
+                use_distributed_sampler=False,
+                default_root_dir=folder,
+            )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
@@ -258,5 +259,6 @@ def quiet() -> Iterator[None]:
     """Without what Lightning 2.6 warns of that a user can do nothing about."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")  # its own use of torch's pytree
+        warnings.filterwarnings("ignore", message="The `srun` command is available")  # where Slurm is, and not in use
         warnings.filterwarnings("ignore", message="Found .* module.* in eval mode at the start")  # a frozen part
         yield

@@ -19,6 +19,7 @@ from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
 
 Work = Callable[[Job], list[Outcome]]
+_SECONDS_TO_LEAVE = 10
 
 
 class Death(NamedTuple):
@@ -97,8 +98,12 @@ class Local:
     def close(self) -> None:
         """End the workers, and what they are at."""
         for worker in self.workers.values():
-            worker.process.terminate()
+            worker.pipe.close()  # who waits for a job leaves
+            if worker.job is not None:
+                worker.process.terminate()
         for worker in self.workers.values():
+            worker.process.join(_SECONDS_TO_LEAVE)
+            worker.process.kill()
             worker.process.join()
         self.workers = {}
 
@@ -146,8 +151,10 @@ def _serve(pipe: Any, work: Work, log: str, threads: int) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     import torch
+    from tqdm import tqdm
 
     torch.set_num_threads(threads)
+    tqdm.set_lock(threading.RLock())  # its own is for bars of several processes, and is missed when one is killed
     while True:
         try:
             job = pipe.recv()

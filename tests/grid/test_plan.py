@@ -1,0 +1,214 @@
+"""What a grid is made of: its cells, what they share, what trains as one."""
+
+import json
+from pathlib import Path
+
+import pytest
+from grids import cells_of, sweep
+from omegaconf import OmegaConf
+
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.images import digits
+from sad_lightning.errors import InputError
+from sad_lightning.files import whole_file
+from sad_lightning.grid.compose import compose_all
+from sad_lightning.grid.estimate import Estimate, estimate
+from sad_lightning.grid.pack import stacking_pays
+from sad_lightning.grid.plan import Cell, Job, cell_key, jobs_of
+from sad_lightning.grid.store import FAILURE, Grid, Outcome, command_of, failure_of, grid_name, grids, keep, outcome_of
+
+
+def test_a_cell_set_in_place_is_the_one_that_hydra_composes():
+    arguments = ("data=cardio,digits", "method=deep_sad,dp_vae", "seed=0,3", "split.normal_class=[0],1", "+extra=1,2")
+    with sweep(*arguments) as (loader, master, cells):
+        assert len(cells) == 32
+        for cfg, overrides in zip(compose_all(loader, master, cells), cells, strict=True):
+            whole = loader.load_sweep_config(master, list(overrides))
+            assert cell_key(cfg) == cell_key(whole)
+            for key in whole:
+                if key != "hydra":
+                    part = [OmegaConf.to_container(OmegaConf.create({key: c._get_node(key)})) for c in (cfg, whole)]
+                    assert part[0] == part[1]
+            assert cfg.hydra.runtime.choices == whole.hydra.runtime.choices
+            assert cfg.hydra.overrides.task == whole.hydra.overrides.task == overrides
+
+
+def test_the_whole_scenario_is_planned_and_equal_cells_are_one():
+    cells = cells_of("+experiment=digits_scenario1")
+    assert len(cells) == 450
+    distinct = {cell.key: cell for cell in reversed(cells)}
+    assert len(distinct) == 370  # at ratio 0 the nine known classes are one
+    assert len({cell.shares for cell in cells}) == 10  # an autoencoder for each normal class
+    assert len({cell.folder for cell in distinct.values()}) == 370
+    zero = [cell for cell in cells if cell.settings["split"]["labeled_ratio"] == 0]
+    assert len({cell.key for cell in zero}) == 10
+    jobs = jobs_of(list(distinct.values()), size=lambda _: 100, slots=2)
+    assert [len(job.cells) for job in jobs if job.pretrains] == [5, 5]
+    assert sorted(len(job.cells) for job in jobs if not job.pretrains) == [10, 90, 90, 90, 90]
+    assert all(job.needs == (0, 1) for job in jobs if not job.pretrains)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ("runs=/elsewhere", True),
+        ("trainer.accelerator=cpu", True),
+        ("logger=csv", True),
+        ("pack=7", True),
+        ("hydra/launcher=basic", True),
+        ("pretrain.cache=/elsewhere", True),
+        ("overwrite=true", True),
+        ("trainer.precision=bf16-mixed", False),
+        ("seed=1", False),
+        ("method.eta=2.0", False),
+        ("split.known_anomaly=1", False),
+        ("network.rep_dim=64", False),
+    ],
+)
+def test_a_key_names_what_determines_numbers_and_nothing_else(change, same):
+    (plain,), (changed,) = cells_of("logger=none"), cells_of("logger=none", change)
+    assert (plain.key == changed.key) == same
+
+
+def test_settings_of_a_pretraining_that_there_is_not_do_not_count():
+    (one,), (other,) = cells_of("method=ae"), cells_of("method=ae", "pretrain.epochs=3")
+    assert one.key == other.key
+    assert one.shares == ""
+    (deep,), (longer,) = cells_of("method=deep_sad"), cells_of("method=deep_sad", "pretrain.epochs=3")
+    assert deep.key != longer.key
+    assert deep.shares != longer.shares
+
+
+@pytest.mark.parametrize(
+    ("change", "shared"),
+    [
+        ("split.known_anomaly=5", True),
+        ("split.labeled_ratio=0.2", True),
+        ("method=soft_deep_sad", True),
+        ("method=ocsvm_hybrid", True),
+        ("method.eta=3.0", True),
+        ("split.normal_class=2", False),
+        ("split.pollution_ratio=0.1", False),
+        ("seed=1", False),
+        ("pretrain.optimizer.lr=0.01", False),
+    ],
+)
+def test_what_shares_an_autoencoder(change, shared):
+    (one,), (other,) = cells_of("split.labeled_ratio=0.1"), cells_of("split.labeled_ratio=0.1", change)
+    assert (one.shares == other.shares) == shared
+    (one,), (other,) = (cells_of("pretrain.rows=all", *more) for more in ((), ("split.known_anomaly=5",)))
+    assert one.shares != other.shares  # the code of ruff2020: known anomalies train it too
+
+
+def made(number: int, kind: str = "a", shares: str = "") -> Cell:
+    settings = {"split": {"normal_class": number}, "seed": 0, "data": {}}
+    return Cell(f"k{number}{kind}", f"/f{number}{kind}", "d", "m", None, ("x=1",), settings, kind, shares, shares[:1])
+
+
+def test_packs_leave_every_worker_some_and_hold_one_kind_each():
+    cells = [made(n) for n in range(60)]
+    assert [len(job.cells) for job in jobs_of(cells, size=lambda _: 100, slots=2)] == [30, 30]
+    assert [len(job.cells) for job in jobs_of(cells, size=lambda _: 25, slots=2)] == [20, 20, 20]
+    assert [len(job.cells) for job in jobs_of(cells, size=lambda _: 1, slots=2)] == [1] * 60
+    mixed = [made(n, kind) for n in range(10) for kind in "abcdef"]
+    jobs = jobs_of(mixed, size=lambda _: 100, slots=2)
+    assert [len(job.cells) for job in jobs] == [10] * 6
+    assert all(len({cell.kind for cell in job.cells}) == 1 for job in jobs)
+    assert {cell.key for job in jobs for cell in job.cells} == {cell.key for cell in mixed}
+    assert all(job.stack for job in jobs)
+
+
+def test_a_pretraining_is_a_job_of_its_own_where_several_packs_need_it():
+    shared = [made(n, kind, "s1") for kind in "ab" for n in range(2)]
+    alone = [made(9, "c", "s2")]
+    jobs = jobs_of([*shared, *alone], size=lambda _: 100, slots=1)
+    assert (jobs[0].pretrains, len(jobs[0].cells), jobs[0].needs) == (True, 1, ())
+    needs = {job.cells[0].kind: (len(job.cells), job.needs) for job in jobs[1:]}
+    assert needs == {"a": (2, (0,)), "b": (2, (0,)), "c": (1, ())}  # nobody else needs what the last one pretrains
+    assert [job.number for job in jobs] == [0, 1, 2, 3]
+    (one,) = jobs_of(shared[:2], size=lambda _: 100, slots=1)  # one pack pretrains for itself
+    assert not one.pretrains
+
+
+def test_neighbours_differ_in_their_normal_class():
+    """Two workers do not train twice what a method without an eye for labels trains once."""
+    cells = [Cell(**{**made(n).__dict__, "key": f"{n}{k}"}) for n in range(3) for k in range(2)]
+    order = [job.cells[0].settings["split"]["normal_class"] for job in jobs_of(cells, size=lambda _: 1, slots=2)]
+    assert order == [0, 1, 2, 0, 1, 2]
+
+
+def test_stacking_pays_where_steps_are_overhead():
+    assert stacking_pays((21,), on_cpu=True).pays
+    assert stacking_pays((1, 8, 8), on_cpu=True).pays
+    large = stacking_pays((1, 28, 28), on_cpu=True)
+    assert (large.pays, large.limit) == (False, 1)
+    assert stacking_pays((3, 32, 32), on_cpu=False).limit > 1
+
+
+def test_a_plan_reads_back_and_damage_is_told(tmp_path):
+    cells = (made(0, "a", "s1"), made(1, "b", "s1"))
+    jobs = tuple(jobs_of(cells, size=lambda _: 1, slots=1))
+    grid = Grid(grid_name(cells, "auto"), "python -m sad_lightning -m", 3, "0", None, cells, jobs)
+    grid.write(tmp_path)
+    assert list(grids(tmp_path)) == [grid]
+    assert grid_name(cells, "auto") != grid_name(cells, 1)
+    (path,) = tmp_path.rglob("plan.json")
+    for damage in ("", "[]", '{"schema": 1}', path.read_text().replace('"schema": 1', '"schema": 0')):
+        path.write_text(damage)
+        with pytest.raises(InputError, match=r"plan\.json"):
+            Grid.read(path)
+
+
+def test_how_a_cell_ended_is_kept_until_it_ends_well(tmp_path):
+    cell = Cell(**{**made(0).__dict__, "folder": str(tmp_path / "cell")})
+    assert outcome_of(cell) is None
+    keep(cell, Outcome(cell.key, "failed", line="too bad", trace="Traceback ..."))
+    assert outcome_of(cell) == Outcome(cell.key, "failed", line="too bad")
+    failure = failure_of(Path(cell.folder))
+    assert failure["trace"] == "Traceback ..."
+    assert failure["command"] == command_of(cell) == "python -m sad_lightning x=1 hydra.mode=RUN"
+    other = Cell(**{**cell.__dict__, "key": "another"})
+    assert outcome_of(other) is None  # what another cell left there
+    (tmp_path / "cell" / FAILURE).write_text("{")
+    assert outcome_of(cell) is None
+    keep(cell, Outcome(cell.key, "finished", 0.9))
+    assert not (tmp_path / "cell" / FAILURE).exists()
+
+
+def test_an_estimate_goes_by_finished_cells_and_else_by_steps(tmp_path):
+    cells = cells_of("split.known_anomaly=0,1", f"runs={tmp_path}")
+    jobs = [Job(0, tuple(cells), pretrains=False, needs=(), stack=True)]
+
+    def arrays(cell: Cell) -> Arrays:
+        return digits(None)
+
+    rough = estimate(jobs, tmp_path, arrays, slots=2, on_cpu=True)
+    # 174 eights, 139 of them train: 4 steps of 32 an epoch, 60 epochs, 2 cells, 2 workers
+    assert rough.seconds == pytest.approx(4 * 60 * 2 * (0.09 * 64 * 32 / 200 / 1000) / 2)
+    assert estimate(jobs, tmp_path, arrays, slots=2, on_cpu=False).seconds is None
+    folder = tmp_path / "digits" / "deep_sad" / "one"
+    folder.mkdir(parents=True)
+    document = {
+        "schema": 2, "key": "k", "data": "digits", "method": "deep_sad", "normal_classes": [], "known_classes": [],
+        "settings": {"trainer": {"max_epochs": 60}}, "seeds": {}, "counts": {}, "metrics": {}, "threshold_rows": "",
+        "pretraining": "", "resumed": False, "per_class": {}, "seconds": {"train": 8.0, "score": 2.0},
+        "environment": {}, "history": {}, "warnings": [],
+    }  # fmt: skip
+    (folder / "result.json").write_text(json.dumps(document))
+    assert estimate(jobs, tmp_path, arrays, slots=2, on_cpu=False).seconds == 10.0  # two cells at a time
+    assert str(Estimate(7200.0, "x")) == "about 2.0 hours (x)"
+    assert "not known" in str(Estimate(None, "x"))
+
+
+def test_what_a_killed_process_left_of_a_file_goes_with_the_next_try(tmp_path):
+    with whole_file(tmp_path / "a.json") as part:
+        part.write_text("1")
+        alive = part.name
+    dead = tmp_path / alive.replace(alive.split(".")[-2], "4194304")  # above the largest pid
+    other = tmp_path / ".b.json.elsewhere.17.part"
+    dead.write_text("half")
+    other.write_text("somebody's")
+    with whole_file(tmp_path / "a.json") as part:
+        part.write_text("2")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.json", other.name}
+    assert (tmp_path / "a.json").read_text() == "2"
