@@ -117,7 +117,7 @@ def read_batches(
         return
     arrow = _Arrow(path)
     _check_names(path, arrow.names, schema, keep, ignore)
-    for batch in arrow.batches({**{c.name: c.kind for c in schema.columns}, **dict.fromkeys(keep, "category")}):
+    for batch in arrow.batches({**dict.fromkeys(keep, "category"), **{c.name: c.kind for c in schema.columns}}):
         yield {name: arrow.values(name, batch.column(name)) for name in batch.schema.names}
 
 
@@ -362,7 +362,7 @@ class _Arrow:
             return read()
         except (self.pa.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = " ".join(str(error).split())[:300]
-            column = re.match(r"In CSV column #(\d+): CSV conversion error to (\w+): (.*)", reason)
+            column = re.match(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to (\w+): (.*)", reason)
             if column:
                 kind = {"double": "numbers", "bool": "true and false"}.get(column[2], column[2])
                 raise InputError(
