@@ -5,8 +5,8 @@ class, seed, split and preprocessing. What a label-free method learns does not d
 stands for all known classes. Recall is at the threshold of each cell, which aims at the target false-positive rate.
 
 Intervals hold for all classes of a comparison together (Bonferroni). Of several seeds it is Student's, of the mean
-difference of pairs: what another training would change is in it. Of one seed it is Newcombe's over the test rows, and
-speaks of these two models, at these thresholds.
+difference of pairs: what another training would change is in it, and two or three seeds decide little. Of one seed it
+is Newcombe's over the test rows, and speaks of these two models, at these thresholds.
 """
 
 import itertools
@@ -109,11 +109,12 @@ class Directions:
         if found := self.named(UNDECIDED):
             parts.append(f"undecided on {', '.join(found)}")
         agree, arrows = self.agreement
+        runs = f"{self.runs} runs" if self.runs > 1 else "1 run, of these two models alone"
         beside = f" Means move as ye2021's arrows say on {agree} of {arrows} classes." if arrows else ""
         return (
             f"{self.data}, {' and '.join(self.normal)} normal, {' and '.join(self.known)} known: recall at"
             f" {100 * self.fpr:g} % false positives goes from {self.label_free} to {self.with_labels}"
-            f" {'; '.join(parts)} ({self.runs} run{'s' * (self.runs > 1)}).{beside}"
+            f" {'; '.join(parts)} ({runs}).{beside}"
         )
 
 
