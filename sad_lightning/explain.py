@@ -73,7 +73,7 @@ def explain(path: Path, data: Path, top: int, rows: Sequence[int] | None = None,
     path = path / FILE if path.is_dir() else path
     model = Model.load(path)
     schema = model.preparation.schema
-    raw = _read(data, schema)
+    raw, names = _read(data, schema)
     for row in rows or ():
         if not 0 <= row < len(raw):
             raise InputError(f"--rows: {data} has rows 0 to {len(raw) - 1}, got {row}")
@@ -82,7 +82,7 @@ def explain(path: Path, data: Path, top: int, rows: Sequence[int] | None = None,
     found = attribute(model, torch.from_numpy(raw[chosen]), typical_row(examples, schema))
     said, figures, lines = [], [], []
     for number, (row, score) in enumerate(zip(chosen, found.scores, strict=True)):
-        title = f"row {row}: score {score:.4g}, {'an anomaly' if score > model.threshold else 'normal'}"
+        title = f"{names[row]}: score {score:.4g}, {'an anomaly' if score > model.threshold else 'normal'}"
         parts = {name: values[number] for name, values in found.parts.items()}
         if not isinstance(schema, TableSchema):
             figures.append(heat_maps(title, raw[row], parts))
@@ -105,19 +105,22 @@ def explain(path: Path, data: Path, top: int, rows: Sequence[int] | None = None,
     return [*said, str(out / "explain.html")]
 
 
-def _read(data: Path, schema: "Schema") -> NDArray[Any]:
-    """Raw rows of a table, or of a folder of images."""
+def _read(data: Path, schema: "Schema") -> tuple[NDArray[Any], Sequence[str]]:
+    """Raw rows of a table, or of a folder of images, and what to call them."""
     from sad_lightning.data.schema import TableSchema
 
     if isinstance(schema, TableSchema):
         from sad_lightning.data.reading import raw_rows, read_batches
 
-        return np.concatenate([raw_rows(data, batch, schema)[0] for batch in read_batches(data, schema)])
+        raw = np.concatenate([raw_rows(data, batch, schema)[0] for batch in read_batches(data, schema)])
+        return raw, [f"row {number}" for number in range(len(raw))]
     if not data.is_dir():
         raise InputError(f"{data}: must be a folder of images, as in training, and is none; give the right one")
     from sad_lightning.data.folder import image_files, read_images
 
-    return np.concatenate(list(read_images(image_files(data), schema)))
+    files = image_files(data)
+    names = [f"row {number}, {file.relative_to(data)}" for number, file in enumerate(files)]
+    return np.concatenate(list(read_images(files, schema))), names
 
 
 def _words(column: "Column", value: float) -> str:

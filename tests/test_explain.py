@@ -159,7 +159,7 @@ def test_images_become_heat_maps(tmp_path, monkeypatch, capsys):
         Image.fromarray(pixels[number]).save(tmp_path / "images" / f"{number}.png")
     assert run(monkeypatch, tmp_path / "model.pt", tmp_path / "images", "--rows", 2, 0) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines[:2]] == ["row 2", "row 0"]
+    assert [line.split(":")[0] for line in lines[:2]] == ["row 2, 2.png", "row 0, 0.png"]
     page = (tmp_path / "explain" / "explain.html").read_text()
     assert page.count("data:image/png;base64,") == 2 * 4  # the image, occlusion, gradient, error
     assert not (tmp_path / "explain" / "explain.csv").exists()
