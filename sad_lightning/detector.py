@@ -90,6 +90,8 @@ class Detector(OutlierMixin, BaseEstimator):
             "settings": None if self.settings is None else dict(self.settings),
             "random_state": self.random_state,
         }
+        for note in self.model_.card["warnings"]:
+            warnings.warn(note, stacklevel=2)
         self.offset_ = -self.model_.threshold
         return self
 

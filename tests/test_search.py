@@ -8,6 +8,7 @@ import pytest
 from test_cli import run_main
 
 from sad_lightning import hpo
+from sad_lightning.data.schema import TableSchema
 from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError
 from sad_lightning.fitting import fit_rows
@@ -76,6 +77,21 @@ def test_every_training_row_judges_once_and_never_trains_its_own_judge(tmp_path,
         assert len(np.unique(together, axis=0)) == len(
             np.unique(np.concatenate(seen[0][::2]).reshape(total, -1), axis=0)
         )
+
+
+def test_equal_rows_and_groups_judge_together():
+    raw = np.repeat(np.arange(30, dtype=np.float32), 2)[:, None]  # each value twice
+    semi = np.repeat(np.int8([-1, 0]), [12, 48])
+    group = np.arange(60) // 6  # two groups of known anomalies
+    for groups, count in ((None, 3), (group, 2)):
+        labeled = search_module._Labeled(raw, semi, TableSchema.of_numbers(["a"]), groups)
+        cut = list(search_module._folds(labeled, 3, seed=0))
+        assert len(cut) == count
+        assert sorted(np.concatenate([held for _, held in cut])) == list(range(60))
+        for rows, held in cut:
+            assert not set(raw[rows, 0]) & set(raw[held, 0])
+            assert groups is None or not set(groups[rows]) & set(groups[held])
+            assert (semi[held] < 0).sum() == 12 // count
 
 
 def test_it_goes_on_where_it_was(tmp_path):
