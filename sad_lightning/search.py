@@ -25,6 +25,7 @@ from sad_lightning.data.labeled_split import row_hash, units
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
 from sad_lightning.errors import InputError, whole
 from sad_lightning.fitting import fit_rows
+from sad_lightning.grid.plan import cell_key
 from sad_lightning.run import drawn
 from sad_lightning.seeding import derive
 from sad_lightning.stats.ranking import auroc
@@ -74,7 +75,8 @@ def search(typed: Sequence[str], *, trials: int, folds: int, storage: Path, say:
         labeled = _training_rows(cfg)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     cut = list(_folds(labeled, folds, cfg.seed))
-    study = _study(storage, {"fixed": fixed, "axes": list(axes), "folds": folds}, cfg.seed)
+    varied = [text for text in typed if text not in fixed]
+    study = _study(storage, {"cell": cell_key(cfg), "fixed": fixed, "varied": varied, "folds": folds}, cfg.seed)
     cache = storage.parent / "pretrained"
     for _ in range(len(_done(study)), trials):
         trial = study.ask()
@@ -197,8 +199,8 @@ def _study(storage: Path, asked: dict[str, Any], seed: int) -> optuna.Study:
             f"{storage}: must be the SQLite file of a search, and is not; give another --storage"
         ) from error
     if stored not in (None, asked):
-        held = f"{' '.join(stored['fixed'])} over {', '.join(stored['axes'])}"
-        raise InputError(f"{storage}: holds the search for {held}; give another --storage")
+        held = " ".join([*stored["fixed"], *stored["varied"]])
+        raise InputError(f"{storage}: holds another search, {held}, of {stored['folds']} folds; give another --storage")
     study.set_user_attr("asked", asked)
     study.sampler = optuna.samplers.TPESampler(seed=derive(seed, "search", len(study.trials)) % 2**32)
     return study

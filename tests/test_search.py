@@ -106,8 +106,9 @@ def test_it_goes_on_where_it_was(tmp_path):
     assert found.overrides == [f"method.eta={params['method.eta']}", f"batch_size={params['batch_size']}"]
     assert search([*CELL, *AXES], trials=3, folds=2, storage=storage, say=said.append) == found
     assert len(said) == 3
-    with pytest.raises(InputError, match=r"holds the search for data=digits .* over method.eta, batch_size"):
-        search([*CELL, AXES[0]], trials=3, folds=2, storage=storage, say=print)
+    for other in ([*CELL, AXES[0]], [*CELL, AXES[0], "batch_size=choice(16,32)"], ["seed=1", *CELL, *AXES]):
+        with pytest.raises(InputError, match=r"holds another search, data=digits .* of 2 folds"):
+            search(other, trials=3, folds=2, storage=storage, say=print)
     arguments = shlex.split(found.command)
     assert arguments[:3] == ["python", "-m", "sad_lightning"]
     out = run_main(*arguments[3:], f"runs={tmp_path}")
