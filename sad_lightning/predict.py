@@ -72,10 +72,14 @@ def main() -> None:
         _refuse(arguments)
         for name in arguments.modules:
             _import(name)
-        from sad_lightning.model import FILE, Model  # torch takes seconds to import
+        from torch import set_num_threads  # takes seconds to import
+
+        from sad_lightning.model import FILE, Model
 
         path = arguments.model / FILE if arguments.model.is_dir() else arguments.model
         model = Model.load(path, device_of(arguments.device))
+        if isinstance(model.preparation.schema, TableSchema):
+            set_num_threads(1)  # its network is so small that threads only wait for each other
         told = predict(
             model, arguments.data, arguments.output,
             fpr=arguments.fpr, keep=arguments.keep, ignore=arguments.ignore, array=arguments.array,

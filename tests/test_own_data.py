@@ -172,10 +172,10 @@ def test_labels_alone_evaluate_where_there_is_no_truth(tmp_path):
     assert 0.8 < result.metrics["auroc"] <= 1
 
 
-@pytest.mark.parametrize("method", ["iforest", "ocsvm_hybrid", "dp_vae"])
+@pytest.mark.parametrize("method", [["iforest"], ["ocsvm_hybrid"], ["dp_vae", "ensemble=2"]], ids=" ".join)
 def test_other_methods_leave_a_model_too(method, tmp_path):
     path = write(tmp_path / "parts.csv")
-    run = train(tmp_path, *TABLE, f"data.path={path}", f"method={method}")
+    run = train(tmp_path, *TABLE, f"data.path={path}", "method=" + method[0], *method[1:])
     assert run_predict(run, path, "--output", tmp_path / "scores.npz").code == 0
     found, stored = load(tmp_path / "scores.npz"), load(run / "scores.npz")
     np.testing.assert_allclose(found["score"][stored["row"]], stored["score"], rtol=1e-4)
@@ -320,6 +320,8 @@ WRONG_TABLES = {
     "dates in words": ({**GOOD, "day": [f"{1 + k % 28}/1/2026" for k in range(60)]}, (), "column day holds dates"),
     "an empty column": ({**GOOD, "void": [None] * 60}, (), "column void must hold numbers or words, it holds no"),
     "identifiers": ({**GOOD, "id": [f"n{k}" for k in range(60)]}, ("data.max_categories=20",), "at most 20 words"),
+    "numbers and words": ({**GOOD, "n": [*map(str, range(59)), "?"]}, (), "it holds numbers, such as '0', and '?'"),
+    "decimal commas": ({**GOOD, "n": [f"{k},5" for k in range(60)]}, (), "and none that is plain"),
     "infinite": ({**GOOD, "b": [float("inf"), *GOOD["b"][1:]]}, (), "must hold finite numbers, below 3e38"),
     "too large": ({**GOOD, "b": [*GOOD["b"][1:], 1e300]}, (), "it holds 1e+300 in row 60"),
     "missing refused": ({**GOOD, "b": [*GOOD["b"][1:], None]}, ("data.missing=refuse",), "none in row 60"),

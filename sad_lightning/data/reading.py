@@ -362,7 +362,7 @@ class _Arrow:
             return read()
         except (self.pa.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = " ".join(str(error).split())[:300]
-            column = re.match(r"In CSV column #(\d+): CSV conversion error to (\w+): (.*)", reason)
+            column = re.match(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to (\w+): (.*)", reason)
             if column:
                 kind = {"double": "numbers", "bool": "true and false"}.get(column[2], column[2])
                 raise InputError(

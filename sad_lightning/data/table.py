@@ -5,6 +5,7 @@ number becomes the median of the training rows, or is refused; a missing word, a
 all columns of its words. Dates are refused: what matters in them (hour, weekday, age) is for a person to say.
 """
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -92,11 +93,29 @@ def fit_schema(
     """
     return TableSchema(
         tuple(
-            _column(path, name, values.as_words() if name in categorical else values, max_categories)
+            _column(
+                path,
+                name,
+                values.as_words() if name in categorical else _of_one_kind(path, name, values),
+                max_categories,
+            )
             for name, values in features.items()
         ),
         missing,
     )
+
+
+def _of_one_kind(path: Path, name: str, values: Values) -> Values:
+    """The values, unless they are numbers with some other words among them."""
+    others = [text for text in values.words if not re.fullmatch(r"[-+]?[\d.,]+([eE][-+]?\d+)?", text)]
+    if values.kind == "category" and 2 * len(others) < len(values.words):
+        raise InputError(
+            f"{path}: column {name} must hold numbers or words, it holds numbers, such as "
+            f"{next(text for text in values.words if text not in others)!r}, and "
+            f"{listed([repr(text) for text in others]) or 'none that is plain'}; mend it, or leave such a value empty; "
+            f"data.categorical=[{name}] if they are names"
+        )
+    return values
 
 
 def _column(path: Path, name: str, values: Values, max_categories: int) -> Column:
