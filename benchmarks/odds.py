@@ -86,8 +86,8 @@ def read(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def table(out: Path) -> None:
-    """Mean and deviation, and where the recommended one wins against the forest."""
+def table(out: Path, seeds: int) -> None:
+    """Mean and deviation, and the count where seeds are missing; and the recommended one against the forest."""
     rows = read(out)
     areas = {(row["data"], row["method"], int(row["seed"])): float(row["auroc"]) for row in rows}
     methods = [method for method in METHODS if any(key[1] == method for key in areas)]
@@ -99,7 +99,8 @@ def table(out: Path) -> None:
         ]
         if not any(cells):
             continue
-        texts = [f"{np.mean(cell):.1f} ± {np.std(cell):.1f} ({len(cell)})" if cell else "" for cell in cells]
+        counts = ["" if len(cell) == seeds else f" ({len(cell)})" for cell in cells]
+        texts = [f"{np.mean(c):.1f} ± {np.std(c):.1f}{n}" if c else "" for c, n in zip(cells, counts, strict=True)]
         both = [s for s in range(99) if {(name, "recommended", s), (name, "iforest", s)} <= set(areas)]
         ours, theirs = ([areas[name, method, s] for s in both] for method in ("recommended", "iforest"))
         seen = compare(ours, theirs) if both else None
@@ -116,7 +117,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print what the file holds")
     options = parser.parse_args()
     if options.table:
-        table(options.out)
+        table(options.out, options.seeds)
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # constant columns, rows left out, and PyOD's own

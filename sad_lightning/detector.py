@@ -36,8 +36,8 @@ class Detector(OutlierMixin, BaseEstimator):
     """A semi-supervised anomaly detector.
 
     Args:
-        method: a method of ``conf/method``, as in ``method=`` on the command line; None for the
-            recommended preset on tables, ``conf/preset/recommended.yaml``, and for Deep SAD on images.
+        method: a method of ``conf/method``, as in ``method=`` on the command line; None for the recommended preset on
+            tables, ``conf/preset/recommended.yaml``, and for Deep SAD on images.
         settings: what it should do differently, by the command line's names: ``{"method.eta": 2.0, "ensemble": 5}``.
         target_fpr: the share of normal rows that ``predict`` may call anomalies.
         random_state: decides weights, order of rows and noise.
@@ -90,6 +90,8 @@ class Detector(OutlierMixin, BaseEstimator):
             "settings": None if self.settings is None else dict(self.settings),
             "random_state": self.random_state,
         }
+        for note in self.model_.card["warnings"]:
+            warnings.warn(note, stacklevel=2)
         self.offset_ = -self.model_.threshold
         return self
 

@@ -10,16 +10,15 @@ import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sad_lightning.errors import InputError, whole
 from sad_lightning.files import whole_file
 
 if TYPE_CHECKING:
-    from sad_lightning.data.schema import Column, Schema
+    from sad_lightning.data.schema import Column
 
 _SAID = 3  # columns a line
 NOTE = (
@@ -38,7 +37,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, or the folder of the run that left it")
     parser.add_argument("data", type=Path, metavar="DATA", help="rows like those it was trained on")
     parser.add_argument("--top", type=int, default=10, metavar="N", help="how many rows, those that score highest (10)")
-    parser.add_argument("--rows", type=int, nargs="+", metavar="ROW", help="these rows instead, from 0")
+    parser.add_argument("--rows", type=int, nargs="+", metavar="ROW", help="these rows instead, from 1")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (beside the model)")
     options = parser.parse_args()
     try:
@@ -55,9 +54,9 @@ def explain(path: Path, data: Path, top: int, rows: Sequence[int] | None = None,
 
     Args:
         path: of the model file, or the folder of its run.
-        data: a table, or a folder of images.
+        data: a table, a folder of images, or an npz.
         top: how many rows, those that score highest.
-        rows: these rows instead.
+        rows: these rows instead, from 1.
         out: where to write.
 
     Raises:
@@ -68,21 +67,25 @@ def explain(path: Path, data: Path, top: int, rows: Sequence[int] | None = None,
     from sad_lightning.attribution import attribute, typical_row
     from sad_lightning.data.schema import TableSchema
     from sad_lightning.model import FILE, Model
+    from sad_lightning.predict import raw_batches
     from sad_lightning.report.explanation import bars, explanation_page, heat_maps, leading
 
     path = path / FILE if path.is_dir() else path
     model = Model.load(path)
     schema = model.preparation.schema
-    raw = _read(data, schema)
+    _, batches = raw_batches(data, schema, {})
+    told = list(batches)
+    raw = np.concatenate([part for _, part in told])
+    names = [f"{key} {value}" for columns, _ in told for key, values in columns.items() for value in values]
     for row in rows or ():
-        if not 0 <= row < len(raw):
-            raise InputError(f"--rows: {data} has rows 0 to {len(raw) - 1}, got {row}")
-    chosen = leading(model.score_rows(raw))[:top] if rows is None else list(rows)
+        if not 1 <= row <= len(raw):
+            raise InputError(f"--rows: {data} has rows 1 to {len(raw)}, got {row}")
+    chosen = leading(model.score_rows(raw))[:top] if rows is None else [row - 1 for row in rows]
     examples = torch.from_numpy(raw) if model.examples is None else model.examples
     found = attribute(model, torch.from_numpy(raw[chosen]), typical_row(examples, schema))
     said, figures, lines = [], [], []
     for number, (row, score) in enumerate(zip(chosen, found.scores, strict=True)):
-        title = f"row {row}: score {score:.4g}, {'an anomaly' if score > model.threshold else 'normal'}"
+        title = f"{names[row]}: score {score:.4g}, {'an anomaly' if score > model.threshold else 'normal'}"
         parts = {name: values[number] for name, values in found.parts.items()}
         if not isinstance(schema, TableSchema):
             figures.append(heat_maps(title, raw[row], parts))
@@ -93,7 +96,7 @@ def explain(path: Path, data: Path, top: int, rows: Sequence[int] | None = None,
         most = [(schema.names[k], values[k], parts["occlusion"][k]) for k in leading(parts["occlusion"])[:_SAID]]
         said.append(f"{title}: {', '.join(f'{name} = {value} ({adds:+.3g})' for name, value, adds in most)}")
         lines += [
-            [row, score, name, value, *(part[k] for part in parts.values())]
+            [row + 1, score, name, value, *(part[k] for part in parts.values())]
             for k, (name, value) in enumerate(zip(schema.names, values, strict=True))
         ]
     out = out or path.parent / "explain"
@@ -103,21 +106,6 @@ def explain(path: Path, data: Path, top: int, rows: Sequence[int] | None = None,
     with whole_file(out / "explain.html") as part:
         part.write_text(explanation_page(f"{data.name}, what adds to the scores", NOTE, figures), encoding="utf-8")
     return [*said, str(out / "explain.html")]
-
-
-def _read(data: Path, schema: "Schema") -> NDArray[Any]:
-    """Raw rows of a table, or of a folder of images."""
-    from sad_lightning.data.schema import TableSchema
-
-    if isinstance(schema, TableSchema):
-        from sad_lightning.data.reading import raw_rows, read_batches
-
-        return np.concatenate([raw_rows(data, batch, schema)[0] for batch in read_batches(data, schema)])
-    if not data.is_dir():
-        raise InputError(f"{data}: must be a folder of images, as in training, and is none; give the right one")
-    from sad_lightning.data.folder import image_files, read_images
-
-    return np.concatenate(list(read_images(image_files(data), schema)))
 
 
 def _words(column: "Column", value: float) -> str:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sad_lightning.data.arrays import read_npz_all
 from sad_lightning.data.folder import image_files, read_images
 from sad_lightning.data.reading import SUFFIXES, count_rows, listed, raw_rows, read_batches
-from sad_lightning.data.schema import ImageSchema, TableSchema
+from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
 from sad_lightning.errors import InputError, choice, share
 from sad_lightning.files import whole_file
 
@@ -126,12 +126,7 @@ def predict(
     threshold = model.threshold if fpr is None else model.threshold_at(fpr)
     schema = model.preparation.schema
     unknown: dict[str, int] = {}
-    total: int | None
-    batches: Iterator[tuple[Columns, NDArray[Any]]]
-    if isinstance(schema, TableSchema):
-        total, batches = count_rows(data), _table_batches(data, schema, keep, ignore, unknown)
-    else:
-        total, batches = _image_batches(data, schema, keep, ignore, array)
+    total, batches = raw_batches(data, schema, unknown, keep=keep, ignore=ignore, array=array)
     rows = anomalies = 0
     with _writer(output) as write, tqdm(total=total, unit="row", unit_scale=True, disable=None) as bar, torch.no_grad():
         for columns, raw in batches:
@@ -190,6 +185,33 @@ def _refuse(arguments: argparse.Namespace) -> None:
             raise InputError(
                 f"--output={arguments.output}: must be another file than what is read; choose another name"
             )
+
+
+def raw_batches(
+    data: Path,
+    schema: Schema,
+    unknown: dict[str, int],
+    *,
+    keep: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    array: str | None = None,
+) -> tuple[int | None, Iterator[tuple[Columns, NDArray[Any]]]]:
+    """How many rows there are, where that is known, and the raw rows with what names them, ``row`` from 1 or ``file``.
+
+    Args:
+        data: a table, a folder of images, an image, or an npz.
+        schema: of the rows.
+        unknown: told how many values of each column are no category.
+        keep: columns of a table to copy.
+        ignore: columns of a table that training did not have.
+        array: the array of an npz of images.
+
+    Raises:
+        InputError: the data can not be read, or does not fit.
+    """
+    if isinstance(schema, TableSchema):
+        return count_rows(data), _table_batches(data, schema, keep, ignore, unknown)
+    return _image_batches(data, schema, keep, ignore, array)
 
 
 def _table_batches(

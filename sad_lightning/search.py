@@ -1,8 +1,9 @@
 """A search for settings by Optuna, on the rows that train and their labels alone.
 
-The training rows of the cell are dealt into folds, known anomalies evenly. A point of the space is judged by how well
-models that were trained on the other folds rank the known anomalies of a fold above its other rows: the mean AUROC.
-Test rows, and the rows that set the threshold, are not even handed to what trains and scores.
+The training rows of the cell are dealt into folds, known anomalies evenly; equal rows and rows of one group stay
+together. A point of the space is judged by how well models that were trained on the other folds, to the end, rank the
+known anomalies of a fold above its other rows: the mean AUROC. Test rows, and the rows that set the threshold, are not
+even handed to what trains and scores.
 """
 
 import shlex
@@ -20,9 +21,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.composition import composed, told
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.labeled_split import row_hash, units
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
 from sad_lightning.errors import InputError, whole
 from sad_lightning.fitting import fit_rows
+from sad_lightning.grid.plan import cell_key
 from sad_lightning.seeding import derive
 from sad_lightning.stats.ranking import auroc
 from sad_lightning.walk import drawn
@@ -71,8 +74,9 @@ def search(typed: Sequence[str], *, trials: int, folds: int, storage: Path, say:
     with told():
         labeled = _training_rows(cfg)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    cut = list(_folds(labeled.semi, folds, cfg.seed))
-    study = _study(storage, {"fixed": fixed, "axes": list(axes), "folds": folds}, cfg.seed)
+    cut = list(_folds(labeled, folds, cfg.seed))
+    varied = [text for text in typed if text not in fixed]
+    study = _study(storage, {"cell": cell_key(cfg), "fixed": fixed, "varied": varied, "folds": folds}, cfg.seed)
     cache = storage.parent / "pretrained"
     for _ in range(len(_done(study)), trials):
         trial = study.ask()
@@ -102,6 +106,7 @@ class _Labeled(NamedTuple):
     raw: NDArray[Any]
     semi: NDArray[np.int8]
     schema: Schema
+    group: NDArray[np.int64] | None
 
 
 def _training_rows(cfg: DictConfig) -> _Labeled:
@@ -112,27 +117,31 @@ def _training_rows(cfg: DictConfig) -> _Labeled:
         schema = (
             ImageSchema(*x.shape[1:]) if x.ndim == 4 else TableSchema.of_numbers([f"x{k}" for k in range(x.shape[1])])
         )
-    return _Labeled(schema.raw(x), split.semi, schema)
+    group = None if arrays.labels is None or arrays.labels.group is None else arrays.labels.group[split.train]
+    return _Labeled(schema.raw(x), split.semi, schema, group)
 
 
-def _folds(semi: NDArray[np.int8], folds: int, seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Rows that train and rows that judge, for each fold; each kind of label is dealt out evenly."""
-    known = int((semi < 0).sum())
-    if known < 2:
+def _folds(labeled: _Labeled, folds: int, seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Rows that train and rows that judge, for each fold."""
+    unit = units(row_hash(labeled.raw), labeled.group)
+    anomalous = np.unique(unit[labeled.semi < 0])
+    if len(anomalous) < 2:
         raise InputError(
-            f"the search needs at least 2 known anomalies among the training rows, there are {known}; label more"
+            f"the search needs at least 2 known anomalies among the training rows, there are {len(anomalous)}; "
+            f"label more"
         )
-    count = min(whole("--folds", folds, least=2), known)
-    generator, fold = np.random.default_rng(derive(seed, "search")), np.empty(len(semi), dtype=np.int64)
-    for value in (-1, 0, 1):
-        members = generator.permutation(np.flatnonzero(semi == value))
-        fold[members] = np.arange(len(members)) % count
+    count = min(whole("--folds", folds, least=2), len(anomalous))
+    generator, fold = np.random.default_rng(derive(seed, "search")), np.empty(unit.max() + 1, dtype=np.int64)
+    for members in (anomalous, np.setdiff1d(unit, anomalous)):
+        fold[generator.permutation(members)] = np.arange(len(members)) % count
     for number in range(count):
-        yield np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        yield np.flatnonzero(fold[unit] != number), np.flatnonzero(fold[unit] == number)
 
 
 def _judged(cfg: DictConfig, labeled: _Labeled, rows: NDArray[np.int64], held: NDArray[np.int64], cache: Path) -> float:
     OmegaConf.update(cfg, "split", _BY_LABELS)
+    if "patience" in cfg:
+        cfg.patience = 0
     if cfg.pretrain.method is not None:
         cfg.pretrain.cache = str(cache)
     model = fit_rows(cfg, labeled.raw[rows], labeled.semi[rows], labeled.schema, name="search")
@@ -190,8 +199,8 @@ def _study(storage: Path, asked: dict[str, Any], seed: int) -> optuna.Study:
             f"{storage}: must be the SQLite file of a search, and is not; give another --storage"
         ) from error
     if stored not in (None, asked):
-        held = f"{' '.join(stored['fixed'])} over {', '.join(stored['axes'])}"
-        raise InputError(f"{storage}: holds the search for {held}; give another --storage")
+        held = " ".join([*stored["fixed"], *stored["varied"]])
+        raise InputError(f"{storage}: holds another search, {held}, of {stored['folds']} folds; give another --storage")
     study.set_user_attr("asked", asked)
     study.sampler = optuna.samplers.TPESampler(seed=derive(seed, "search", len(study.trials)) % 2**32)
     return study

@@ -44,6 +44,13 @@ def test_every_option_composes(group, settings):
         settings(f"{group}={path.stem}")
 
 
+def test_every_preset_composes(settings):
+    presets = list((CONF / "preset").glob("*.yaml"))
+    assert presets
+    for path in presets:
+        settings("data=table", f"+preset={path.stem}")
+
+
 def test_optimisation_of_the_papers_is_the_default(settings):
     cfg = settings("data=mnist")
     assert (cfg.batch_size, cfg.trainer.max_epochs) == (200, 150)

@@ -138,7 +138,7 @@ def test_the_command_names_what_makes_the_anomaly(table, tmp_path, monkeypatch, 
     assert run(monkeypatch, table / "model.pt", table / "rows.npz", "--top", 3, "--out", out) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
-    assert all(re.match(r"row 1[56]\d: score \S+, an anomaly: flow = ", line) for line in lines[:3])
+    assert all(re.match(r"row 1(5[1-9]|6\d|70): score \S+, an anomaly: flow = ", line) for line in lines[:3])
     with open(out / "explain.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * 4
@@ -157,9 +157,9 @@ def test_images_become_heat_maps(tmp_path, monkeypatch, capsys):
     (tmp_path / "images").mkdir()
     for number in range(4):
         Image.fromarray(pixels[number]).save(tmp_path / "images" / f"{number}.png")
-    assert run(monkeypatch, tmp_path / "model.pt", tmp_path / "images", "--rows", 2, 0) == 0
+    assert run(monkeypatch, tmp_path / "model.pt", tmp_path / "images", "--rows", 3, 1) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines[:2]] == ["row 2", "row 0"]
+    assert [line.split(":")[0] for line in lines[:2]] == ["file 2.png", "file 0.png"]
     page = (tmp_path / "explain" / "explain.html").read_text()
     assert page.count("data:image/png;base64,") == 2 * 4  # the image, occlusion, gradient, error
     assert not (tmp_path / "explain" / "explain.csv").exists()
@@ -168,7 +168,7 @@ def test_images_become_heat_maps(tmp_path, monkeypatch, capsys):
 def test_what_is_wrong_is_one_line(table, tmp_path, monkeypatch, capsys):
     np.savez(tmp_path / "other.npz", X=np.zeros((3, 1)), columns=np.array(["depth"]))
     for arguments, words in (
-        ((table / "model.pt", table / "rows.npz", "--rows", 200), "has rows 0 to 199, got 200"),
+        ((table / "model.pt", table / "rows.npz", "--rows", 0), "has rows 1 to 200, got 0"),
         ((table / "model.pt", tmp_path / "other.npz"), "missing: temperature, pressure, flow, volume"),
         ((table / "model.pt", tmp_path / "nothing.csv"), "there is no such file"),
         ((table / "rows.npz", table / "rows.npz"), "must be a model file"),

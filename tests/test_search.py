@@ -8,6 +8,7 @@ import pytest
 from test_cli import run_main
 
 from sad_lightning import hpo
+from sad_lightning.data.schema import TableSchema
 from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError
 from sad_lightning.fitting import fit_rows
@@ -78,6 +79,21 @@ def test_every_training_row_judges_once_and_never_trains_its_own_judge(tmp_path,
         )
 
 
+def test_equal_rows_and_groups_judge_together():
+    raw = np.repeat(np.arange(30, dtype=np.float32), 2)[:, None]  # each value twice
+    semi = np.repeat(np.int8([-1, 0]), [12, 48])
+    group = np.arange(60) // 6  # two groups of known anomalies
+    for groups, count in ((None, 3), (group, 2)):
+        labeled = search_module._Labeled(raw, semi, TableSchema.of_numbers(["a"]), groups)
+        cut = list(search_module._folds(labeled, 3, seed=0))
+        assert len(cut) == count
+        assert sorted(np.concatenate([held for _, held in cut])) == list(range(60))
+        for rows, held in cut:
+            assert not set(raw[rows, 0]) & set(raw[held, 0])
+            assert groups is None or not set(groups[rows]) & set(groups[held])
+            assert (semi[held] < 0).sum() == 12 // count
+
+
 def test_it_goes_on_where_it_was(tmp_path):
     storage, said = tmp_path / "study.db", []
     search([*CELL, *AXES], trials=2, folds=2, storage=storage, say=said.append)
@@ -90,8 +106,9 @@ def test_it_goes_on_where_it_was(tmp_path):
     assert found.overrides == [f"method.eta={params['method.eta']}", f"batch_size={params['batch_size']}"]
     assert search([*CELL, *AXES], trials=3, folds=2, storage=storage, say=said.append) == found
     assert len(said) == 3
-    with pytest.raises(InputError, match=r"holds the search for data=digits .* over method.eta, batch_size"):
-        search([*CELL, AXES[0]], trials=3, folds=2, storage=storage, say=print)
+    for other in ([*CELL, AXES[0]], [*CELL, AXES[0], "batch_size=choice(16,32)"], ["seed=1", *CELL, *AXES]):
+        with pytest.raises(InputError, match=r"holds another search, data=digits .* of 2 folds"):
+            search(other, trials=3, folds=2, storage=storage, say=print)
     arguments = shlex.split(found.command)
     assert arguments[:3] == ["python", "-m", "sad_lightning"]
     out = run_main(*arguments[3:], f"runs={tmp_path}")

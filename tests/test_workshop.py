@@ -55,7 +55,7 @@ BELOW = {
     "graph": {"model"},
     "export": {"files", "graph", "model"},
     "attribution": {"data", "methods", "ensemble", "model"},
-    "explain": {"attribution", "data", "files", "model", "report"},
+    "explain": {"attribution", "data", "files", "model", "predict", "report"},
     "hpo": {"search"},
     "model": {"data", "methods", "baselines", "ensemble", "stats", "files"},
     "representation": {"data", "methods", "ensemble"},
