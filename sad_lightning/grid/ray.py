@@ -36,11 +36,9 @@ class Ray:
         Raises:
             InputError: there is none at the address, or it has not what a job needs.
         """
-        threads = {"OMP_NUM_THREADS": str(self.cpus), "MKL_NUM_THREADS": str(self.cpus)}
         try:
-            self.ray.init(
-                address=self.address, log_to_driver=False, logging_level="error", runtime_env={"env_vars": threads}
-            )
+            if not self.ray.is_initialized():
+                self.ray.init(address=self.address, include_dashboard=False, log_to_driver=False, logging_level="error")
         except (ConnectionError, ValueError) as error:
             raise InputError(
                 f"hydra.launcher.backend.address={self.address}: no Ray cluster answers there ({_one_line(error)}); "
@@ -56,7 +54,9 @@ class Ray:
                 f"{there.get('CPU', 0):g} and {there.get('GPU', 0):g}; ask for less"
             )
         remote = self.ray.remote(_work)
-        self.function = remote.options(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=0)
+        self.function = remote.options(
+            num_cpus=self.cpus, num_gpus=self.gpus, max_retries=0
+        )  # Ray gives a job as many threads as CPUs
         self.work, self.running = work, dict[Any, Job]()
 
     def submit(self, job: Job) -> None:
