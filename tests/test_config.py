@@ -72,6 +72,44 @@ def cells(*overrides: str) -> list[dict[str, object]]:
     return [dict(item.split("=", 1) for item in cell) for cell in itertools.chain.from_iterable(batches)]
 
 
+@pytest.mark.parametrize("data", ["mnist", "fmnist", "cifar"])
+@pytest.mark.parametrize("scenario", [1, 2, 3])
+def test_ruff2019_draws_the_known_classes_with_ten_seeds(data, scenario, settings):
+    found = cells(f"+experiment=ruff2019_{data}_scenario{scenario}")
+    assert len(found) == len({tuple(cell.items()) for cell in found}) == 500
+    assert {cell["seed"] for cell in found} == {str(seed) for seed in range(10)}
+    split = compose("config", overrides=[f"+experiment=ruff2019_{data}_scenario{scenario}"]).split
+    assert split.known_anomaly is None
+    assert (split.labeled_ratio, split.pollution_ratio) == (0.05, 0.1 if scenario == 3 else 0.0)
+
+
+@pytest.mark.parametrize("data", ["digits", "mnist", "fmnist", "cifar"])
+@pytest.mark.parametrize(("axis", "values"), [("method.eta", "eta"), ("network.rep_dim", "rep_dim")])
+def test_sensitivity_holds_the_values_of_the_paper(data, axis, values, settings):
+    found = cells(f"+experiment={data}_{values}")
+    expected = {"eta": [10.0**k for k in range(-2, 3)], "rep_dim": [2.0**k for k in range(4, 10)]}[values]
+    assert sorted({float(cell[axis]) for cell in found}) == expected
+    assert len(found) == 90 * len(expected)
+    cfg = compose("config", overrides=[f"+experiment={data}_{values}"])
+    assert (cfg.split.labeled_ratio, cfg.split.pollution_ratio) == (0.05, 0.1)
+    for dim in {cell.get("network.rep_dim", "32") for cell in found}:
+        network = instantiate(
+            cfg.network, shape=SHAPES[cfg.data._target_.split(".")[-1]], rep_dim=int(dim), _convert_="all"
+        )
+        network.encoder()
+
+
+def test_every_experiment_is_short_and_says_what_it_costs_and_gives():
+    for path in (CONF / "experiment").glob("*.yaml"):
+        lines = path.read_text().splitlines()
+        assert len(lines) <= 20, path
+        if any(line.startswith("# python -m sad_lightning") for line in lines):  # not a grid that others are made of
+            assert lines[1].startswith(f"# python -m sad_lightning +experiment={path.stem}"), path
+            head = [line for line in lines if line.startswith("#")]
+            assert any("Cost:" in line for line in head), path
+            assert any("ublished" in line for line in head), path
+
+
 @pytest.mark.parametrize("data", ["digits", "mnist", "fmnist", "cifar"])
 @pytest.mark.parametrize(("scenario", "count"), [(1, 450), (2, 450), (3, 500)])
 def test_scenarios_hold_the_cells_of_the_paper(data, scenario, count, settings):
