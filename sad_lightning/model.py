@@ -26,7 +26,7 @@ from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Affine
 from sad_lightning.data.schema import schema_of
 from sad_lightning.ensemble import Ensemble, method_of
-from sad_lightning.errors import InputError, choice
+from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.methods.method import Method
 from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
@@ -66,8 +66,8 @@ class Model(nn.Module):
         preparation: from raw rows to what the network sees.
         scorer: trained.
         calibration: ``(n,)`` scores of normal rows.
-        calibration_rows: what those are: ``validation``, held out, or ``in-sample``, rows that trained; then p-values
-            and rates promise nothing.
+        calibration_rows: what those are: ``validation`` where they were held out; with others, such as ``in-sample``,
+            p-values and rates promise nothing.
         target_fpr: the false-positive rate that the threshold aims at.
         card: the model card, plain data: what it was trained on, settings, metrics, versions.
         examples: ``(n, ...)`` a few raw rows, which an exported graph is checked on; None for none.
@@ -93,7 +93,6 @@ class Model(nn.Module):
         examples: Tensor | None = None,
     ) -> None:
         super().__init__()
-        choice("calibration_rows", calibration_rows, ("validation", "in-sample"))
         if not len(calibration):
             raise InputError("calibration: a model needs scores of normal rows, got none; hold rows out for it")
         self.preparation, self.scorer = preparation, scorer

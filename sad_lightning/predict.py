@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Columns = dict[str, NDArray[Any]]
 _IMAGES = ("images", "test_images")  # the arrays of an npz that are looked for
+_FOUND = ("row", "score", "p_value", "anomaly")  # what the output holds of each row
 _ROWS = 1 << 13  # that the network sees at a time
 
 
@@ -176,6 +177,9 @@ def _refuse(arguments: argparse.Namespace) -> None:
     choice("--output: its ending", arguments.output.suffix.lower(), (".csv", ".parquet", ".npz"))
     if arguments.fpr is not None:
         share("--fpr", arguments.fpr)
+    taken = [name for name in arguments.keep if name in _FOUND]
+    if taken:
+        raise InputError(f"--keep {taken[0]}: the output has a column of that name already; rename yours")
     for path in (arguments.data, arguments.model):
         if path.exists() and path.resolve() == arguments.output.resolve():
             raise InputError(
@@ -271,8 +275,10 @@ def _writer(path: Path) -> Iterator[Callable[[Columns], None]]:
             with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:  # np.savez takes no array called file
                 for name in kept[0]:
                     values = np.concatenate([each[name] for each in kept])
+                    if values.dtype == object:  # words, None where missing
+                        values = np.array(["" if value is None else value for value in values])
                     with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                        np.lib.format.write_array(file, values.astype(str) if values.dtype == object else values)
+                        np.lib.format.write_array(file, values, allow_pickle=False)
             return
         try:
             import pyarrow
@@ -309,7 +315,7 @@ def _table(model: "Model", told: Told, arguments: argparse.Namespace) -> str:
     }
     lines = [f"  {name:<12}{value}" for name, value in rows.items()]
     if model.calibration_rows != "validation":
-        lines.append("  warning: the threshold was set on rows that trained, so its rate is not promised")
+        lines.append(f"  warning: the threshold was set on {model.calibration_rows} rows, so its rate is not promised")
     if np.isinf(told.threshold):
         lines.append(f"  warning: {n} rows are too few to promise so low a rate, so nothing is called an anomaly")
     for name, count in told.unknown.items():

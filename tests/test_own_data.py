@@ -146,8 +146,11 @@ def test_words_that_training_did_not_know_are_counted_and_missing_numbers_filled
     columns = {name: columns_of()[name] for name in COLUMNS}
     columns["colour"] = ["purple" if k < 7 else word for k, word in enumerate(columns["colour"])]
     columns["a"] = [None, *columns["a"][1:]]
-    told = run_predict(trained, write(tmp_path / "x.csv", columns), "--output", tmp_path / "s.csv")
-    assert told.code == 0
+    told = run_predict(
+        trained, write(tmp_path / "x.csv", columns), "--output", tmp_path / "s.npz", "--keep", "a", "colour"
+    )
+    assert told.code == 0, told.err
+    assert load(tmp_path / "s.npz")["a"][:2].tolist() == ["", str(columns["a"][1])]
     assert "warning: column colour holds 7 values that training did not know" in told.out
 
 
@@ -442,6 +445,7 @@ WRONG_PREDICTIONS = {
     "no place": (("{run}", "{tmp}/x.csv", "--output", "{tmp}/x.csv/s.csv"), "choose another with --output"),
     "a rate above one": (("{run}", "{tmp}/x.csv", "--fpr", "1.5"), "--fpr must be a number in [0, 1)"),
     "an unknown column to keep": (("{run}", "{tmp}/x.csv", "--keep", "id"), "missing: id"),
+    "a name that is taken": (("{run}", "{tmp}/x.csv", "--keep", "score"), "--keep score: the output has"),
     "a module that is not there": (("{run}", "{tmp}/x.csv", "--import", "nowhere_7"), "--import nowhere_7"),
     "an unknown device": (("{run}", "{tmp}/x.csv", "--device", "tpu9"), "--device must be one that is there"),
 }  # fmt: skip
@@ -556,4 +560,14 @@ def test_without_test_rows_nothing_is_evaluated_and_all_else_trains(tmp_path):
     assert np.isnan(result.metrics["auroc"])
     assert (result.counts["train"], result.threshold_rows) == (300, "in-sample")
     told = run_predict(run, tmp_path / "x.csv", "--output", tmp_path / "s.npz")
-    assert "warning: the threshold was set on rows that trained" in told.out
+    assert "warning: the threshold was set on in-sample rows" in told.out
+
+
+def test_without_any_label_it_is_one_class(tmp_path):
+    columns = {name: columns_of()[name] for name in COLUMNS}
+    path = write(tmp_path / "x.csv", columns)
+    outcome = run_main(f"runs={tmp_path / 'runs'}", *FAST, "data=table", f"data.path={path}")
+    assert outcome.code == 0, outcome.err
+    assert "AUROC                   not defined" in outcome.out
+    assert "known anomalies none" in outcome.out
+    assert len(list((tmp_path / "runs").rglob("model.pt"))) == 1

@@ -117,7 +117,7 @@ def read_batches(
         return
     arrow = _Arrow(path)
     _check_names(path, arrow.names, schema, keep, ignore)
-    for batch in arrow.batches({**{c.name: c.kind for c in schema.columns}, **dict.fromkeys(keep, "category")}):
+    for batch in arrow.batches({**dict.fromkeys(keep, "category"), **{c.name: c.kind for c in schema.columns}}):
         yield {name: arrow.values(name, batch.column(name)) for name in batch.schema.names}
 
 
