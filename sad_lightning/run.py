@@ -71,6 +71,8 @@ def pretrain_cells(tasks: Sequence[Task], *, stack: bool | None = None) -> list[
     walks = begin(tasks)
     began = [walk.error is None for walk in walks]
     pretrain(walks, stack)
+    for state in (state for task in tasks for state in task.folder.glob("pretrain*.resume.ckpt")):
+        state.unlink()
     return [walk.error if ok else None for walk, ok in zip(walks, began, strict=True)]
 
 

@@ -196,6 +196,7 @@ class Walk:
         fitted, folder, split = self.fitted, self.task.folder, self.fitted.split
         if not self.live and (folder / FILE).exists() and not self.cfg.overwrite:
             self.result = Result.read(folder)  # of a pack of which others were left
+            self._forget()
             return
         promised = self.arrays.schema is not None and len(split.validation) > 0
         rule = conformal_threshold if promised else threshold_at_fpr
@@ -242,8 +243,7 @@ class Walk:
                 self._write_model()
             _write_scores(folder, self.arrays, fitted, metrics)
             self.result.write(folder)
-            for state in folder.glob("*.resume.ckpt"):
-                state.unlink()
+            self._forget()
 
     def stop(self, error: Exception) -> None:
         """Go no further; the logger ends as failed."""
@@ -285,6 +285,11 @@ class Walk:
             card=told,
             examples=torch.from_numpy(schema.raw(self.arrays.x[fitted.split.calibration[:_EXAMPLES]])),
         ).save(self.task.folder / MODEL)
+
+    def _forget(self) -> None:
+        """Remove the states that a killed training would have gone on from."""
+        for state in self.task.folder.glob("*.resume.ckpt"):
+            state.unlink()
 
     def _sweep(self, step: str) -> None:
         """Hand every training row to a step of each method that needs them."""

@@ -166,7 +166,7 @@ MISTAKES = [
     (["runs={tmp}/file/below"], "choose a folder that can be written"),
     (["experiment=cifar_scenario1"], "write +experiment=cifar_scenario1"),
     (["-m", "+experiment=mnist_scenario1,cifar_scenario1"], "give one command each"),
-    (["+experiment=nope"], "there are cifar_scenario1"),
+    (["+experiment=nope"], "there are cifar_eta, cifar_rep_dim, cifar_scenario1"),
     (["split.labeled_ratio"], "split.labeled_ratio"),
 ]
 
