@@ -11,6 +11,7 @@ from sad_lightning.files import whole_file
 
 _SCHEMA = 2
 FILE = "result.json"
+FAILURE = "failure.json"  # of a cell of a grid that ended without a result
 
 
 @dataclass(frozen=True)

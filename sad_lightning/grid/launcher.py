@@ -23,7 +23,8 @@ from sad_lightning.grid.estimate import estimate
 from sad_lightning.grid.local import Death
 from sad_lightning.grid.pack import Verdict, stacking_pays
 from sad_lightning.grid.plan import Cell, Job, cell_of, jobs_of
-from sad_lightning.grid.store import FAILURE, Grid, Outcome, command_of, grid_folder, grid_name, keep, outcome_of
+from sad_lightning.grid.store import Grid, Outcome, command_of, grid_folder, grid_name, keep, outcome_of
+from sad_lightning.result import FAILURE
 
 Work = Callable[[Job], list[Outcome]]
 

@@ -19,9 +19,8 @@ from sad_lightning import __version__
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.grid.plan import Cell, Job
-from sad_lightning.result import FILE, Result
+from sad_lightning.result import FAILURE, FILE, Result
 
-FAILURE = "failure.json"
 _SCHEMA = 1
 
 

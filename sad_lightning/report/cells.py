@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.errors import InputError
-from sad_lightning.result import FILE, Result
+from sad_lightning.result import FAILURE, FILE, Result
 from sad_lightning.stats.ranking import Interval, auroc_interval, roc_curve
 
 # What has a column of its own; every other setting that differs is spelt out.
@@ -200,6 +200,7 @@ def read(folders: Iterable[Path]) -> Grids:
                 problems.append(str(error))
             except (KeyError, TypeError, AttributeError) as error:
                 problems.append(f"{path}: must hold {error} to be reported; remove it and run the cell again")
+        problems += _failures(folder)
         unfinished += sorted({state.parent for state in folder.rglob("*.resume.ckpt")})
     if not cells:
         reason = problems[0] if problems else "no result.json below; name the folder given as runs="
@@ -207,6 +208,17 @@ def read(folders: Iterable[Path]) -> Grids:
     return Grids(
         tuple(_groups(cells)), tuple(problems), tuple(path for path in unfinished if not (path / FILE).exists())
     )
+
+
+def _failures(folder: Path) -> Iterator[str]:
+    """A line on each cell that failed; what is not defined did not."""
+    for path in sorted(folder.rglob(FAILURE)):
+        try:
+            failure = json.loads(path.read_text())
+            if failure["status"] == "failed" and not (path.parent / FILE).exists():
+                yield f"{path.parent}: failed: {failure['line']}; once more: {failure['command']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            yield f"{path}: must say how a cell failed; remove it and run the cell again"
 
 
 def _groups(cells: Sequence[Cell]) -> list[Group]:

@@ -15,7 +15,8 @@ from sad_lightning.grid.compose import compose_all
 from sad_lightning.grid.estimate import Estimate, estimate
 from sad_lightning.grid.pack import stacking_pays
 from sad_lightning.grid.plan import Cell, Job, cell_key, jobs_of
-from sad_lightning.grid.store import FAILURE, Grid, Outcome, command_of, failure_of, grid_name, grids, keep, outcome_of
+from sad_lightning.grid.store import Grid, Outcome, command_of, failure_of, grid_name, grids, keep, outcome_of
+from sad_lightning.result import FAILURE
 
 
 def test_a_cell_set_in_place_is_the_one_that_hydra_composes():

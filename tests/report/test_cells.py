@@ -75,6 +75,18 @@ def test_damaged_and_unfinished_cells_are_told_and_the_others_stand(tmp_path):
         read([begun])
 
 
+def test_cells_of_a_grid_that_failed_are_told_with_the_way_to_run_them_again(tmp_path):
+    write_cell(tmp_path, "ae", 1.0)
+    told = {"key": "k", "line": "too bad", "trace": "", "command": "python -m sad_lightning seed=1 hydra.mode=RUN"}
+    for name, status in (("a", "failed"), ("b", "not defined")):
+        (tmp_path / "mnist" / name).mkdir()
+        (tmp_path / "mnist" / name / "failure.json").write_text(json.dumps({**told, "status": status}))
+    (problem,) = read([tmp_path]).problems
+    assert problem == f"{tmp_path / 'mnist' / 'a'}: failed: too bad; once more: {told['command']}"
+    (tmp_path / "mnist" / "a" / "failure.json").write_text("{")
+    assert "must say how a cell failed" in read([tmp_path]).problems[0]
+
+
 def test_a_result_without_its_split_is_told(tmp_path):
     write_cell(tmp_path, "ae", 1.0)
     write_cell(tmp_path, "ae", 1.0, normal=1)

@@ -1,0 +1,114 @@
+"""What packing and sharing are worth: whole grids, one after the other in one run.
+
+    python benchmarks/grid.py odds          six ODDS sets x ten seeds, packed and one by one (an hour on two cores)
+    python benchmarks/grid.py cardio        cardio x sixty seeds, packed and one by one
+    python benchmarks/grid.py sharing       Fashion-MNIST, 3 x 9 cells, with shared pretraining and without
+    python benchmarks/grid.py memory        200 cells in a row in one worker: how its memory grows
+
+Each side is the command that a person types, from nothing, imports included. SAD_DATA_ROOT names the data.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+
+def grid(*arguments: str) -> float:
+    """Seconds that a grid takes."""
+    with tempfile.TemporaryDirectory() as runs:
+        command = [sys.executable, "-m", "sad_lightning", f"runs={runs}", "logger=none", *arguments]
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        return time.perf_counter() - start
+
+
+def compared(name: str, one: tuple[str, ...], other: tuple[str, ...], epochs: int | None) -> None:
+    """Time both sides and print their ratio."""
+    short = (f"trainer.max_epochs={epochs}", "optimizer.milestones=[]") if epochs else ()
+    seconds = [grid(*side, *short) for side in (one, other)]
+    print(
+        f"{name}: {seconds[0]:.0f} s against {seconds[1]:.0f} s, {seconds[1] / seconds[0]:.2f} times as fast",
+        flush=True,
+    )
+
+
+def memory(epochs: int) -> None:
+    """Run 200 cells in one worker, one by one, and print its resident memory along the way."""
+    with tempfile.TemporaryDirectory() as runs:
+        sweep = ("--multirun", "pack=1", "hydra.launcher.backend.workers=1", "seed=range(0,200)", "pretrain=none")
+        command = [sys.executable, "-m", "sad_lightning", f"runs={runs}", "logger=none", *sweep]
+        process = subprocess.Popen([*command, f"trainer.max_epochs={epochs}", "optimizer.milestones=[]"])
+        samples: list[tuple[int, float]] = []
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(1.0):
+                finished = sum(1 for _ in Path(runs).rglob("result.json"))
+                samples.append((finished, max(map(resident, workers_below(process.pid)), default=0.0)))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        process.wait()
+        done.set()
+        watcher.join()
+    for least, most in itertools.pairwise((10, 50, 100, 150, 201)):
+        mine = [mebibytes for finished, mebibytes in samples if least <= finished < most]
+        print(f"cells {least} to {most - 1}: {sum(mine) / max(1, len(mine)):.0f} MiB resident")
+
+
+def workers_below(pid: int) -> list[int]:
+    """All processes below a process."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = dict(tuple(map(int, line.split())) for line in listed.splitlines())
+    found, front = [], [pid]
+    while front:
+        front = [child for child, parent in parents.items() if parent in front]
+        found += front
+    return found
+
+
+def resident(pid: int) -> float:
+    """MiB."""
+    try:
+        match = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0.0
+    return int(match[1]) / 1024 if match else 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("odds", "cardio", "sharing", "memory"))
+    parser.add_argument("--epochs", type=int, help="of both trainings, instead of the papers' 150")
+    parser.add_argument("--data", nargs="*", help="of the ODDS sets, only these")
+    given = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    print(json.dumps({"what": given.what, "epochs": given.epochs, "cores": len(os.sched_getaffinity(0))}))
+    if given.what == "odds":
+        sets = (f"data={','.join(given.data)}",) if given.data else ()
+        compared(
+            "packed against one by one",
+            ("+experiment=odds", *sets),
+            ("+experiment=odds", *sets, "pack=1"),
+            given.epochs,
+        )
+    if given.what == "cardio":
+        sweep = ("--multirun", "data=cardio", "seed=range(0,60)")
+        compared("packed against one by one", sweep, (*sweep, "pack=1"), given.epochs)
+    if given.what == "sharing":
+        sweep = ("+experiment=fmnist_scenario1", "split.normal_class=0,1,2", "split.labeled_ratio=0.05")
+        compared("shared against unshared", sweep, (*sweep, "pretrain.rows=all"), given.epochs or 10)
+    if given.what == "memory":
+        memory(given.epochs or 5)
+
+
+if __name__ == "__main__":
+    main()
