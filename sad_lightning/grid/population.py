@@ -176,7 +176,7 @@ class PopulationBatches:
     """``(K, B)`` positions and noise: draw i of every member."""
 
     def __init__(self, members: list[StepBatches]) -> None:
-        self.members = members
+        self.members, self.sizes = members, members[0].sizes
         self.sampler = self  # where Lightning looks for set_epoch
 
     def set_epoch(self, epoch: int) -> None:

@@ -1,9 +1,12 @@
 """How optimiser steps are taken, by a method alone and by a population of them.
 
-A module trains by one or several kinds of step (``updates``). The first passes over the training rows once an epoch;
-the others follow it on batches of their own, in eval mode: a batch of known anomalies alone has no statistics that
-BatchNorm should learn, and may hold a single row. What an update does not move stays as it is to the last bit: its
-gradient is not zero but absent, so that no momentum and no weight decay of Adam reaches it.
+A module trains by one or several kinds of step (``updates``). The first passes over the training rows once an epoch; the
+others follow it on batches of their own, in eval mode: a batch of known anomalies alone has no statistics that
+BatchNorm should learn, and may hold a single row. From the epoch in which they begin the first runs in eval mode too, on
+the statistics that it has learned until then: in its batches' own, a shift of all channels alike, which is what known
+anomalies ask for first, would be nothing to it, and the two kinds of step would pull at different functions. What an
+update does not move stays as it is to the last bit: its gradient is not zero but absent, so that no momentum and no
+weight decay of Adam reaches it.
 """
 
 from abc import ABC, abstractmethod
@@ -50,7 +53,7 @@ class Steps(LightningModule, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self._taking, self._last = self.updates[0], False
+        self._taking, self._last, self._settled = self.updates[0], False, False
         self._told: dict[str, list[Tensor]] = {}
 
     @abstractmethod
@@ -69,13 +72,19 @@ class Steps(LightningModule, ABC):
     def clip(self, gradients: list[Tensor], largest: float) -> None:
         """Scale the gradients of each method to a norm of at most ``largest``, in place."""
 
+    def on_train_epoch_start(self) -> None:
+        """Settle BatchNorm's statistics where steps of another kind begin."""
+        sizes, epoch = self.trainer.train_dataloader.sizes[1:], self.trainer.current_epoch  # type: ignore[union-attr]
+        starts = [update.stream.start for update in self.updates[1:]]
+        self._settled = any(size > 0 and epoch >= start for size, start in zip(sizes, starts, strict=True))
+
     def training_step(self, batches: Sequence[Batch | None], batch_idx: int) -> None:
         """One step of each update whose turn it is."""
         steps = int(self.trainer.num_training_batches)
         for update, batch in zip(self.updates, batches, strict=True):
             if batch is not None:
                 self._taking, self._last = update, batch_idx >= steps - update.stream.every
-                with mode(self, training=update is self.updates[0]):
+                with mode(self, training=update is self.updates[0] and not self._settled):
                     loss = self._take(update, batch)
                 self._tell({update.loss: loss})
                 if self._last:
