@@ -1,12 +1,12 @@
 """How optimiser steps are taken, by a method alone and by a population of them.
 
-A module trains by one or several kinds of step (``updates``). The first passes over the training rows once an epoch; the
-others follow it on batches of their own, in eval mode: a batch of known anomalies alone has no statistics that
-BatchNorm should learn, and may hold a single row. From the epoch in which they begin the first runs in eval mode too, on
-the statistics that it has learned until then: in its batches' own, a shift of all channels alike, which is what known
-anomalies ask for first, would be nothing to it, and the two kinds of step would pull at different functions. What an
-update does not move stays as it is to the last bit: its gradient is not zero but absent, so that no momentum and no
-weight decay of Adam reaches it.
+A module trains by one or several kinds of step (``updates``). The first passes over the training rows once an epoch;
+the others follow it on batches of their own, in eval mode: a batch of known anomalies alone has no statistics that
+BatchNorm should learn, and may hold a single row. From the epoch in which they begin the first runs in eval mode too,
+on the statistics that BatchNorm has learned by then. In the statistics of its own batches a shift of all channels,
+which is what known anomalies ask for first, would be nothing to it, and the two kinds of step would pull at two
+different functions. What an update does not move stays as it is to the last bit: its gradient is not zero but absent,
+so that no momentum and no weight decay of Adam reaches it.
 """
 
 from abc import ABC, abstractmethod

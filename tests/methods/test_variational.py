@@ -1,5 +1,6 @@
 """The two bounds and the steps of the variational methods, against numbers worked out by hand."""
 
+import itertools
 import math
 
 import lightning
@@ -178,6 +179,24 @@ def train(method: Method, *, known: int) -> None:
     )  # fmt: skip
     with quiet():
         trainer.fit(method, datamodule=data)
+
+
+@pytest.mark.parametrize("known", [8, 0])
+@pytest.mark.parametrize("name", METHODS)
+def test_statistics_settle_where_steps_on_known_anomalies_begin(name, known):
+    torch.manual_seed(0)
+    method = METHODS[name](DEEP, replaced(STEPS, warm_up=3))
+    seen = []
+    end = method.on_train_epoch_end
+
+    def look() -> None:
+        end()
+        seen.append(torch.cat([value.flatten() for key, value in method.state_dict().items() if "running" in key]))
+
+    method.on_train_epoch_end = look
+    train(method, known=known)
+    moved = [not torch.equal(one, other) for one, other in itertools.pairwise(seen)]
+    assert moved == [True] * 2 + [known == 0] * 7  # without any they are the VAE, to its end
 
 
 @pytest.mark.parametrize("name", METHODS)
