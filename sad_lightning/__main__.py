@@ -32,8 +32,8 @@ def main() -> None:
             raise InputError(
                 f"{len(_failed)} cells of the sweep failed, each named above; the same command runs them again"
             )
-    except KeyboardInterrupt:
-        print("sad_lightning: interrupted; the same command goes on where it was", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"sad_lightning: {str(stop) or 'interrupted; the same command goes on where it was'}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -113,7 +113,7 @@ def train(walks: Sequence[Walk], stack: bool | None) -> None:
         data = [rows for walk in going for rows in walk.data]
         stages = [stage for walk in going for stage in walk.stages]
         blind = -1 not in methods[0].rows and any(walk.split.counts["known_anomaly"] for walk in going)
-        if blind and not first.cfg.overwrite:
+        if blind and not first.cfg.overwrite and not first.chooser:
             fit_cached(
                 methods, data, stages, first.trainer,
                 settings=first.settings["trainer"], processes=first.scoring.world_size,

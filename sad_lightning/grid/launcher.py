@@ -74,6 +74,7 @@ def launch(
 
     Raises:
         InputError: a setting is wrong, or cells failed; each is named before.
+        KeyboardInterrupt: with how to go on.
     """
     setup_globals()
     whole("hydra.launcher.retries", retries, least=0)
@@ -96,9 +97,8 @@ def launch(
     grid.write(runs)
     try:
         ended = {**done, **_drive(jobs, backend, retries, done, len(distinct))}
-    except KeyboardInterrupt:
-        print(f"sad_lightning: interrupted, nothing is half done; to go on: {grid.command}", file=sys.stderr)
-        raise
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"interrupted, nothing is half done; to go on: {grid.command}") from stop
     finally:
         backend.close()
     _summarise(grid, ended)
@@ -139,7 +139,7 @@ def _frozen(
     pays = {kind: _pays(cell, backend) for kind, cell in verdicts.items()}
 
     def size(cell: Cell) -> int:
-        pack = cell.settings["pack"]
+        pack = 1 if cell.settings.get("patience") else cell.settings["pack"]  # an epoch is chosen for a cell alone
         return pays[cell.data, cell.method].limit if pack == "auto" else int(pack)
 
     jobs = jobs_of(todo, size=size, slots=backend.slots)

@@ -8,6 +8,7 @@ Below ``runs``:
 """
 
 import json
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -65,9 +66,10 @@ class Grid:
     jobs: tuple[Job, ...]
 
     def write(self, runs: Path) -> None:
-        """Keep it below ``runs``."""
+        """Keep it below ``runs``, with the cells' folders as seen from there: the store may be moved."""
         jobs = [{**job._asdict(), "cells": [cell.key for cell in job.cells]} for job in self.jobs]
-        document = {**self.__dict__, "schema": _SCHEMA, "cells": [asdict(cell) for cell in self.cells], "jobs": jobs}
+        cells = [{**asdict(cell), "folder": os.path.relpath(cell.folder, runs)} for cell in self.cells]
+        document = {**self.__dict__, "schema": _SCHEMA, "cells": cells, "jobs": jobs}
         with whole_file(grid_folder(runs, self.name) / "plan.json") as part:
             part.write_text(json.dumps(document, indent=1) + "\n")
 
@@ -82,9 +84,10 @@ class Grid:
             document = json.loads(path.read_text())
             if document.pop("schema") != _SCHEMA:
                 raise InputError(f"{path}: is of another version of sad_lightning; remove it, the results stay")
-            cells = {
-                cell["key"]: Cell(**{**cell, "overrides": tuple(cell["overrides"])}) for cell in document.pop("cells")
-            }
+            cells = {}
+            for cell in document.pop("cells"):
+                cell |= {"overrides": tuple(cell["overrides"]), "folder": str(path.parents[2] / cell["folder"])}
+                cells[cell["key"]] = Cell(**cell)
             jobs = tuple(
                 Job(**{**job, "cells": tuple(cells[key] for key in job["cells"]), "needs": tuple(job["needs"])})
                 for job in document.pop("jobs")
@@ -103,7 +106,7 @@ def grid_folder(runs: Path, name: str) -> Path:
 
 def grid_name(cells: Sequence[Cell], *rest: object) -> str:
     """Ten letters that two grids share when they have the same cells, packed by the same rule."""
-    text = json.dumps([__version__, sorted((cell.key, cell.folder) for cell in cells), *map(str, rest)])
+    text = json.dumps([__version__, sorted(cell.key for cell in cells), *map(str, rest)])
     return blake2b(text.encode(), digest_size=5).hexdigest()
 
 

@@ -1,6 +1,7 @@
 """What a grid is made of: its cells, what they share, what trains as one."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -147,11 +148,14 @@ def test_stacking_pays_where_steps_are_overhead():
 
 
 def test_a_plan_reads_back_and_damage_is_told(tmp_path):
-    cells = (made(0, "a", "s1"), made(1, "b", "s1"))
+    cells = tuple(replace(made(n, kind, "s1"), folder=f"{tmp_path}/d/{n}") for n, kind in enumerate("ab"))
     jobs = tuple(jobs_of(cells, size=lambda _: 1, slots=1))
     grid = Grid(grid_name(cells, "auto"), "python -m sad_lightning -m", 3, "0", None, cells, jobs)
     grid.write(tmp_path)
     assert list(grids(tmp_path)) == [grid]
+    (moved,) = grids(tmp_path.rename(tmp_path.with_name("moved")))
+    assert [cell.folder for cell in moved.cells] == [f"{tmp_path.with_name('moved')}/d/{n}" for n in range(2)]
+    tmp_path.with_name("moved").rename(tmp_path)
     assert grid_name(cells, "auto") != grid_name(cells, 1)
     (path,) = tmp_path.rglob("plan.json")
     for damage in ("", "[]", '{"schema": 1}', path.read_text().replace('"schema": 1', '"schema": 0')):
