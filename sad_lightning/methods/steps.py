@@ -2,11 +2,10 @@
 
 A module trains by one or several kinds of step (``updates``). The first passes over the training rows once an epoch;
 the others follow it on batches of their own, in eval mode: a batch of known anomalies alone has no statistics that
-BatchNorm should learn, and may hold a single row. From the epoch in which they begin the first runs in eval mode too,
-on the statistics that BatchNorm has learned by then. In the statistics of its own batches a shift of all channels,
-which is what known anomalies ask for first, would be nothing to it, and the two kinds of step would pull at two
-different functions. What an update does not move stays as it is to the last bit: its gradient is not zero but absent,
-so that no momentum and no weight decay of Adam reaches it.
+BatchNorm should learn, and may hold a single row. Where an update ``settles``, the first runs in eval mode too from the
+epoch in which that update begins, on the statistics that BatchNorm has learned by then. What an update does not move
+stays as it is to the last bit: its gradient is not zero but absent, so that no momentum and no weight decay of Adam
+reaches it.
 """
 
 from abc import ABC, abstractmethod
@@ -30,6 +29,8 @@ class Update(NamedTuple):
         moves: the parts it may move, by the beginning of their parameters' names.
         clip: the largest norm of the gradient of one method; None for any.
         watch: the method's function that tells, once an epoch, how training is doing.
+        settles: whether BatchNorm keeps its statistics from where this update begins. In those of its own batches the
+            first update does not see a shift of all channels, which is what another kind of batch asks for first.
     """
 
     loss: str = "loss"
@@ -37,6 +38,7 @@ class Update(NamedTuple):
     moves: tuple[str, ...] = ("",)
     clip: float | None = None
     watch: str = "watch"
+    settles: bool = False
 
 
 class Steps(LightningModule, ABC):
@@ -73,10 +75,12 @@ class Steps(LightningModule, ABC):
         """Scale the gradients of each method to a norm of at most ``largest``, in place."""
 
     def on_train_epoch_start(self) -> None:
-        """Settle BatchNorm's statistics where steps of another kind begin."""
-        sizes, epoch = self.trainer.train_dataloader.sizes[1:], self.trainer.current_epoch  # type: ignore[union-attr]
-        starts = [update.stream.start for update in self.updates[1:]]
-        self._settled = any(size > 0 and epoch >= start for size, start in zip(sizes, starts, strict=True))
+        """Settle BatchNorm's statistics where an update that wants it begins."""
+        sizes, epoch = self.trainer.train_dataloader.sizes, self.trainer.current_epoch  # type: ignore[union-attr]
+        self._settled = any(
+            update.settles and size > 0 and epoch >= update.stream.start
+            for update, size in zip(self.updates, sizes, strict=True)
+        )
 
     def training_step(self, batches: Sequence[Batch | None], batch_idx: int) -> None:
         """One step of each update whose turn it is."""

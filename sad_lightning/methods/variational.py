@@ -142,6 +142,7 @@ class AnomalySteps(Recipe):
         clip: the largest norm of the gradient; None for any.
         shared_encoder: whether known anomalies have the encoder of normal samples, or one of their own.
         frozen_decoder: whether the decoder stays as it is.
+        settle: whether BatchNorm keeps the statistics of the warm-up; a deep encoder of images needs it.
     """
 
     interval: int
@@ -149,6 +150,7 @@ class AnomalySteps(Recipe):
     clip: float | None
     shared_encoder: bool
     frozen_decoder: bool
+    settle: bool
 
     def __post_init__(self) -> None:
         whole("method.anomalies.interval", self.interval)
@@ -157,6 +159,7 @@ class AnomalySteps(Recipe):
             positive("method.anomalies.clip", self.clip)
         flag("method.anomalies.shared_encoder", self.shared_encoder)
         flag("method.anomalies.frozen_decoder", self.frozen_decoder)
+        flag("method.anomalies.settle", self.settle)
 
     @property
     def encoder(self) -> str:
@@ -174,5 +177,6 @@ class AnomalySteps(Recipe):
                 moves,
                 self.clip,
                 "watch_anomalies",
+                self.settle,
             ),
         )
