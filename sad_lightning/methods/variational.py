@@ -85,6 +85,9 @@ class ELBO(Recipe):
         return self.beta_kl * rising
 
 
+_STEEP = 40.0  # exp(40) squared is still a number in float32, so that a gradient has a norm to be clipped by
+
+
 @dataclass(frozen=True, kw_only=True)
 class CUBO(Recipe):
     """The chi upper bound CUBO_2 (daniel2021 section 3, appendix E), minimised on known anomalies.
@@ -101,7 +104,8 @@ class CUBO(Recipe):
         beta_on: ``prior`` weights log p(z) - log q(z|x), as in equation 4; ``whole`` weights L_R too, as the words of
             appendix D.2 say.
         objective: ``exp`` minimises exp(2 CUBO_2), the paper's choice, whose gradient underflows where reconstruction
-            errors are large; ``log`` minimises 2 CUBO_2, which has the same optima and always a gradient.
+            errors are large; ``log`` minimises 2 CUBO_2, which has the same optima and always a gradient. Where
+            2 CUBO_2 is above 40 the exponential goes on as its tangent, whose gradient has a norm in float32.
     """
 
     gamma: float
@@ -120,7 +124,8 @@ class CUBO(Recipe):
     def loss(self, exponent: Tensor) -> Tensor:
         """Gamma times the objective, averaged over a batch, from ``(B, S)`` exponents; a scalar."""
         log_mean = exponent.logsumexp(dim=1) - math.log(exponent.shape[1])
-        return self.gamma * (log_mean.exp() if self.objective == "exp" else log_mean).mean()
+        low = log_mean.clamp(max=_STEEP)
+        return self.gamma * (low.exp() * (1 + log_mean - low) if self.objective == "exp" else log_mean).mean()
 
     def exponent(self, elbo: ELBO, encoder: nn.Module, decoder: nn.Module, batch: Batch) -> Tensor:
         """What stands in the exponential, for each sample of z, ``(B, S)``."""

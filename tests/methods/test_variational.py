@@ -123,6 +123,16 @@ def test_cubo_objectives_by_hand():
     assert replaced(UPPER, gamma=0.0).loss(exponent).item() == 0
 
 
+def test_a_steep_cubo_goes_on_as_its_tangent():
+    exponent = torch.tensor([[39.0], [41.0], [3000.0]], requires_grad=True)
+    losses = [replaced(UPPER, objective="exp").loss(one.unsqueeze(0)) for one in exponent]
+    assert losses[0].item() == pytest.approx(math.exp(39), rel=1e-5)
+    assert losses[1].item() == pytest.approx(2 * math.exp(40), rel=1e-5)
+    torch.stack(losses).sum().backward()
+    assert exponent.grad.flatten().tolist() == pytest.approx([math.exp(39), math.exp(40), math.exp(40)], rel=1e-5)
+    assert torch.isfinite(exponent.grad.norm())  # or clipping would make of it what is no number
+
+
 @pytest.mark.parametrize(("objective", "vanishes"), [("log", False), ("exp", True)])
 def test_cubo_is_finite_at_a_reconstruction_error_of_1000(objective, vanishes):
     method = MMLVAE(
