@@ -76,8 +76,9 @@ def evaluate(
         "conformal_threshold": conformal_threshold(normal_scores, target_fpr),
     }
     per_class = {}
-    far = distances(arrays, split.known_classes) if split.known_classes else None
-    for c in np.unique(classes[y == 1]):
+    anomalous = np.unique(classes[y == 1])
+    far = distances(arrays, split.known_classes) if split.known_classes and len(anomalous) else None
+    for c in anomalous:
         rows = (classes == c) | (y == 0)
         per_class[arrays.classes[c]] = {
             "auroc": auroc(y[rows], scores[rows]),
