@@ -37,7 +37,7 @@ except ImportError as missing:
 
 _BY_LABELS = {  # the rows of a fold bring their labels, nothing is drawn
     "normal_class": None, "known_anomaly": None, "n_known": 0, "labeled_ratio": 0.0, "known_normal_ratio": 0.0,
-    "pollution_ratio": 0.0, "test_ratio": 0.0, "validation_ratio": 0.0,
+    "pollution_ratio": 0.0, "test_ratio": 0.0, "validation_ratio": 0.0, "calibration": None, "scored": None,
 }  # fmt: skip
 
 

@@ -311,6 +311,8 @@ class Walk:
 
 
 def _load(cfg: DictConfig) -> tuple[Arrays, Rows]:
+    if OmegaConf.is_missing(cfg.data, "path"):
+        raise InputError("data.path must name a file or a folder, got nothing; for example data.path=table.csv")
     path = cfg.data.get("path")
     return _loaded(OmegaConf.to_yaml(cfg.data, resolve=True), content_of(Path(str(path)).expanduser()) if path else "")
 

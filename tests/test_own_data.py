@@ -568,6 +568,6 @@ def test_without_any_label_it_is_one_class(tmp_path):
     path = write(tmp_path / "x.csv", columns)
     outcome = run_main(f"runs={tmp_path / 'runs'}", *FAST, "data=table", f"data.path={path}")
     assert outcome.code == 0, outcome.err
-    assert "AUROC                   not defined" in outcome.out
+    assert "AUROC                    not defined" in outcome.out
     assert "known anomalies none" in outcome.out
     assert len(list((tmp_path / "runs").rglob("model.pt"))) == 1
