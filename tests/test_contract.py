@@ -68,6 +68,7 @@ def make(settings):
         cfg.network.shape = KINDS[kind]
         if "anomalies" in cfg.method:
             cfg.method.anomalies.warm_up = 2
+            cfg.method.anomalies.settle = kind == "images"  # as conf/settings has it
         return build(cfg.method, seed)
 
     return method
