@@ -25,8 +25,8 @@ from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Affine
 from sad_lightning.data.schema import Column, TableSchema
 from sad_lightning.model import Model
+from sad_lightning.parts import build
 from sad_lightning.settings import CONF
-from sad_lightning.walk import build
 
 _WORDS = ("copper", "glass", "iron", "wood")
 _BLOCK = 100_000

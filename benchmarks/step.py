@@ -28,9 +28,9 @@ from sad_lightning.data.images import fashion_mnist
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.preprocess import Affine
 from sad_lightning.methods.method import Method
+from sad_lightning.parts import build
 from sad_lightning.settings import CONF
 from sad_lightning.training import Stage, fit, new_trainer
-from sad_lightning.walk import build
 
 
 class Clock(lightning.Callback):

@@ -26,9 +26,9 @@ from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
 from sad_lightning.errors import InputError, whole
 from sad_lightning.fitting import fit_rows
 from sad_lightning.grid.plan import cell_key
+from sad_lightning.parts import drawn
 from sad_lightning.seeding import derive
 from sad_lightning.stats.ranking import auroc
-from sad_lightning.walk import drawn
 
 try:
     import optuna

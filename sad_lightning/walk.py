@@ -1,4 +1,4 @@
-"""One cell on its way: what it is made of, and the steps that it takes alone. ``run`` says in which order."""
+"""One cell on its way: the steps that it takes alone. ``run`` says in which order, ``parts`` what it is made of."""
 
 import logging
 import time
@@ -6,37 +6,46 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import DummyLogger
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from sad_lightning.baselines.baseline import Baseline
-from sad_lightning.best_epoch import BestEpoch
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.labeled_split import draw_labeled_split
-from sad_lightning.data.module import DataModule, Rows, Stream
+from sad_lightning.data.module import DataModule, Stream
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import fill_missing, fit_affine
-from sad_lightning.data.split import Split, draw_split
 from sad_lightning.ensemble import Ensemble
 from sad_lightning.environment import describe
 from sad_lightning.errors import InputError, NotDefinedError, choice, share, whole
 from sad_lightning.evaluation import Fitted, evaluate
 from sad_lightning.files import whole_file
-from sad_lightning.grid.plan import cell_key, content_of, defining
+from sad_lightning.grid.loading import load
+from sad_lightning.grid.plan import cell_key, defining
 from sad_lightning.methods.method import Method
 from sad_lightning.model import FILE as MODEL
 from sad_lightning.model import BaselineScore, Model
+from sad_lightning.parts import (
+    PRETRAIN_ROWS,
+    build,
+    chooser,
+    drawn,
+    found,
+    plain,
+    pretrains,
+    rows_of,
+    sized,
+    stage_name,
+)
 from sad_lightning.result import FILE, Result
 from sad_lightning.seeding import derive
 from sad_lightning.shallow import fit_baseline, write_model
@@ -47,7 +56,6 @@ from sad_lightning.training import Stage, new_trainer, predict
 _NAMING = ("normal_class", "known_anomaly", "n_known", "labeled_ratio", "pollution_ratio")  # of the split
 _EXAMPLES = 32  # raw rows in a model file, to check an exported graph on and to tell a typical one
 _ORDER = ("data", "pretrain", "train", "score")  # of the seconds
-PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
 
 
 class Task(NamedTuple):
@@ -109,29 +117,29 @@ class Walk:
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         with warnings.catch_warnings(record=True) as caught, timed(self.seconds, "data"):
             warnings.simplefilter("always")
-            arrays, rows = _load(cfg) if self.task.arrays is None else (self.task.arrays, Rows(self.task.arrays.x))
+            arrays = load(cfg.data) if self.task.arrays is None else self.task.arrays
             self.split = drawn(cfg, arrays, self.seed)
             self.arrays, self.fill = fill_missing(arrays, self.split)
-            self.rows = rows if self.arrays.x is arrays.x else Rows(self.arrays.x)
-            self.affine = fit_affine(self.arrays, self.split, **_plain(cfg.preprocess))
+            self.rows = rows_of(self.arrays)
+            self.affine = fit_affine(self.arrays, self.split, **plain(cfg.preprocess))
         self.notes = [str(warning.message) for warning in caught]
 
-        self.key, self.cfg = cell_key(cfg), _sized(cfg, self.arrays)
+        self.key, self.cfg = cell_key(cfg), sized(cfg, self.arrays)
         self.settings = defining(self.cfg)
-        self.settings["split"] |= _found(self.arrays, self.split)
-        self.models = [build(self.cfg.method, self.seed, stage("train", member)) for member in members]
+        self.settings["split"] |= found(self.arrays, self.split)
+        self.models = [build(self.cfg.method, self.seed, stage_name("train", member)) for member in members]
         if getattr(self.models[0], "needs_anomalies", False) and not self.split.counts["known_anomaly"]:
             raise NotDefinedError(
                 f"method={self.task.method} is not defined without known anomalies, and this cell has none"
             )
         self.data = [self._serve(model, model.rows, self.cfg.batch_size) for model in self.models]
-        self.chooser = _chooser(self.cfg, self.split, self.models, self.data)
+        self.chooser = chooser(self.cfg, self.split, self.models, self.data)
         self.epochs = whole("trainer.max_epochs", self.cfg.trainer.max_epochs)
         if pretrains(self.cfg, self.models):
             allowed = PRETRAIN_ROWS[choice("pretrain.rows", self.cfg.pretrain.rows, tuple(PRETRAIN_ROWS))]
             batch_size = whole("pretrain.batch_size", self.cfg.pretrain.batch_size, least=2)
             self.pretrain_epochs = whole("pretrain.epochs", self.cfg.pretrain.epochs)
-            self.firsts = [build(self.cfg.pretrain.method, self.seed, stage("pretrain", k)) for k in members]
+            self.firsts = [build(self.cfg.pretrain.method, self.seed, stage_name("pretrain", k)) for k in members]
             self.first_data = [self._serve(first, allowed, batch_size) for first in self.firsts]
 
         _ = self.scoring  # the Trainer refuses its settings before anything is logged
@@ -310,128 +318,12 @@ class Walk:
         return logger
 
 
-def _load(cfg: DictConfig) -> tuple[Arrays, Rows]:
-    if OmegaConf.is_missing(cfg.data, "path"):
-        raise InputError("data.path must name a file or a folder, got nothing; for example data.path=table.csv")
-    path = cfg.data.get("path")
-    return _loaded(OmegaConf.to_yaml(cfg.data, resolve=True), content_of(Path(str(path)).expanduser()) if path else "")
-
-
-@lru_cache(maxsize=1)  # cells of one data set follow each other
-def _loaded(settings: str, content: str) -> tuple[Arrays, Rows]:
-    arrays: Arrays = instantiate(OmegaConf.create(settings), _convert_="all")
-    return arrays, Rows(arrays.x)
-
-
-def stage(name: str, member: int) -> str:
-    """The stage of one member of an ensemble: ``train``, ``train1``, ``train2``, ..."""
-    return f"{name}{member or ''}"
-
-
-def build(settings: DictConfig, seed: int, stage: str = "train") -> Any:
-    """A method for a stage, its first weights drawn from the cell's seed, or a baseline.
-
-    The global generator stays as it was.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "weights", stage))
-        try:
-            method: Any = instantiate(settings, _convert_="all")
-        except InstantiationException as error:
-            cause = error.__cause__
-            if stage.startswith("pretrain") and isinstance(cause, InputError):  # the same keys, below pretrain
-                raise InputError(f"pretrain: {cause}") from error
-            raise
-    if isinstance(method, Method):
-        method.stage = stage
-    return method
-
-
 @contextmanager
 def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     """Add the wall time of a block to ``stage``."""
     start = time.perf_counter()
     yield
     seconds[stage] = round(seconds.get(stage, 0) + time.perf_counter() - start, 3)
-
-
-def pretrains(cfg: DictConfig, models: list[Any]) -> bool:
-    """Whether the cell has a pretraining: a method that starts from one, or a baseline that looks at its codes.
-
-    Raises:
-        InputError: a baseline wants codes and there is no autoencoder, or an ensemble of a baseline is asked for.
-    """
-    there_is_one = cfg.pretrain.method is not None
-    if isinstance(models[0], Method):
-        return there_is_one and bool(models[0].starts_from)
-    if cfg.ensemble != 1:
-        raise InputError(f"ensemble must be 1 for a method that is not trained by steps, got {cfg.ensemble}; leave it")
-    codes = choice("features", cfg.features, ("raw", "codes")) == "codes"
-    if codes and not there_is_one:
-        raise InputError("pretrain must train an autoencoder for features=codes, got none; choose pretrain=ae")
-    return codes
-
-
-def drawn(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
-    """The split of the cell: by class, or of own data, where its validation rows must suffice for the threshold."""
-    if arrays.labels is None:
-        return draw_split(arrays, **_plain(cfg.split), seed=seed)
-    patience = whole("patience", cfg.get("patience", 0), least=0)
-    split = draw_labeled_split(arrays, **_plain(cfg.split), choose=patience > 0, seed=seed)
-    n = len(split.validation)
-    if n and np.isinf(conformal_threshold(np.zeros(n), cfg.target_fpr)):
-        raise InputError(
-            f"target_fpr={cfg.target_fpr} needs more than 1/target_fpr - 1 validation rows to promise that rate, there "
-            f"are {n}; raise split.validation_ratio or target_fpr, or set split.validation_ratio=0, which promises none"
-        )
-    return split
-
-
-def _found(arrays: Arrays, split: Split) -> dict[str, Any]:
-    """What the split of own data came to, in the words of a split by class; empty for one that is."""
-    if arrays.labels is None:
-        return {}
-    others = [c for c in range(len(arrays.classes)) if c not in split.normal_classes]
-    return {
-        "normal_class": list(split.normal_classes),
-        "known_anomaly": [others.index(c) for c in split.known_classes if c in others],
-        "n_known": len(split.known_classes),
-        "labeled_ratio": round(split.counts["known_anomaly"] / split.counts["train"], 4),
-    }
-
-
-def _chooser(cfg: DictConfig, split: Split, models: list[Any], data: list[DataModule]) -> list[BestEpoch]:
-    """What chooses the best epoch, or nothing.
-
-    Raises:
-        InputError: the method has no epochs or several members, or there are no held-out labels to choose by.
-    """
-    patience = whole("patience", cfg.get("patience", 0), least=0)
-    if not patience:
-        return []
-    y = (split.choice_semi < 0).astype(np.int64)
-    if len(models) > 1 or not isinstance(models[0], Method):
-        raise InputError(f"patience must be 0 for an ensemble and for a baseline, got {patience}; leave it out")
-    if not 0 < y.sum() < len(y):
-        raise InputError(
-            f"patience={patience} chooses the epoch by held-out labels, which are {y.sum()} known anomalies and "
-            f"{len(y) - y.sum()} others; give more labels, raise split.validation_ratio, or set patience=0"
-        )
-    rows = torch.from_numpy(split.choice)
-    return [
-        BestEpoch(lambda device: (data[0].samples(part.to(device)) for part in torch.split(rows, 1000)), y, patience)
-    ]
-
-
-def _sized(cfg: DictConfig, arrays: Arrays) -> DictConfig:
-    sized = cfg.copy()
-    if OmegaConf.is_missing(sized.network, "shape"):
-        sized.network.shape = list(arrays.shape)
-    return sized
-
-
-def _plain(settings: DictConfig) -> dict[str, Any]:
-    return OmegaConf.to_container(settings, resolve=True)  # type: ignore[return-value]
 
 
 def _write_scores(folder: Path, arrays: Arrays, fitted: Fitted, metrics: dict[str, float]) -> None:

@@ -4,7 +4,7 @@ import traceback
 from pathlib import Path
 
 from sad_lightning.grid.plan import Job
-from sad_lightning.grid.store import Outcome, keep
+from sad_lightning.grid.store import Outcome
 from sad_lightning.wording import explain, has_no_meaning
 
 
@@ -24,14 +24,12 @@ def work(job: Job) -> list[Outcome]:
     if job.pretrains:
         errors = pretrain_cells(tasks, stack=job.stack or None)
         return [_failed(cell.key, error) for cell, error in zip(job.cells, errors, strict=True) if error is not None]
-    outcomes = []
-    for cell, ended in zip(job.cells, run_cells(tasks, stack=job.stack or None), strict=True):
-        if isinstance(ended, Exception):
-            outcomes.append(_failed(cell.key, ended))
-        else:
-            outcomes.append(Outcome(cell.key, "finished", ended.metrics["auroc"]))
-        keep(cell, outcomes[-1])
-    return outcomes
+    return [
+        _failed(cell.key, ended)
+        if isinstance(ended, Exception)
+        else Outcome(cell.key, "finished", ended.metrics["auroc"])
+        for cell, ended in zip(job.cells, run_cells(tasks, stack=job.stack or None), strict=True)
+    ]
 
 
 def _failed(key: str, error: Exception) -> Outcome:

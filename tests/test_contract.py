@@ -17,9 +17,9 @@ from sad_lightning.data.preprocess import Affine
 from sad_lightning.grid.population import Population, PopulationData
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.steps import Update
+from sad_lightning.parts import build
 from sad_lightning.settings import CONF
 from sad_lightning.training import quiet
-from sad_lightning.walk import build
 
 DEEP = (path for path in (CONF / "method").glob("*.yaml") if "features:" not in path.read_text())
 METHODS = sorted(path.stem for path in DEEP)

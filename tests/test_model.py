@@ -135,7 +135,7 @@ def test_what_is_no_model_file_is_one_line(make, tmp_path, capsys):  # noqa: F81
     told([1, 2], "it is something else")
     told({"state_dict": {}}, "it is a Lightning checkpoint")
     told({**document, "version": 2, "package": "9.1"}, r"has format 2, of sad_lightning 9\.1; this version")
-    told({**document, "scorer": {**document["scorer"], "type": "Mine"}}, "import the module that defines it")
+    told({**document, "scorer": {**document["scorer"], "type": "NotImported"}}, "import the module that defines it")
     told({**document, "state": {}}, "does not hold together")
     told({k: v for k, v in document.items() if k != "card"}, "does not hold together")
     told({**document, "calibration": torch.zeros(0)}, "does not hold together")

@@ -13,17 +13,19 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from omegaconf import OmegaConf
 from sklearn.metrics import roc_auc_score
 
+from sad_lightning import parts
 from sad_lightning import walk as walk_module
 from sad_lightning.data.images import digits
 from sad_lightning.data.split import draw_split
 from sad_lightning.ensemble import Ensemble
 from sad_lightning.errors import InputError, NotDefinedError
+from sad_lightning.grid import loading
 from sad_lightning.grid.pack import Verdict
 from sad_lightning.methods.deep_sad import DeepSAD
+from sad_lightning.parts import build
 from sad_lightning.result import Result
 from sad_lightning.run import run
 from sad_lightning.training import GoOn, Stage
-from sad_lightning.walk import build
 
 
 def cell(settings, folder: Path, *overrides: str) -> tuple[Result, np.ndarray]:
@@ -123,14 +125,14 @@ def test_training_never_sees_the_truth(settings, tmp_path, monkeypatch):
     """With the classes of all rows shuffled after the split, every weight and score stays the same."""
     _, scores = cell(settings, tmp_path / "a", *SHORT)
 
-    monkeypatch.setattr(walk_module, "_loaded", walk_module._loaded.__wrapped__)  # what is spoilt here is nobody else's
+    monkeypatch.setattr(loading, "_loaded", loading._loaded.__wrapped__)  # what is spoilt here is nobody else's
 
     def blind(arrays, **kwargs):
         split = draw_split(arrays, **kwargs)
         np.random.default_rng(0).shuffle(arrays.target_class)
         return split
 
-    monkeypatch.setattr(walk_module, "draw_split", blind)
+    monkeypatch.setattr(parts, "draw_split", blind)
     _, blinded = cell(settings, tmp_path / "b", *SHORT)
     assert np.array_equal(scores, blinded)
 

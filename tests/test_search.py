@@ -16,8 +16,8 @@ from sad_lightning.model import Model
 
 pytest.importorskip("optuna", reason="optuna is not there: pip install 'sad_lightning[hpo]'")
 
+from sad_lightning import parts
 from sad_lightning import search as search_module
-from sad_lightning import walk as walk_module
 from sad_lightning.search import search
 
 CELL = ("data=digits", "method=deep_sad", "trainer.max_epochs=2", "optimizer.milestones=[1]", "pretrain=none",
@@ -46,7 +46,7 @@ def test_test_rows_are_never_read(tmp_path, monkeypatch):
         poisoned.append(len(left_out))
         return split
 
-    monkeypatch.setattr(walk_module, "draw_split", blind)
+    monkeypatch.setattr(parts, "draw_split", blind)
     search([*CELL, *AXES], trials=2, folds=2, storage=tmp_path / "b.db", say=print)
     assert poisoned
     assert values_of(tmp_path / "a.db") == values_of(tmp_path / "b.db")

@@ -9,10 +9,11 @@ import torch
 from conftest import SHORT
 from hydra.utils import get_class
 
-from sad_lightning import walk as walk_module
+from sad_lightning import parts
 from sad_lightning.data.images import digits
 from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError
+from sad_lightning.grid import loading
 from sad_lightning.methods.ae import AE
 from sad_lightning.result import Result
 from sad_lightning.run import run
@@ -53,7 +54,7 @@ def test_a_hybrid_shares_the_pretraining_of_deep_sad_and_sees_its_codes(settings
         (cached,) = (tmp_path / "pretrained").iterdir()
         cfg = settings(*SHORT)
         cfg.network.shape = [1, 8, 8]
-        first: AE = walk_module.build(cfg.pretrain.method, 0).eval()
+        first: AE = parts.build(cfg.pretrain.method, 0).eval()
         first.load_state_dict(torch.load(cached, weights_only=True)["weights"])
         rows = np.load(tmp_path / method / "scores.npz")["row"]
         with torch.no_grad():
@@ -76,8 +77,8 @@ def test_a_rule_without_test_labels_never_sees_the_truth(settings, tmp_path, mon
         np.random.default_rng(0).shuffle(arrays.target_class)
         return split
 
-    monkeypatch.setattr(walk_module, "draw_split", blind)
-    monkeypatch.setattr(walk_module, "_loaded", walk_module._loaded.__wrapped__)  # what is spoilt here is nobody else's
+    monkeypatch.setattr(parts, "draw_split", blind)
+    monkeypatch.setattr(loading, "_loaded", loading._loaded.__wrapped__)  # what is spoilt here is nobody else's
     for method, scores in zip(("ocsvm", "ssad", "kde"), expected, strict=True):
         assert np.array_equal(cell(settings, tmp_path / "b" / method, method)[1], scores)
 

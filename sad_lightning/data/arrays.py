@@ -14,7 +14,7 @@ from sad_lightning.data.schema import Schema
 from sad_lightning.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Labels:
     """What a person's own data says of its rows beside their values.
 
@@ -33,7 +33,7 @@ class Labels:
     group: NDArray[np.int64] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Arrays:
     """All rows of a data set, in one array so that a split is nothing but indices.
 

@@ -5,7 +5,6 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +19,7 @@ from sad_lightning.environment import git_commit
 from sad_lightning.errors import InputError, flag, whole
 from sad_lightning.grid.compose import compose_all
 from sad_lightning.grid.estimate import estimate
+from sad_lightning.grid.loading import load
 from sad_lightning.grid.local import Death
 from sad_lightning.grid.pack import Verdict, stacking_pays
 from sad_lightning.grid.plan import Cell, Job, cell_of, jobs_of
@@ -87,18 +87,18 @@ def launch(
     backend: Backend = instantiate(backend_settings)
     name = grid_name(distinct, settings["pack"])
     backend.start(work, accelerator=str(settings["trainer"]["accelerator"]), logs=grid_folder(runs, name))
-    grid, reason = _frozen(name, len(cells), distinct, runs, backend, done)
-    jobs = _left(grid.jobs, done)
-    _tell(grid, jobs, done, reason, backend)
-    if jobs:
-        print(f"  {estimate(jobs, runs, _arrays, slots=backend.slots, on_cpu=backend.on_cpu)}")
-    if settings["plan_only"]:
-        return []
-    grid.write(runs)
     try:
+        grid, reason = _frozen(name, len(cells), distinct, runs, backend, done)
+        jobs = _left(grid.jobs, done)
+        _tell(grid, jobs, done, reason, backend)
+        if jobs:
+            print(f"  {estimate(jobs, runs, _arrays, slots=backend.slots, on_cpu=backend.on_cpu)}")
+        if settings["plan_only"]:
+            return []
+        grid.write(runs)
         ended = {**done, **_drive(jobs, backend, retries, done, len(distinct))}
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(f"interrupted, nothing is half done; to go on: {grid.command}") from stop
+        raise KeyboardInterrupt(f"interrupted, nothing is half done; to go on: {_command()}") from stop
     finally:
         backend.close()
     _summarise(grid, ended)
@@ -155,13 +155,7 @@ def _pays(cell: Cell, backend: Backend) -> Verdict:
 
 
 def _arrays(cell: Cell) -> Arrays:
-    return _load(OmegaConf.to_yaml(OmegaConf.create(cell.settings).data, resolve=True))
-
-
-@lru_cache(maxsize=1)  # cells of one data set follow each other
-def _load(settings: str) -> Arrays:
-    arrays: Arrays = instantiate(OmegaConf.create(settings))
-    return arrays
+    return load(OmegaConf.create(cell.settings).data)
 
 
 def _left(jobs: Sequence[Job], done: Mapping[str, Outcome]) -> list[Job]:
@@ -202,8 +196,7 @@ def _drive(
             for job in [job for job in waiting if over.isdisjoint(job.needs)]:
                 waiting.remove(job)
                 lost = [cell for cell in job.cells if not job.pretrains and cell.shares in spoilt]
-                outcomes = [Outcome(cell.key, "failed", line=spoilt[cell.shares]) for cell in lost]
-                _settle(lost, outcomes, done, ended, bar)
+                _settle(lost, [_failed(cell, spoilt[cell.shares]) for cell in lost], done, ended, bar)
                 if left := tuple(cell for cell in job.cells if cell not in lost):
                     backend.submit(job._replace(cells=left))
                     running += 1
@@ -212,13 +205,14 @@ def _drive(
             job, came = backend.next()
             if isinstance(came, Death) and tries[job.number] < retries:
                 tries[job.number] += 1
-                bar.write(f"sad_lightning: {came.reason}; its {len(job.cells)} cells are tried again", sys.stderr)
+                again = f"tried again: {_count(len(job.cells), 'cell')}"
+                bar.write(f"sad_lightning: {came.reason}; {again}", sys.stderr)
                 backend.submit(job)
                 continue
             running -= 1
             over.discard(job.number)
             if isinstance(came, Death):
-                came = [Outcome(cell.key, "failed", line=came.reason) for cell in job.cells]
+                came = [_failed(cell, came.reason) for cell in job.cells]
             if job.pretrains:
                 shares = {cell.key: cell.shares for cell in job.cells}
                 spoilt |= {shares[each.key]: f"its pretraining failed: {each.line}" for each in came}
@@ -239,9 +233,16 @@ def _settle(
             ended[cell.key] = outcome
             keep(cell, outcome)
             bar.update()
-    areas = [each.auroc for each in ended.values() if each.auroc is not None and each.auroc == each.auroc]
-    if areas:
-        bar.set_postfix_str(f"mean AUROC {100 * sum(areas) / len(areas):.2f}")
+    bar.set_postfix_str(_mean(ended))
+
+
+def _failed(cell: Cell, line: str) -> Outcome:
+    return Outcome(cell.key, "failed", line=line)
+
+
+def _mean(ended: Mapping[str, Outcome]) -> str:
+    areas = [100 * each.auroc for each in ended.values() if each.auroc is not None and each.auroc == each.auroc]
+    return f"mean AUROC {sum(areas) / len(areas):.2f} %" if areas else ""
 
 
 def _summarise(grid: Grid, ended: Mapping[str, Outcome]) -> None:
@@ -251,9 +252,8 @@ def _summarise(grid: Grid, ended: Mapping[str, Outcome]) -> None:
         InputError: cells failed.
     """
     counts = Counter(outcome.status for outcome in ended.values())
-    areas = [100 * each.auroc for each in ended.values() if each.auroc is not None and each.auroc == each.auroc]
-    mean = f", mean AUROC {sum(areas) / len(areas):.2f} %" if areas else ""
-    print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())) + mean)
+    told = [f"{count} {status}" for status, count in sorted(counts.items())]
+    print(", ".join(filter(None, [*told, _mean(ended)])))
     print(f"  python -m sad_lightning.report {os.path.relpath(Path(grid.cells[0].folder).parent.parent.parent)}")
     skipped = Counter(outcome.line for outcome in ended.values() if outcome.status == "not defined")
     for line, number in skipped.items():

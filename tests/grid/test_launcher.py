@@ -153,7 +153,7 @@ def test_a_worker_that_dies_is_replaced_and_its_cells_are_tried_again(run_grid, 
     work = Mortal()
     assert len(run_grid(work)) == 8
     assert sum(not job.pretrains for job in work.asked) == 12
-    assert "killed; its 1 cells are tried again" in capsys.readouterr().err
+    assert "killed; tried again: 1 cell" in capsys.readouterr().err
 
 
 def test_cells_whose_worker_always_dies_have_failed_and_the_others_go_on(run_grid, tmp_path, capsys):
