@@ -8,34 +8,16 @@ from pathlib import Path
 from string import Template
 
 from sad_lightning.report import svg
-from sad_lightning.report.arrows import SIGNS
 from sad_lightning.report.cells import Cell, Grids, Group, Place
-from sad_lightning.report.directions import Directions
+from sad_lightning.report.changes import changes
 from sad_lightning.report.figures import Drawn, Setting
+from sad_lightning.report.markup import Html, entry, filter_box, gallery, joined, sortable, tag
 from sad_lightning.report.svg import Figure
 from sad_lightning.report.table import Contest, Row, recalls
-from sad_lightning.report.text import DASH, interval_words, number, p_value, rounded, setting_words, signed
-from sad_lightning.stats.bias import DOWN, UNDECIDED, UP
+from sad_lightning.report.text import DASH, number, p_value, rounded, setting_words, signed
 from sad_lightning.stats.compare import LEVEL
 
 _TEMPLATE = Path(__file__).with_name("page.html")
-
-
-class Html(str):
-    """Text that is markup already; any other text is escaped on its way into the page."""
-
-    __slots__ = ()
-
-
-def tag(name: str, *inner: str | None, **attributes: str | float | None) -> Html:
-    """An element; what is not ``Html`` is escaped. ``css`` is its class, other names have dashes for underscores."""
-    attributes = {"class" if key == "css" else key.replace("_", "-"): value for key, value in attributes.items()}
-    said = "".join(f' {key}="{escape(str(value))}"' for key, value in attributes.items() if value is not None)
-    return Html(f"<{name}{said}>{_joined(inner)}</{name}>")
-
-
-def _joined(parts: Iterable[str | None]) -> Html:
-    return Html("".join(part if isinstance(part, Html) else escape(part) for part in parts if part))
 
 
 def page(grids: Grids, table: Sequence[Row], drawn: Drawn, pictures: Sequence[Figure], title: str) -> str:
@@ -48,7 +30,7 @@ def page(grids: Grids, table: Sequence[Row], drawn: Drawn, pictures: Sequence[Fi
         pictures: figures of the data, shown last.
         title: of the page.
     """
-    body = _joined(_body(grids, table, drawn, pictures))
+    body = joined(_body(grids, table, drawn, pictures))
     colours = "".join(f"--s{i}:{colour};" for i, colour in enumerate(svg.LIGHT))
     dark = "".join(f"--s{i}:{colour};" for i, colour in enumerate(svg.DARK))
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -63,13 +45,13 @@ def _body(grids: Grids, table: Sequence[Row], drawn: Drawn, pictures: Sequence[F
     yield tag("section", tag("h2", "In short"), _answers(found), id="short")
     yield tag("section", tag("h2", "Results"), _results(table, found), id="results")
     if drawn.axes:
-        yield tag("section", tag("h2", "Along the axes"), _gallery(drawn.axes), id="axes")
+        yield tag("section", tag("h2", "Along the axes"), gallery(drawn.axes), id="axes")
     if drawn.directions:
-        yield tag("section", tag("h2", "What labels do to recall"), *_directions(drawn), id="directions")
+        yield tag("section", tag("h2", "What labels do to recall"), *changes(drawn), id="directions")
     settings = [_setting(each, is_open=i == 0) for i, each in enumerate(drawn.settings)]
     yield tag("section", tag("h2", "Setting by setting"), *settings, id="settings")
     if pictures:
-        yield tag("section", tag("h2", "Pictures"), _gallery(pictures), id="pictures")
+        yield tag("section", tag("h2", "Pictures"), gallery(pictures), id="pictures")
     yield tag("section", tag("h2", "Cells"), _cells(grids.groups), id="cells")
     yield tag("section", tag("h2", "How to read this"), *_notes(table), id="notes")
 
@@ -166,10 +148,10 @@ def _results(table: Sequence[Row], found: Sequence[Contest]) -> Html:
         cells = _result(row, leads=id(row) in leaders, star=id(row) in stars)
         kept = [cell for i, cell in enumerate(cells) if i not in same]
         lines.append(tag("tr", *kept, css=None if row.group.cells else "absent"))
-    return _joined(
+    return joined(
         [
-            _filter("results"),
-            _table("results", [column for i, column in enumerate(_COLUMNS) if i not in same], lines),
+            filter_box("results"),
+            sortable("results", [column for i, column in enumerate(_COLUMNS) if i not in same], lines),
             tag("p", _LEGEND, css="hint"),
         ]
     )
@@ -191,17 +173,17 @@ def _result(row: Row, *, leads: bool, star: bool) -> list[Html]:
     return [
         tag("td", group.data),
         tag("td", name, " \N{BLACK STAR}" if star else None, variant, css="who"),
-        _cell(labeled, f"{labeled:g}"),
-        _cell(pollution, f"{pollution:g}"),
-        _cell(n_known, str(n_known)),
-        _cell(row.auroc.mean, mean, interval),
+        entry(labeled, f"{labeled:g}"),
+        entry(pollution, f"{pollution:g}"),
+        entry(n_known, str(n_known)),
+        entry(row.auroc.mean, mean, interval),
         _published(row),
-        _cell(row.difference, signed(row.difference)),
+        entry(row.difference, signed(row.difference)),
         tag("td", inside),
-        _cell(finished, count, repeated, status),
-        _cell(row.average_precision.mean, number(row.average_precision)),
-        _cell(row.recall.mean, number(row.recall)),
-        _cell(row.seconds.mean, rounded(row.seconds.mean)),
+        entry(finished, count, repeated, status),
+        entry(row.average_precision.mean, number(row.average_precision)),
+        entry(row.recall.mean, number(row.recall)),
+        entry(row.seconds.mean, rounded(row.seconds.mean)),
     ]
 
 
@@ -216,47 +198,13 @@ def _published(row: Row) -> Html:
             f"{source} \N{MIDDLE DOT} {len(row.doubts)} note{'s' * (len(row.doubts) != 1)}" if row.doubts else source
         )
         source = tag("details", tag("summary", marked), tag("ul", *(tag("li", note) for note in more)))
-    return _cell(first.mean, first.text, source if more else tag("small", source))
-
-
-def _cell(value: float, *words: str | None) -> Html:
-    return tag("td", *words, css="n", data_value=_sortable(value))
-
-
-def _sortable(value: float) -> str | None:
-    return None if math.isnan(value) else f"{value:.6g}"
-
-
-def _filter(table: str) -> Html:
-    label = "Filter: words that a row must hold"
-    return Html(
-        f'<div class="filter"><input type="search" data-for="{table}" placeholder="{label}" aria-label="{label}">'
-        f'<span data-count="{table}" class="hint" role="status"></span></div>'
-    )
-
-
-def _table(name: str, columns: Sequence[tuple[str, str]], lines: Sequence[Html]) -> Html:
-    head = [
-        tag("th", Html(f'<button type="button">{escape(words)}</button>'), css=kind or None, scope="col")
-        for words, kind in columns
-    ]
-    body = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *lines), id=f"table-{name}", css="sortable")
-    return tag("div", body, css="scroll", tabindex=0, role="region", aria_label=f"{name}, scrolls sideways")
-
-
-def _gallery(drawn: Iterable[Figure], css: str = "gallery") -> Html:
-    return tag("div", *map(_figure, drawn), css=css)
-
-
-def _figure(figure: Figure) -> Html:
-    caption = tag("figcaption", tag("strong", figure.title), " ", figure.caption)
-    return tag("figure", Html(figure.svg), caption)
+    return entry(first.mean, first.text, source if more else tag("small", source))
 
 
 def _setting(drawn: Setting, *, is_open: bool) -> Html:
     contest = drawn.contest
     parts = [tag("summary", tag("span", contest.data), f" {setting_words(contest.setting)}")]
-    parts += [_gallery(drawn.wide, "wide"), _gallery(drawn.figures)]
+    parts += [gallery(drawn.wide, "wide"), gallery(drawn.figures)]
     if drawn.scores:
         parts.append(tag("h3", "Scores of normals and anomalies, each method's middle cell"))
         legend = (tag("span", "normal", css="key s8"), tag("span", "anomaly", css="key s1"))
@@ -281,63 +229,14 @@ def _recalls(contest: Contest) -> Html:
         difference = ours.mean - theirs.mean
         lines.append(tag(
             "tr", tag("td", row.group.name), tag("td", ", ".join(known)), tag("td", name),
-            _cell(ours.mean, number(ours)), _cell(theirs.mean, theirs.text), _cell(difference, signed(difference)),
+            entry(ours.mean, number(ours)), entry(theirs.mean, theirs.text), entry(difference, signed(difference)),
             tag("td", theirs.source),
         ))  # fmt: skip
     if not lines:
         return Html()
-    table = _table(f"recalls {contest.data} {setting_words(contest.setting)}", columns, lines)
+    table = sortable(f"recalls {contest.data} {setting_words(contest.setting)}", columns, lines)
     hint = "Ours at the threshold of each cell, the paper's at a false-positive rate of 5 %, with equal weights."
-    return _joined([tag("h3", "Recall of each class beside ye2021"), table, tag("p", hint, css="hint")])
-
-
-_MANY = 600  # lines of a table that a page still bears
-
-
-def _directions(drawn: Drawn) -> Iterator[Html]:
-    found = drawn.directions
-    pairs: dict[tuple[str, str, str], list[Directions]] = {}
-    for each in found:
-        pairs.setdefault((each.data, each.label_free, each.with_labels), []).append(each)
-    items = []
-    for (data, label_free, with_labels), some in pairs.items():
-        counts = {which: sum(len(each.named(which)) for each in some) for which in (UP, DOWN, UNDECIDED)}
-        told = ", ".join(f"{which} {count}" for which, count in counts.items())
-        where = tag("span", f"{data}, {label_free} to {with_labels}", css="where")
-        agree, arrows = (sum(each.agreement[i] for each in some) for i in range(2))
-        beside = f" The means move as ye2021's arrows say {agree} of {arrows} times." if arrows else ""
-        items.append(tag("li", where, some[0].words if len(some) == 1 else f"Classes: {told}.{beside}"))
-    yield tag("ul", *items, css="answers")
-    yield _gallery(drawn.arrows, "wide")
-    lines = [_direction(each, i) for each in found for i in range(len(each.changes))]
-    if len(lines) > _MANY:
-        yield tag("p", f"The {len(lines)} changes stand in directions.csv.", css="hint")
-        return
-    columns = (("data", ""), ("without labels", ""), ("with", ""), ("normal", ""), ("known", ""), ("class", ""),
-               ("without", "n"), ("with", "n"), ("difference", "n"), ("interval", "n"), ("verdict", ""),
-               ("published", "n"), ("arrow", ""), ("runs", "n"))  # fmt: skip
-    hint = (
-        "Recall in percent at the threshold of each cell. Intervals hold for all classes of a comparison together:"
-        " Student's over seeds, or Newcombe's over test rows where there is one seed."
-    )
-    inner = _joined([_table("directions", columns, lines), tag("p", hint, css="hint")])
-    yield tag("details", tag("summary", f"All changes ({len(lines)})"), inner, css="setting")
-
-
-def _direction(each: Directions, i: int) -> Html:
-    change = each.changes[i]
-    theirs = " to ".join(f"{number.mean:.0f}" for number in change.published) if change.published else DASH
-    arrow = change.arrow or DASH
-    if change.agrees is not None:
-        arrow = tag("span", arrow, css="good" if change.agrees else "bad")
-    return tag(
-        "tr", tag("td", each.data), tag("td", each.label_free), tag("td", each.with_labels),
-        tag("td", ", ".join(each.normal)), tag("td", ", ".join(each.known)), tag("td", change.name),
-        _cell(change.before, f"{change.before:.1f}"), _cell(change.after, f"{change.after:.1f}"),
-        _cell(change.difference, signed(change.difference)), tag("td", interval_words(change.interval), css="n"),
-        tag("td", f"{SIGNS.get(change.verdict, '')} {change.verdict}"), tag("td", theirs, css="n"), tag("td", arrow),
-        _cell(each.runs, str(each.runs)),
-    )  # fmt: skip
+    return joined([tag("h3", "Recall of each class beside ye2021"), table, tag("p", hint, css="hint")])
 
 
 def _ranks(contest: Contest) -> Html:
@@ -349,7 +248,7 @@ def _ranks(contest: Contest) -> Html:
     order = sorted(zip(ranks, contest.rows, strict=True), key=lambda pair: pair[0])
     listed = [tag("li", tag("b", f"{rank:.2f}"), f" {row.group.name}") for rank, row in order]
     plural = "s" if common > 1 else ""
-    return _joined([tag("h3", f"Average ranks over {common} common cell{plural}"), tag("ol", *listed, css="ranks")])
+    return joined([tag("h3", f"Average ranks over {common} common cell{plural}"), tag("ol", *listed, css="ranks")])
 
 
 def _pairs(contest: Contest) -> Html:
@@ -363,14 +262,14 @@ def _pairs(contest: Contest) -> Html:
     for first, second, values, seen, corrected in contest.pairs:
         holm = tag("b", p_value(corrected)) if corrected <= LEVEL else p_value(corrected)
         lines.append(tag(
-            "tr", tag("td", first.group.name), tag("td", second.group.name), _cell(len(values), str(len(values))),
-            _cell(seen.difference, signed(seen.difference)), _cell(seen.wins, f"{seen.wins} / {seen.losses}"),
-            _cell(seen.wilcoxon, p_value(seen.wilcoxon)),
-            _cell(corrected, holm), _cell(seen.paired_t, p_value(seen.paired_t)),
+            "tr", tag("td", first.group.name), tag("td", second.group.name), entry(len(values), str(len(values))),
+            entry(seen.difference, signed(seen.difference)), entry(seen.wins, f"{seen.wins} / {seen.losses}"),
+            entry(seen.wilcoxon, p_value(seen.wilcoxon)),
+            entry(corrected, holm), entry(seen.paired_t, p_value(seen.paired_t)),
         ))  # fmt: skip
     name = f"pairs {contest.data} {setting_words(contest.setting)}"
     return tag(
-        "details", tag("summary", f"All pairs, tested ({len(lines)})"), _table(name, columns, lines), css="inner"
+        "details", tag("summary", f"All pairs, tested ({len(lines)})"), sortable(name, columns, lines), css="inner"
     )
 
 
@@ -387,7 +286,7 @@ def _cells(groups: Iterable[Group]) -> Html:
         )
     ]
     hint = "The interval is DeLong's: over test rows drawn anew, of this one trained model."
-    inner = _joined([_filter("cells"), _table("cells", columns, lines), tag("p", hint, css="hint")])
+    inner = joined([filter_box("cells"), sortable("cells", columns, lines), tag("p", hint, css="hint")])
     return tag("details", tag("summary", f"All cells ({len(lines)})"), inner, css="setting")
 
 
@@ -398,24 +297,24 @@ def _finished(group: Group, cell: Cell) -> Html:
     known = ", ".join(cell.known_classes) or "none"
     return tag(
         "tr", tag("td", group.data), tag("td", group.name, title=str(cell.folder)),
-        _cell(group.labeled_ratio, f"{group.labeled_ratio:g}"),
-        _cell(group.pollution_ratio, f"{group.pollution_ratio:g}"),
-        tag("td", ", ".join(result.normal_classes)), tag("td", known), _cell(cell.place.seed, str(cell.place.seed)),
-        _cell(cell.auroc, _percent(metrics["auroc"])),
-        _cell(low, DASH if math.isnan(low) else f"{low:.1f}{DASH}{high:.1f}"),
-        _cell(metrics["average_precision"], _percent(metrics["average_precision"])),
-        _cell(metrics["recall_at_target_fpr"], _percent(metrics["recall_at_target_fpr"])),
-        _cell(cell.seconds, rounded(cell.seconds)),
+        entry(group.labeled_ratio, f"{group.labeled_ratio:g}"),
+        entry(group.pollution_ratio, f"{group.pollution_ratio:g}"),
+        tag("td", ", ".join(result.normal_classes)), tag("td", known), entry(cell.place.seed, str(cell.place.seed)),
+        entry(cell.auroc, _percent(metrics["auroc"])),
+        entry(low, DASH if math.isnan(low) else f"{low:.1f}{DASH}{high:.1f}"),
+        entry(metrics["average_precision"], _percent(metrics["average_precision"])),
+        entry(metrics["recall_at_target_fpr"], _percent(metrics["recall_at_target_fpr"])),
+        entry(cell.seconds, rounded(cell.seconds)),
     )  # fmt: skip
 
 
 def _missing(group: Group, place: Place) -> Html:
     known = f"index {'+'.join(map(str, place.known))}" if place.known else "drawn"
     return tag(
-        "tr", tag("td", group.data), tag("td", group.name), _cell(group.labeled_ratio, f"{group.labeled_ratio:g}"),
-        _cell(group.pollution_ratio, f"{group.pollution_ratio:g}"),
+        "tr", tag("td", group.data), tag("td", group.name), entry(group.labeled_ratio, f"{group.labeled_ratio:g}"),
+        entry(group.pollution_ratio, f"{group.pollution_ratio:g}"),
         tag("td", f"class {'+'.join(map(str, place.normal))}"), tag("td", known if group.n_known else "none"),
-        _cell(place.seed, str(place.seed)), tag("td", tag("span", "missing", css="missing"), css="n"),
+        entry(place.seed, str(place.seed)), tag("td", tag("span", "missing", css="missing"), css="n"),
         *[tag("td", DASH, css="n")] * 4, css="absent",
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from fabricated import write_cell, write_grid
 
 from sad_lightning.report.__main__ import main
 from sad_lightning.report.cells import read
-from sad_lightning.report.page import Html, tag
+from sad_lightning.report.markup import Html, tag
 from sad_lightning.report.table import rows
 from sad_lightning.report.text import number
 
