@@ -6,7 +6,7 @@ run: $(READY)
 	.venv/bin/python -m sad_lightning
 
 test: $(READY)
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv

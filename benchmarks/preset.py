@@ -6,7 +6,7 @@ Landsat is left out too: satellite and satimage-2 are its rows. Each task is a t
 many anomalies, of scikit-learn's own sets or of images pooled to few columns. 60 % of the normal rows train, with 1 %
 of known anomalies; the AUROC is that of the other 40 %. The rule, fixed before the first run: the network that beats
 the isolation forest on most tasks, and of equals the one with the best mean AUROC; baselines stand beside it, for they
-can not be exported. ``deep_sad`` and ``mml_vae`` were dropped after the first six tasks, where they were behind.
+can not be exported. ``deep_sad`` was dropped after six tasks, ``mml_vae`` after five, where they were behind.
 """
 
 import argparse
