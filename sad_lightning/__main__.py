@@ -27,6 +27,7 @@ def main() -> None:
     try:
         _failed.clear()
         _refuse(sys.argv[1:])
+        sys.argv[1:] = _sweep_first(sys.argv[1:])
         _hydra_main()
         if _failed:
             raise InputError(
@@ -102,6 +103,11 @@ def _remove_if_empty(folder: Path, top: Path) -> None:
         folder = folder.parent
         if top not in (folder, *folder.parents):
             break
+
+
+def _sweep_first(arguments: list[str]) -> list[str]:
+    """The arguments as Hydra's parser understands them: with --multirun before all overrides, not between them."""
+    return sorted(arguments, key=lambda argument: argument not in {"-m", "--multirun"})
 
 
 def _refuse(arguments: list[str]) -> None:

@@ -205,6 +205,13 @@ def test_a_folder_that_holds_another_cell_is_refused(tmp_path):
     assert "holds the result of another cell" in other.err
 
 
+@pytest.mark.parametrize("flag", ["-m", "--multirun"])
+def test_the_flag_of_a_sweep_may_stand_anywhere(flag, tmp_path):
+    told = run_main(f"runs={tmp_path}", flag, "seed=0,1", "logger=none", "plan_only=true")
+    assert told.code == 0, told.err
+    assert "2 cells: 0 done, 2 to run" in told.out
+
+
 def test_help_and_cfg_answer_without_torch():
     for arguments in (["--help"], ["--cfg", "job", "method=deep_svdd"]):
         command = [sys.executable, "-X", "importtime", "-m", "sad_lightning", *arguments]
