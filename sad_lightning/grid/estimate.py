@@ -1,16 +1,16 @@
 """How long a grid takes, before it began: from finished cells of its kind, else roughly from the work there is."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.errors import InputError
-from sad_lightning.grid.plan import Cell, Job
+from sad_lightning.grid.plan import Job
 from sad_lightning.result import FILE, Result
 
 _LOOKED_AT = 20  # finished cells of a kind
@@ -39,21 +39,19 @@ class Estimate(NamedTuple):
         return f"about {spoken} ({self.source})"
 
 
-def estimate(
-    jobs: Sequence[Job], runs: Path, arrays_of: Callable[[Cell], Arrays], *, slots: int, on_cpu: bool
-) -> Estimate:
+def estimate(jobs: Sequence[Job], work: Sequence[float], runs: Path, *, slots: int, on_cpu: bool) -> Estimate:
     """How long the jobs take.
 
     Args:
         jobs: what there is to do.
+        work: of each job, from ``by_steps``.
         runs: where finished cells lie.
-        arrays_of: loads the data set of a cell.
         slots: how many jobs run at a time.
         on_cpu: whether a CPU trains.
     """
-    training = [(job, cell) for job in jobs if not job.pretrains for cell in job.cells]
+    training = [cell for job in jobs if not job.pretrains for cell in job.cells]
     kinds: dict[tuple[str, str, int], int] = defaultdict(int)
-    for _, cell in training:
+    for cell in training:
         kinds[cell.data, cell.method, int(cell.settings["trainer"]["max_epochs"])] += 1
     means = {kind: _mean_seconds(runs, *kind) for kind in kinds}
     known = [means[kind] for kind in kinds]
@@ -62,12 +60,30 @@ def estimate(
         return Estimate(total / slots, "by finished cells of its kind")
     if not on_cpu:
         return Estimate(None, "no cell of its kind is finished, and steps were not timed on this device")
-    steps = [
-        _seconds(cell, arrays_of(cell), pretrains=job.pretrains, stacked=job.stack)
-        for job in jobs
-        for cell in job.cells
-    ]
-    return Estimate(sum(steps) / slots, "roughly, by the number of steps")
+    return Estimate(sum(work) / slots, "roughly, by the number of steps")
+
+
+def by_steps(job: Job, settings: Mapping[str, Any], arrays: Arrays) -> float:
+    """Seconds that a job takes on one CPU core, roughly; on other devices good for comparing jobs.
+
+    Args:
+        job: what there is to do.
+        settings: of its first cell, resolved; the others differ in split and seed alone.
+        arrays: their data set.
+    """
+    if "features" in settings:
+        return 5.0 * len(job.cells)
+    first = settings["pretrain"]
+    training = (int(settings["batch_size"]), int(settings["trainer"]["max_epochs"]))
+    pretraining = (int(first["batch_size"]), int(first["epochs"]))
+    seconds = 0.0
+    for cell in job.cells:
+        rows = _rows(arrays, cell.settings["split"])
+        if not job.pretrains:
+            seconds += _training(arrays.shape, rows, *training, stacked=job.stack)
+        if job.pretrains or (cell.shares and not job.needs):  # no other job does it; its step takes twice as long
+            seconds += 2 * _training(arrays.shape, rows, *pretraining, stacked=job.stack)
+    return float(settings["ensemble"]) * seconds
 
 
 def _mean_seconds(runs: Path, data: str, method: str, epochs: int) -> float | None:
@@ -82,19 +98,18 @@ def _mean_seconds(runs: Path, data: str, method: str, epochs: int) -> float | No
     return sum(found) / len(found) if found else None
 
 
-def _seconds(cell: Cell, arrays: Arrays, *, pretrains: bool, stacked: bool) -> float:
-    """Of one cell, its pretraining counted where no job of its own trains it."""
-    settings = cell.settings
-    if "features" in settings:
-        return 5.0
-    classes, split = arrays.target_class, settings["split"]
+def _rows(arrays: Arrays, split: Mapping[str, Any]) -> float:
+    if arrays.labels is not None:  # own data: most of it trains
+        return float(len(arrays.x))
     ships_test = arrays.n_train is not None
-    normal = np.isin(classes[: arrays.n_train], split["normal_class"]).sum()
-    rows = float(normal) * (1.0 if ships_test else 1 - float(split["test_ratio"]))
-    batch = min(int(settings["batch_size"]), max(1, int(rows)))
-    if len(arrays.shape) == 1:
+    normal = np.isin(arrays.target_class[: arrays.n_train], split["normal_class"]).sum()
+    return float(normal) * (1.0 if ships_test else 1 - float(split["test_ratio"]))
+
+
+def _training(shape: Sequence[int], rows: float, batch_size: int, epochs: int, *, stacked: bool) -> float:
+    batch = min(batch_size, max(1, int(rows)))
+    if len(shape) == 1:
         step = (_TABLE_STACKED if stacked else _TABLE) / 1000
     else:
-        step = _VALUE * prod(arrays.shape) * batch / 200 / 1000
-    trainings = (2 if pretrains else 1) * int(settings["ensemble"])  # an autoencoder's step takes twice as long
-    return trainings * int(settings["trainer"]["max_epochs"]) * max(1, rows // batch) * step
+        step = _VALUE * prod(shape) * batch / 200 / 1000
+    return epochs * max(1, rows // batch) * step

@@ -14,11 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from sad_lightning import __version__
-from sad_lightning.data.arrays import Arrays
 from sad_lightning.environment import git_commit
 from sad_lightning.errors import InputError, flag, whole
 from sad_lightning.grid.compose import compose_all
-from sad_lightning.grid.estimate import estimate
+from sad_lightning.grid.estimate import by_steps, estimate
 from sad_lightning.grid.loading import load
 from sad_lightning.grid.local import Death
 from sad_lightning.grid.pack import Verdict, stacking_pays
@@ -91,11 +90,14 @@ def launch(
         grid, reason = _frozen(name, len(cells), distinct, runs, backend, done)
         jobs = _left(grid.jobs, done)
         _tell(grid, jobs, done, reason, backend)
+        work_of = {job.number: _work(job) for job in jobs}
         if jobs:
-            print(f"  {estimate(jobs, runs, _arrays, slots=backend.slots, on_cpu=backend.on_cpu)}")
+            print(f"  {estimate(jobs, [*work_of.values()], runs, slots=backend.slots, on_cpu=backend.on_cpu)}")
         if settings["plan_only"]:
             return []
         grid.write(runs)
+        # first what others wait for, then what takes longest: it would be alone in the end
+        jobs.sort(key=lambda job: (not job.pretrains, -work_of[job.number]))
         ended = {**done, **_drive(jobs, backend, retries, done, len(distinct))}
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"interrupted, nothing is half done; to go on: {_command()}") from stop
@@ -151,11 +153,13 @@ def _frozen(
 def _pays(cell: Cell, backend: Backend) -> Verdict:
     if "features" in cell.settings:
         return Verdict(False, "a baseline is not trained by steps")
-    return stacking_pays(_arrays(cell).shape, on_cpu=backend.on_cpu)
+    return stacking_pays(load(OmegaConf.create(cell.settings).data).shape, on_cpu=backend.on_cpu)
 
 
-def _arrays(cell: Cell) -> Arrays:
-    return load(OmegaConf.create(cell.settings).data)
+def _work(job: Job) -> float:
+    settings = OmegaConf.create(job.cells[0].settings)
+    resolved: dict[str, Any] = OmegaConf.to_container(settings, resolve=True)  # type: ignore[assignment]
+    return by_steps(job, resolved, load(settings.data))
 
 
 def _left(jobs: Sequence[Job], done: Mapping[str, Outcome]) -> list[Job]:

@@ -96,6 +96,17 @@ def instantiate_with(backend: Inline):
     return lambda settings: instantiate(settings) if "_target_" in settings else backend
 
 
+def test_what_takes_longest_begins_first_after_what_others_wait_for(run_grid):
+    work, backend = Work(), Inline()
+    begun: list[Job] = []
+    submit = backend.submit
+    backend.submit = lambda job: (begun.append(job), submit(job))
+    one = ("split.normal_class=0", "split.known_anomaly=0", "split.labeled_ratio=0.1", "pretrain.epochs=2")
+    run_grid(work, *one, "trainer.max_epochs=2,30,10", backend=backend)
+    assert [job.pretrains for job in begun] == [True, False, False, False]
+    assert [job.cells[0].settings["trainer"]["max_epochs"] for job in begun[1:]] == [30, 10, 2]
+
+
 def test_what_is_needed_comes_first_and_equal_cells_run_once(run_grid, tmp_path, capsys):
     work = Work()
     returned = run_grid(work)

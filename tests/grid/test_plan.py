@@ -8,12 +8,11 @@ import pytest
 from grids import cells_of, sweep
 from omegaconf import OmegaConf
 
-from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.images import digits
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.grid.compose import compose_all
-from sad_lightning.grid.estimate import Estimate, estimate
+from sad_lightning.grid.estimate import Estimate, by_steps, estimate
 from sad_lightning.grid.pack import stacking_pays
 from sad_lightning.grid.plan import Cell, Job, cell_key, jobs_of
 from sad_lightning.grid.store import Grid, Outcome, command_of, failure_of, grid_name, grids, keep, outcome_of
@@ -183,14 +182,16 @@ def test_how_a_cell_ended_is_kept_until_it_ends_well(tmp_path):
 def test_an_estimate_goes_by_finished_cells_and_else_by_steps(tmp_path):
     cells = cells_of("split.known_anomaly=0,1", f"runs={tmp_path}")
     jobs = [Job(0, tuple(cells), pretrains=False, needs=(), stack=True)]
-
-    def arrays(cell: Cell) -> Arrays:
-        return digits(None)
-
-    rough = estimate(jobs, tmp_path, arrays, slots=2, on_cpu=True)
-    # 174 eights, 139 of them train: 4 steps of 32 an epoch, 60 epochs, 2 cells, 2 workers
-    assert rough.seconds == pytest.approx(4 * 60 * 2 * (0.09 * 64 * 32 / 200 / 1000) / 2)
-    assert estimate(jobs, tmp_path, arrays, slots=2, on_cpu=False).seconds is None
+    settings = {**cells[0].settings, "pretrain": {"batch_size": 32, "epochs": 60}}
+    # 174 eights, 139 of them train: 4 steps of 32 an epoch, 60 epochs
+    training = 4 * 60 * (0.09 * 64 * 32 / 200 / 1000)
+    assert by_steps(jobs[0]._replace(needs=(1,)), settings, digits(None)) == pytest.approx(2 * training)
+    assert by_steps(jobs[0]._replace(pretrains=True), settings, digits(None)) == pytest.approx(2 * 2 * training)
+    work = [by_steps(job, settings, digits(None)) for job in jobs]
+    assert work == [pytest.approx(2 * 3 * training)]  # two cells, each with its own pretraining
+    rough = estimate(jobs, work, tmp_path, slots=2, on_cpu=True)
+    assert rough.seconds == pytest.approx(3 * training)  # two cells at a time
+    assert estimate(jobs, work, tmp_path, slots=2, on_cpu=False).seconds is None
     folder = tmp_path / "digits" / "deep_sad" / "one"
     folder.mkdir(parents=True)
     document = {
@@ -200,7 +201,7 @@ def test_an_estimate_goes_by_finished_cells_and_else_by_steps(tmp_path):
         "environment": {}, "history": {}, "warnings": [],
     }  # fmt: skip
     (folder / "result.json").write_text(json.dumps(document))
-    assert estimate(jobs, tmp_path, arrays, slots=2, on_cpu=False).seconds == 10.0  # two cells at a time
+    assert estimate(jobs, work, tmp_path, slots=2, on_cpu=False).seconds == 10.0  # two cells at a time
     assert str(Estimate(7200.0, "x")) == "about 2.0 hours (x)"
     assert "not known" in str(Estimate(None, "x"))
 
