@@ -15,16 +15,15 @@ import numpy as np
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
-from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.composition import composed, told
-from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.labeled_split import row_hash, units
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
 from sad_lightning.errors import InputError, whole
 from sad_lightning.fitting import fit_rows
+from sad_lightning.grid.loading import load
 from sad_lightning.grid.plan import cell_key
 from sad_lightning.parts import drawn
 from sad_lightning.seeding import derive
@@ -110,7 +109,7 @@ class _Labeled(NamedTuple):
 
 
 def _training_rows(cfg: DictConfig) -> _Labeled:
-    arrays: Arrays = instantiate(cfg.data, _convert_="all")
+    arrays = load(cfg.data)
     split = drawn(cfg, arrays, whole("seed", cfg.seed, least=0))
     x, schema = arrays.x[split.train], arrays.schema
     if schema is None:
