@@ -38,6 +38,19 @@ def gathered(values: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+_WIDEST = 40.0  # of log-variances
+
+
+def gaussian(heads: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and log-variance of a Gaussian, the halves of what an encoder of two heads gives, ``(..., 2D)``, in float32.
+
+    The log-variance is at most 40. Beyond 88, where a value far from all others leads, the square of a sample is no
+    number in float32, and what should have no gradient has one of nan.
+    """
+    mean, log_variance = heads.float().chunk(2, dim=-1)
+    return mean, log_variance.clamp(max=_WIDEST)
+
+
 def gaussian_kl(mean: Tensor, log_variance: Tensor, prior: float) -> Tensor:
     """KL(N(mean, diag exp(log_variance)) || N(prior 1, I)) of each row, ``(B, D)`` twice to ``(B,)``."""
     return 0.5 * (log_variance.exp() + (mean - prior).square() - 1 - log_variance).sum(dim=-1)

@@ -138,6 +138,23 @@ def test_training_finds_the_planted_outlier(name, kind, precision, make):
     assert scores[63 if name in CLASSIFIERS else 64] > normal.median()
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_value_far_from_all_others_leaves_finite_numbers(name, make):
+    """10,000 deviations; shuttle has one of 200, which led a variance to overflow in the 89th epoch."""
+    method = make(name, "table")
+    data = data_of("table", method)
+    method.prepare(data.sweep(torch.device("cpu")))
+    batch = batch_of(data, 7)
+    batch.x[0, 0], batch.x[1, 1] = 1e4, -1e4
+    method.eval()
+    for update in method.updates:
+        method.zero_grad()
+        getattr(method, update.loss)(batch).backward()
+        for key, value in method.named_parameters():
+            assert value.grad is None or torch.isfinite(value.grad).all(), (update.loss, key)
+    assert torch.isfinite(method.score(batch.x)).all()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", METHODS)
 def test_save_and_load_give_equal_scores(name, kind, make, tmp_path):

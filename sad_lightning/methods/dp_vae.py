@@ -18,10 +18,10 @@ from torch import Tensor
 
 from sad_lightning.data.module import Batch
 from sad_lightning.errors import number
-from sad_lightning.functional import gaussian_kl
+from sad_lightning.functional import gaussian, gaussian_kl
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.optimizer import Adam
-from sad_lightning.methods.variational import ELBO, AnomalySteps, posterior
+from sad_lightning.methods.variational import ELBO, AnomalySteps
 from sad_lightning.networks import Network
 
 
@@ -69,11 +69,11 @@ class DPVAE(Method):
 
     def watch(self, batch: Batch) -> dict[str, Tensor]:
         """The divergence of normal samples from their prior."""
-        return {"kl": gaussian_kl(*posterior(self.encoder, batch.x), 0.0).mean()}
+        return {"kl": gaussian_kl(*gaussian(self.encoder(batch.x)), 0.0).mean()}
 
     def watch_anomalies(self, batch: Batch) -> dict[str, Tensor]:
         """The divergence of known anomalies from the prior of normal samples, as the score sees it."""
-        return {"anomaly_kl": gaussian_kl(*posterior(self.encoder, batch.x), 0.0).mean()}
+        return {"anomaly_kl": gaussian_kl(*gaussian(self.encoder(batch.x)), 0.0).mean()}
 
     def score(self, x: Tensor) -> Tensor:
         """-ELBO under the prior of normal samples, ``(B,)``."""

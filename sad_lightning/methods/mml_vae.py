@@ -16,10 +16,10 @@ from typing import Any
 from torch import Tensor
 
 from sad_lightning.data.module import Batch
-from sad_lightning.functional import gaussian_kl
+from sad_lightning.functional import gaussian, gaussian_kl
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.optimizer import Adam
-from sad_lightning.methods.variational import CUBO, ELBO, AnomalySteps, posterior
+from sad_lightning.methods.variational import CUBO, ELBO, AnomalySteps
 from sad_lightning.networks import Network
 
 
@@ -63,7 +63,7 @@ class MMLVAE(Method):
 
     def watch(self, batch: Batch) -> dict[str, Tensor]:
         """The divergence of normal samples from the prior."""
-        return {"kl": gaussian_kl(*posterior(self.encoder, batch.x), 0.0).mean()}
+        return {"kl": gaussian_kl(*gaussian(self.encoder(batch.x)), 0.0).mean()}
 
     def watch_anomalies(self, batch: Batch) -> dict[str, Tensor]:
         """The mean exponent of CUBO; below about -100 its exponential has no gradient left."""

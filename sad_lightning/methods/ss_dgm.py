@@ -26,7 +26,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from sad_lightning.data.module import Batch
 from sad_lightning.errors import at_least_zero, choice, flag, wholes
-from sad_lightning.functional import gaussian_kl
+from sad_lightning.functional import gaussian, gaussian_kl
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.optimizer import Adam
 from sad_lightning.networks import Network
@@ -116,7 +116,7 @@ class SSDGM(Method):
         values = x.flatten(start_dim=1)
         classes = torch.eye(2, device=x.device).expand(len(x), 2, 2)
         known = torch.cat([values.unsqueeze(1).expand(-1, 2, -1), classes], dim=2)
-        mean, log_variance = self.inference(known).float().chunk(2, dim=2)
+        mean, log_variance = gaussian(self.inference(known))
         z = mean + (0.5 * log_variance).exp() * batch.noise  # (B, 2, D), one sample a class
         rebuilt = self.generation(torch.cat([z, classes], dim=2)).float()
         bound = self._surprise(rebuilt, values.unsqueeze(1)) + math.log(2) + gaussian_kl(mean, log_variance, 0.0)

@@ -12,15 +12,9 @@ from torch import Tensor, nn
 
 from sad_lightning.data.module import Batch, Stream
 from sad_lightning.errors import at_least_zero, choice, flag, positive, whole
-from sad_lightning.functional import gaussian_kl
+from sad_lightning.functional import gaussian, gaussian_kl
 from sad_lightning.methods.recipe import Recipe
 from sad_lightning.methods.steps import Update
-
-
-def posterior(encoder: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and log-variance of q(z|x), each ``(B, D)``."""
-    mean, log_variance = encoder(x).float().chunk(2, dim=-1)
-    return mean, log_variance
 
 
 def drawn(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
@@ -57,7 +51,7 @@ class ELBO(Recipe):
 
     def negative(self, encoder: nn.Module, decoder: nn.Module, batch: Batch, prior: float = 0.0) -> Tensor:
         """-ELBO of each row under the prior N(prior 1, I), ``(B,)``."""
-        mean, log_variance = posterior(encoder, batch.x)
+        mean, log_variance = gaussian(encoder(batch.x))
         z = drawn(mean, log_variance, batch.noise[:, : self.samples])
         error = self.error(decoder, z, batch.x).mean(dim=1)
         return error + self.weight(batch.epoch) * gaussian_kl(mean, log_variance, prior)
@@ -67,7 +61,7 @@ class ELBO(Recipe):
 
         The paper does not say how many samples of z its score takes; at the mean there is no noise in it.
         """
-        mean, log_variance = posterior(encoder, x)
+        mean, log_variance = gaussian(encoder(x))
         return self.error(decoder, mean.unsqueeze(1), x).squeeze(1) + self.beta_kl * gaussian_kl(
             mean, log_variance, 0.0
         )
@@ -129,7 +123,7 @@ class CUBO(Recipe):
 
     def exponent(self, elbo: ELBO, encoder: nn.Module, decoder: nn.Module, batch: Batch) -> Tensor:
         """What stands in the exponential, for each sample of z, ``(B, S)``."""
-        mean, log_variance = posterior(encoder, batch.x)
+        mean, log_variance = gaussian(encoder(batch.x))
         noise = batch.noise[:, : self.samples]
         z = drawn(mean, log_variance, noise)
         log_ratio = 0.5 * (log_variance.unsqueeze(1) + noise.square() - z.square()).sum(dim=2)
