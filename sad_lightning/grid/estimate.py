@@ -50,9 +50,9 @@ def estimate(jobs: Sequence[Job], work: Sequence[float], runs: Path, *, slots: i
         on_cpu: whether a CPU trains.
     """
     training = [cell for job in jobs if not job.pretrains for cell in job.cells]
-    kinds: dict[tuple[str, str, int], int] = defaultdict(int)
+    kinds: dict[tuple[str, str, Any], int] = defaultdict(int)
     for cell in training:
-        kinds[cell.data, cell.method, int(cell.settings["trainer"]["max_epochs"])] += 1
+        kinds[cell.data, cell.method, cell.settings["trainer"]["max_epochs"]] += 1
     means = {kind: _mean_seconds(runs, *kind) for kind in kinds}
     known = [means[kind] for kind in kinds]
     if all(mean is not None for mean in known):
@@ -86,7 +86,7 @@ def by_steps(job: Job, settings: Mapping[str, Any], arrays: Arrays) -> float:
     return float(settings["ensemble"]) * seconds
 
 
-def _mean_seconds(runs: Path, data: str, method: str, epochs: int) -> float | None:
+def _mean_seconds(runs: Path, data: str, method: str, epochs: object) -> float | None:
     found = []
     for path in sorted((runs / data / method).glob(f"*/{FILE}"))[:_LOOKED_AT]:
         try:

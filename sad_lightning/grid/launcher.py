@@ -159,7 +159,11 @@ def _pays(cell: Cell, backend: Backend) -> Verdict:
 def _work(job: Job) -> float:
     settings = OmegaConf.create(job.cells[0].settings)
     resolved: dict[str, Any] = OmegaConf.to_container(settings, resolve=True)  # type: ignore[assignment]
-    return by_steps(job, resolved, load(settings.data))
+    arrays = load(settings.data)
+    try:
+        return by_steps(job, resolved, arrays)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):  # a setting is wrong: its cell says which, at once
+        return 0.0
 
 
 def _left(jobs: Sequence[Job], done: Mapping[str, Outcome]) -> list[Job]:

@@ -107,6 +107,16 @@ def test_what_takes_longest_begins_first_after_what_others_wait_for(run_grid):
     assert [job.cells[0].settings["trainer"]["max_epochs"] for job in begun[1:]] == [30, 10, 2]
 
 
+@pytest.mark.parametrize(
+    "wrong", ["batch_size=two", "batch_size=0", "trainer.max_epochs=null", "ensemble=x", "~pretrain.epochs"]
+)
+def test_a_wrong_setting_is_left_to_its_cell(wrong, run_grid):
+    """The plan wants to know how long a cell takes, and is no judge of its settings."""
+    work = Work()
+    run_grid(work, wrong)
+    assert sum(len(job.cells) for job in work.asked if not job.pretrains) == 6
+
+
 def test_what_is_needed_comes_first_and_equal_cells_run_once(run_grid, tmp_path, capsys):
     work = Work()
     returned = run_grid(work)
