@@ -17,6 +17,7 @@ from sad_lightning.result import FILE, Result
 from sad_lightning.settings import CONF
 from sad_lightning.wording import explain, has_no_meaning
 
+_COMMANDS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
 _failed: list[str] = []  # what went wrong in the cells of a sweep
 
 
@@ -111,6 +112,14 @@ def _sweep_first(arguments: list[str]) -> list[str]:
 
 
 def _refuse(arguments: list[str]) -> None:
+    given = [flag for flag in arguments if flag.startswith("-")]
+    commands = [flag for flag in given if flag in _COMMANDS]
+    if len(commands) > 1:
+        raise InputError(f"{' and '.join(commands)}: only one of them at a time; leave the others out")
+    if "--resolve" in given and not {"--cfg", "-c", "--help", "-h"} & set(given):
+        raise InputError("--resolve: says how --cfg prints the settings; add --cfg job")
+    if "--experimental-rerun" in given:
+        raise InputError("--experimental-rerun: unpickles a file, which nothing here does; give the overrides again")
     experiments = [argument for argument in arguments if argument.lstrip("+").startswith("experiment=")]
     for argument in experiments:
         if not argument.startswith("+"):

@@ -18,14 +18,18 @@ def describe(device: "torch.device") -> dict[str, str | None]:
     import torch  # the plan of a grid asks for the commit alone
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    packages = {package: version(package) for package in ("torch", "lightning", "hydra-core", "numpy", "scikit-learn")}
     return {
         "sad_lightning": __version__,
         "python": platform.python_version(),
-        **packages,
+        **_packages(),
         "device": f"{device.type} {name}",
         "git_commit": git_commit(),
     }
+
+
+@cache
+def _packages() -> dict[str, str]:
+    return {package: version(package) for package in ("torch", "lightning", "hydra-core", "numpy", "scikit-learn")}
 
 
 @cache

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sad_lightning import __version__, baselines, methods
-from sad_lightning.baselines.baseline import Baseline
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Affine
 from sad_lightning.data.schema import schema_of
@@ -30,6 +29,9 @@ from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.methods.method import Method
 from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
+
+if TYPE_CHECKING:
+    from sad_lightning.baselines.baseline import Baseline
 
 FILE = "model.pt"
 _PART = 10_000  # rows
@@ -45,7 +47,7 @@ class BaselineScore(nn.Module):
         first: whose encoder gives its features; None for the rows as they are.
     """
 
-    def __init__(self, baseline: Baseline, first: Method | None = None) -> None:
+    def __init__(self, baseline: "Baseline", first: Method | None = None) -> None:
         super().__init__()
         self.baseline, self.first = baseline, first
 
@@ -232,6 +234,8 @@ def _recipe(scorer: nn.Module) -> dict[str, Any]:
 
 
 def _scorer(recipe: Mapping[str, Any], state: Mapping[str, Tensor]) -> Scorer:
+    from sad_lightning.baselines.baseline import Baseline  # scikit-learn: half a second that a method need not wait for
+
     known = {baseline.__name__: baseline for baseline in Baseline.__subclasses__()}
     if recipe["type"] in known:
         arrays = {"parameters": np.array(recipe["parameters"])} | {k: value.numpy() for k, value in state.items()}

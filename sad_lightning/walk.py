@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import DummyLogger
 from omegaconf import DictConfig
 
-from sad_lightning.baselines.baseline import Baseline
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.module import DataModule, Stream
 from sad_lightning.data.preparation import Preparation
@@ -48,10 +47,12 @@ from sad_lightning.parts import (
 )
 from sad_lightning.result import FILE, Result
 from sad_lightning.seeding import derive
-from sad_lightning.shallow import fit_baseline, write_model
 from sad_lightning.stats.threshold import conformal_threshold, p_values, threshold_at_fpr
 from sad_lightning.tracking import log_evaluation, logging_to, start_logging
 from sad_lightning.training import Stage, new_trainer, predict
+
+if TYPE_CHECKING:
+    from sad_lightning.baselines.baseline import Baseline
 
 _NAMING = ("normal_class", "known_anomaly", "n_known", "labeled_ratio", "pollution_ratio")  # of the split
 _EXAMPLES = 32  # raw rows in a model file, to check an exported graph on and to tell a typical one
@@ -190,6 +191,8 @@ class Walk:
             self.fitted = Fitted(self.split, scores[:tested], scores[tested:], scorer=scorer, notes=notes)
             self.scoring.save_checkpoint(folder / "model.ckpt", weights_only=True)
             return
+        from sad_lightning.shallow import fit_baseline, write_model  # scikit-learn: half a second of import
+
         with timed(self.seconds, "train"):
             device = self.scoring.strategy.root_device
             encoder = self.firsts[0].to(device).eval().get_submodule("encoder") if self.firsts else None
@@ -258,7 +261,7 @@ class Walk:
         self.error = error
         self._opened.__exit__(type(error), error, error.__traceback__)
 
-    def _serve(self, model: Method | Baseline, allowed: frozenset[int], batch_size: int) -> DataModule:
+    def _serve(self, model: "Method | Baseline", allowed: frozenset[int], batch_size: int) -> DataModule:
         """The rows whose ``semi`` is allowed, as the steps of the model draw them."""
         rows, semi = self.split.rows(allowed)
         name, streams, noise = "train", [Stream()], tuple[int, ...]()

@@ -168,6 +168,9 @@ MISTAKES = [
     (["-m", "+experiment=mnist_scenario1,cifar_scenario1"], "give one command each"),
     (["+experiment=nope"], "there are cifar_eta, cifar_rep_dim, cifar_scenario1"),
     (["split.labeled_ratio"], "split.labeled_ratio"),
+    (["--cfg", "job", "-r"], "--cfg and -r: only one of them"),
+    (["--resolve"], "add --cfg job"),
+    (["--experimental-rerun", "config.pickle"], "give the overrides again"),
 ]
 
 

@@ -203,25 +203,36 @@ class StepBatches:
         return len(self.positions[0]) // self.sizes[0] if self.sizes[0] else 0
 
     def __iter__(self) -> Iterator[tuple[Draw | None, ...]]:
-        endless = [self._endless(number) for number in range(len(self.streams))]
-        for step in range(1, len(self) + 1):
-            yield tuple(
-                next(batches) if len(positions) and step % stream.every == 0 and self.epoch >= stream.start else None
-                for batches, positions, stream in zip(endless, self.positions, self.streams, strict=True)
-            )
+        numbers = range(len(self.streams))
+        return in_turn(self, [map(Draw, self.order(number), self.noises(number)) for number in numbers])
 
-    def _endless(self, number: int) -> Iterator[Draw]:
-        """Full batches of one stream, shuffled again whenever it is used up."""
-        positions = self.positions[number]
+    def order(self, number: int) -> Tensor:
+        """The positions of all batches of one stream in this epoch, ``(steps, B)``: shuffled whenever it is used up."""
+        positions, size, stream = self.positions[number], self.sizes[number], self.streams[number]
+        steps = len(self) // stream.every if size and self.epoch >= stream.start else 0
         stage = ("order", self.epoch) if number == 0 else ("order", self.epoch, number)
-        order = torch.Generator().manual_seed(derive(self.seed, *stage))
-        noise = torch.Generator().manual_seed(derive(self.seed, "noise", self.epoch, number))
+        generator = torch.Generator().manual_seed(derive(self.seed, *stage))
+        parts = [positions.new_empty(0, size)]
+        while (left := steps - sum(map(len, parts))) > 0:
+            shuffled = positions[torch.randperm(len(positions), generator=generator)]
+            parts.append(shuffled[: len(shuffled) // size * size].view(-1, size)[:left])
+        return torch.cat(parts)
+
+    def noises(self, number: int) -> Iterator[Tensor]:
+        """The noise of each batch of one stream in this epoch, ``(B, *noise)``; drawn when it is asked for."""
+        generator = torch.Generator().manual_seed(derive(self.seed, "noise", self.epoch, number))
         size = self.sizes[number]
         while True:
-            shuffled = positions[torch.randperm(len(positions), generator=order)]
-            for batch in torch.split(shuffled[: len(shuffled) // size * size], size):
-                drawn = torch.randn(size, *self.noise, generator=noise) if self.noise else torch.empty(size, 0)
-                yield Draw(batch, drawn)
+            yield torch.randn(size, *self.noise, generator=generator) if self.noise else torch.empty(size, 0)
+
+
+def in_turn(batches: StepBatches, draws: Sequence[Iterator[Draw]]) -> Iterator[tuple[Draw | None, ...]]:
+    """What each step of the epoch takes of the streams' draws."""
+    for step in range(1, len(batches) + 1):
+        yield tuple(
+            next(stream_draws, None) if step % stream.every == 0 else None
+            for stream, stream_draws in zip(batches.streams, draws, strict=True)
+        )
 
 
 class RowBatches:

@@ -9,6 +9,7 @@ member.
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils.rnn import pad_sequence
 from torch.overrides import TorchFunctionMode
 
-from sad_lightning.data.module import Batch, DataModule, Draw, StepBatches
+from sad_lightning.data.module import Batch, DataModule, Draw, StepBatches, in_turn
 from sad_lightning.errors import InputError
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.steps import Steps, Update
@@ -91,7 +92,8 @@ class Population(Steps):
 
     def _call(self, function: str, moves: tuple[str, ...], batch: Batch) -> Any:
         skeleton = self._skeleton[0]
-        skeleton.train(self.training)
+        if skeleton.training != self.training:
+            skeleton.train(self.training)
         weights = {name.replace(_DOT, "."): value for name, value in self.weights.items()}
         weights = {name: value if name.startswith(moves) else value.detach() for name, value in weights.items()}
         state = {name: self.get_buffer(name.replace(".", _DOT)) for name in self.state_names}
@@ -162,9 +164,10 @@ class PopulationData(LightningDataModule):
 
     def _gather(self, draw: Draw, epoch: Tensor) -> Batch:
         positions = draw.positions
-        self.x = self.members[0].all_rows.on(positions.device)
-        for name in ("rows", "semi", "scale", "shift"):
-            setattr(self, name, getattr(self, name).to(positions.device))
+        if self.x.device != positions.device:
+            self.x = self.members[0].all_rows.on(positions.device)
+            for name in ("rows", "semi", "scale", "shift"):
+                setattr(self, name, getattr(self, name).to(positions.device))
         x = self.x[self.rows.gather(1, positions)].float()
         wide = (len(positions), *(1,) * (x.ndim - 2), -1)
         x = x * self.scale.view(wide) + self.shift.view(wide)
@@ -187,13 +190,15 @@ class PopulationBatches:
     def __len__(self) -> int:
         return len(self.members[0])
 
-    def __iter__(self) -> Iterator[list[Draw | None]]:
-        for steps in zip(*self.members, strict=True):
-            yield [_stacked([draw for draw in draws if draw is not None]) for draws in zip(*steps, strict=True)]
+    def __iter__(self) -> Iterator[tuple[Draw | None, ...]]:
+        return in_turn(self.members[0], [self._draws(number) for number in range(len(self.sizes))])
 
-
-def _stacked(draws: list[Draw]) -> Draw | None:
-    return Draw(*(torch.stack(parts) for parts in zip(*draws, strict=True))) if draws else None
+    def _draws(self, number: int) -> Iterator[Draw]:
+        orders = torch.stack([member.order(number) for member in self.members], dim=1)
+        if not self.members[0].noise:
+            return map(Draw, orders, repeat(torch.empty(*orders.shape[1:], 0)))
+        noises = zip(*(member.noises(number) for member in self.members), strict=True)
+        return map(Draw, orders, map(torch.stack, noises))
 
 
 class _Autocast(TorchFunctionMode):
