@@ -6,6 +6,7 @@ known anomalies of a fold above its other rows: the mean AUROC. Test rows, and t
 even handed to what trains and scores.
 """
 
+import math
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
@@ -27,6 +28,7 @@ from sad_lightning.grid.loading import load
 from sad_lightning.grid.plan import cell_key
 from sad_lightning.parts import drawn
 from sad_lightning.seeding import derive
+from sad_lightning.settings import CONF
 from sad_lightning.stats.ranking import auroc
 
 try:
@@ -70,6 +72,11 @@ def search(typed: Sequence[str], *, trials: int, folds: int, storage: Path, say:
     """
     fixed, axes = _parsed(typed)
     cfg = composed("logger=none", *fixed)
+    for point in _corners(axes):
+        try:
+            composed("logger=none", *fixed, *point)
+        except InputError as error:  # told before there is a study, which would refuse the right spelling
+            raise InputError(f"{' '.join(point)}: {error}") from error
     with told():
         labeled = _training_rows(cfg)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -79,9 +86,9 @@ def search(typed: Sequence[str], *, trials: int, folds: int, storage: Path, say:
     cache = storage.parent / "pretrained"
     for _ in range(len(_done(study)), trials):
         trial = study.ask()
-        point = [f"{key}={suggest(trial)}" for key, suggest in axes.items()]
-        one = composed("logger=none", *fixed, *point)
+        point = [f"{key}={axis.suggest(trial)}" for key, axis in axes.items()]
         try:
+            one = composed("logger=none", *fixed, *point)
             with told():
                 value = np.mean([_judged(one, labeled, rows, held, cache) for rows, held in cut])
         except InputError as error:
@@ -147,10 +154,19 @@ def _judged(cfg: DictConfig, labeled: _Labeled, rows: NDArray[np.int64], held: N
     return auroc(labeled.semi[held] < 0, model.score_rows(labeled.raw[held]))
 
 
-Suggest = Callable[[optuna.Trial], Any]
+class _Axis(NamedTuple):
+    """One setting that varies.
+
+    Attributes:
+        values: to compose before the search: all choices of a group, one value of anything else.
+        suggest: draws one for a trial.
+    """
+
+    values: Sequence[Any]
+    suggest: Callable[[optuna.Trial], Any]
 
 
-def _parsed(typed: Sequence[str]) -> tuple[list[str], dict[str, Suggest]]:
+def _parsed(typed: Sequence[str]) -> tuple[list[str], dict[str, _Axis]]:
     """Overrides that stay, and the axes of the space."""
     try:
         overrides = OverridesParser.create().parse_overrides(list(typed))
@@ -164,26 +180,46 @@ def _parsed(typed: Sequence[str]) -> tuple[list[str], dict[str, Suggest]]:
             "'network.rep_dim=choice(4,8,16)'"
         )
     for key in axes:
-        if key.split(".")[0] in ("data", "split", "seed", "target_fpr"):
+        if key.lstrip("+").split(".")[0] in ("data", "split", "seed", "target_fpr"):
             raise InputError(f"{key} must not vary: the rows and labels that judge a setting would vary with it")
     return fixed, axes
 
 
-def _axis(override: Override) -> Suggest:
-    name, value = override.get_key_element(), override.value()
-    whole_range = isinstance(value, RangeSweep) and all(
-        isinstance(v, int) for v in (value.start, value.stop, value.step)
-    )
-    if isinstance(value, RangeSweep) and whole_range:
-        low, stop, step = (int(v or 0) for v in (value.start, value.stop, value.step))
-        return lambda trial: trial.suggest_int(name, low, stop - 1, step=step)
-    if isinstance(value, IntervalSweep) and value.start is not None and value.end is not None:
-        first, last, log = value.start, value.end, "log" in value.tags
-        if isinstance(first, int) and isinstance(last, int):
-            return lambda trial: trial.suggest_int(name, first, last, log=log)
-        return lambda trial: trial.suggest_float(name, first, last, log=log)
+def _corners(axes: dict[str, _Axis]) -> Iterator[list[str]]:
+    """Points that between them hold every value that is to be composed."""
+    first = {key: axis.values[0] for key, axis in axes.items()}
+    for key, axis in axes.items():
+        for value in axis.values:
+            yield [f"{name}={chosen}" for name, chosen in {**first, key: value}.items()]
+
+
+def _axis(override: Override) -> _Axis:
+    name, value, line = override.get_key_element(), override.value(), override.input_line
+    if isinstance(value, IntervalSweep):
+        low, high, log = value.start, value.end, "log" in value.tags
+        if low is None or high is None or not -math.inf < low <= high < math.inf:
+            raise InputError(
+                f"{line}: must go up to a number, got {low} to {high}; for example {name}=interval(0.1,10)"
+            )
+        if log and low <= 0:
+            raise InputError(f"{line}: log must begin above 0, got {low}; for example {name}=tag(log,interval(0.1,10))")
+        if isinstance(low, int) and isinstance(high, int):
+            return _Axis([low], lambda trial: trial.suggest_int(name, low, high, log=log))
+        return _Axis([low], lambda trial: trial.suggest_float(name, low, high, log=log))
+    if isinstance(value, RangeSweep):
+        start, stop, step = value.start or 0, value.stop or 0, value.step
+        if not -math.inf < start < stop < math.inf or not step > 0:
+            raise InputError(
+                f"{line}: must go up by a step above 0, got {start} to {stop} by {step}; for example {name}=range(2,9)"
+            )
+        if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int):
+            last = range(start, stop, step)[-1]
+            return _Axis([start], lambda trial: trial.suggest_int(name, start, last, step=step))
+    elif not isinstance(value, ChoiceSweep):
+        raise InputError(f"{line}: a search needs its choices by name; for example {name}=choice(a,b)")
     options = list(override.sweep_string_iterator())
-    return lambda trial: trial.suggest_categorical(name, options)
+    is_group = (CONF / override.key_or_group).is_dir()
+    return _Axis(options if is_group else options[:1], lambda trial: trial.suggest_categorical(name, options))
 
 
 def _study(storage: Path, asked: dict[str, Any], seed: int) -> optuna.Study:

@@ -138,7 +138,19 @@ def test_a_setting_that_fails_does_not_end_the_search(tmp_path):
         (["data=digits", "method.etaa=1", AXES[0]], "method.etaa: there is no such setting"),
         (["data=digits", "split.labeled_ratio=choice(0.1,0.2)"], "split.labeled_ratio must not vary"),
         (["data=digits", "split.labeled_ratio=0.0", AXES[0]], "at least 2 known anomalies among the"),
+        (["data=digits", "+data.root=choice(a,b)"], "+data.root must not vary"),
         (["data=digits", "method.eta=choice("], "quote what the shell would read"),
+        (["data=digits", "method.etaa=choice(1.0,2.0)"], "method.etaa: there is no such setting"),
+        (["data=digits", "method=choice(deep_sad,nope)"], "nope: is not there; there are"),
+        (["data=digits", "method=choice(deep_sad,deep_svdd)", AXES[0]], "method=deep_svdd method.eta=0.01: meth"),
+        (["data=digits", "method=glob(deep*)"], "a search needs its choices by name"),
+        (["data=digits", "method.eta=interval(10.0,0.1)"], "must go up to a number, got 10.0 to 0.1"),
+        (["data=digits", "method.eta=interval(1.0,inf)"], "must go up to a number, got 1.0 to inf"),
+        (["data=digits", "method.eta=tag(log,interval(0,1))"], "log must begin above 0, got 0"),
+        (["data=digits", "network.rep_dim=range(9,2)"], "must go up by a step above 0, got 9 to 2 by 1"),
+        (["data=digits", "network.rep_dim=range(2,9,0)"], "must go up by a step above 0, got 2 to 9 by 0"),
+        (["data=digits", "network.rep_dim=range(9,2,-1)"], "must go up by a step above 0, got 9 to 2 by -1"),
+        (["data=digits", "method.eta=range(0.5,0.1,0.1)"], "must go up by a step above 0, got 0.5 to 0.1 by 0.1"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_line(typed, words, tmp_path, monkeypatch, capsys):
@@ -149,6 +161,30 @@ def test_what_is_wrong_is_one_line(typed, words, tmp_path, monkeypatch, capsys):
     assert words in error
     assert error.count("\n") == 1
     assert not (tmp_path / "s.db").exists()
+
+
+def test_ranges_and_intervals_hold_what_they_say():
+    optuna = search_module.optuna
+    _, axes = search_module._parsed(
+        [
+            "a=range(2,9,4)",
+            "b=range(0.5,2.0,0.5)",
+            "c=int(interval(3,5))",
+            "d=tag(log,interval(1e-3,2))",
+            "e=interval(1.0,1.0)",
+        ]
+    )
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    found = {key: set() for key in axes}
+    for _ in range(50):
+        trial = study.ask()
+        for key, axis in axes.items():
+            found[key].add(axis.suggest(trial))
+    assert found["a"] == {2, 6}
+    assert found["b"] == {"0.5", "1.0", "1.5"}
+    assert found["c"] == {3, 4, 5}
+    assert 1e-3 <= min(found["d"]) < 1e-2 < max(found["d"]) <= 2
+    assert found["e"] == {1.0}
 
 
 def test_a_foreign_file_is_told_and_left_alone(tmp_path):

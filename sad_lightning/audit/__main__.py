@@ -3,12 +3,13 @@
 Trains a detector without the known anomalies and one with them on the same rows of your own data, and again with each
 group of known anomalies held out where there are several. Says, group by group, whether recall at the target
 false-positive rate goes up, down, or is undecided, with intervals; prints it and writes audit.md, .csv and .svg. Every
-KEY=VALUE is a setting of a training, as for python -m sad_lightning.
+KEY=VALUE is a setting of a training, as for python -m sad_lightning, but for what an option here says.
 """
 
 import argparse
 import gc
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from tqdm import tqdm
 
-from sad_lightning.audit.fold import ALL
+from sad_lightning.audit.fold import ALL, column_of
 from sad_lightning.audit.study import Finding, Floats, Training, judge
 from sad_lightning.audit.text import as_csv, figure, table, words
 from sad_lightning.data.arrays import Arrays
@@ -30,7 +31,22 @@ from sad_lightning.files import whole_file
 from sad_lightning.grid.plan import cell_key
 from sad_lightning.result import FILE
 from sad_lightning.settings import CONF
+from sad_lightning.stats.threshold import conformal_threshold
 from sad_lightning.wording import explain
+
+_OWN = {  # settings of a training that an audit does not take, and what it has instead
+    "method": "--label-free and --with-labels choose the methods",
+    "seed": "--trainings says how many seeds there are, from 0",
+    "split": "--test and --calibrate say how large the parts are",
+    "patience": "no labels are held out to choose an epoch by",
+    "runs": "--out names the folder",
+    "hydra": "--out names the folder",
+    "overwrite": "a new folder, --out, trains anew",
+    "logger": "its trainings do not log",
+    "experiment": "an audit is no sweep",
+    "pack": "an audit is no sweep",
+    "plan_only": "an audit is no sweep",
+}
 
 
 class Cell(NamedTuple):
@@ -59,7 +75,12 @@ def main() -> None:
     try:
         whole("--trainings", options.trainings)
         share("--test", options.test)
-        share("--calibrate", options.calibrate)
+        if not share("--calibrate", options.calibrate):
+            raise InputError(
+                "--calibrate must be above 0, got 0: rows that train set no threshold that holds; for example "
+                "--calibrate 0.3"
+            )
+        _refuse(options.settings)
         print(_audit(options))
     except KeyboardInterrupt:
         print("sad_lightning.audit: interrupted; the same command goes on where it was", file=sys.stderr)
@@ -75,9 +96,12 @@ def _audit(options: argparse.Namespace) -> str:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         _check(options)
         first = _settings(options, Cell(options.label_free, ALL, 0))
+        if options.groups is not None:
+            column_of(str(first.data.path), options.groups)  # data would name it as one to ignore
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # each training's result has them
             arrays: Arrays = instantiate(first.data, _convert_="all")
+        _check_calibration(arrays, first.target_fpr)
         groups = arrays.classes[1:]
         folds = [None, *groups] if len(groups) > 1 else [None]
         planned = [
@@ -174,6 +198,26 @@ def _scores(cfg: DictConfig, cell: Cell, out: Path) -> Scores:
         test = dict(zip(rows, file["score"].tolist(), strict=True))
         target = dict(zip(rows, file["target_class"].tolist(), strict=True))
     return Scores(calibration, test, target)
+
+
+def _refuse(settings: Sequence[str]) -> None:
+    """Refuse settings that an audit would not heed."""
+    for setting in settings:
+        key, *below = re.split(r"[./@]", setting.lstrip("+~").split("=")[0])
+        if key in _OWN and not (key == "method" and below):
+            raise InputError(f"{setting}: {key} is not for an audit, {_OWN[key]}; leave it out")
+
+
+def _check_calibration(arrays: Arrays, fpr: float) -> None:
+    """Refuse too few rows to set a threshold on, before anything trains."""
+    assert arrays.labels is not None  # fold has looked
+    assert arrays.labels.part is not None
+    n = int(((arrays.labels.part == 1) & (arrays.labels.semi >= 0)).sum())
+    if np.isinf(conformal_threshold(np.zeros(n), fpr)):
+        raise InputError(
+            f"target_fpr={fpr} needs more than 1/target_fpr - 1 rows that set the threshold, there are {n}; raise "
+            f"--calibrate or target_fpr, or lower --test"
+        )
 
 
 def _check(options: argparse.Namespace) -> None:

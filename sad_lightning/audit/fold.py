@@ -4,9 +4,12 @@
     a held-out group  tests, all of it
     other groups      train, but for a share that tests
 
-Rows equal in every value stay together, as in ``data.labeled_split``.
+Rows equal in every value, and rows of one ``data.group``, form a unit, as in ``data.labeled_split``, and a unit is in
+one part. One of several kinds is drawn once, with the rarest of its groups, and calibrates if it holds a normal; what
+it holds of a held-out group tests if the rest of it tests or is held out too, and is left out else.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +24,7 @@ from sad_lightning.seeding import derive
 
 ALL = "*"
 _ONE = "known anomaly"
-_TRAIN, _VALIDATION, _TEST = range(3)
+_TRAIN, _VALIDATION, _TEST, _LEFT_OUT = 0, 1, 2, -1
 
 
 def fold(
@@ -40,12 +43,13 @@ def fold(
         path: its file.
         column: the column of the groups; None takes the classes of the known anomalies for groups.
         held_out: the group that does not train, ``*`` for all of them, or None for none.
-        test_ratio: share of the normals, and of each group that trains, that tests.
-        validation_ratio: share of the other normals that sets thresholds.
+        test_ratio: share of the units of normals, and of each group, that tests.
+        validation_ratio: share of the other units with normals that sets thresholds.
         seed: draws the parts.
 
     Raises:
-        InputError: the data has no labels or no known anomaly, says the parts itself, or has no such group.
+        InputError: the data has no labels or no known anomaly, says the parts itself, has no such group, or is too
+            small to train and to test on.
     """
     share("test_ratio", test_ratio)
     share("validation_ratio", validation_ratio)
@@ -63,18 +67,20 @@ def fold(
     names, group = group_of(data, path, column)
     if held_out not in (None, ALL, *names):
         raise InputError(f"held_out={held_out}: there is no such group; there are {listed(names)}")
-    part = np.full(len(semi), _TRAIN, dtype=np.int8)
     unit = units(row_hash(data.x), data.labels.group)
-    for k in range(-1, len(names)):
-        rows = np.flatnonzero(group == k)
-        held = k >= 0 and held_out in (ALL, names[k])
-        part[rows] = _TEST if held else _parts(unit[rows], test_ratio, 0 if k >= 0 else validation_ratio, seed, k)
+    drawn = _drawn(unit, group, test_ratio, validation_ratio, seed)
+    _check(drawn, unit, group, names)
+    part = drawn[unit]
+    held = np.isin(group, [k for k, name in enumerate(names) if held_out in (ALL, name)])
+    stays = np.bincount(unit, weights=~held) > 0
+    moved = held & (part != _TEST)
+    part[moved] = np.where(stays[unit[moved]], _LEFT_OUT, _TEST)
     known = tuple(k + 1 for k, name in enumerate(names) if held_out not in (ALL, name))
     return replace(
         data,
         target_class=group.astype(np.int64) + 1,
         classes=("normal", *names),
-        labels=Labels(semi, (0,), known, part),
+        labels=Labels(semi, (0,), known, part, _apart(data.labels.group, part)),
     )
 
 
@@ -89,25 +95,64 @@ def group_of(data: Arrays, path: str, column: str | None) -> tuple[tuple[str, ..
     if column is None:
         texts = np.array([data.classes[c] if c >= 0 else None for c in data.target_class], dtype=object)
     else:
-        read = read_table(Path(path).expanduser(), [column])
-        if column not in read:
-            raise InputError(f"--groups {column}: {path} has no such column; it has {listed(list(read))}")
-        texts = read[column].as_words().texts()
+        texts = column_of(path, column)
     texts = np.where(texts == None, _ONE, texts)  # noqa: E711 - element by element
     names = tuple(sorted(set(texts[known].tolist())))
     number = {name: k for k, name in enumerate(names)}
     return names, np.array([number[text] if is_known else -1 for text, is_known in zip(texts, known, strict=True)])
 
 
-def _parts(
-    unit: NDArray[np.int64], test_ratio: float, validation_ratio: float, seed: int, group: int
+def column_of(path: str, column: str) -> NDArray[np.object_]:
+    """The words of the column of the groups, ``(N,)``, None where missing.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    read = read_table(Path(path).expanduser(), [column])
+    if column not in read:
+        raise InputError(f"--groups {column}: {path} has no such column; it has {listed(list(read))}")
+    return read[column].as_words().texts()
+
+
+def _drawn(
+    unit: NDArray[np.int64], group: NDArray[np.int64], test_ratio: float, validation_ratio: float, seed: int
 ) -> NDArray[np.int8]:
-    kinds, inverse = np.unique(unit, return_inverse=True)
-    generator = np.random.default_rng(derive(seed, "audit", group))
-    tests = round(test_ratio * len(kinds))
-    validates = round(validation_ratio * (len(kinds) - tests))
-    of_unit = np.repeat(
-        np.array([_TEST, _VALIDATION, _TRAIN], dtype=np.int8), [tests, validates, len(kinds) - tests - validates]
-    )
-    part: NDArray[np.int8] = generator.permutation(of_unit)[inverse]
+    """The part of each unit, ``(U,)``, if nothing is held out."""
+    holds = np.zeros((unit.max() + 1, group.max() + 2), dtype=bool)
+    holds[unit, group + 1] = True
+    normal, groups = holds[:, 0], holds[:, 1:]
+    rarest = np.where(groups, groups.sum(axis=0), len(groups) + 1).argmin(axis=1)
+    kind = np.where(groups.any(axis=1), rarest, -1)
+    part = np.full(len(holds), _TRAIN, dtype=np.int8)
+    for k in range(-1, groups.shape[1]):
+        members = np.flatnonzero(kind == k)
+        order = np.random.default_rng(derive(seed, "audit", k)).permutation(len(members))
+        tests, others = np.split(members[np.argsort(order)], [round(test_ratio * len(members))])
+        others = others[normal[others]]  # anomalies alone set no threshold
+        part[tests], part[others[: round(validation_ratio * len(others))]] = _TEST, _VALIDATION
     return part
+
+
+def _check(drawn: NDArray[np.int8], unit: NDArray[np.int64], group: NDArray[np.int64], names: Sequence[str]) -> None:
+    """Refuse a draw that leaves a kind without rows that an audit needs."""
+    if not (drawn[unit[group < 0]] == _TRAIN).any():
+        raise InputError("data: an audit needs normal rows that train, none is left; lower --test or --calibrate")
+    for k, name in enumerate(names):
+        parts = drawn[np.unique(unit[group == k])]
+        tests, trains = (int((parts == number).sum()) for number in (_TEST, _TRAIN))
+        if tests and trains:
+            continue
+        out = "lower --test or --calibrate" if tests else "raise --test"
+        if len(parts) == 1:
+            out = "label more, or tell groups apart by another column with --groups"
+        raise InputError(
+            f"group {name}: must have rows that train and rows that test; of its {len(parts)} units (equal rows, and "
+            f"rows of one data.group, are one) {trains} train and {tests} test; {out}"
+        )
+
+
+def _apart(group: NDArray[np.int64] | None, part: NDArray[np.int8]) -> NDArray[np.int64] | None:
+    """The groups that stay together, but for rows that are left out: these are in no part."""
+    if group is None:
+        return None
+    return np.where(part == _LEFT_OUT, group.max() + 1 + np.arange(len(group)), group)

@@ -89,7 +89,7 @@ def judge(
         InputError: there is no row to judge by, or a score is not finite.
     """
     if not trainings or not trainings[0].anomalies.size:
-        raise InputError(f"group {group}: must have rows to test on, there is none; add rows, or lower --test")
+        raise InputError(f"group {group}: must have rows to test on, there is none; add rows, or raise --test")
     confidence = 1 - LEVEL / lines
     one = 1 - (1 - confidence) / len(trainings)
     found = [relative_scoring_bias(*each, fpr=fpr, confidence=one, resamples=1) for each in trainings]

@@ -145,6 +145,12 @@ def _draw(
         held = 0 if kind and not (hold_anomalies or labels.group is not None) else validation_ratio
         validates = round(held * (len(drawn) - tests))
         of_unit[drawn[:tests]], of_unit[drawn[tests : tests + validates]] = 2, 1
+    for name, ratio, number in (("test_ratio", test_ratio, 2), ("validation_ratio", validation_ratio, 1)):
+        if ratio and number not in of_unit and not holds_anomaly.all():  # which is told elsewhere
+            raise InputError(
+                f"split.{name}={ratio} of {len(of_unit)} {'rows' if labels.group is None else 'groups'} that differ "
+                f"holds out none; raise it, add some, or set it to 0"
+            )
     part: NDArray[np.int8] = of_unit[unit]
     return part
 
@@ -161,7 +167,7 @@ def _as_told(rows: NDArray[np.uint64], labels: Labels) -> NDArray[np.int8]:
                     f"data.group: a group must be in one part, one stands in {_PARTS[first[g]]} and in {_PARTS[p]}; "
                     f"change the column of data.part, or leave data.group out"
                 )
-    leaking = (part != 0) & np.isin(rows, rows[part == 0])
+    leaking = (part > 0) & np.isin(rows, rows[part == 0])
     if leaking.any():
         warnings.warn(
             f"data.part: {int((leaking & (part == 1)).sum())} validation rows and {int((leaking & (part == 2)).sum())} "

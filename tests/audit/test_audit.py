@@ -65,6 +65,76 @@ def test_equal_rows_stay_together():
         assert part[0] == part[1]
 
 
+def patients() -> Arrays:
+    """60 patients of 4 rows, one of them a known anomaly of a or b for most; some patients have nothing else."""
+    generator = np.random.default_rng(3)
+    patient, place = np.divmod(np.arange(240), 4)
+    kind = np.where(place == 3, patient % 3, 0)  # a third of the patients is normal
+    kind[patient >= 50] = 1 + (place[patient >= 50] + patient[patient >= 50] // 5) // 2 % 2  # a and b, and no normal
+    kind[patient >= 55] = 1 + patient[patient >= 55] % 2  # a, or b, alone
+    semi = np.where(kind > 0, -1, 0).astype(np.int8)
+    x = generator.normal(size=(240, 3)).astype(np.float32)
+    return Arrays(x, kind, ("fine", "a", "b"), labels=Labels(semi, (0,), (1, 2), group=patient))
+
+
+def test_no_group_of_rows_is_torn_apart_and_the_normals_stay_where_they_are():
+    data = patients()
+    patient, kind = data.labels.group, data.target_class
+    for seed in range(5):
+        normals = []
+        for held_out in (None, ALL, "a", "b"):
+            arrays = fold(data, "", None, held_out, 0.3, 0.25, seed)
+            split = draw_labeled_split(arrays, **OWN, choose=False, seed=0)
+            part = np.full(240, -1)
+            for number, rows in enumerate((split.train, split.validation, split.test)):
+                part[rows] = number
+            for number in range(60):
+                assert len(set(part[patient == number]) - {-1}) == 1
+            normals.append(part[kind == 0])
+            held = kind > 0 if held_out == ALL else kind == " ab".index(held_out or " ")
+            assert not np.isin(split.train[split.semi < 0], np.flatnonzero(held & (kind > 0))).any()
+            if held_out in ("a", "b"):
+                assert set(part[(patient >= 55) & held]) == {2}  # patients of this group alone
+                assert set(part[kind == 3 - " ab".index(held_out)]) == {-1, 0, 2}  # -1: in a unit that calibrates
+            assert arrays.labels.group is not None  # the split looks again
+        assert all(np.array_equal(normals[0], other) for other in normals)
+        assert np.bincount(normals[0]).min() > 0
+
+
+def test_equal_rows_of_several_kinds_stay_together():
+    data = own()
+    same = [5, 75, 95]  # a normal, an a and a b
+    data.x[same] = 7.0
+    for seed in range(20):
+        whole = fold(data, "", None, None, 0.3, 0.25, seed).labels.part[same]
+        assert len(set(whole)) == 1
+        for held_out, left_out in ((ALL, [1, 2]), ("a", [1]), ("b", [2])):
+            part = fold(data, "", None, held_out, 0.3, 0.25, seed).labels.part[same]
+            expected = whole.copy()
+            expected[left_out] = 2 if whole[0] == 2 else -1
+            assert part.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "group", "ratios", "words"),
+    [
+        (1, None, (0.3, 0.25), "group b: must have .* of its 1 units .* 1 train and 0 test; label more"),
+        (4, 2, (0.3, 0.25), "group b: must have .* of its 1 units"),
+        (3, None, (0.1, 0.25), "group b: .* 3 units .* 3 train and 0 test; raise --test"),
+        (3, None, (0.9, 0.25), "group b: .* 3 units .* 0 train and 3 test; lower --test"),
+        (3, None, (0.6, 0.999), "an audit needs normal rows that train, none is left; lower --test or --calibrate"),
+    ],
+)
+def test_what_is_too_small_to_train_and_to_test_on_is_told(rows, group, ratios, words):
+    data = own()
+    semi = data.labels.semi.copy()
+    semi[90 + rows :] = 0
+    groups = None if group is None else np.where(np.arange(100) >= 90, 0, np.arange(100))
+    data = Arrays(data.x, data.target_class, data.classes, labels=Labels(semi, (0,), (1, 2), group=groups))
+    with pytest.raises(InputError, match=words):
+        fold(data, "", None, None, *ratios, 0)
+
+
 def test_groups_come_from_a_column_or_from_the_classes(tmp_path):
     arrays = fold(own(truth=False), "", None, None, 0.3, 0.25, 0)
     assert arrays.classes == ("normal", "known anomaly")
@@ -127,6 +197,8 @@ def test_few_rows_decide_nothing_and_more_lines_need_more():
     assert many.interval.low < one.interval.low
     with pytest.raises(InputError, match="group g: must have rows to test on"):
         judge("g", [Training(np.zeros((2, 9)), np.zeros((2, 0)))], seen=True, fpr=0.05, lines=1)
+    with pytest.raises(InputError, match="raise --test"):
+        judge("g", [], seen=True, fpr=0.05, lines=1)
 
 
 def test_trainings_that_disagree_widen_the_interval():
@@ -201,13 +273,22 @@ def test_the_command_from_a_table_to_a_verdict_and_again(small, tmp_path, monkey
         (["data.label=label"], "data.path: name the file"),
         (["data.path=nowhere.csv", "data.label=label"], "nowhere.csv"),
         (["data.path={small}"], "needs known anomalies, there are none"),
-        (["data.path={small}", "data.label=label", "--groups", "nothing"], "no such column"),
+        (["data.path={small}", "data.label=label", "--groups", "nothing"], "audit: --groups nothing: "),
         (["data.path={small}", "data.label=label", "--label-free", "hsc"], "--label-free must be a method that does"),
         (["data.path={small}", "data.label=label", "--with-labels", "ae"], "--with-labels must be a method that"),
         (["data.path={small}", "data.label=label", "--with-labels", "deep"], "is not there; there are"),
         (["data.path={small}", "data.label=label", "nonsense=1"], "nonsense"),
         (["data.path={small}", "--trainings", "0"], "--trainings must be a whole number"),
         (["data=mnist", "data.root=x"], "data.path: name the file"),
+        (["data.path={small}", "data.label=label", "--calibrate", "0"], "--calibrate must be above 0, got 0"),
+        (["data.path={small}", "data.label=label", "--calibrate", "0.1"], "there are 14; raise --calibrate"),
+        (["data.path={small}", "data.label=label", "--test", "0"], "60 train and 0 test; raise --test"),
+        (["data.path={small}", "seed=5"], "seed=5: seed is not for an audit, --trainings says"),
+        (["data.path={small}", "method=ae"], "method=ae: method is not for an audit, --label-free and --with-labels"),
+        (["data.path={small}", "split.test_ratio=0.9"], "split is not for an audit, --test and --calibrate say"),
+        (["data.path={small}", "+patience=5"], "no labels are held out to choose an epoch by; leave it out"),
+        (["data.path={small}", "runs=x"], "runs=x: runs is not for an audit, --out names the folder"),
+        (["data.path={small}", "hydra/launcher=basic"], "hydra is not for an audit"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line_and_leave_nothing(arguments, words, small, tmp_path, monkeypatch, capsys):
