@@ -203,8 +203,8 @@ class StepBatches:
         return len(self.positions[0]) // self.sizes[0] if self.sizes[0] else 0
 
     def __iter__(self) -> Iterator[tuple[Draw | None, ...]]:
-        numbers = range(len(self.streams))
-        return in_turn(self, [map(Draw, self.order(number), self.noises(number)) for number in numbers])
+        numbers = range(len(self.streams))  # a generator: on a restart Lightning asks for it before it sets the epoch
+        yield from in_turn(self, [map(Draw, self.order(number), self.noises(number)) for number in numbers])
 
     def order(self, number: int) -> Tensor:
         """The positions of all batches of one stream in this epoch, ``(steps, B)``: shuffled whenever it is used up."""

@@ -191,7 +191,7 @@ class PopulationBatches:
         return len(self.members[0])
 
     def __iter__(self) -> Iterator[tuple[Draw | None, ...]]:
-        return in_turn(self.members[0], [self._draws(number) for number in range(len(self.sizes))])
+        yield from in_turn(self.members[0], [self._draws(number) for number in range(len(self.sizes))])
 
     def _draws(self, number: int) -> Iterator[Draw]:
         orders = torch.stack([member.order(number) for member in self.members], dim=1)

@@ -1,10 +1,12 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
 from sad_lightning.data.module import DataModule, Draw, StepBatches, Stream
 from sad_lightning.data.preprocess import Affine
+from sad_lightning.grid.population import PopulationBatches
 
 
 def positions(batches: StepBatches, stream: int = 0) -> list[torch.Tensor]:
@@ -94,3 +96,25 @@ def test_processes_share_a_global_batch_without_overlap():
         assert absent is None
         assert batch.epoch.item() == 4
     assert shares == [([0, 1], [0.0, 2.0]), ([-1], [1.0])]
+
+
+@pytest.mark.parametrize("population", [False, True])
+def test_an_epoch_that_is_set_after_iter_counts(population):
+    """A Trainer that goes on from a saved state asks for the iterator before it says which epoch it is."""
+    semi = torch.tensor([0] * 40 + [-1] * 8, dtype=torch.int8)
+    streams = (Stream(frozenset({0})), Stream(frozenset({-1}), every=2, start=2))
+
+    def batches() -> StepBatches | PopulationBatches:
+        members = [StepBatches(semi, streams, 4, (2,), seed) for seed in (0, 1)]
+        return PopulationBatches(members) if population else members[0]
+
+    late, early = batches(), batches()
+    iterator = iter(late)
+    late.set_epoch(3)
+    early.set_epoch(3)
+    found, expected = list(iterator), list(early)
+    assert sum(step[1] is not None for step in found) == 5
+    for one, other in zip(found, expected, strict=True):
+        for draw, same in zip(one, other, strict=True):
+            assert (draw is None) == (same is None)
+            assert draw is None or all(torch.equal(a, b) for a, b in zip(draw, same, strict=True))
