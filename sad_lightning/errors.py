@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from numbers import Real
+from os import PathLike
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -109,3 +111,14 @@ def choice(key: str, value: object, known: Sequence[str]) -> str:
     if value not in known:
         raise InputError(f"{key} must be one of {', '.join(known)}, got {value!r}; for example {key}={known[0]}")
     return str(value)
+
+
+def path_of(key: str, value: object) -> Path:
+    """The value as a path, if it can be one; a name that looks like a number is a name.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, str | int | float | PathLike) or isinstance(value, bool):
+        raise InputError(f"{key} must name a file or a folder, got {value!r}; for example {key}=data")
+    return Path(str(value)).expanduser()

@@ -1,13 +1,14 @@
 """Tables from files, whole or in batches: CSV and parquet by pyarrow (the extra ``table``), npz by numpy.
 
-CSV: a header line; the delimiter is the one of ``, ; tab |`` that the header holds most; missing is an empty field or
-NA, NaN, null and their like. npz: ``X`` of ``(N, D)`` numbers, their names in ``columns`` where it is there, else x0,
-x1, ...; every other array of N values is a column by its own name.
+CSV: a header line; the delimiter is the one of ``, ; tab |`` that the header holds most outside quotes; missing is an
+empty field or NA, NaN, null and their like. npz: ``X`` of ``(N, D)`` numbers, their names in ``columns`` where it is
+there, else x0, x1, ...; every other array of N values is a column by its own name. Words of any type are spelt as a
+CSV spells them.
 """
 
 import csv
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,11 @@ from sad_lightning.errors import InputError
 
 _BLOCK = 1 << 23  # bytes of a CSV, at a time
 _ROWS = 1 << 16  # of anything else
+_HEADER = 1 << 16  # characters, that a header of several lines may have
+_QUOTED = r'(?<![^,;\t|])"(?:[^"]|"")*"'  # where a field begins, or it is a character as any other
+_LINE = re.compile(rf"(?:{_QUOTED}|[^\n])*")
 _DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?")
+_NOT_TEXT = "text that is not UTF-8"
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".npz")
 
 
@@ -44,20 +49,24 @@ class Values:
         """Categories from positions in a list of words, which may hold one in several spellings."""
         spelt = [word(value) for value in words]
         known = tuple(sorted(set(spelt)))
-        position = np.array([*(known.index(name) for name in spelt), np.nan])
+        code = {name: float(number) for number, name in enumerate(known)}
+        position = np.array([*(code[name] for name in spelt), np.nan])
         return cls("category", position[np.where(np.isnan(codes), len(spelt), codes).astype(np.int64)], known)
+
+    @classmethod
+    def of_numbers(cls, numbers: NDArray[Any]) -> "Values":
+        """Categories from numbers, ``(n,)``, whole ones to the last digit; NaN is missing."""
+        present = ~np.isnan(numbers)
+        found, positions = np.unique(numbers[present], return_inverse=True)
+        codes = np.full(len(numbers), np.nan)
+        codes[present] = positions
+        return cls.categories(codes, found.tolist())
 
     def as_words(self) -> "Values":
         """Numbers and booleans as categories: 1.0 is the word 1, and true is true."""
         if self.kind == "boolean":
             return replace(self, kind="category", words=("false", "true"))
-        if self.kind != "number":
-            return self
-        present = ~np.isnan(self.numbers)
-        found = np.unique(self.numbers[present])
-        codes = np.full(len(self.numbers), np.nan)
-        codes[present] = np.searchsorted(found, self.numbers[present])
-        return Values.categories(codes, found.tolist())
+        return Values.of_numbers(self.numbers) if self.kind == "number" else self
 
     def texts(self) -> NDArray[np.object_]:
         """The words, ``(n,)``, None where missing."""
@@ -75,23 +84,30 @@ def word(value: object) -> str:
     return text.lower() if text.lower() in ("true", "false") else text
 
 
-def read_table(path: Path, words: Sequence[str] = ()) -> Table:
+def read_table(path: Path, words: Collection[str] = (), ignore: Collection[str] = ()) -> Table:
     """All rows of a file.
 
     Args:
         path: csv, tsv, txt, parquet or npz.
-        words: columns whose values are words, whatever they look like.
+        words: columns whose values are words, whatever they look like, spelt as a CSV spells them.
+        ignore: other columns whose values are not read; they are there, and hold nothing.
 
     Raises:
-        InputError: the file is not there, damaged, empty, or has no header.
+        InputError: the file is not there, damaged, empty, or has no header, or a column can not be words.
     """
     if _suffix(path) == ".npz":
-        return _npz_table(path)
+        return _npz_table(path, words, ignore)
     arrow = _Arrow(path)
-    table = arrow.whole(words)
+    out = set(ignore) - set(words)
+    table = arrow.whole([name for name in arrow.names if name not in out], words)
     if not table.num_rows:
         raise InputError(f"{path}: must hold at least one row, it holds none")
-    return {name: arrow.values(name, table.column(name).combine_chunks()) for name in table.column_names}
+    return {
+        name: _not_read(table.num_rows)
+        if name in out
+        else arrow.values(name, table.column(name).combine_chunks(), as_words=name in words)
+        for name in arrow.names
+    }
 
 
 def read_batches(
@@ -108,8 +124,10 @@ def read_batches(
     Raises:
         InputError: a column is missing or not known, or a value is not what its column holds.
     """
+    kinds = {**dict.fromkeys(keep, "category"), **{column.name: column.kind for column in schema.columns}}
+    words = {name for name, kind in kinds.items() if kind == "category"}
     if _suffix(path) == ".npz":
-        table = _npz_table(path)
+        table = _npz_table(path, words)
         _check_names(path, list(table), schema, keep, ignore)
         for start in range(0, len(table[schema.names[0]].numbers), _ROWS):
             rows = slice(start, start + _ROWS)
@@ -117,8 +135,8 @@ def read_batches(
         return
     arrow = _Arrow(path)
     _check_names(path, arrow.names, schema, keep, ignore)
-    for batch in arrow.batches({**dict.fromkeys(keep, "category"), **{c.name: c.kind for c in schema.columns}}):
-        yield {name: arrow.values(name, batch.column(name)) for name in batch.schema.names}
+    for batch in arrow.batches(kinds):
+        yield {name: arrow.values(name, batch.column(name), as_words=name in words) for name in batch.schema.names}
 
 
 def raw_rows(
@@ -146,6 +164,12 @@ def raw_rows(
                 f"{_PLURAL.get(values.kind, values.kind)}; mend the file"
             )
         numbers = values.numbers
+        if column.kind == "boolean" and not (known := np.isnan(numbers) | np.isin(numbers, (0, 1))).all():
+            row = int(known.argmin())
+            raise InputError(
+                f"{path}: column {column.name} must hold true and false, as in training, it holds {numbers[row]:g} in "
+                f"row {first + row}; mend the file"
+            )
         if column.kind == "category":
             code = {name: float(number) for number, name in enumerate(column.categories)}
             codes = np.array([*(code.get(name, np.nan) for name in values.words), np.nan])
@@ -218,7 +242,7 @@ def listed(names: Sequence[str]) -> str:
 
 def _suffix(path: Path) -> str:
     if not path.exists():
-        raise InputError(f"{path}: there is no such file; give the right one with data.path=FILE")
+        raise InputError(f"{path}: there is no such file; give the path of one that is there")
     if path.is_dir():
         raise InputError(f"{path}: must be a file, it is a folder; data=folder reads images from a folder")
     suffix = path.suffix.lower()
@@ -227,33 +251,65 @@ def _suffix(path: Path) -> str:
     return suffix
 
 
-def _npz_table(path: Path) -> Table:
+def _not_read(n: int) -> Values:
+    return Values("values that are not read", np.full(n, np.nan))
+
+
+def _npz_table(path: Path, words: Collection[str] = (), ignore: Collection[str] = ()) -> Table:
     arrays = read_npz_all(path)
     x = arrays.get("X")
     if x is None or x.ndim != 2 or x.dtype.kind not in "fiub" or not x.size:
         found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "nothing"
         raise InputError(f"{path}: must hold X, (N, D) numbers with at least one row, it holds {found}; see the README")
-    names = [str(name) for name in arrays.get("columns", np.array([f"x{k}" for k in range(x.shape[1])])).reshape(-1)]
+    x = x.astype(np.uint8) if x.dtype.kind == "b" else x  # numbers, as the others
+    names = _decoded(arrays.get("columns", np.array([f"x{k}" for k in range(x.shape[1])]))).reshape(-1)
     if len(names) != x.shape[1]:
         raise InputError(f"{path}: columns must name the {x.shape[1]} columns of X, it holds {len(names)} names")
-    table = {name: Values("number", x[:, k].astype(np.float64)) for k, name in enumerate(names)}
-    _check_twice(path, names)
-    for name, array in arrays.items():
-        flat = array.reshape(-1)
-        if name not in ("X", "columns") and len(flat) == len(x):
-            table[name] = _npz_values(flat)
-    return table
+    columns = [(str(name), x[:, k]) for k, name in enumerate(names)]
+    columns += [(n, a.reshape(-1)) for n, a in arrays.items() if n not in ("X", "columns") and a.size == len(x)]
+    _check_twice(path, [name for name, _ in columns])
+    out = set(ignore) - set(words)
+    return {
+        name: _not_read(len(x)) if name in out else _npz_values(path, name, array, as_words=name in words)
+        for name, array in columns
+    }
 
 
-def _npz_values(array: NDArray[Any]) -> Values:
+def _npz_values(path: Path, name: str, array: NDArray[Any], *, as_words: bool) -> Values:
+    if as_words and array.dtype.kind in "iu":
+        return Values.of_numbers(array)
     if array.dtype.kind in "fiub":
-        return Values("boolean" if array.dtype.kind == "b" else "number", array.astype(np.float64))
+        values = Values("boolean" if array.dtype.kind == "b" else "number", array.astype(np.float64))
+        return values.as_words() if as_words else values
+    if array.dtype.kind == "M" and as_words:
+        array = np.array(["" if text == "NaT" else _moment(text) for text in np.datetime_as_string(array).tolist()])
+    array = _decoded(array)
     if array.dtype.kind == "U":
         words, positions = np.unique(array[array != ""], return_inverse=True)
         codes = np.full(len(array), np.nan)
         codes[array != ""] = positions
         return Values.categories(codes, words.tolist())
-    return Values("date" if array.dtype.kind in "mM" else str(array.dtype), np.full(len(array), np.nan))
+    found = {"m": "date", "M": "date", "S": _NOT_TEXT}.get(array.dtype.kind, str(array.dtype))
+    if as_words:
+        raise _no_words(path, name, found)
+    return Values(found, np.full(len(array), np.nan))
+
+
+def _decoded(array: NDArray[Any]) -> NDArray[Any]:
+    """Bytes as text, if they are text."""
+    try:
+        return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+    except UnicodeDecodeError:
+        return array
+
+
+def _moment(text: str) -> str:
+    """A date or a time as most CSVs spell it: a space before the hour, and no fraction of zeros."""
+    return re.sub(r"\.0+(?!\d)", "", text.replace("T", " "))
+
+
+def _no_words(path: Path, name: str, found: str) -> InputError:
+    return InputError(f"{path}: column {name} must hold words, numbers or dates, it holds {found}; write it as text")
 
 
 def _check_twice(path: Path, names: Sequence[str]) -> None:
@@ -291,17 +347,17 @@ class _Arrow:
         self.path, self.pa, self.csv, self.parquet = path, pyarrow, pyarrow.csv, parquet
         self.is_csv = path.suffix.lower() != ".parquet"
         if self.is_csv:
-            self.delimiter, self.names = self._header()
+            self.delimiter, self.names, self.lines = self._header()
         else:
             self.names = self._told(lambda: parquet.ParquetFile(path).schema_arrow.names)
         _check_twice(path, self.names)
 
-    def whole(self, words: Sequence[str]) -> Any:
-        """All rows, as an Arrow table."""
+    def whole(self, names: Sequence[str], words: Collection[str]) -> Any:
+        """All rows of some columns, as an Arrow table."""
         if not self.is_csv:
-            return self._told(lambda: self.parquet.read_table(self.path))
+            return self._told(lambda: self.parquet.ParquetFile(self.path).read(names))
         types = {name: self.pa.string() for name in words}
-        return self._told(lambda: self.csv.read_csv(self.path, **self._options(types)))
+        return self._told(lambda: self.csv.read_csv(self.path, **self._options(types, names)))
 
     def batches(self, kinds: Mapping[str, str]) -> Iterator[Any]:
         """Some columns, batch by batch."""
@@ -315,42 +371,70 @@ class _Arrow:
         while (batch := self._told(lambda: next(iterator, None))) is not None:
             yield batch
 
-    def values(self, name: str, column: Any) -> Values:
-        """One Arrow array."""
+    def values(self, name: str, column: Any, *, as_words: bool) -> Values:
+        """One Arrow array.
+
+        Raises:
+            InputError: it can not be words.
+        """
         types, kind = self.pa.types, column.type
         if types.is_dictionary(kind):
-            return self.values(name, column.dictionary_decode())
-        if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+            return self.values(name, column.dictionary_decode(), as_words=as_words)
+        if column.null_count == len(column):  # its type says nothing
+            return Values("category" if as_words else "number", np.full(len(column), np.nan))
+        exact = types.is_integer(kind) or types.is_decimal(kind)  # more digits than a float64 holds
+        if types.is_boolean(kind) or types.is_floating(kind) or (exact and not as_words):
             numbers = column.cast(self.pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-            return Values("boolean" if types.is_boolean(kind) else "number", numbers.astype(np.float64, copy=False))
-        if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-            encoded = column.dictionary_encode()
-            codes = encoded.indices.cast(self.pa.float64()).to_numpy(zero_copy_only=False)
-            values = Values.categories(codes, encoded.dictionary.to_pylist())
-            dates = bool(values.words) and all(_DATE.fullmatch(value) for value in values.words[:100])
-            return replace(values, kind="date") if dates else values
-        names = {"null": "no value", "binary": "text that is not UTF-8"}
-        found = "date" if types.is_temporal(kind) else names.get(str(kind), str(kind))
+            values = Values("boolean" if types.is_boolean(kind) else "number", numbers.astype(np.float64, copy=False))
+            return values.as_words() if as_words else values
+        is_binary = re.match(r"(large_|fixed_size_)?binary", str(kind)) is not None
+        is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+        spelt = self._spelt(column) if as_words or is_text or is_binary else None
+        if spelt is not None:
+            dates = not as_words and bool(spelt.words) and all(_DATE.fullmatch(value) for value in spelt.words[:100])
+            return replace(spelt, kind="date") if dates else spelt
+        found = "date" if types.is_temporal(kind) else _NOT_TEXT if is_binary else str(kind)
+        if as_words:
+            raise _no_words(self.path, name, found)
         return Values(found, np.full(len(column), np.nan))
 
-    def _header(self) -> tuple[str, list[str]]:
+    def _spelt(self, column: Any) -> Values | None:
+        """Any type as categories; None where it has no words."""
+        try:
+            encoded = column.dictionary_encode()
+            words = encoded.dictionary.cast(self.pa.string()).to_pylist()
+        except self.pa.ArrowException:
+            return None
+        if self.pa.types.is_temporal(column.type):
+            words = [_moment(text) for text in words]
+        return Values.categories(encoded.indices.cast(self.pa.float64()).to_numpy(zero_copy_only=False), words)
+
+    def _header(self) -> tuple[str, list[str], int]:
+        """The delimiter, the names, and how many lines they take: a quoted name may hold delimiters and line breaks."""
         try:
             with open(self.path, encoding="utf-8-sig") as file:
-                line = file.readline().rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{self.path}: must be text in UTF-8, but reading it fails; convert the file") from error
-        delimiter = max(",;\t|", key=line.count)
-        names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+                line = file.readline()
+                if line.count('"') % 2:
+                    line += file.read(_HEADER)
+            line = next(_LINE.finditer(line))[0]
+            delimiter = max(",;\t|", key=re.sub(_QUOTED, "", line).count)
+            fields = next(csv.reader([line], delimiter=delimiter), [])
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(
+                f"{self.path}: must be text in UTF-8 that begins with column names, but reading it fails; convert the "
+                f"file"
+            ) from error
+        names = [re.sub(r"\s*\n\s*", " ", field.strip()) for field in fields]
         if not line.strip() or all(re.fullmatch(r"[-+.\d eE]*", name) for name in names):
             raise InputError(
                 f"{self.path}: must begin with a line of column names, it begins with {line[:60]!r}; add one"
             )
-        return delimiter, names
+        return delimiter, names, line.count("\n") + 1
 
     def _options(self, types: Mapping[str, Any], columns: Sequence[str] = ()) -> dict[str, Any]:
         return {
-            "read_options": self.csv.ReadOptions(block_size=_BLOCK, column_names=self.names, skip_rows=1),
-            "parse_options": self.csv.ParseOptions(delimiter=self.delimiter),
+            "read_options": self.csv.ReadOptions(block_size=_BLOCK, column_names=self.names, skip_rows=self.lines),
+            "parse_options": self.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
             "convert_options": self.csv.ConvertOptions(
                 column_types=dict(types), include_columns=list(columns), strings_can_be_null=True
             ),

@@ -10,14 +10,15 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.labels import as_words, labels_of, part_of, semi_of
+from sad_lightning.data.labels import labels_of, part_of, semi_of
 from sad_lightning.data.reading import Table, Values, listed, raw_rows, read_table
 from sad_lightning.data.schema import Column, TableSchema
-from sad_lightning.errors import InputError, choice, whole
+from sad_lightning.errors import InputError, choice, path_of, whole
 
 
 def table(
@@ -55,13 +56,13 @@ def table(
     Raises:
         InputError: a setting or the file is wrong; the message names the column.
     """
-    file = Path(path).expanduser()
+    file = path_of("data.path", path)
     whole("data.max_categories", max_categories, least=2)
     choice("data.missing", missing, ("median", "refuse"))
     roles = {"label": label, "truth": truth, "part": part, "group": group}
     chosen = {role: str(name) for role, name in roles.items() if name is not None}
-    categories, ignored = as_words(categorical), as_words(ignore)
-    read = read_table(file, [*chosen.values(), *categories])
+    categories, ignored = _names(categorical), _names(ignore)
+    read = read_table(file, [*chosen.values(), *categories], ignored)
     for key, name in [*chosen.items(), *(("ignore", n) for n in ignored), *(("categorical", n) for n in categories)]:
         if name not in read:
             raise InputError(f"data.{key}={name}: {file} has no such column; it has {listed(list(read))}")
@@ -81,6 +82,12 @@ def table(
     x = schema.expand(raw)
     _warn(file, x, schema)
     return Arrays(x, target.astype(np.int64), classes, labels=labels, schema=schema)
+
+
+def _names(value: Any) -> list[str]:
+    """A column, or a list of them, or none, as a list of names, spelt as they are."""
+    values = [] if value is None else value if isinstance(value, list | tuple) else [value]
+    return [str(each) for each in values]
 
 
 def fit_schema(
@@ -123,7 +130,7 @@ def _column(path: Path, name: str, values: Values, max_categories: int) -> Colum
     if values.kind == "date":
         raise InputError(
             f"{path}: column {name} holds dates, which are not used as they are; put what matters in them into columns "
-            f"(hour, weekday, days since), and {out}"
+            f"(hour, weekday, days since), and {out}; data.categorical=[{name}] if they are names"
         )
     if values.kind not in ("number", "boolean", "category") or np.isnan(values.numbers).all():
         what = "no value" if values.kind in ("number", "boolean", "category") else values.kind

@@ -1,0 +1,273 @@
+"""Columns of any type as words, names that must be quoted, and values that are not what training knew."""
+
+import datetime
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.reading import Values, raw_rows, read_batches, read_table
+from sad_lightning.data.schema import Column, TableSchema
+from sad_lightning.data.table import table
+from sad_lightning.errors import InputError
+
+pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
+BIG = 1234567890123456789
+NOON = datetime.datetime(2026, 1, 2, 12)
+DAY = datetime.date(2026, 1, 2)
+
+
+def parquet(path: Path, **columns: object) -> Path:
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table(columns), path)
+    return path
+
+
+def text(path: Path, content: str) -> Path:
+    path.write_text(content, newline="")
+    return path
+
+
+def own(path: object, **changes: object) -> Arrays:
+    """A table with the settings of conf/data/table.yaml."""
+    settings = {
+        "label": None, "known_anomaly": ["anomaly"], "known_normal": ["normal"], "unlabeled": ["unlabeled"],
+        "truth": None, "normal": [], "part": None, "group": None, "ignore": [], "categorical": [],
+        "max_categories": 100, "missing": "median",
+    }  # fmt: skip
+    return table(path, **{**settings, **changes})
+
+
+def raw(path: Path, *columns: Column, missing: str = "median") -> np.ndarray:
+    """The raw rows of a file at prediction."""
+    schema = TableSchema(columns, missing)
+    return np.concatenate([raw_rows(path, batch, schema, 1)[0] for batch in read_batches(path, schema)])
+
+
+def kept(path: Path, name: str) -> list[str | None]:
+    """A column as ``predict --keep`` writes it."""
+    batches = read_batches(path, TableSchema((Column("a"),)), keep=[name])
+    return [word for batch in batches for word in batch[name].as_words().texts()]
+
+
+TYPES = {
+    "binary": (pa.array([b"anomaly", None, b"caf\xc3\xa9"]), ["anomaly", "", "café"]),
+    "large binary": (pa.array([b"x", None, b"y"], pa.large_binary()), ["x", "", "y"]),
+    "binary of a size": (pa.array([b"x1", None, b"y2"], pa.binary(2)), ["x1", "", "y2"]),
+    "a view": (pa.array([b"x", None, b"y"], pa.binary_view()), ["x", "", "y"]),
+    "a dictionary of numbers": (pa.array([BIG, None, 7]).dictionary_encode(), [str(BIG), "", "7"]),
+    "64 bits": (pa.array([BIG, None, BIG + 1]), [str(BIG), "", str(BIG + 1)]),
+    "without a sign": (pa.array([2**64 - 1, None, 0], pa.uint64()), [str(2**64 - 1), "", "0"]),
+    "decimals": (pa.array([Decimal("1.50"), None, Decimal("2.00")]), ["1.50", "", "2.00"]),
+    "floats": (pa.array([1.0, None, 0.25]), ["1.0", "", "0.25"]),
+    "booleans": (pa.array([True, None, False]), ["True", "", "False"]),
+    "days": (pa.array([DAY, None, DAY]), ["2026-01-02", "", "2026-01-02"]),
+    "times": (pa.array([NOON, None, NOON]), ["2026-01-02 12:00:00", "", "2026-01-02 12:00:00"]),
+    "hours": (pa.array([NOON.time(), None, datetime.time(1, 2, 3, 500)]), ["12:00:00", "", "01:02:03.000500"]),
+    "words like dates": (pa.array(["10.0.19", None, "10.1.22"]), ["10.0.19", "", "10.1.22"]),
+    "nothing": (pa.nulls(3), ["", "", ""]),
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_words_of_any_type_are_those_of_the_csv(name, tmp_path):
+    values, spelt = TYPES[name]
+    csv = text(tmp_path / "x.csv", "a,b\n" + "".join(f"1,{word}\n" for word in spelt))
+    path = parquet(tmp_path / "x.parquet", a=[1, 1, 1], b=values)
+    expected, found = (read_table(file, ["b"])["b"].as_words() for file in (csv, path))
+    assert (found.words, found.texts().tolist()) == (expected.words, expected.texts().tolist())
+    assert kept(path, "b") == kept(csv, "b")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.array([b"anomaly", b"", "café".encode()]), ["anomaly", None, "café"]),
+        (np.array([BIG, BIG + 1, 0]), [str(BIG), str(BIG + 1), "0"]),
+        (np.array([2**64 - 1, 1, 0], dtype=np.uint64), [str(2**64 - 1), "1", "0"]),
+        (np.array([1.0, np.nan, 0.5]), ["1", None, "0.5"]),
+        (np.array([True, False, True]), ["true", "false", "true"]),
+        (np.array(["2026-01-02", "NaT", "2026-01-03"], "M8[D]"), ["2026-01-02", None, "2026-01-03"]),
+        (np.array([NOON, None, NOON], "M8[ns]"), ["2026-01-02 12:00:00", None, "2026-01-02 12:00:00"]),
+    ],
+)
+def test_words_of_an_npz(values, words, tmp_path):
+    np.savez(tmp_path / "x.npz", X=np.zeros((3, 1)), columns=["a"], b=values)
+    assert read_table(tmp_path / "x.npz", ["b"])["b"].as_words().texts().tolist() == words
+    assert kept(tmp_path / "x.npz", "b") == words
+
+
+def test_whole_numbers_of_x_are_exact_as_words(tmp_path):
+    np.savez(tmp_path / "x.npz", X=np.array([[1, BIG], [2, BIG + 1]]), columns=np.array([b"a", b"id"]))
+    assert kept(tmp_path / "x.npz", "id") == [str(BIG), str(BIG + 1)]
+
+
+@pytest.mark.parametrize(
+    ("values", "held"),
+    [
+        (pa.array([[1], [2]]), "list<"),
+        (pa.array([{"c": 1}, {"c": 2}]), "struct<c: int64>"),
+        (pa.array([b"\xff", b"x"]), "text that is not UTF-8"),
+        (np.array([1j, 2]), "complex128"),
+        (np.array([b"\xff", b"x"]), "text that is not UTF-8"),
+        (np.array([1, 2], "m8[s]"), "date"),
+    ],
+)
+def test_a_type_without_words_is_refused_where_words_are_asked_for(values, held, tmp_path):
+    path = tmp_path / ("x.npz" if isinstance(values, np.ndarray) else "x.parquet")
+    if path.suffix == ".npz":
+        np.savez(path, X=np.array([[1], [2]]), columns=["a"], b=values)
+    else:
+        parquet(path, a=[1, 2], b=values)
+    for read in (lambda: read_table(path, ["b"]), lambda: kept(path, "b"), lambda: own(path, group="b")):
+        with pytest.raises(InputError) as told:
+            read()
+        assert f"column b must hold words, numbers or dates, it holds {held}" in str(told.value)
+        assert "\n" not in str(told.value)
+    assert own(path, ignore=["b"]).x.shape == (2, 1)
+
+
+def test_labels_of_bytes_are_labels(tmp_path):
+    labels = [b"anomaly", b"normal", None] * 4
+    path = parquet(tmp_path / "x.parquet", a=list(range(12)), status=pa.array(labels, pa.binary()))
+    assert own(path, label="status").labels.semi.tolist() == [-1, 1, 0] * 4
+    np.savez(tmp_path / "x.npz", X=np.arange(12.0)[:, None], status=np.array([word or b"" for word in labels]))
+    assert own(tmp_path / "x.npz", label="status").labels.semi.tolist() == [-1, 1, 0] * 4
+
+
+def test_a_column_of_bytes_is_one_of_words(tmp_path):
+    path = parquet(tmp_path / "x.parquet", a=[1, 2, 3], soil=[b"clay", b"sand", b"clay"])
+    assert own(path).schema.columns[1] == Column("soil", "category", ("clay", "sand"))
+
+
+def test_groups_are_those_of_the_csv(tmp_path):
+    days = [datetime.date(2026, 1, 1 + k % 10) for k in range(300)]
+    ids = [2**60 + k % 30 for k in range(300)]
+    path = parquet(tmp_path / "x.parquet", a=list(range(300)), day=days, id=ids)
+    np.savez(tmp_path / "x.npz", X=np.arange(300)[:, None], day=np.array(days, "M8[D]"), id=np.array(ids))
+    for file in (path, tmp_path / "x.npz"):
+        for name, count in (("day", 10), ("id", 30)):
+            other = "id" if name == "day" else "day"
+            assert len(set(own(file, group=name, ignore=[other]).labels.group.tolist())) == count
+
+
+def test_an_array_of_an_npz_does_not_replace_a_column_of_x(tmp_path):
+    np.savez(tmp_path / "x.npz", X=np.ones((4, 3)), columns=["a", "b", "c"], a=np.zeros(4))
+    with pytest.raises(InputError, match="must name every column once, a stands there twice"):
+        read_table(tmp_path / "x.npz")
+
+
+def test_true_and_false_are_no_other_numbers(tmp_path):
+    wet = Column("wet", "boolean")
+    np.savez(tmp_path / "x.npz", X=np.array([[0.0], [7.5]]), columns=["wet"])
+    for path in (parquet(tmp_path / "x.parquet", wet=[0.0, 7.5]), tmp_path / "x.npz"):
+        with pytest.raises(InputError, match=r"column wet must hold true and false, .* it holds 7\.5 in row 2"):
+            raw(path, wet)
+    path = parquet(tmp_path / "y.parquet", wet=[0, 1, None])
+    np.testing.assert_array_equal(raw(path, wet)[:, 0], [0, 1, np.nan])
+
+
+def test_many_words_take_no_quadratic_time():
+    names = [f"n{k:06}" for k in range(32_000)]
+    start = time.process_time()
+    values = Values.categories(np.arange(32_000.0)[::-1], names)
+    assert time.process_time() - start < 3  # it took 16 seconds
+    assert values.texts().tolist() == names[::-1]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
+def test_ignored_columns_are_there_and_not_read(suffix, tmp_path):
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "csv":
+        text(path, "id,a,status\nx,1,anomaly\ny,2,\n")
+    elif suffix == "parquet":
+        parquet(path, id=["x", "y"], a=[1, 2], status=["anomaly", None])
+    else:
+        np.savez(path, X=np.array([[1.0], [2.0]]), columns=["a"], id=["x", "y"], status=["anomaly", ""])
+    assert read_table(path, ["status"], ["id"])["id"].kind == "values that are not read"
+    arrays = own(path, label="status", ignore=["id", "status"])  # what says something of a row is read
+    assert arrays.labels.semi.tolist() == [-1, 0]
+    assert set(arrays.schema.aside) == {"id", "status"}
+    with pytest.raises(InputError, match="must hold a column beside status, id, a"):
+        own(path, label="status", ignore=["id", "a"])
+
+
+def test_line_breaks_in_quotes_may_stand_anywhere(tmp_path, monkeypatch):
+    monkeypatch.setattr("sad_lightning.data.reading._BLOCK", 1000)  # bytes
+    notes = [f"{'long ' * (k % 40)}first\nsecond {k}" for k in range(500)]
+    path = text(tmp_path / "x.csv", "a,note\n" + "".join(f'{k},"{note}"\n' for k, note in enumerate(notes)))
+    assert read_table(path)["note"].texts().tolist() == notes
+    assert read_table(path)["a"].numbers.tolist() == list(range(500))
+    assert kept(path, "note") == notes
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_trained_category_may_look_like_a_date(suffix, tmp_path):
+    names = ["9.1.3", "10.0.19", "10.1.22"]
+    path = parquet(tmp_path / "x.parquet", a=[1, 2, 3], version=names)
+    version = own(path, categorical=["version"]).schema.columns[1]
+    assert version == Column("version", "category", ("10.0.19", "10.1.22", "9.1.3"))
+    dated = own(parquet(tmp_path / "y.parquet", a=[1, 2], version=names[1:]), categorical="version").schema.columns[1]
+    assert dated == Column("version", "category", ("10.0.19", "10.1.22"))
+    new = tmp_path / f"new.{suffix}"
+    new = text(new, "version\n10.0.19\n") if suffix == "csv" else parquet(new, version=["10.0.19"])
+    assert raw(new, version).tolist() == [[0]]
+
+
+@pytest.mark.parametrize("kind", ["null", "string", "date32", "double"])
+def test_a_column_without_a_value_is_missing_as_in_a_csv(kind, tmp_path):
+    columns = (Column("a"), Column("wet", "boolean"), Column("soil", "category", ("clay", "sand")))
+    nothing = pa.nulls(3, kind)
+    path = parquet(tmp_path / "x.parquet", a=nothing, wet=nothing, soil=nothing)
+    assert np.isnan(raw(path, *columns)).all()
+    assert np.isnan(raw(text(tmp_path / "x.csv", "a,wet,soil\n,,\n,,\n"), *columns)).all()
+    with pytest.raises(InputError, match="column a must have a value in every row"):
+        raw(path, *columns, missing="refuse")
+    with pytest.raises(InputError, match="column a must hold numbers or words, it holds no value"):
+        own(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "names"),
+    [
+        ('"a, x";"b, y";status', "1;2;3", ["a, x", "b, y", "status"]),
+        ('"a, x, z, w";"b, y, q, r"', "1;2", ["a, x, z, w", "b, y, q, r"]),
+        ('"a;b;c;d",e', "1,2", ["a;b;c;d", "e"]),
+        ('"a ""in, out""";b', "1;2", ['a "in, out"', "b"]),
+        ('"a\nof x",b', "1,2", ["a of x", "b"]),
+        ('"a\r\n\r\nof x";"b, c"', "1;2", ["a of x", "b, c"]),
+        ('length 5",b', "1,2", ['length 5"', "b"]),
+        ('length 5",b 3",c', '1,"2",3', ['length 5"', 'b 3"', "c"]),
+        ("a\tb", "1\t2", ["a", "b"]),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_header_may_quote(header, row, names, end, tmp_path):
+    found = read_table(text(tmp_path / "x.csv", f"{header}{end}{row}{end}{row}{end}"))
+    assert list(found) == names
+    assert [values.numbers.tolist() for values in found.values()] == [[k + 1, k + 1] for k in range(len(names))]
+
+
+def test_a_first_line_that_is_no_header_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="must be text in UTF-8 that begins with column names"):
+        read_table(text(tmp_path / "x.csv", "{" + 200_000 * "x"))
+
+
+def test_columns_are_named_as_they_are_spelt(tmp_path):
+    path = parquet(tmp_path / "x.parquet", **{"a": [1, 2], "1.0": [1, 2], "True": [1, 2], " b ": [1, 2], "2": [1, 2]})
+    schema = own(path, ignore=[1.0, "True", " b "], categorical=2).schema
+    assert schema.columns == (Column("a"), Column("2", "category", ("1", "2")))
+    assert schema.aside == ("1.0", "True", " b ")
+
+
+def test_a_path_is_a_name_whatever_it_looks_like(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^2024: there is no such file; give the path of one that is there$"):
+        own(2024)
+    for wrong in (None, ["a", "b"], {"a": 1}):
+        with pytest.raises(InputError, match=r"^data\.path must name a file"):
+            own(wrong)
