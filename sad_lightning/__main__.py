@@ -58,7 +58,7 @@ def _hydra_main(cfg: DictConfig) -> float | None:
             raise InputError(f"trainer.devices must be 1 within a sweep, got {devices!r}; a sweep scales by cells")
         if cfg.overwrite:
             for state in folder.glob("*.resume.ckpt"):
-                state.unlink()
+                state.unlink(missing_ok=True)
         if (folder / FILE).exists() and not cfg.overwrite:
             result = Result.read(folder)
             if result.key != cell_key(cfg):

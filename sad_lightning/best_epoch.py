@@ -32,6 +32,10 @@ class BestEpoch(Callback):
         self.curve: list[float] = []
         self.best: dict[str, Tensor] = {}
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Train no further where what is resumed had come to its end."""
+        trainer.should_stop = self._over()
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score, keep, or stop."""
         training = pl_module.training
@@ -43,13 +47,16 @@ class BestEpoch(Callback):
         if area > max(self.curve, default=-1.0):
             self.best = {name: value.detach().cpu().clone() for name, value in pl_module.state_dict().items()}
         self.curve.append(area)
-        if len(self.curve) - 1 - int(np.argmax(self.curve)) >= self.patience:
+        if self._over():
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Go back to the best epoch."""
         if self.best:
             pl_module.load_state_dict(self.best)
+
+    def _over(self) -> bool:
+        return bool(self.curve) and len(self.curve) - 1 - int(np.argmax(self.curve)) >= self.patience
 
     def note(self) -> str:
         """What a person should know of the choice."""

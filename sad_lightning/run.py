@@ -53,7 +53,7 @@ def run_cells(tasks: Sequence[Task], *, stack: bool | None = None) -> list[Resul
     Returns:
         For each cell its result, or the exception that stopped it.
     """
-    walks = begin(tasks)
+    walks = begin(tasks, live=len(tasks) == 1)
     pretrain(walks, stack)
     each(walks, Walk.prepare)
     train(walks, stack)
@@ -68,17 +68,17 @@ def pretrain_cells(tasks: Sequence[Task], *, stack: bool | None = None) -> list[
     Returns:
         For each cell why its pretraining can not be used, or None; what is wrong with a cell alone is told by the cell.
     """
-    walks = begin(tasks)
+    walks = begin(tasks, live=False)  # the cells log what they start from
     began = [walk.error is None for walk in walks]
     pretrain(walks, stack)
     for state in (state for task in tasks for state in task.folder.glob("pretrain*.resume.ckpt")):
-        state.unlink()
+        state.unlink(missing_ok=True)  # another grid may share the cell
     return [walk.error if ok else None for walk, ok in zip(walks, began, strict=True)]
 
 
-def begin(tasks: Sequence[Task]) -> list[Walk]:
+def begin(tasks: Sequence[Task], *, live: bool) -> list[Walk]:
     """The cells with their splits drawn and their models built."""
-    first = Walk(tasks[0], live=len(tasks) == 1)
+    first = Walk(tasks[0], live=live)
     walks = [first, *(Walk(task, live=False, like=first) for task in tasks[1:])]
     each(walks, Walk.begin)
     return walks

@@ -300,7 +300,7 @@ class Walk:
     def _forget(self) -> None:
         """Remove the states that a killed training would have gone on from."""
         for state in self.task.folder.glob("*.resume.ckpt"):
-            state.unlink()
+            state.unlink(missing_ok=True)  # another grid may share the cell
 
     def _sweep(self, step: str) -> None:
         """Hand every training row to a step of each method that needs them."""

@@ -59,3 +59,19 @@ def test_it_goes_on_from_its_state(broken_after):
     assert found == stops == [False, False, False, False, True]
     resumed.on_train_end(None, other)
     assert other.epoch == 2
+
+
+def test_what_had_come_to_its_end_trains_no_further():
+    ended, going = callback(2), callback(2)
+    module = Scripted()
+    for number in (1, 2, 3, 4):
+        epoch(ended, module, number)
+    for chooser, curve in ((going, ended.curve[:3]), (going, [])):
+        trainer = SimpleNamespace(should_stop=False)
+        chooser.load_state_dict({"curve": curve, "best": ended.best})
+        chooser.on_train_start(trainer, module)
+        assert not trainer.should_stop
+    trainer = SimpleNamespace(should_stop=False)
+    going.load_state_dict(ended.state_dict())
+    going.on_train_start(trainer, module)
+    assert trainer.should_stop

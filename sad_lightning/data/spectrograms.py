@@ -1,6 +1,6 @@
 """Spectrograms of cellular spectrum, laid out for the five classes of Cellular Spectrum Misuse (ye2021 appendix C).
 
-The authors' set is not public. ``<root>/spectrograms.npz`` is read, with the arrays
+The authors' set is not public. ``spectrograms.npz`` below the root is read, with the arrays
 
     x   (n, 125, 128) uint8 or float32    n spectrograms of 125 time steps and 128 subcarriers; any scale
     y   (n,) integers                     0 normal, 1 WB-los, 2 WB-nlos, 3 NB-10ms, 4 NB-5ms
@@ -13,25 +13,25 @@ from pathlib import Path
 import numpy as np
 
 from sad_lightning.data.arrays import Arrays, data_root, read_npz
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, path_of
 
 CLASSES = ("normal", "WB-los", "WB-nlos", "NB-10ms", "NB-5ms")
 SHAPE = (125, 128)
 
 
-def spectrograms(root: str | None) -> Arrays:
+def spectrograms(root: str | None, path: str = "spectrograms.npz") -> Arrays:
     """The spectrograms of a file of your own, as images of one channel.
 
     Raises:
         InputError: the file is not there, is damaged, or is laid out differently.
     """
-    path = data_root(root) / "spectrograms.npz"
-    if not path.exists():
+    file = data_root(root) / path_of("data.path", path)
+    if not file.exists():
         raise InputError(
-            f"{path}: is not there, and Cellular Spectrum Misuse is not public; write x (n, 125, 128) and y (n,) "
+            f"{file}: is not there, and Cellular Spectrum Misuse is not public; write x (n, 125, 128) and y (n,) "
             f"there, or try data=synthetic_spectrograms"
         )
-    return read(path)
+    return read(file)
 
 
 def read(path: Path) -> Arrays:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
+from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, read_write
@@ -40,6 +41,10 @@ def compose_all(loader: Any, master: DictConfig, cells: Sequence[Sequence[str]])
                 OmegaConf.update(composed[shape], override.key_or_group, override.value(), merge=True)
             with read_write(composed[shape].hydra):
                 composed[shape].hydra.overrides.task = list(overrides)
+                job = composed[shape].hydra.job
+                job.override_dirname = get_overrides_dirname(
+                    [each for each, _ in parsed], **job.config.override_dirname
+                )
         yield composed[shape]
 
 

@@ -81,6 +81,7 @@ def launch(
     distinct = list({cell.key: cell for cell in reversed(cells)}.values())[::-1]  # the first of equal ones
     settings = cells[0].settings
     _check(settings)
+    _check_folders(distinct)
     runs = Path(str(master.hydra.sweep.dir)).resolve()
     done = {} if settings["overwrite"] else _done(distinct)
     backend: Backend = instantiate(backend_settings)
@@ -96,6 +97,9 @@ def launch(
         if settings["plan_only"]:
             return []
         grid.write(runs)
+        if settings["overwrite"]:
+            for state in (state for cell in distinct for state in Path(cell.folder).glob("*.resume.ckpt")):
+                state.unlink(missing_ok=True)
         # first what others wait for, then what takes longest: it would be alone in the end
         jobs.sort(key=lambda job: (not job.pretrains, -work_of[job.number]))
         ended = {**done, **_drive(jobs, backend, retries, done, len(distinct))}
@@ -117,6 +121,17 @@ def _check(settings: Mapping[str, Any]) -> None:
     flag("plan_only", settings["plan_only"])
 
 
+def _check_folders(cells: Sequence[Cell]) -> None:
+    first: dict[str, Cell] = {}
+    for cell in cells:
+        other = first.setdefault(cell.folder, cell)
+        if other is not cell:
+            raise InputError(
+                f"hydra.sweep.subdir must give every cell a folder of its own, {' '.join(other.overrides)} and "
+                f"{' '.join(cell.overrides)} share {cell.folder}; leave it out, or put ${{cell_folder:}} in it"
+            )
+
+
 def _done(cells: Sequence[Cell]) -> dict[str, Outcome]:
     """How cells ended before; those that failed are tried again."""
     before = {cell.key: outcome_of(cell) for cell in cells}
@@ -134,7 +149,7 @@ def _frozen(
     todo = [cell for cell in cells if cell.key not in done]
     path = grid_folder(runs, name) / "plan.json"
     if path.exists():
-        grid = Grid.read(path)
+        grid = Grid.read(path).renewed(cells)
         if {cell.key for cell in todo} <= {cell.key for job in grid.jobs for cell in job.cells}:
             return grid, "as when it began"
     verdicts = {(cell.data, cell.method): cell for cell in reversed(todo)}

@@ -4,6 +4,7 @@ And what a grid does: cells that share a pretraining, and cells that train as on
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, Node, OmegaConf, open_dict, read_write
 
 from sad_lightning import __version__
+from sad_lightning.data.arrays import data_root
 
 _WHERE = {  # what says where or how a cell runs: groups, and keys of groups
     "hydra": None,
@@ -47,13 +49,21 @@ def defining(cfg: DictConfig) -> dict[str, Any]:
         settings[key] = value
     if isinstance(settings.get("pretrain"), dict) and settings["pretrain"].get("method") is None:
         settings["pretrain"] = {"method": None}
-    path = settings["data"].get("path") if isinstance(settings.get("data"), dict) else None
-    if path is not None:
-        settings["data_content"] = content_of(Path(str(path)).expanduser())
+    settings |= contents_of(cfg["data"] if OmegaConf.is_dict(cfg.get("data")) else {})
     split = settings.get("split", {})
     if split.get("labeled_ratio") == 0 and split.get("known_anomaly") is not None:
         settings["split"] = {**split, "known_anomaly": 0}
     return settings
+
+
+def contents_of(data: Mapping[str, Any]) -> dict[str, str]:
+    """Names what the own files of the settings ``data`` hold: another content is another cell."""
+    root = data_root(data["root"]) if "root" in data else Path()
+    return {
+        name: content_of(root / Path(str(data[key])).expanduser())
+        for key, name in (("path", "data_content"), ("labels", "labels_content"))
+        if data.get(key) is not None
+    }
 
 
 def content_of(path: Path) -> str:
@@ -61,7 +71,8 @@ def content_of(path: Path) -> str:
     digest = blake2b(digest_size=10)
     if path.is_dir():
         for file in sorted(path.rglob("*")):
-            digest.update(f"{file.relative_to(path)} {file.stat().st_size} {file.stat().st_mtime_ns}\n".encode())
+            at = file.stat() if file.exists() else file.lstat()  # a link to nowhere is told when it is read
+            digest.update(os.fsencode(f"{file.relative_to(path)} {at.st_size} {at.st_mtime_ns}\n"))
         return digest.hexdigest()
     return _of_file(path, path.stat().st_mtime_ns) if path.is_file() else ""
 

@@ -11,7 +11,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,6 +72,12 @@ class Grid:
         document = {**self.__dict__, "schema": _SCHEMA, "cells": cells, "jobs": jobs}
         with whole_file(grid_folder(runs, self.name) / "plan.json") as part:
             part.write_text(json.dumps(document, indent=1) + "\n")
+
+    def renewed(self, cells: Sequence[Cell]) -> "Grid":
+        """The grid with these cells for those of the same keys: where and how they run may have changed."""
+        new = {cell.key: cell for cell in (*self.cells, *cells)}
+        jobs = tuple(job._replace(cells=tuple(new[cell.key] for cell in job.cells)) for job in self.jobs)
+        return replace(self, cells=tuple(new[cell.key] for cell in self.cells), jobs=jobs)
 
     @staticmethod
     def read(path: Path) -> "Grid":

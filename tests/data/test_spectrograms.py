@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from sad_lightning.composition import composed
 from sad_lightning.data.spectrograms import CLASSES, SHAPE, spectrograms
 from sad_lightning.data.synthetic import spectrograms as synthetic_spectrograms
 from sad_lightning.errors import InputError
+from sad_lightning.grid.loading import load
+from sad_lightning.grid.plan import cell_key
 from sad_lightning.run import run
 
 
@@ -77,3 +80,13 @@ def test_the_lstm_learns_from_synthetic_spectrograms(settings, tmp_path):
     with np.load(tmp_path / "scores.npz") as file:
         assert np.isfinite(file["score"]).all()
         assert len(np.unique(file["score"])) > 40
+
+
+def test_another_file_is_another_cell(synthetic, tmp_path):
+    cfg = composed("data=spectrograms", f"data.root={tmp_path}")
+    keys = {cell_key(cfg)}
+    for rows in (10, 20):
+        np.savez(tmp_path / "spectrograms.npz", x=synthetic.x[:rows, ..., 0], y=synthetic.target_class[:rows])
+        keys.add(cell_key(cfg))
+        assert len(load(cfg.data).x) == rows
+    assert len(keys) == 3

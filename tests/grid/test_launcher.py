@@ -74,7 +74,8 @@ def finished(cell) -> Outcome:
         name: {} for name in ("settings", "seeds", "counts", "per_class", "seconds", "environment", "history")
     }
     told = {"schema": 2, "key": cell.key, "data": cell.data, "method": cell.method, "threshold_rows": "",
-            "pretraining": "", "resumed": False, "metrics": {"auroc": 0.75},
+            "pretraining": "", "resumed": False, "seeds": {"cell": 0}, "counts": {"known_anomaly": 1},
+            "metrics": {"auroc": 0.75, "average_precision": 0.5, "recall_at_target_fpr": 0.5, "threshold": 1.0},
             "settings": {"trainer": {"max_epochs": 60}}}  # fmt: skip
     (folder / "result.json").write_text(json.dumps(document | told))
     return Outcome(cell.key, "finished", 0.75)
@@ -165,6 +166,29 @@ def test_what_was_interrupted_goes_on_in_the_packs_it_began_with(run_grid, tmp_p
     assert {cell.key for job in second.asked if not job.pretrains for cell in job.cells} >= {one}
 
 
+def test_where_and_how_cells_run_may_change_from_try_to_try(run_grid, tmp_path, monkeypatch):
+    """The plan that is frozen says what trains as one; all that no number depends on is as it is typed now."""
+    one, two = Work(), Work()
+    run_grid(one, "pack=2")
+    state = Path(one.asked[0].cells[0].folder) / "train.x.resume.ckpt"
+    state.touch()
+    run_grid(two, "pack=2", "overwrite=true", "trainer.accelerator=cpu")
+    assert [job.number for job in two.asked] == [job.number for job in one.asked]
+    for job in two.asked:
+        for cell in job.cells:
+            assert cell.settings["overwrite"]
+            assert cell.settings["trainer"]["accelerator"] == "cpu"
+    assert not state.exists()
+    moved = tmp_path.with_name(f"{tmp_path.name}_moved")
+    tmp_path.rename(moved)
+    next(moved.rglob("result.json")).unlink()
+    three = Work()
+    run_grid(three, "pack=2", f"runs={moved}")
+    assert three.asked
+    assert {moved in Path(cell.folder).parents for job in three.asked for cell in job.cells} == {True}
+    assert not list(tmp_path.rglob("result.json"))
+
+
 def test_a_worker_that_dies_is_replaced_and_its_cells_are_tried_again(run_grid, tmp_path, capsys):
     class Mortal(Work):
         def train(self, job):
@@ -240,6 +264,7 @@ def test_what_is_not_defined_is_skipped_and_not_asked_again(run_grid, tmp_path, 
         (["pack=some"], "pack must be"),
         (["overwrite=maybe"], "overwrite must be true or false"),
         (["plan_only=1"], "plan_only must be true or false"),
+        (["hydra.sweep.subdir=one"], "hydra.sweep.subdir must give every cell a folder of its own"),
     ],
 )
 def test_what_a_grid_refuses(arguments, words, run_grid, tmp_path):

@@ -30,6 +30,7 @@ def test_a_cell_set_in_place_is_the_one_that_hydra_composes():
                 if key != "hydra":
                     part = [OmegaConf.to_container(OmegaConf.create({key: c._get_node(key)})) for c in (cfg, whole)]
                     assert part[0] == part[1]
+            assert cfg.hydra.job.override_dirname == whole.hydra.job.override_dirname
             assert cfg.hydra.runtime.choices == whole.hydra.runtime.choices
             assert cfg.hydra.overrides.task == whole.hydra.overrides.task == overrides
 
@@ -196,7 +197,9 @@ def test_an_estimate_goes_by_finished_cells_and_else_by_steps(tmp_path):
     folder.mkdir(parents=True)
     document = {
         "schema": 2, "key": "k", "data": "digits", "method": "deep_sad", "normal_classes": [], "known_classes": [],
-        "settings": {"trainer": {"max_epochs": 60}}, "seeds": {}, "counts": {}, "metrics": {}, "threshold_rows": "",
+        "settings": {"trainer": {"max_epochs": 60}}, "seeds": {"cell": 0}, "threshold_rows": "",
+        "counts": {"known_anomaly": 0},
+        "metrics": {"auroc": 0.9, "average_precision": 0.9, "recall_at_target_fpr": 0.9, "threshold": 1.0},
         "pretraining": "", "resumed": False, "per_class": {}, "seconds": {"train": 8.0, "score": 2.0},
         "environment": {}, "history": {}, "warnings": [],
     }  # fmt: skip
