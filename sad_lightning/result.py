@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 
 _SCHEMA = 2
+_METRICS = ("auroc", "average_precision", "recall_at_target_fpr", "threshold")  # that every result has
 FILE = "result.json"
 FAILURE = "failure.json"  # of a cell of a grid that ended without a result
 
@@ -85,8 +87,10 @@ class Result:
             schema = document.pop("schema")
             if schema != _SCHEMA:
                 raise InputError(f"{path}: has schema {schema}, this version reads {_SCHEMA}; run the cell again")
-            metrics = {name: math.nan if value is None else value for name, value in document.pop("metrics").items()}
-            return Result(**document, metrics=metrics)
+            metrics = _numbers(document.pop("metrics"), _METRICS)
+            per_class = {name: _numbers(found, ()) for name, found in document.pop("per_class").items()}
+            _ = document["settings"]["trainer"], document["counts"]["known_anomaly"], document["seeds"]["cell"]
+            return Result(**document, metrics=metrics, per_class=per_class)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
@@ -116,6 +120,21 @@ class Result:
 
 def _percent(value: float) -> str:
     return "not defined" if math.isnan(value) else f"{100 * value:.2f} %"
+
+
+def _numbers(found: dict[str, Any], needed: Sequence[str]) -> dict[str, float]:
+    """Numbers by name, nan for null.
+
+    Raises:
+        KeyError: one that is needed is not there.
+        TypeError: one is no number.
+    """
+    for name in needed:
+        _ = found[name]
+    for name, value in found.items():
+        if not isinstance(value, int | float | None):
+            raise TypeError(f"{name} is {value!r}")
+    return {name: math.nan if value is None else value for name, value in found.items()}
 
 
 def _null_for_nan(value: Any) -> Any:

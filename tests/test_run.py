@@ -303,3 +303,18 @@ def test_scores_on_disk_are_those_of_the_checkpoint_on_the_test_rows(settings, t
     with torch.no_grad():
         normal = method.score(torch.from_numpy(arrays.x[rows]).movedim(-1, 1) / 255).numpy()
     assert result.metrics["threshold"] == pytest.approx(np.sort(normal)[int(0.95 * len(normal))], rel=1e-5)
+
+
+@pytest.mark.parametrize("change", ["metrics", "words", "settings"])
+def test_a_result_that_lacks_what_all_have_is_told(change, settings, tmp_path):
+    cell(settings, tmp_path)
+    document = json.loads((tmp_path / "result.json").read_text())
+    if change == "metrics":
+        del document["metrics"]["recall_at_target_fpr"]
+    elif change == "words":
+        document["metrics"]["auroc"] = "high"
+    else:
+        del document["settings"]["trainer"]
+    (tmp_path / "result.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="must be the result of a cell"):
+        Result.read(tmp_path)

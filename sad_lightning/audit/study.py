@@ -120,6 +120,6 @@ def _needed(trainings: Sequence[Training], fpr: float, alpha: float) -> int:
 
 def _slope(normals: Floats, anomalies: Floats, fpr: float) -> float:
     """Recall gained for each false positive around ``fpr``, over a stretch as wide as ``fpr`` itself."""
-    rates = np.array([1.5, 0.5]) * fpr
+    rates = np.array([min(1.5 * fpr, 1.0), 0.5 * fpr])
     high, low = ((anomalies > threshold).mean() for threshold in np.quantile(normals, 1 - rates))
     return float((high - low) / (rates[0] - rates[1]))

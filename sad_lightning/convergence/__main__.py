@@ -102,7 +102,13 @@ def read(folder: Path) -> tuple[list[str], list[Scorer], float]:
             if result.settings["preprocess"]["scaling"] != "none":
                 raise InputError(f"{path}: fresh rows are not scaled; train it with preprocess.scaling=none")
             deviations.add(float(result.settings["data"]["deviation"]))
-            trainings.setdefault(result.seeds["cell"], {})[result.method] = path.parent
+            found = trainings.setdefault(result.seeds["cell"], {})
+            if result.method in found:
+                raise InputError(
+                    f"{path}: is the second training of {result.method} with seed {result.seeds['cell']} beside "
+                    f"{found[result.method]}; choose one folder each"
+                )
+            found[result.method] = path.parent
     wanted = {method for pair in PAIRS for method in pair}
     some = [sorted(set(found) & wanted) for found in trainings.values()]
     names = max(some, key=len) if some else []

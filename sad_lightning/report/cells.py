@@ -291,7 +291,11 @@ def _absent(groups: Sequence[Group]) -> Iterator[Group]:
 
 def _kind(result: Result) -> str:
     """What cells of one group share: all settings but the seed and the classes; no known class is a kind of its own."""
-    settings = {name: value for name, value in _flat(result.settings) if name not in _AXES}
+    settings = {
+        name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value  # 1 is 1.0
+        for name, value in _flat(result.settings)
+        if name not in _AXES
+    }
     return json.dumps({**settings, "known": result.counts["known_anomaly"] > 0}, sort_keys=True)
 
 

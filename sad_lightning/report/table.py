@@ -177,8 +177,9 @@ def paired(first: Sequence[Cell], second: Sequence[Cell]) -> tuple[tuple[float, 
     seen: dict[object, tuple[float, float]] = {}
     for pair, cell in ours.items():
         if pair in theirs:
-            values = (cell.auroc, theirs[pair].auroc)
-            seen.setdefault((cell.place.normal, cell.place.seed, values), values)
+            other = theirs[pair]
+            numbers = (*cell.result.metrics.values(), *other.result.metrics.values())
+            seen.setdefault((cell.place.normal, cell.place.seed, str(numbers)), (cell.auroc, other.auroc))
     return tuple(seen.values())
 
 

@@ -1,15 +1,17 @@
 """The convergence study against what is known of order statistics, and its command line."""
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from sad_lightning.convergence.__main__ import main, markdown, summarize
+from sad_lightning.convergence.__main__ import main, markdown, read, summarize
 from sad_lightning.convergence.figure import box_plots
 from sad_lightning.convergence.study import Design, exponent, simulate, spread
 from sad_lightning.data.synthetic import draw_anomalies, draw_normals
+from sad_lightning.errors import InputError
 
 
 def radius_and_mean(x):
@@ -93,3 +95,16 @@ def test_without_trainings_it_says_which(tmp_path, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert "train them with +experiment=ye2021_synthetic" in error
     assert error.count("\n") == 1
+
+
+def test_two_trainings_of_one_method_and_seed_are_refused(tmp_path, monkeypatch):
+    told = SimpleNamespace(
+        data="synthetic", method="deep_sad", seeds={"cell": 0},
+        settings={"preprocess": {"scaling": "none"}, "data": {"deviation": 1.0}},
+    )  # fmt: skip
+    monkeypatch.setattr("sad_lightning.convergence.__main__.Result.read", lambda folder: told)
+    for name in ("bbb", "ccc"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "result.json").touch()
+    with pytest.raises(InputError, match="is the second training of deep_sad with seed 0"):
+        read(tmp_path)

@@ -1,6 +1,7 @@
 """What belongs together, what counts once, and what is missing."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from fabricated import write_cell, write_grid
 from sad_lightning.errors import InputError
 from sad_lightning.report.cells import Place, read
 from sad_lightning.report.table import contests, paired, recalls, rows
+from sad_lightning.stats.compare import compare
 from sad_lightning.stats.ranking import auroc_interval
 
 
@@ -114,6 +116,28 @@ def test_cells_are_paired_by_classes_and_seed_and_repeats_count_once(tmp_path):
     }
     assert set(pairs) <= expected
     assert len(pairs) == 2
+
+
+def test_ties_of_different_cells_are_pairs_each(tmp_path):
+    areas = {"deep_sad": [1.0] * 8 + [0.9], "ae": [1.0] * 8 + [0.8]}
+    cells = {}
+    for method, found in areas.items():
+        for known in range(len(found)):
+            write_cell(tmp_path, method, 1.0, known=known)
+        cells[method] = [
+            replace(cell, result=replace(cell.result, metrics={**cell.result.metrics, "auroc": area, "recall": k / 9}))
+            for (group,) in [[g for g in read([tmp_path]).groups if g.method == method]]
+            for k, (cell, area) in enumerate(zip(group.cells, found, strict=True))
+        ]
+    seen = compare(*zip(*paired(cells["deep_sad"], cells["ae"]), strict=True))
+    assert seen.n == 9
+    assert seen.difference == pytest.approx(10 / 9)
+
+
+def test_whole_numbers_written_with_a_point_are_one_setting(tmp_path):
+    write_cell(tmp_path, "deep_sad", 1.0, known=0, method={"eta": 1})
+    write_cell(tmp_path, "deep_sad", 1.0, known=1, method={"eta": 1.0})
+    assert len(read([tmp_path]).groups) == 1
 
 
 def test_a_planted_difference_is_found_and_a_planted_tie_is_not(tmp_path):
