@@ -38,7 +38,15 @@ def told() -> Iterator[None]:
 
 def typed(settings: Mapping[str, Any]) -> list[str]:
     """The settings as they would be typed: ``{"method.eta": 2.0}`` is ``method.eta=2.0``."""
-    return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()]
+    spelt = {k: v if isinstance(v, str) else json.dumps(v, default=_plain) for k, v in settings.items()}
+    return [f"{key}={value}" for key, value in spelt.items()]
+
+
+def _plain(value: Any) -> Any:
+    """A scalar of numpy as one of Python, which is what a grid of parameters often holds."""
+    if not hasattr(value, "tolist"):
+        raise InputError(f"settings must hold numbers, words and lists, got {value!r} of type {type(value).__name__}")
+    return value.tolist()
 
 
 @lru_cache(maxsize=32)  # composing takes a third of a second, and a search over parameters does it again and again

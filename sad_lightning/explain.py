@@ -16,6 +16,7 @@ import numpy as np
 
 from sad_lightning.errors import InputError, whole
 from sad_lightning.files import whole_file
+from sad_lightning.predict import import_all, raw_batches, refuse_infinite
 
 if TYPE_CHECKING:
     from sad_lightning.data.schema import Column
@@ -39,17 +40,37 @@ def main() -> None:
     parser.add_argument("--top", type=int, default=10, metavar="N", help="how many rows, those that score highest (10)")
     parser.add_argument("--rows", type=int, nargs="+", metavar="ROW", help="these rows instead, from 1")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (beside the model)")
+    parser.add_argument("--ignore", nargs="+", default=[], metavar="COLUMN", help="columns that training did not have")
+    parser.add_argument("--array", help="the images of an npz; the first there is of images, test_images")
+    parser.add_argument("--import", dest="modules", nargs="+", default=[], help="modules that define your own methods")
     options = parser.parse_args()
     try:
         whole("--top", options.top)
-        for line in explain(options.model, options.data, options.top, options.rows, options.out):
+        import_all(options.modules)
+        for line in explain(
+            options.model, options.data, options.top, options.rows, options.out,
+            ignore=options.ignore, array=options.array,
+        ):  # fmt: skip
             print(line)
-    except (InputError, OSError) as error:
+    except OSError as error:
+        place = error.filename or options.out
+        print(f"sad_lightning.explain: {place}: {error.strerror}; choose another with --out", file=sys.stderr)
+        sys.exit(2)
+    except InputError as error:
         print(f"sad_lightning.explain: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
 
 
-def explain(path: Path, data: Path, top: int, rows: Sequence[int] | None = None, out: Path | None = None) -> list[str]:
+def explain(
+    path: Path,
+    data: Path,
+    top: int,
+    rows: Sequence[int] | None = None,
+    out: Path | None = None,
+    *,
+    ignore: Sequence[str] = (),
+    array: str | None = None,
+) -> list[str]:
     """Write what adds to the scores of some rows; says so in a line each.
 
     Args:
@@ -58,6 +79,8 @@ def explain(path: Path, data: Path, top: int, rows: Sequence[int] | None = None,
         top: how many rows, those that score highest.
         rows: these rows instead, from 1.
         out: where to write.
+        ignore: columns of a table that training did not have.
+        array: the array of an npz of images.
 
     Raises:
         InputError: the model or the data can not be read, do not fit, or a row is not there.
@@ -67,20 +90,25 @@ def explain(path: Path, data: Path, top: int, rows: Sequence[int] | None = None,
     from sad_lightning.attribution import attribute, typical_row
     from sad_lightning.data.schema import TableSchema
     from sad_lightning.model import FILE, Model
-    from sad_lightning.predict import raw_batches
     from sad_lightning.report.explanation import bars, explanation_page, heat_maps, leading
 
     path = path / FILE if path.is_dir() else path
     model = Model.load(path)
     schema = model.preparation.schema
-    _, batches = raw_batches(data, schema, {})
+    _, batches = raw_batches(data, schema, {}, ignore=ignore, array=array)
     told = list(batches)
+    if not sum(len(part) for _, part in told):
+        raise InputError(f"{data}: must hold at least one row, it holds none")
     raw = np.concatenate([part for _, part in told])
-    names = [f"{key} {value}" for columns, _ in told for key, values in columns.items() for value in values]
+    kind = next(iter(told[0][0]))  # row or file
+    named = np.concatenate([columns[kind] for columns, _ in told])
+    names = [f"{kind} {name}" for name in named]
     for row in rows or ():
         if not 1 <= row <= len(raw):
             raise InputError(f"--rows: {data} has rows 1 to {len(raw)}, got {row}")
-    chosen = leading(model.score_rows(raw))[:top] if rows is None else [row - 1 for row in rows]
+    scores = model.score_rows(raw)
+    refuse_infinite(data, kind, named, scores)
+    chosen = leading(scores)[:top] if rows is None else [row - 1 for row in rows]
     examples = torch.from_numpy(raw) if model.examples is None else model.examples
     found = attribute(model, torch.from_numpy(raw[chosen]), typical_row(examples, schema))
     said, figures, lines = [], [], []

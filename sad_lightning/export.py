@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
+from sad_lightning.predict import import_all
 
 
 def main() -> None:
@@ -22,10 +23,15 @@ def main() -> None:
         "--format", choices=("onnx", "pt2"), default="onnx", help="for ONNX Runtime, or for torch.export"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (beside the model)")
+    parser.add_argument("--import", dest="modules", nargs="+", default=[], help="modules that define your own methods")
     options = parser.parse_args()
     try:
+        import_all(options.modules)
         print(export(options.model, options.format, options.out))
-    except (InputError, OSError) as error:
+    except OSError as error:
+        print(f"sad_lightning.export: {options.out or options.model}: {error.strerror}; choose --out", file=sys.stderr)
+        sys.exit(2)
+    except InputError as error:
         print(f"sad_lightning.export: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
 
@@ -45,6 +51,8 @@ def export(path: Path, kind: str, out: Path | None = None) -> str:
         raise InputError(f"{path}: must hold rows to check the graph on, and has none; train it again")
     content, apart = graph(model, kind, model.examples)
     out = out or path.with_suffix(f".{kind}")
+    if out.is_dir() or (out.exists() and out.resolve() == path.resolve()):
+        raise InputError(f"--out={out}: must be a file other than the model; choose another name")
     with whole_file(out) as part:
         part.write_bytes(content)
     return (

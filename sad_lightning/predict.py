@@ -7,6 +7,7 @@ Memory does not grow with the rows, but for an npz, which is read and written wh
 """
 
 import argparse
+import os
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -71,8 +72,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         _refuse(arguments)
-        for name in arguments.modules:
-            _import(name)
+        import_all(arguments.modules)
         from torch import set_num_threads  # takes seconds to import
 
         from sad_lightning.model import FILE, Model
@@ -87,12 +87,18 @@ def main() -> None:
         )  # fmt: skip
         print(_table(model, told, arguments))
     except (InputError, KeyboardInterrupt) as error:
-        print(f"sad_lightning.predict: {error or 'interrupted; nothing was written'}", file=sys.stderr)
+        print(f"sad_lightning.predict: {str(error) or 'interrupted; nothing was written'}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InputError) else 130)
+    except BrokenPipeError:  # the reader of what is printed went away; the scores are written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
-        print(
-            f"sad_lightning.predict: {error.filename}: {error.strerror}; choose another with --output", file=sys.stderr
-        )
+        reason = error.strerror or " ".join(str(error).split())
+        made = isinstance(error, FileExistsError)  # a file where the output's folder should be
+        read = error.filename in {str(arguments.model), str(arguments.data)} and not made
+        place = error.filename if read else arguments.output
+        way_out = "give another" if read else "choose another with --output"
+        print(f"sad_lightning.predict: {place}: {reason}; {way_out}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -132,6 +138,7 @@ def predict(
         for columns, raw in batches:
             parts = torch.split(torch.from_numpy(raw), _ROWS)
             scores = torch.cat([_scores(model, part) for part in parts]) if len(raw) else torch.empty(0).double()
+            refuse_infinite(data, *next(iter(columns.items())), scores.cpu().numpy())
             flagged = model.decide(scores, fpr)
             found = {"score": scores, "p_value": model.p_value(scores), "anomaly": flagged}
             write(columns | {name: value.cpu().numpy() for name, value in found.items()})
@@ -153,24 +160,50 @@ def device_of(name: str) -> "torch.device":
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.zeros(1, device=name).device
+        return torch.zeros(1, device=name).cpu().new_empty(0, device=name).device  # meta has no way back
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device must be one that is there, got {name!r}; cpu always is") from error
 
 
 def _scores(model: "Model", raw: "torch.Tensor") -> "torch.Tensor":
-    """``(B,)`` float64, all finite."""
-    scores = model.score(model.prepare(raw.to(model.calibration.device))).double()
-    if not bool(scores.isfinite().all()):
-        raise InputError("DATA: must hold values that the network can take, some scores are not finite; mend the rows")
-    return scores
+    """``(B,)`` float64."""
+    return model.score(model.prepare(raw.to(model.calibration.device))).double()
 
 
-def _import(name: str) -> None:
-    try:
-        import_module(name)
-    except ImportError as error:
-        raise InputError(f"--import {name}: {error}; run from the folder that holds it") from error
+def refuse_infinite(data: Path, kind: str, names: NDArray[Any], scores: NDArray[np.float64]) -> None:
+    """Say which row has a score that is no number.
+
+    Args:
+        data: where the rows come from.
+        kind: of the names: row or file.
+        names: ``(B,)``.
+        scores: ``(B,)``.
+
+    Raises:
+        InputError: one has.
+    """
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise InputError(
+            f"{data}: {kind} {names[bad[0]]}{more}: must hold values that the network can take, the score is not "
+            f"finite; mend it or leave it out"
+        )
+
+
+def import_all(modules: Sequence[str]) -> None:
+    """Import the modules that define one's own methods.
+
+    Raises:
+        InputError: one can not be imported.
+    """
+    for name in modules:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise InputError(f"--import {name}: {error}; run from the folder that holds it") from error
+        except Exception as error:  # whatever somebody's module does
+            raise InputError(f"--import {name}: {type(error).__name__}: {error}; mend it") from error
 
 
 def _refuse(arguments: argparse.Namespace) -> None:
@@ -180,10 +213,14 @@ def _refuse(arguments: argparse.Namespace) -> None:
     taken = [name for name in arguments.keep if name in _FOUND]
     if taken:
         raise InputError(f"--keep {taken[0]}: the output has a column of that name already; rename yours")
-    for path in (arguments.data, arguments.model):
+    if arguments.output.is_dir():
+        raise InputError(f"--output={arguments.output}: must be a file, and is a folder; name a file in it")
+    folder = arguments.model if arguments.model.is_dir() else arguments.model.parent
+    own = [folder / name for name in ("scores.npz", "calibration.npz")]  # of the run that left the model
+    for path in (arguments.data, arguments.model, *own):
         if path.exists() and path.resolve() == arguments.output.resolve():
             raise InputError(
-                f"--output={arguments.output}: must be another file than what is read; choose another name"
+                f"--output={arguments.output}: must be another file than what is read or the run left; choose another"
             )
 
 
@@ -238,7 +275,7 @@ def _image_batches(
                 f"{data}: must be images, as in training, it is a table; give a folder, an image or an npz"
             )
         files = image_files(data) if not data.is_file() else [data]
-        names = np.array([str(file.relative_to(data)) if data.is_dir() else str(file) for file in files])
+        names = np.array([_spelt(file.relative_to(data) if data.is_dir() else file) for file in files])
         return len(files), _with(names, "file", read_images(files, schema))
     arrays = read_npz_all(data)
     name = array if array is not None else next((each for each in _IMAGES if each in arrays), "")
@@ -253,6 +290,11 @@ def _image_batches(
         )
     parts = (images[start : start + _ROWS].astype(np.uint8) for start in range(0, len(images), _ROWS))
     return len(images), _with(np.arange(1, len(images) + 1), "row", parts)
+
+
+def _spelt(path: Path) -> str:
+    """The path in UTF-8, also where its bytes are something else."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _with(

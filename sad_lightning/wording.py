@@ -3,7 +3,7 @@
 import re
 from errno import ENOENT
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from sad_lightning.errors import InputError, NotDefinedError
@@ -20,6 +20,10 @@ def explain(error: BaseException) -> str | None:
         cause = cause.__cause__
     if isinstance(error, MissingConfigException) and error.options is not None:
         return f"{error.missing_cfg_file}: is not there; there are {', '.join(error.options)}"
+    if isinstance(error, OverrideParseException):
+        key, equals, value = error.override.partition("=")
+        way_out = f"quote a value with spaces or signs, '{key}=\"{value}\"'" if equals else "write KEY=VALUE"
+        return f"{error.override}: Hydra can not read this; {way_out}"
     if isinstance(error, OSError) and error.filename is not None:
         way_out = (
             "give the right one" if error.errno == ENOENT else "choose a folder that can be written with runs=FOLDER"

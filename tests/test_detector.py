@@ -176,6 +176,15 @@ def test_pipeline_and_search_over_parameters(data):
     )
 
 
+def test_scalars_of_numpy_are_numbers(data):
+    x, semi, _ = data
+    ours = Detector("iforest", random_state=np.int64(1), settings={"split.validation_ratio": np.float64(0.25)})
+    plain = Detector("iforest", random_state=1, settings={"split.validation_ratio": 0.25})
+    np.testing.assert_array_equal(ours.fit(x, semi).anomaly_score(x), plain.fit(x, semi).anomaly_score(x))
+    with pytest.raises(InputError, match="settings must hold numbers, words and lists"):
+        Detector("iforest", settings={"ensemble": object()}).fit(x, semi)
+
+
 def test_the_seed_decides(data):
     x, semi, _ = data
     one, two, three = (Detector("deep_sad", settings=SHORT, random_state=k).fit(x, semi) for k in (0, 0, 1))

@@ -166,12 +166,18 @@ def test_images_become_heat_maps(tmp_path, monkeypatch, capsys):
 
 
 def test_what_is_wrong_is_one_line(table, tmp_path, monkeypatch, capsys):
+    names = "temperature,pressure,flow,volume\n"
+    (tmp_path / "none.csv").write_text(names)
+    (tmp_path / "large.csv").write_text(names + "1,2,3,4\n1,2,1e30,4\n")
     np.savez(tmp_path / "other.npz", X=np.zeros((3, 1)), columns=np.array(["depth"]))
     for arguments, words in (
         ((table / "model.pt", table / "rows.npz", "--rows", 0), "has rows 1 to 200, got 0"),
         ((table / "model.pt", tmp_path / "other.npz"), "missing: temperature, pressure, flow, volume"),
         ((table / "model.pt", tmp_path / "nothing.csv"), "there is no such file"),
         ((table / "rows.npz", table / "rows.npz"), "must be a model file"),
+        ((table / "model.pt", tmp_path / "none.csv"), "must hold at least one row"),
+        ((table / "model.pt", tmp_path / "large.csv"), "large.csv: row 2: must hold values that the network can take"),
+        ((table / "model.pt", table / "rows.npz", "--import", "nowhere_7"), "--import nowhere_7"),
         ((table / "model.pt", table / "rows.npz", "--top", 0), "--top must be a whole number >= 1, got 0"),
     ):
         assert run(monkeypatch, *arguments, "--out", tmp_path / "out") == 2

@@ -176,4 +176,8 @@ def test_what_can_not_be_exported_is_one_line(trained, tmp_path, monkeypatch, ca
         error = capsys.readouterr().err
         assert words in error
         assert error.count("\n") == 1
+    kept = (trained / "deep_sad.pt").read_bytes()
+    assert run(monkeypatch, trained / "deep_sad.pt", "--out", trained / "deep_sad.pt") == 2
+    assert "must be a file other than the model" in capsys.readouterr().err
+    assert (trained / "deep_sad.pt").read_bytes() == kept
     assert not list(tmp_path.glob("*.onnx"))

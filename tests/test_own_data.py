@@ -13,6 +13,8 @@ from PIL import Image
 from test_cli import Outcome, run_main
 
 from sad_lightning import predict as predict_module
+from sad_lightning.data.folder import read_images
+from sad_lightning.data.schema import ImageSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
 from sad_lightning.networks.sized import lenet_for, mlp_for
@@ -208,6 +210,47 @@ def test_a_changed_file_is_another_cell(tmp_path):
     assert first.exists()
 
 
+def test_a_changed_file_of_labels_is_another_cell(tmp_path):
+    top = pictures(tmp_path / "flat", {".": 60})
+    names = sorted(file.name for file in top.iterdir())
+    arguments = (*IMAGES, f"data.path={top}", "data.label=what", f"data.labels={tmp_path / 'labels.csv'}",
+                 "split.validation_ratio=0.3", "target_fpr=0.2")  # fmt: skip
+    write(tmp_path / "labels.csv", {"file": names, "what": ["anomaly" if k < 9 else None for k in range(60)]})
+    train(tmp_path, *arguments)
+    write(tmp_path / "labels.csv", {"file": names, "what": ["anomaly" if k < 5 else None for k in range(60)]})
+    assert "finished before" not in run_main(f"runs={tmp_path / 'runs'}", *FAST, *arguments).out
+    write(tmp_path / "labels.csv", {"file": names, "what": ["what?" if k < 5 else None for k in range(60)]})
+    one_line(run_main(f"runs={tmp_path / 'runs'}", *FAST, *arguments), "'what?', which no setting explains")
+
+
+def test_a_label_that_the_truth_denies_is_told(tmp_path):
+    columns = columns_of(120)
+    columns["truth"] = ["ok"] * 100 + ["bad"] * 20
+    columns["status"] = ["anomaly"] * 5 + [None] * 115
+    path = write(tmp_path / "x.csv", columns)
+    run = train(tmp_path, "data=table", f"data.path={path}", "data.label=status", "data.ignore=[kind]",
+                "data.truth=truth", "data.normal=[ok]", "target_fpr=0.2")  # fmt: skip
+    assert any("5 known anomalies are normal in truth" in warning for warning in Result.read(run).warnings)
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("F", "tif"), ("I", "tif")])
+def test_an_image_without_a_scale_is_refused_and_16_bits_keep_the_upper_eight(mode, suffix, tmp_path):
+    levels = np.linspace(0, 65535, 64).reshape(8, 8)
+    Image.fromarray(levels.astype(np.uint16)).save(tmp_path / "deep.png")
+    (pixels,) = read_images([tmp_path / "deep.png"], ImageSchema(8, 8, 1))
+    np.testing.assert_array_equal(pixels[0, :, :, 0], levels.astype(np.uint16) >> 8)
+    Image.fromarray(levels.astype({"F": np.float32, "I": np.int32}[mode])).save(tmp_path / f"x.{suffix}")
+    with pytest.raises(InputError, match="save it with 8 or 16 bits"):
+        list(read_images([tmp_path / f"x.{suffix}"], ImageSchema(8, 8, 1)))
+
+
+def test_class_folders_that_look_like_numbers_can_be_named(tmp_path):
+    top = pictures(tmp_path / "numbers", {"1.0": 60, "2.0": 10})
+    run = train(tmp_path, *IMAGES, f"data.path={top}", "data.known_anomaly=[2.0]", "data.unlabeled=[1.0]",
+                "target_fpr=0.2")  # fmt: skip
+    assert Result.read(run).counts["known_anomaly"] == 8
+
+
 def pictures(folder: Path, layout: dict[str, int], seed: int = 0) -> Path:
     """Grey pictures of any size below class folders; those of a class that begins with ``bad`` have a bright bar."""
     generator = np.random.default_rng(seed)
@@ -346,6 +389,10 @@ WRONG_TABLES = {
     "negative patience": (GOOD, ("patience=-1",), "patience must be a whole number >= 0"),
     "a method that needs anomalies": ({**GOOD, "status": [None] * 60}, ("method=classifier",), "is not defined"),
     "images for a table": (GOOD, ("network=mnist",), "LeNet needs square images"),
+    "a list for a path": (GOOD, ("data.path=[a,b]",), "data.path must name a file"),
+    "a path that Hydra can not read": (GOOD, ("data.label=Class (0/1)",), "quote a value with spaces or signs"),
+    "a share that holds out none": (GOOD, ("split.test_ratio=0.001",), "split.test_ratio=0.001 of 60 rows"),
+    "two groups": ({**GOOD, "g": [k % 2 for k in range(60)]}, ("data.group=g",), "of 2 groups"),
     "a misspelt setting": (GOOD, ("data.lable=status",), "data.lable: there is no such setting"),
 }  # fmt: skip
 
@@ -388,6 +435,9 @@ WRONG_IMAGES = {
     "files that are not there": (("data.path={tmp}/good", "data.labels={tmp}/labels.csv"), "names files that"),
     "no column of files": (("data.path={tmp}/good", "data.labels={tmp}/labels.csv", "data.file=name"), "file=name:"),
     "a row without a file": (("data.path={tmp}/good", "data.labels={tmp}/gap.csv"), "row 2 names none"),
+    "no path at all": (("data.path=null",), "data.path must name a file or a folder, got None"),
+    "a folder like a number": (("data.path=2024",), "2024: must be a folder of images"),
+    "a file elsewhere": (("data.path={tmp}/good", "data.labels={tmp}/elsewhere.csv"), "/elsewhere/gone.png"),
     "an odd side": (("data.path={tmp}/good", "data.unlabeled=[fine]", "data.size=3", "target_fpr=0.4"), "halve 3"),
 }  # fmt: skip
 
@@ -401,6 +451,7 @@ def test_a_wrong_folder_is_one_line(name, tmp_path):
     whole = (tmp_path / "good" / "fine" / "000.png").read_bytes()
     (tmp_path / "damaged" / "unlabeled" / "a.png").write_bytes(whole[: len(whole) // 2])
     write(tmp_path / "labels.csv", {"file": ["fine/000.png", "gone.png"]})
+    write(tmp_path / "elsewhere.csv", {"file": ["fine/000.png", "/elsewhere/gone.png"]})
     (tmp_path / "gap.csv").write_text("file,x\nfine/000.png,1\n,2\n")
     told = run_main("data=folder", f"runs={tmp_path / 'runs'}", *FAST, *(s.format(tmp=tmp_path) for s in settings))
     one_line(told, words)
@@ -414,6 +465,8 @@ WRONG_NPZ = {
     "floats": ({"train_images": np.zeros((9, 28, 28), np.float32)}, "must be (N, H, W) or"),
     "too few labels": ({"train_labels": np.zeros((8, 1), np.uint8)}, "train_labels must be class numbers"),
     "labels below zero": ({"test_labels": np.full((9, 1), -1)}, "test_labels must be class numbers"),
+    "one label for all": ({"train_labels": np.uint8(1)}, "train_labels must be class numbers"),
+    "rows of no label": ({"train_labels": np.zeros((9, 0), np.uint8)}, "train_labels must be class numbers"),
     "two sizes": ({"test_images": np.zeros((9, 32, 32), np.uint8)}, "all images must have one shape"),
 }
 
@@ -447,12 +500,17 @@ WRONG_PREDICTIONS = {
     "an unknown column to keep": (("{run}", "{tmp}/x.csv", "--keep", "id"), "missing: id"),
     "a name that is taken": (("{run}", "{tmp}/x.csv", "--keep", "score"), "--keep score: the output has"),
     "a module that is not there": (("{run}", "{tmp}/x.csv", "--import", "nowhere_7"), "--import nowhere_7"),
+    "a module that fails": (("{run}", "{tmp}/x.csv", "--import", "broken_7"), "--import broken_7: SyntaxError"),
+    "a device of no memory": (("{run}", "{tmp}/x.csv", "--device", "meta"), "--device must be one that is there"),
+    "a value too large": (("{run}", "{tmp}/large.csv"), "large.csv: row 3: must hold values that the network can take"),
+    "a folder to write to": (("{run}", "{tmp}/x.csv", "--output", "{tmp}/s.csv"), "must be a file, and is a folder"),
+    "the scores of the run": (("{run}", "{tmp}/x.csv", "--output", "{run}/scores.npz"), "or the run left"),
     "an unknown device": (("{run}", "{tmp}/x.csv", "--device", "tpu9"), "--device must be one that is there"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", WRONG_PREDICTIONS)
-def test_a_wrong_prediction_is_one_line_and_writes_nothing(name, trained, tmp_path):
+def test_a_wrong_prediction_is_one_line_and_writes_nothing(name, trained, tmp_path, monkeypatch):
     arguments, words = WRONG_PREDICTIONS[name]
     good = {column: columns_of(40)[column] for column in COLUMNS}
     files = {
@@ -461,11 +519,15 @@ def test_a_wrong_prediction_is_one_line_and_writes_nothing(name, trained, tmp_pa
         "more.csv": {**good, "serial": list(range(40))},
         "words.csv": {**good, "a": ["x", *map(str, good["a"][1:])]},
         "words.parquet": {**good, "a": ["x", *map(str, good["a"][1:])]},
+        "large.csv": {**good, "a": [*good["a"][:2], 1e30, *good["a"][3:]]},
         "infinite.csv": {**good, "a": [*good["a"][1:], float("-inf")]},
     }
     for file, columns in files.items():
         write(tmp_path / file, columns)
     (tmp_path / "none.csv").write_text((tmp_path / "x.csv").read_text().splitlines()[0] + "\n")
+    (tmp_path / "broken_7.py").write_text("def\n")
+    (tmp_path / "s.csv").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
     before = sorted(tmp_path.iterdir())
     output = () if "--output" in arguments else ("--output", "{tmp}/scores.csv")
     told = run_predict(*(argument.format(tmp=tmp_path, run=trained) for argument in (*arguments, *output)))

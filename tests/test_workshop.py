@@ -63,7 +63,7 @@ BELOW = {
     "environment": set(),
     "predict": {"data", "files", "model"},
     "graph": {"model"},
-    "export": {"files", "graph", "model"},
+    "export": {"files", "graph", "model", "predict"},
     "attribution": {"data", "methods", "ensemble", "model"},
     "explain": {"attribution", "data", "files", "model", "predict", "report"},
     "hpo": {"search"},

@@ -18,12 +18,13 @@ from PIL import Image
 
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.labels import as_words, labels_of, part_of, semi_of
-from sad_lightning.data.reading import Values, listed, read_table
+from sad_lightning.data.reading import Values, listed, read_table, word
 from sad_lightning.data.schema import ImageSchema
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, path_of
 
 _SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _PARTS = {"train", "training", "val", "valid", "validation", "test"}
+_DEEP = {"PNG", "PPM"}  # formats whose mode I holds 16 bits
 _BATCH = 512
 Pixels = NDArray[np.uint8]
 
@@ -64,7 +65,7 @@ def folder(
     Raises:
         InputError: a setting, the folder or an image is wrong; the message names it.
     """
-    top, schema = Path(path).expanduser(), ImageSchema(size, size, channels)
+    top, schema = path_of("data.path", path), ImageSchema(size, size, channels)
     if channels not in (1, 3):
         raise InputError(f"data.channels must be 1 for grey or 3 for colours, got {channels!r}; for example 3")
     columns: dict[str, Values] = {}
@@ -78,14 +79,14 @@ def folder(
         if not as_words(normal):
             del columns["truth"]
     else:
-        names = {"label": label, "truth": truth, "part": part, "group": group, "file": file}
-        listing = Path(labels).expanduser()
-        table = read_table(listing, [str(name) for name in names.values() if name is not None])
+        roles = {"label": label, "truth": truth, "part": part, "group": group, "file": file}
+        names = {role: str(name) for role, name in roles.items() if name is not None}
+        listing = path_of("data.labels", labels)
+        table = read_table(listing, list(names.values()))
         for key, name in names.items():
-            if name is not None and name not in table:
+            if name not in table:
                 raise InputError(f"data.{key}={name}: {listing} has no such column; it has {listed(list(table))}")
-            if name is not None:
-                columns[key] = table[name].as_words()
+            columns[key] = table[name].as_words()
         files = _named(top, listing, columns.pop("file"))
     semi = np.zeros(len(files), dtype=np.int8)
     if "label" in columns:
@@ -129,7 +130,10 @@ def _read(file: Path, schema: ImageSchema) -> Pixels:
     try:
         with Image.open(file) as image:
             mode = "L" if schema.channels == 1 else "RGB"
-            deep = image.mode.startswith("I")  # 16 bits: the upper eight
+            deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in _DEEP)
+            if image.mode in {"I", "F"} and not deep:
+                raise ValueError(f"mode {image.mode} says of no value how bright it is, save it with 8 or 16 bits")
+            # of 16 bits the upper eight
             bytewise = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if deep else image
             small = bytewise.convert(mode).resize((schema.width, schema.height), Image.Resampling.BILINEAR)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -145,7 +149,7 @@ def _of_folders(top: Path, files: Sequence[Path]) -> dict[str, Values]:
     if all(place and place[0] in _PARTS for place in places):
         columns["part"] = _as_values([place[0] for place in places])
         places = [place[1:] for place in places]
-    columns["label"] = _as_values([place[0] if place else None for place in places])
+    columns["label"] = _as_values([word(place[0]) if place else None for place in places])
     return columns
 
 
@@ -168,7 +172,7 @@ def _named(top: Path, listing: Path, files: Values) -> list[Path]:
         row = int(np.isnan(files.numbers).argmax()) + 1
         raise InputError(f"{listing}: every row must name a file, row {row} names none; mend it")
     found = [top / files.words[int(code)] for code in files.numbers]
-    missing = [str(file.relative_to(top)) for file in found if not file.is_file()]
+    missing = [files.words[int(code)] for code, file in zip(files.numbers, found, strict=True) if not file.is_file()]
     if missing:
         raise InputError(f"{listing}: names files that are not in {top}: {listed(missing)}; mend it, or data.path")
     return found

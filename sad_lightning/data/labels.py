@@ -1,5 +1,6 @@
 """From the words of a person's own data to ``semi``, ``target_class`` and the part a row belongs to."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,13 @@ def labels_of(
         )
     target = np.array([*range(len(truth.words)), -1])[_positions(truth)]
     normal_classes = tuple(truth.words.index(name) for name in names)
+    is_normal = np.isin(target, normal_classes)
+    odd = int((is_normal & (semi < 0)).sum()), int((~is_normal & (target >= 0) & (semi > 0)).sum())
+    if any(odd):
+        warnings.warn(
+            f"data.truth: {odd[0]} known anomalies are normal in truth and {odd[1]} known normals are anomalies",
+            stacklevel=2,
+        )
     known = np.setdiff1d(target[semi < 0], [-1])
     return target, truth.words, Labels(semi, normal_classes, tuple(known.tolist()), part, groups)
 

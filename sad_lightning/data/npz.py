@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import Arrays, read_npz_all
 from sad_lightning.data.schema import ImageSchema
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, path_of
 
 
 def npz(path: str) -> Arrays:
@@ -21,7 +21,7 @@ def npz(path: str) -> Arrays:
     Raises:
         InputError: the file is not there, damaged, or of another layout.
     """
-    file = Path(path).expanduser()
+    file = path_of("data.path", path)
     if not file.is_file():
         raise InputError(f"{file}: there is no such file; give the right one with data.path=FILE")
     raw = read_npz_all(file)
@@ -52,7 +52,7 @@ def _half(file: Path, raw: dict[str, NDArray[np.generic]], half: str) -> tuple[N
             f"{file}: {half}_images must be (N, H, W) or (N, H, W, 3) uint8, got {images.shape} {images.dtype}; the "
             f"3-D sets are not served"
         )
-    whole = labels.dtype.kind in "iub" and len(labels) == len(images) and labels.ndim in (1, 2)
+    whole = labels.dtype.kind in "iub" and labels.shape[:1] == images.shape[:1] and labels.ndim < 3 and labels.size > 0
     if not whole or int(labels.astype(np.int64).min()) < 0:
         raise InputError(
             f"{file}: {half}_labels must be class numbers from 0, one an image, got {labels.shape} {labels.dtype}; "
