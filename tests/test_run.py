@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from pathlib import Path
 
 import lightning
@@ -251,7 +252,9 @@ def test_wandb_offline_is_one_finished_run_a_cell(settings, tmp_path, monkeypatc
         (offline,) = (folder / "wandb").glob("offline-run-*")
         (file,) = offline.glob("run-*.wandb")
         ids.append(file.stem)
-        content = file.read_bytes()
+        until = time.monotonic() + 30  # W&B's own process writes the file
+        while b"test/auroc" not in (content := file.read_bytes()) and time.monotonic() < until:
+            time.sleep(0.1)
         assert b"test/auroc" in content
         assert b"pretrain/loss" in content
         assert b"train/loss" in content
