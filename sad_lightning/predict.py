@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import read_npz_all
 from sad_lightning.data.folder import image_files, read_images
-from sad_lightning.data.reading import SUFFIXES, count_rows, listed, raw_rows, read_batches
+from sad_lightning.data.reading import SUFFIXES, count_rows, raw_rows, read_batches
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
+from sad_lightning.data.values import listed
 from sad_lightning.errors import InputError, choice, share
 from sad_lightning.files import whole_file
 

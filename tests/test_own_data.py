@@ -159,7 +159,7 @@ def test_words_that_training_did_not_know_are_counted_and_missing_numbers_filled
 def test_batches_and_one_by_one_give_equal_scores(trained, tmp_path, monkeypatch):
     path = write(tmp_path / "x.csv", {name: columns_of()[name] for name in COLUMNS})
     run_predict(trained, path, "--output", tmp_path / "whole.npz")
-    monkeypatch.setattr("sad_lightning.data.reading._BLOCK", 1000)  # bytes: some thirty rows
+    monkeypatch.setattr("sad_lightning.data.arrow.BLOCK", 1000)  # bytes: some thirty rows
     monkeypatch.setattr("sad_lightning.predict._ROWS", 7)
     run_predict(trained, path, "--output", tmp_path / "parts.npz")
     whole, parts = load(tmp_path / "whole.npz"), load(tmp_path / "parts.npz")

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import Arrays, Labels
 from sad_lightning.data.labeled_split import row_hash, units
-from sad_lightning.data.reading import listed, read_table
+from sad_lightning.data.reading import read_table
+from sad_lightning.data.values import listed
 from sad_lightning.errors import InputError, share
 from sad_lightning.seeding import derive
 

@@ -18,8 +18,9 @@ from PIL import Image
 
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.labels import as_words, labels_of, part_of, semi_of
-from sad_lightning.data.reading import Values, listed, read_table, word
+from sad_lightning.data.reading import read_table
 from sad_lightning.data.schema import ImageSchema
+from sad_lightning.data.values import Values, listed, word
 from sad_lightning.errors import InputError, path_of
 
 _SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import Labels
-from sad_lightning.data.reading import Values, listed, word
+from sad_lightning.data.values import Values, listed, word
 from sad_lightning.errors import InputError
 
 _PARTS = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}

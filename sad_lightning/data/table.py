@@ -16,8 +16,9 @@ import numpy as np
 
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.labels import labels_of, part_of, semi_of
-from sad_lightning.data.reading import Table, Values, listed, raw_rows, read_table
+from sad_lightning.data.reading import raw_rows, read_table
 from sad_lightning.data.schema import Column, TableSchema
+from sad_lightning.data.values import Table, Values, listed
 from sad_lightning.errors import InputError, choice, path_of, whole
 
 

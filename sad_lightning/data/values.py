@@ -1,0 +1,101 @@
+"""A column of a table, whatever file it comes from, and its words."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.errors import InputError
+
+NOT_TEXT = "text that is not UTF-8"
+
+
+@dataclass(frozen=True)
+class Values:
+    """One column of some rows.
+
+    Attributes:
+        kind: ``number``, ``boolean``, ``category``, or what it is where it can not be used, such as ``date``.
+        numbers: ``(n,)``, the position in ``words`` for categories; NaN where missing.
+        words: the categories.
+    """
+
+    kind: str
+    numbers: NDArray[np.float64]
+    words: tuple[str, ...] = ()
+
+    @classmethod
+    def categories(cls, codes: NDArray[np.float64], words: Sequence[object]) -> "Values":
+        """Categories from positions in a list of words, which may hold one in several spellings."""
+        spelt = [word(value) for value in words]
+        known = tuple(sorted(set(spelt)))
+        code = {name: float(number) for number, name in enumerate(known)}
+        position = np.array([*(code[name] for name in spelt), np.nan])
+        return cls("category", position[np.where(np.isnan(codes), len(spelt), codes).astype(np.int64)], known)
+
+    @classmethod
+    def of_numbers(cls, numbers: NDArray[Any]) -> "Values":
+        """Categories from numbers, ``(n,)``, whole ones to the last digit; NaN is missing."""
+        present = ~np.isnan(numbers)
+        found, positions = np.unique(numbers[present], return_inverse=True)
+        codes = np.full(len(numbers), np.nan)
+        codes[present] = positions
+        return cls.categories(codes, found.tolist())
+
+    def as_words(self) -> "Values":
+        """Numbers and booleans as categories: 1.0 is the word 1, and true is true."""
+        if self.kind == "boolean":
+            return replace(self, kind="category", words=("false", "true"))
+        return Values.of_numbers(self.numbers) if self.kind == "number" else self
+
+    def texts(self) -> NDArray[np.object_]:
+        """The words, ``(n,)``, None where missing."""
+        texts = np.array([*self.words, None], dtype=object)
+        return texts[np.where(np.isnan(self.numbers), len(self.words), self.numbers).astype(np.int64)]
+
+
+Table = dict[str, Values]
+
+
+def word(value: object) -> str:
+    """A value as a label is compared: 1.0 is 1, True is true, and spaces around do not count."""
+    text = str(value).strip()
+    text = re.sub(r"^(-?\d+)\.0+$", r"\1", text)
+    return text.lower() if text.lower() in ("true", "false") else text
+
+
+def listed(names: Sequence[str]) -> str:
+    """Some names, and how many more there are."""
+    more = len(names) - 12
+    return ", ".join(names[:12]) + (f" and {more} more" if more > 0 else "")
+
+
+def moment(text: str) -> str:
+    """A date or a time as most CSVs spell it: a space before the hour, and no fraction of zeros."""
+    return re.sub(r"\.0+(?!\d)", "", text.replace("T", " "))
+
+
+def no_words(path: Path, name: str, found: str) -> InputError:
+    """What is wrong with a column that can not be words."""
+    return InputError(f"{path}: column {name} must hold words, numbers or dates, it holds {found}; write it as text")
+
+
+def check_names_once(path: Path, names: Sequence[str]) -> None:
+    """Refuse columns without a name, or with that of another.
+
+    Raises:
+        InputError: there is one.
+    """
+    for number, name in enumerate(names, start=1):
+        if not name or name.startswith("__index_level_"):
+            raise InputError(
+                f"{path}: must name every column, column {number} has no name; it may be an index that was written too "
+                f"(pandas: index=False); remove it, or name it and leave it out"
+            )
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise InputError(f"{path}: must name every column once, {', '.join(twice)} stands there twice; rename one")
