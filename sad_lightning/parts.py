@@ -121,10 +121,16 @@ def chooser(cfg: DictConfig, split: Split, models: list[Any], data: list[DataMod
 
 
 def sized(cfg: DictConfig, arrays: Arrays) -> DictConfig:
-    """The settings with the shape of the rows in the network's, where they leave it open."""
-    sized = cfg.copy()
+    """The settings with the shape of the rows in the network's, where they leave it open.
+
+    Raises:
+        InputError: they give another one.
+    """
+    sized, shape = cfg.copy(), list(arrays.shape)
     if OmegaConf.is_missing(sized.network, "shape"):
-        sized.network.shape = list(arrays.shape)
+        sized.network.shape = shape
+    elif sized.network.get("shape", shape) != shape:
+        raise InputError(f"network.shape must be that of the rows, {shape}, got {sized.network.shape}; leave it out")
     return sized
 
 

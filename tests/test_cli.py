@@ -159,6 +159,7 @@ MISTAKES = [
     (["preprocess.scaling=log"], "preprocess.scaling must be one of"),
     (["optimizer.lr=0"], "optimizer.lr must be a positive number"),
     (["network.bias=true"], "network.bias=false"),
+    (["network.shape=[1,9,9]"], "network.shape must be that of the rows, [1, 8, 8]"),
     (["network.rep_dim=30"], "network.rep_dim must be a multiple of 16"),
     (["network=cardio"], "MLP needs rows"),
     (["data=cardio", "data.root=/nowhere/at/all"], "cardio.mat"),

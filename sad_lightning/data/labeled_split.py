@@ -65,8 +65,8 @@ def draw_labeled_split(
     train, validation, test = (np.flatnonzero(part == number) for number in range(3))
     if not (labels.semi[train] >= 0).any():
         raise InputError(
-            f"data.label: at least one training row must not be a known anomaly, {len(train)} rows train and all are; "
-            f"add rows, or lower split.test_ratio and split.validation_ratio"
+            f"data.label: at least one training row must not be a known anomaly, of the {len(train)} that train none "
+            f"is another; add rows, or lower split.test_ratio and split.validation_ratio"
         )
     choice = np.array([], dtype=np.int64)
     if choose:
