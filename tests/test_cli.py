@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import re
 import subprocess
@@ -30,6 +31,8 @@ def run_main(*arguments: str, path: Path | None = None) -> Outcome:
     """``python -m sad_lightning ARGUMENTS``, in this process: importing lightning takes longer than a cell."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     before = sys.argv, list(sys.path), dict(os.environ)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     sys.argv = ["sad_lightning", *arguments]
     if path:
         sys.path.insert(0, str(path))
@@ -40,6 +43,10 @@ def run_main(*arguments: str, path: Path | None = None) -> Outcome:
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
     finally:
+        for handler in set(root.handlers) - set(handlers):  # Hydra's, into the run's folder, which may be gone by now
+            handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)
         sys.argv, sys.path[:] = before[0], before[1]
         os.environ.clear()
         os.environ.update(before[2])
