@@ -34,7 +34,8 @@ class BestEpoch(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Train no further where what is resumed had come to its end."""
-        trainer.should_stop = self._over()
+        if self._over():
+            trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score, keep, or stop."""
@@ -56,6 +57,7 @@ class BestEpoch(Callback):
             pl_module.load_state_dict(self.best)
 
     def _over(self) -> bool:
+        """Whether the last epochs, as many as the patience, were none of them better."""
         return bool(self.curve) and len(self.curve) - 1 - int(np.argmax(self.curve)) >= self.patience
 
     def note(self) -> str:

@@ -53,7 +53,7 @@ def main() -> None:
         ):  # fmt: skip
             print(line)
     except OSError as error:
-        place = error.filename or options.out
+        place = options.out or options.model
         print(f"sad_lightning.explain: {place}: {error.strerror}; choose another with --out", file=sys.stderr)
         sys.exit(2)
     except InputError as error:

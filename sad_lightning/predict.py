@@ -161,7 +161,9 @@ def device_of(name: str) -> "torch.device":
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.zeros(1, device=name).cpu().new_empty(0, device=name).device  # meta has no way back
+        zero = torch.zeros(1, device=name)
+        zero.cpu()  # from meta there is no way back
+        return zero.device
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device must be one that is there, got {name!r}; cpu always is") from error
 

@@ -89,6 +89,7 @@ class Result:
                 raise InputError(f"{path}: has schema {schema}, this version reads {_SCHEMA}; run the cell again")
             metrics = _numbers(document.pop("metrics"), _METRICS)
             per_class = {name: _numbers(found, ()) for name, found in document.pop("per_class").items()}
+            # what a grid and a report ask of every result
             _ = document["settings"]["trainer"], document["counts"]["known_anomaly"], document["seeds"]["cell"]
             return Result(**document, metrics=metrics, per_class=per_class)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -129,8 +130,8 @@ def _numbers(found: dict[str, Any], needed: Sequence[str]) -> dict[str, float]:
         KeyError: one that is needed is not there.
         TypeError: one is no number.
     """
-    for name in needed:
-        _ = found[name]
+    if lacking := set(needed) - set(found):
+        raise KeyError(*sorted(lacking))
     for name, value in found.items():
         if not isinstance(value, int | float | None):
             raise TypeError(f"{name} is {value!r}")

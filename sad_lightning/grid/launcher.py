@@ -98,8 +98,9 @@ def launch(
             return []
         grid.write(runs)
         if settings["overwrite"]:
-            for state in (state for cell in distinct for state in Path(cell.folder).glob("*.resume.ckpt")):
-                state.unlink(missing_ok=True)
+            for cell in distinct:
+                for state in Path(cell.folder).glob("*.resume.ckpt"):
+                    state.unlink(missing_ok=True)
         # first what others wait for, then what takes longest: it would be alone in the end
         jobs.sort(key=lambda job: (not job.pretrains, -work_of[job.number]))
         ended = {**done, **_drive(jobs, backend, retries, done, len(distinct))}

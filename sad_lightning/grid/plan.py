@@ -58,6 +58,7 @@ def defining(cfg: DictConfig) -> dict[str, Any]:
 
 def contents_of(data: Mapping[str, Any]) -> dict[str, str]:
     """Names what the own files of the settings ``data`` hold: another content is another cell."""
+    data = data.get("data", data)  # an audit puts a fold around them
     root = data_root(data["root"]) if "root" in data else Path()
     return {
         name: content_of(root / Path(str(data[key])).expanduser())

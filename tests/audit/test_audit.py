@@ -9,7 +9,7 @@ import pytest
 
 from sad_lightning.audit.__main__ import main
 from sad_lightning.audit.fold import ALL, fold
-from sad_lightning.audit.study import Training, judge
+from sad_lightning.audit.study import Training, _slope, judge
 from sad_lightning.audit.text import as_csv, figure, table, words
 from sad_lightning.data.arrays import Arrays, Labels
 from sad_lightning.data.labeled_split import draw_labeled_split
@@ -199,6 +199,12 @@ def test_few_rows_decide_nothing_and_more_lines_need_more():
         judge("g", [Training(np.zeros((2, 9)), np.zeros((2, 0)))], seen=True, fpr=0.05, lines=1)
     with pytest.raises(InputError, match="raise --test"):
         judge("g", [], seen=True, fpr=0.05, lines=1)
+
+
+def test_the_slope_by_hand_also_where_rates_can_not_be_higher():
+    normals, anomalies = np.arange(100.0), np.arange(50.0, 150.0)
+    assert _slope(normals, anomalies, 0.2) == pytest.approx((0.8 - 0.6) / 0.2)  # above 69.3 lie 80, above 89.1 lie 60
+    assert _slope(normals, anomalies, 0.7) == pytest.approx((1.0 - 0.85) / 0.65)  # above 0 all, above 64.35 lie 85
 
 
 def test_trainings_that_disagree_widen_the_interval():

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from sad_lightning import walk as walk_module
 from sad_lightning.result import Result
-from sad_lightning.run import run, run_cells
+from sad_lightning.run import pretrain_cells, run, run_cells
 from sad_lightning.training import GoOn
 from sad_lightning.walk import Task
 
@@ -268,6 +268,12 @@ def test_a_method_that_does_not_look_at_labels_trains_once_for_all_of_them(setti
     assert later.training == "cached"
     (sees,) = run_cells(tasks(settings, tmp_path / "x", "method=deep_sad split.labeled_ratio=0.05"))
     assert sees.training == "trained"
+
+
+def test_a_pretraining_by_itself_opens_no_logger(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(walk_module.Walk, "_open", lambda walk: pytest.fail("it is the cell's to log"))
+    assert pretrain_cells(tasks(settings, tmp_path, "pretrain.epochs=1")) == [None]
+    assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
 def test_cells_that_walk_together_log_each_to_its_own(settings, tmp_path):

@@ -14,7 +14,7 @@ from sad_lightning.files import whole_file
 from sad_lightning.grid.compose import compose_all
 from sad_lightning.grid.estimate import Estimate, by_steps, estimate
 from sad_lightning.grid.pack import stacking_pays
-from sad_lightning.grid.plan import Cell, Job, cell_key, jobs_of
+from sad_lightning.grid.plan import Cell, Job, cell_key, contents_of, jobs_of
 from sad_lightning.grid.store import Grid, Outcome, command_of, failure_of, grid_name, grids, keep, outcome_of
 from sad_lightning.result import FAILURE
 
@@ -70,6 +70,16 @@ def test_the_whole_scenario_is_planned_and_equal_cells_are_one():
 def test_a_key_names_what_determines_numbers_and_nothing_else(change, same):
     (plain,), (changed,) = cells_of("logger=none"), cells_of("logger=none", change)
     assert (plain.key == changed.key) == same
+
+
+def test_own_files_are_named_by_their_content_also_where_an_audit_wraps_them(tmp_path):
+    (tmp_path / "labels.csv").write_text("file,label")
+    data = {"path": str(tmp_path), "labels": str(tmp_path / "labels.csv")}
+    before = contents_of(data)
+    assert before.keys() == {"data_content", "labels_content"}
+    assert contents_of({"path": data["path"], "data": data}) == before
+    (tmp_path / "labels.csv").write_text("file,label,group")
+    assert contents_of({"path": data["path"], "data": data})["labels_content"] != before["labels_content"]
 
 
 def test_settings_of_a_pretraining_that_there_is_not_do_not_count():
