@@ -15,11 +15,11 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from sad_lightning.cell.shallow import fit_baseline
+from sad_lightning.config.location import CONF
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.preprocess import fit_affine
 from sad_lightning.data.split import draw_split
-from sad_lightning.settings import CONF
-from sad_lightning.shallow import fit_baseline
 from sad_lightning.stats.ranking import auroc
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sad_lightning.data.sets.tabular import odds
 from sad_lightning.data.split import draw_split
-from sad_lightning.data.tabular import odds
 from sad_lightning.stats.compare import compare
 from sad_lightning.stats.ranking import auroc
 

@@ -21,12 +21,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from pyarrow import csv, parquet
 
+from sad_lightning.cell.build import build
+from sad_lightning.config.location import CONF
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Affine
 from sad_lightning.data.schema import Column, TableSchema
 from sad_lightning.model import Model
-from sad_lightning.parts import build
-from sad_lightning.settings import CONF
 
 _WORDS = ("copper", "glass", "iron", "wood")
 _BLOCK = 100_000
@@ -77,7 +77,15 @@ def main() -> None:
         environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
         for suffix in ("parquet", "csv"):
             path, output = folder / f"table.{suffix}", folder / f"scores.{suffix}"
-            command = [sys.executable, "-m", "sad_lightning.predict", folder / "model.pt", path, "--output", output]
+            command = [
+                sys.executable,
+                "-m",
+                "sad_lightning.predict",
+                folder / "model.pt",
+                path,
+                "--output",
+                output,
+            ]
             start = time.perf_counter()
             subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL, env=environment)
             seconds = time.perf_counter() - start

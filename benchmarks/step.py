@@ -24,13 +24,13 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import CSVLogger
 from omegaconf import DictConfig
 
-from sad_lightning.data.images import fashion_mnist
+from sad_lightning.cell.build import build
+from sad_lightning.config.location import CONF
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.preprocess import Affine
+from sad_lightning.data.sets.images import fashion_mnist
 from sad_lightning.methods.method import Method
-from sad_lightning.parts import build
-from sad_lightning.settings import CONF
-from sad_lightning.training import Stage, fit, new_trainer
+from sad_lightning.training.stage import Stage, fit, new_trainer
 
 
 class Clock(lightning.Callback):

@@ -36,6 +36,6 @@ class GridLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run every cell that has no result yet."""
         from sad_lightning.grid.launcher import launch
-        from sad_lightning.worker import work
+        from sad_lightning.grid.worker import work
 
         return launch(self.context.config_loader, self.config, job_overrides, self.backend, work, retries=self.retries)

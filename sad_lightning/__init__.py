@@ -19,17 +19,23 @@ in Deep Anomaly Detection.
 
 from typing import TYPE_CHECKING, Any
 
+from sad_lightning.version import __version__
+
 if TYPE_CHECKING:
     from sad_lightning.detector import Detector, label_auroc
+    from sad_lightning.model import Model
 
-__version__ = "0.1.0"
-__all__ = ["Detector", "__version__", "label_auroc"]
+__all__ = ["Detector", "Model", "__version__", "label_auroc"]
 
 
 def __getattr__(name: str) -> Any:
-    """``Detector`` and ``label_auroc``, imported when they are asked for: torch takes seconds."""
-    if name not in ("Detector", "label_auroc"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from sad_lightning import detector
+    """``Detector``, ``Model`` and ``label_auroc``, imported when they are asked for: torch takes seconds."""
+    if name in ("Detector", "label_auroc"):
+        from sad_lightning import detector
 
-    return getattr(detector, name)
+        return getattr(detector, name)
+    if name == "Model":
+        from sad_lightning.model import Model
+
+        return Model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

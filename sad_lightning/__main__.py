@@ -11,11 +11,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from sad_lightning.cell.key import cell_folder, cell_key
+from sad_lightning.config.location import CONF
+from sad_lightning.config.mistakes import explain, has_no_meaning
 from sad_lightning.errors import InputError
-from sad_lightning.grid.plan import cell_folder, cell_key
 from sad_lightning.result import FILE, Result
-from sad_lightning.settings import CONF
-from sad_lightning.wording import explain, has_no_meaning
 
 _COMMANDS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
 _failed: list[str] = []  # what went wrong in the cells of a sweep
@@ -65,7 +65,7 @@ def _hydra_main(cfg: DictConfig) -> float | None:
                 raise InputError(f"{folder}: holds the result of another cell, {result.key}; choose another folder")
             print("finished before; overwrite=true trains it again")
         else:
-            from sad_lightning.run import run  # torch and lightning take seconds to import
+            from sad_lightning.cell.run import run  # torch and lightning take seconds to import
 
             chosen = job.runtime.choices
             result = run(

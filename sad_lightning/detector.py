@@ -19,10 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from sad_lightning.composition import composed, told, typed
+from sad_lightning.cell.in_memory import fit_rows
+from sad_lightning.config.compose import composed, told, typed
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
 from sad_lightning.errors import InputError
-from sad_lightning.fitting import fit_rows
 from sad_lightning.model import Model
 from sad_lightning.stats.ranking import auroc
 from sad_lightning.stats.threshold import conformal_threshold

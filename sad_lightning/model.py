@@ -20,15 +20,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sad_lightning import __version__, baselines, methods
+from sad_lightning import baselines, methods
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Affine
 from sad_lightning.data.schema import schema_of
-from sad_lightning.ensemble import Ensemble, method_of
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.methods.method import Method
 from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
+from sad_lightning.training.ensemble import Ensemble, method_of
+from sad_lightning.version import __version__
 
 if TYPE_CHECKING:
     from sad_lightning.baselines.baseline import Baseline

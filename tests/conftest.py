@@ -9,7 +9,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from sad_lightning.settings import CONF
+from sad_lightning.config.location import CONF
 
 torch.set_num_threads(1)  # tiny tensors; and numbers that do not depend on the machine's cores
 

@@ -188,7 +188,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(arguments, words, tmp_path, mo
 
     if "trainer.accelerator=gpu" in arguments and (torch.cuda.is_available() or torch.backends.mps.is_available()):
         pytest.skip("there is a GPU")
-    monkeypatch.setattr("sad_lightning.data.tabular.fetch", no_network)
+    monkeypatch.setattr("sad_lightning.data.sets.tabular.fetch", no_network)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "mnist.npz").write_bytes(b"PK\x03\x04 cut off")
     (tmp_path / "file").write_text("")

@@ -12,11 +12,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from sad_lightning.cell.key import cell_key, defining
+from sad_lightning.config.location import CONF
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.split import draw_split
-from sad_lightning.grid.plan import cell_key, defining
 from sad_lightning.networks import Network
-from sad_lightning.settings import CONF
 
 DATA = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))

@@ -17,8 +17,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sad_lightning
 from sad_lightning import Detector, label_auroc
+from sad_lightning.config.location import CONF
 from sad_lightning.errors import InputError
-from sad_lightning.settings import CONF
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT = {"trainer.max_epochs": 2, "optimizer.milestones": [1], "trainer.accelerator": "cpu"}

@@ -9,13 +9,13 @@ from hydra.utils import instantiate
 from test_contract import CLASSIFIERS, METHODS, data_of, make  # noqa: F401
 from torch import nn
 
+from sad_lightning.config.location import CONF
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Affine
 from sad_lightning.data.schema import Column, ImageSchema, TableSchema, schema_of
-from sad_lightning.ensemble import Ensemble
 from sad_lightning.errors import InputError
 from sad_lightning.model import BaselineScore, Model
-from sad_lightning.settings import CONF
+from sad_lightning.training.ensemble import Ensemble
 
 BASELINES = sorted({path.stem for path in (CONF / "method").glob("*.yaml")} - {*METHODS} - {"kde_hybrid"})
 TABLE = TableSchema((Column("a"), Column("soil", "category", ("clay", "sand")), Column("wet", "boolean"), Column("b")))

@@ -25,14 +25,15 @@ from tqdm import tqdm
 from sad_lightning.audit.fold import ALL, column_of
 from sad_lightning.audit.study import Finding, Floats, Training, judge
 from sad_lightning.audit.text import as_csv, figure, table, words
+from sad_lightning.cell.key import cell_key
+from sad_lightning.checks import fraction, whole_number
+from sad_lightning.config.location import CONF
+from sad_lightning.config.mistakes import explain
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.errors import InputError, share, whole
+from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
-from sad_lightning.grid.plan import cell_key
 from sad_lightning.result import FILE
-from sad_lightning.settings import CONF
 from sad_lightning.stats.threshold import conformal_threshold
-from sad_lightning.wording import explain
 
 _OWN = {  # settings of a training that an audit does not take, and what it has instead
     "method": "--label-free and --with-labels choose the methods",
@@ -73,9 +74,9 @@ def main() -> None:
     options = parser.parse_intermixed_args()
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        whole("--trainings", options.trainings)
-        share("--test", options.test)
-        if not share("--calibrate", options.calibrate):
+        whole_number("--trainings", options.trainings)
+        fraction("--test", options.test)
+        if not fraction("--calibrate", options.calibrate):
             raise InputError(
                 "--calibrate must be above 0, got 0: rows that train set no threshold that holds; for example "
                 "--calibrate 0.3"
@@ -186,7 +187,7 @@ def _scores(cfg: DictConfig, cell: Cell, out: Path) -> Scores:
     """Train, or find what an equal training left."""
     folder = out / "trainings" / f"{cell.method}_seed{cell.seed}_{cell_key(cfg)}"
     if not (folder / FILE).exists():
-        from sad_lightning.run import run  # torch and lightning take seconds to import
+        from sad_lightning.cell.run import run  # torch and lightning take seconds to import
 
         folder.mkdir(parents=True, exist_ok=True)
         run(cfg, folder, data_name="audit", method_name=cell.method)

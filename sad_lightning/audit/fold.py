@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sad_lightning.checks import fraction
 from sad_lightning.data.arrays import Arrays, Labels
-from sad_lightning.data.labeled_split import row_hash, units
-from sad_lightning.data.reading import read_table
-from sad_lightning.data.values import listed
-from sad_lightning.errors import InputError, share
+from sad_lightning.data.own.labeled_split import row_hash, units
+from sad_lightning.data.own.reading import read_table
+from sad_lightning.data.own.values import listed
+from sad_lightning.errors import InputError
 from sad_lightning.seeding import derive
 
 ALL = "*"
@@ -52,8 +53,8 @@ def fold(
         InputError: the data has no labels or no known anomaly, says the parts itself, has no such group, or is too
             small to train and to test on.
     """
-    share("test_ratio", test_ratio)
-    share("validation_ratio", validation_ratio)
+    fraction("test_ratio", test_ratio)
+    fraction("validation_ratio", validation_ratio)
     if data.labels is None:
         raise InputError(
             "data: an audit is of labels, and this data set draws its own; choose data=table or data=folder"

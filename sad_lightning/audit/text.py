@@ -5,9 +5,9 @@ import io
 from collections.abc import Sequence
 
 from sad_lightning.audit.study import WANTED, Finding
-from sad_lightning.report.arrows import Arrow, arrows
-from sad_lightning.report.svg import Figure
-from sad_lightning.report.text import interval_words
+from sad_lightning.drawing.arrows import Arrow, arrows
+from sad_lightning.drawing.numbers import interval_words
+from sad_lightning.drawing.svg import Figure
 from sad_lightning.stats.bias import DOWN, UNDECIDED, UP
 from sad_lightning.stats.ranking import Interval
 

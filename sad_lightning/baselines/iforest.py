@@ -14,7 +14,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats
-from sad_lightning.errors import whole
+from sad_lightning.checks import whole_number
 
 _BATCH = 1000
 
@@ -40,9 +40,11 @@ class IForest(OutlierMixin, Baseline):
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
         """Fit to the rows ``X``, ``(n, D)``; ``semi`` is not used."""
         x = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
-        sample = min(whole("method.sample", self.sample, least=2), len(x))
+        sample = min(whole_number("method.sample", self.sample, least=2), len(x))
         seed = int(np.random.default_rng(self.random_state).integers(2**32))
-        forest = IsolationForest(n_estimators=whole("method.trees", self.trees), max_samples=sample, random_state=seed)
+        forest = IsolationForest(
+            n_estimators=whole_number("method.trees", self.trees), max_samples=sample, random_state=seed
+        )
         trees = [grown.tree_ for grown in forest.fit(x).estimators_]
         self.roots_ = np.cumsum([0, *(tree.node_count for tree in trees[:-1])])
         leaf = np.concatenate([tree.children_left < 0 for tree in trees])

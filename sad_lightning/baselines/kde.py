@@ -16,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats
 from sad_lightning.baselines.kernel import chunks, squared_distances
-from sad_lightning.errors import InputError, positive, whole
+from sad_lightning.checks import positive, whole_number
+from sad_lightning.errors import InputError
 
 
 class KDE(Baseline):
@@ -46,7 +47,7 @@ class KDE(Baseline):
         if not len(self.bandwidths):
             raise InputError("method.bandwidths must hold a bandwidth or several, got none; for example [1.0]")
         widths = [positive("method.bandwidths", float(h)) for h in self.bandwidths]
-        folds = min(whole("method.folds", self.folds, least=2), len(x))
+        folds = min(whole_number("method.folds", self.folds, least=2), len(x))
         self.log_likelihoods_ = np.zeros(len(widths))
         if len(widths) > 1:
             order = np.random.default_rng(self.random_state).permutation(len(x))

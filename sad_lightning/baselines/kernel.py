@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from sad_lightning.errors import InputError, positive, whole
+from sad_lightning.checks import positive, whole_number
+from sad_lightning.errors import InputError
 
 Floats = NDArray[np.float64]
 _CHUNK = 2**24  # entries of a kernel at a time, 128 MB
@@ -61,7 +62,7 @@ def kept(semi: NDArray[np.int8], max_rows: int, random_state: int | None) -> NDA
     Raises:
         InputError: more rows than that are labeled, so that none would be left for the unlabeled.
     """
-    whole("method.max_rows", max_rows)
+    whole_number("method.max_rows", max_rows)
     if len(semi) <= max_rows:
         return np.arange(len(semi))
     labeled, unlabeled = np.flatnonzero(semi != 0), np.flatnonzero(semi == 0)

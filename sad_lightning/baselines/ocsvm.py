@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats, Grid
 from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, width
-from sad_lightning.errors import positive, upto_one
+from sad_lightning.checks import fraction_to_one, positive
 
 
 class OCSVM(OutlierMixin, Baseline):
@@ -61,7 +61,7 @@ class OCSVM(OutlierMixin, Baseline):
             if one.gamma_ != gamma:
                 gamma = one.gamma_
                 rbf(distances, gamma, out=kernel)
-            svm = OneClassSVM(kernel="precomputed", nu=upto_one("method.nu", one.nu),
+            svm = OneClassSVM(kernel="precomputed", nu=fraction_to_one("method.nu", one.nu),
                               tol=positive("method.tolerance", one.tolerance)).fit(kernel)  # fmt: skip
             one.vectors_, one.weights_, one.offset_ = x[svm.support_], svm.dual_coef_[0], float(svm.offset_[0])
             one.n_features_in_ = self.n_features_in_

@@ -23,7 +23,8 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from sad_lightning.baselines.baseline import Baseline, Floats, Grid
 from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, width
 from sad_lightning.baselines.ssad_dual import solve
-from sad_lightning.errors import InputError, at_least_zero, positive, whole
+from sad_lightning.checks import at_least_zero, positive, whole_number
+from sad_lightning.errors import InputError
 
 
 class SSAD(OutlierMixin, Baseline):
@@ -98,7 +99,7 @@ class SSAD(OutlierMixin, Baseline):
             solution = solve(
                 kernel, labels, kappa=constraints[0], largest=np.array(caps)[labels + 1],
                 start=start if constraints == before else None, tolerance=positive("method.tolerance", one.tolerance),
-                max_moves=whole("method.max_moves", one.max_moves),
+                max_moves=whole_number("method.max_moves", one.max_moves),
             )  # fmt: skip
             if solution.moves == one.max_moves:
                 warnings.warn(

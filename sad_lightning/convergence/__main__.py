@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from sad_lightning.cell.checkpoint import load_model
+from sad_lightning.checks import whole_number
 from sad_lightning.convergence.figure import box_plots
 from sad_lightning.convergence.study import Design, Runs, Scorer, exponent, simulate, spread
-from sad_lightning.errors import InputError, whole
+from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
-from sad_lightning.representation import load_model
 from sad_lightning.result import FILE, Result
 
 PAIRS = (("deep_svdd", "deep_sad"), ("deep_svdd", "hsc"), ("ae", "sae"), ("ae", "abc"))  # ye2021 Figures 2, 9 to 11
@@ -57,10 +58,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=Design.seed, help="draws all rows (0)")
     options = parser.parse_args()
     try:
-        whole("--seed", options.seed, least=0)
+        whole_number("--seed", options.seed, least=0)
         names, scorers, deviation = read(options.runs)
         design = Design(
-            runs=whole("--repeats", options.repeats, least=2 * len(scorers)),
+            runs=whole_number("--repeats", options.repeats, least=2 * len(scorers)),
             redraw=options.redraw, seed=options.seed, deviation=deviation,
         )  # fmt: skip
         print(_study(names, scorers, design, options.out or options.runs / "convergence"))

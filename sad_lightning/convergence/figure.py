@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.convergence.study import Design, Runs
-from sad_lightning.report import svg
-from sad_lightning.report.svg import Figure
+from sad_lightning.drawing import svg
+from sad_lightning.drawing.svg import Figure
 
 Floats = NDArray[np.float64]
 _WIDTH, _HEIGHT, _BOX = 186, 250, 26

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sad_lightning.data.synthetic import draw_anomalies, draw_normals
+from sad_lightning.data.sets.synthetic import draw_anomalies, draw_normals
 from sad_lightning.seeding import derive
 from sad_lightning.stats.threshold import rank_at_fpr
 

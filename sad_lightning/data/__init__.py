@@ -1,1 +1,14 @@
-"""Data sets as arrays, their semi-supervised splits, and the one LightningDataModule that serves both."""
+"""Data: a data set is a function that returns ``Arrays``; splits, scaling and the one datamodule follow it."""
+
+from sad_lightning.data.own.image_folder import folder
+from sad_lightning.data.own.npz_file import npz
+from sad_lightning.data.own.tables import table
+from sad_lightning.data.sets.images import cifar10, digits, fashion_mnist, mnist
+from sad_lightning.data.sets.spectrum import spectrograms
+from sad_lightning.data.sets.synthetic import gaussians, synthetic_spectrograms
+from sad_lightning.data.sets.tabular import landsat, odds
+
+__all__ = [
+    "cifar10", "digits", "fashion_mnist", "folder", "gaussians", "landsat", "mnist", "npz", "odds", "spectrograms",
+    "synthetic_spectrograms", "table",
+]  # fmt: skip

@@ -5,16 +5,16 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
+from sad_lightning.checks import choice
+from sad_lightning.config.location import CONF
 from sad_lightning.data.arrays import Arrays, data_root
-from sad_lightning.errors import InputError, choice
-from sad_lightning.settings import CONF
+from sad_lightning.errors import InputError
 
 _NO_FILE = "needs no file"
 
@@ -47,14 +47,14 @@ def _settings(name: str, root: str | None) -> DictConfig:
 def _path(name: str, root: str | None) -> Path | None:
     """The file of a data set; None for one that needs none."""
     settings = _settings(name, root)
-    if name == "digits" or settings["_target_"].startswith("sad_lightning.data.synthetic."):
+    if name == "digits" or _module(name, root).__name__ == "sad_lightning.data.sets.synthetic":
         return None
     odds = "name" in settings
     return data_root(root) / "odds" / f"{name}.mat" if odds else data_root(root) / f"{name}.npz"
 
 
 def _module(name: str, root: str | None) -> ModuleType:
-    return import_module(_settings(name, root)["_target_"].rpartition(".")[0])
+    return sys.modules[get_method(_settings(name, root)["_target_"]).__module__]
 
 
 def _published(name: str, root: str | None) -> bool:

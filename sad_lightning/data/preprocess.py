@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sad_lightning.checks import choice
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.split import Split
-from sad_lightning.errors import choice
 
 Column = NDArray[np.float32]
 

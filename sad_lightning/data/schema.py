@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sad_lightning.errors import InputError, choice, whole
+from sad_lightning.checks import choice, whole_number
+from sad_lightning.errors import InputError
 
 Floats = NDArray[np.float32]
 
@@ -119,7 +120,7 @@ class ImageSchema:
 
     def __post_init__(self) -> None:
         for name in ("height", "width", "channels"):
-            whole(f"images: {name}", getattr(self, name))
+            whole_number(f"images: {name}", getattr(self, name))
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -25,8 +25,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from sad_lightning.checks import choice, fraction, positive, whole_number
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.errors import InputError, choice, positive, share, whole
+from sad_lightning.errors import InputError
 from sad_lightning.seeding import derive
 
 Indices = NDArray[np.int64]
@@ -126,11 +127,11 @@ def draw_split(
     Raises:
         InputError: a ratio or class is out of range, or a pool is too small for what is asked; with the counts.
     """
-    share("split.labeled_ratio", labeled_ratio)
-    share("split.known_normal_ratio", known_normal_ratio)
-    share("split.pollution_ratio", pollution_ratio)
-    share("split.test_ratio", test_ratio)
-    share("split.validation_ratio", validation_ratio)
+    fraction("split.labeled_ratio", labeled_ratio)
+    fraction("split.known_normal_ratio", known_normal_ratio)
+    fraction("split.pollution_ratio", pollution_ratio)
+    fraction("split.test_ratio", test_ratio)
+    fraction("split.validation_ratio", validation_ratio)
     choice("split.calibration", calibration, CALIBRATIONS)
     choice("split.scored", scored, ("test", "untrained"))
     if labeled_ratio + known_normal_ratio >= 1:
@@ -232,7 +233,7 @@ def _known_classes(
     arrays: Arrays,
     seed: int,
 ) -> tuple[int, ...]:
-    whole("split.n_known", n_known, least=0)
+    whole_number("split.n_known", n_known, least=0)
     if n_known > len(others):
         raise InputError(f"split.n_known must be at most {len(others)}, the classes that are not normal, got {n_known}")
     if n_known == 0:

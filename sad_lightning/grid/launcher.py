@@ -13,17 +13,18 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from sad_lightning import __version__
-from sad_lightning.environment import git_commit
-from sad_lightning.errors import InputError, flag, whole
+from sad_lightning.cell.environment import git_commit
+from sad_lightning.cell.loading import load
+from sad_lightning.checks import true_or_false, whole_number
+from sad_lightning.errors import InputError
 from sad_lightning.grid.compose import compose_all
 from sad_lightning.grid.estimate import by_steps, estimate
-from sad_lightning.grid.loading import load
 from sad_lightning.grid.local import Death
-from sad_lightning.grid.pack import Verdict, stacking_pays
 from sad_lightning.grid.plan import Cell, Job, cell_of, jobs_of
 from sad_lightning.grid.store import Grid, Outcome, command_of, grid_folder, grid_name, keep, outcome_of
 from sad_lightning.result import FAILURE
+from sad_lightning.training.stacking import Verdict, stacking_pays
+from sad_lightning.version import __version__
 
 Work = Callable[[Job], list[Outcome]]
 
@@ -76,7 +77,7 @@ def launch(
         KeyboardInterrupt: with how to go on.
     """
     setup_globals()
-    whole("hydra.launcher.retries", retries, least=0)
+    whole_number("hydra.launcher.retries", retries, least=0)
     cells = [cell_of(cfg, cell) for cfg, cell in zip(compose_all(loader, master, overrides), overrides, strict=True)]
     distinct = list({cell.key: cell for cell in reversed(cells)}.values())[::-1]  # the first of equal ones
     settings = cells[0].settings
@@ -117,9 +118,9 @@ def _check(settings: Mapping[str, Any]) -> None:
     if devices != 1 and not (isinstance(devices, list) and len(devices) == 1):
         raise InputError(f"trainer.devices must be 1 within a sweep, got {devices!r}; a sweep scales by cells")
     if pack != "auto":
-        whole("pack", pack)
-    flag("overwrite", settings["overwrite"])
-    flag("plan_only", settings["plan_only"])
+        whole_number("pack", pack)
+    true_or_false("overwrite", settings["overwrite"])
+    true_or_false("plan_only", settings["plan_only"])
 
 
 def _check_folders(cells: Sequence[Cell]) -> None:

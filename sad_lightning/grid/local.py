@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sad_lightning.errors import whole
+from sad_lightning.checks import whole_number
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
 
@@ -50,7 +50,7 @@ class Local:
     """
 
     def __init__(self, workers: int | None) -> None:
-        self.given = None if workers is None else whole("hydra.launcher.backend.workers", workers)
+        self.given = None if workers is None else whole_number("hydra.launcher.backend.workers", workers)
 
     def start(self, work: Work, *, accelerator: str, logs: Path) -> None:
         """Say what the jobs are done by.
@@ -69,7 +69,7 @@ class Local:
         # A server that has imported everything and forks is quickest; a GPU must not be touched before a fork.
         self.context: Any = get_context("spawn" if self.gpus else "forkserver")
         if not self.gpus:
-            self.context.set_forkserver_preload(["sad_lightning.run"])
+            self.context.set_forkserver_preload(["sad_lightning.cell.run"])
         self.waiting: deque[Job] = deque()
         self.workers: dict[int, _Worker] = {}
 

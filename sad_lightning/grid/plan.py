@@ -1,105 +1,16 @@
-"""What names a cell: everything that determines its numbers, and nothing that says where or how it runs.
+"""What a grid does: cells that share a pretraining, and cells that train as one, become jobs. No import of torch."""
 
-And what a grid does: cells that share a pretraining, and cells that train as one, become jobs. No import of torch.
-"""
-
-import json
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, Node, OmegaConf, open_dict, read_write
 
-from sad_lightning import __version__
-from sad_lightning.data.arrays import data_root
-
-_WHERE = {  # what says where or how a cell runs: groups, and keys of groups
-    "hydra": None,
-    "logger": None,
-    "runs": None,
-    "overwrite": None,
-    "pack": None,
-    "plan_only": None,
-    "data": ("root",),
-    "pretrain": ("cache",),
-    "trainer": ("accelerator", "devices", "num_nodes", "strategy"),
-}
-
-
-def defining(cfg: DictConfig) -> dict[str, Any]:
-    """The settings that determine the numbers of a cell, resolved, as plain data.
-
-    Those of a pretraining that there is not do not count. Without known anomalies it does not matter which class they
-    would have been of: the cells of all known classes are one, that of the first.
-    """
-    settings: dict[str, Any] = {}
-    for key in map(str, cfg):
-        if key in _WHERE and _WHERE[key] is None:
-            continue
-        value = cfg[key]
-        value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-        if isinstance(value, dict):
-            value = {name: item for name, item in value.items() if name not in (_WHERE.get(key) or ())}
-        settings[key] = value
-    if isinstance(settings.get("pretrain"), dict) and settings["pretrain"].get("method") is None:
-        settings["pretrain"] = {"method": None}
-    settings |= contents_of(cfg["data"] if OmegaConf.is_dict(cfg.get("data")) else {})
-    split = settings.get("split", {})
-    if split.get("labeled_ratio") == 0 and split.get("known_anomaly") is not None:
-        settings["split"] = {**split, "known_anomaly": 0}
-    return settings
-
-
-def contents_of(data: Mapping[str, Any]) -> dict[str, str]:
-    """Names what the own files of the settings ``data`` hold: another content is another cell."""
-    data = data.get("data", data)  # an audit puts a fold around them
-    root = data_root(data["root"]) if "root" in data else Path()
-    return {
-        name: content_of(root / Path(str(data[key])).expanduser())
-        for key, name in (("path", "data_content"), ("labels", "labels_content"))
-        if data.get(key) is not None
-    }
-
-
-def content_of(path: Path) -> str:
-    """Names what a file holds, or the names, sizes and times of the files below a folder; empty where there is none."""
-    digest = blake2b(digest_size=10)
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            at = file.stat() if file.exists() else file.lstat()  # a link to nowhere is told when it is read
-            digest.update(os.fsencode(f"{file.relative_to(path)} {at.st_size} {at.st_mtime_ns}\n"))
-        return digest.hexdigest()
-    return _of_file(path, path.stat().st_mtime_ns) if path.is_file() else ""
-
-
-@cache
-def _of_file(path: Path, changed: int) -> str:
-    with open(path, "rb") as file:
-        return file_digest(file, lambda: blake2b(digest_size=10)).hexdigest()
-
-
-def cell_key(cfg: DictConfig) -> str:
-    """Ten letters that two cells share when their settings promise equal numbers on equal hardware."""
-    return _digest({"version": __version__, **defining(cfg)})
-
-
-def cell_folder(*, _root_: DictConfig) -> str:
-    """The folder of a cell below ``runs``: Hydra's resolver ``${cell_folder:}``."""
-    return _folder(_root_, cell_key(_root_))
-
-
-def _folder(cfg: DictConfig, key: str) -> str:
-    chosen, split = cfg.hydra.runtime.choices, cfg.split
-    if split.normal_class is None:  # own data
-        return f"{chosen.data}/{chosen.method}/seed{cfg.seed}_{key}"
-    normal = "-".join(map(str, split.normal_class if OmegaConf.is_list(split.normal_class) else [split.normal_class]))
-    return f"{chosen.data}/{chosen.method}/normal{normal}_seed{cfg.seed}_{key}"
+from sad_lightning.cell.key import defining, digest, folder_of
+from sad_lightning.version import __version__
 
 
 @dataclass(frozen=True)
@@ -152,9 +63,9 @@ class Job(NamedTuple):
 def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> Cell:
     """The cell of composed settings, which hold the ``hydra`` node."""
     promised = defining(cfg)
-    key = _digest({"version": __version__, **promised})
+    key = digest({"version": __version__, **promised})
     plain = _open(cfg.hydra.sweep, "subdir") == "${cell_folder:}"
-    folder = Path(str(cfg.hydra.sweep.dir)).resolve() / (_folder(cfg, key) if plain else str(cfg.hydra.sweep.subdir))
+    folder = Path(str(cfg.hydra.sweep.dir)).resolve() / (folder_of(cfg, key) if plain else str(cfg.hydra.sweep.subdir))
     with read_write(cfg.hydra.runtime), open_dict(cfg.hydra.runtime):
         cfg.hydra.runtime.output_dir = str(folder)
     HydraConfig.instance().cfg = cfg  # type: ignore[assignment]  # whom ${hydra:...} asks; its set_config would copy all of it, for every cell
@@ -170,9 +81,9 @@ def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> Cell:
         experiment=chosen.get("experiment"),
         overrides=tuple(overrides),
         settings=settings,
-        kind=_digest(_without(promised, ("seed",), {"split": ("normal_class", "known_anomaly")})),
-        shares=_digest(shared) if shared else "",
-        shares_kind=_digest(_without(shared, ("seed",), {"split": ("normal_class",)})),
+        kind=digest(_without(promised, ("seed",), {"split": ("normal_class", "known_anomaly")})),
+        shares=digest(shared) if shared else "",
+        shares_kind=digest(_without(shared, ("seed",), {"split": ("normal_class",)})),
     )
 
 
@@ -205,10 +116,6 @@ def _without(settings: Mapping[str, Any], tops: Sequence[str], below: Mapping[st
         if isinstance(kept.get(group), dict):
             kept[group] = {key: value for key, value in kept[group].items() if key not in names}
     return kept
-
-
-def _digest(settings: Mapping[str, Any]) -> str:
-    return blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=5).hexdigest()
 
 
 def jobs_of(cells: Sequence[Cell], *, size: Callable[[Cell], int], slots: int) -> list[Job]:

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from sad_lightning.errors import InputError, at_least_zero, whole
+from sad_lightning.checks import at_least_zero, whole_number
+from sad_lightning.errors import InputError
 from sad_lightning.grid.local import Death, Work
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
@@ -22,7 +23,7 @@ class Ray:
     """
 
     def __init__(self, address: str | None, cpus: int, gpus: float) -> None:
-        self.address, self.cpus = address, whole("hydra.launcher.backend.cpus", cpus)
+        self.address, self.cpus = address, whole_number("hydra.launcher.backend.cpus", cpus)
         self.gpus = at_least_zero("hydra.launcher.backend.gpus", gpus)
         try:
             import ray

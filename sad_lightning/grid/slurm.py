@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sad_lightning.errors import InputError, positive, whole
+from sad_lightning.checks import positive, whole_number
+from sad_lightning.errors import InputError
 from sad_lightning.grid.local import Death, Work
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
@@ -25,7 +26,7 @@ class Slurm:
     """
 
     def __init__(self, cluster: str, slots: int, parameters: Mapping[str, Any], seconds: float) -> None:
-        self.slots = whole("hydra.launcher.backend.slots", slots)
+        self.slots = whole_number("hydra.launcher.backend.slots", slots)
         self.seconds = positive("hydra.launcher.backend.seconds", seconds)
         self.cluster, self.parameters = cluster, dict(parameters)
         self.on_cpu = not self.parameters.get("gpus_per_node")

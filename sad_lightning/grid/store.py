@@ -16,11 +16,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sad_lightning import __version__
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.grid.plan import Cell, Job
 from sad_lightning.result import FAILURE, FILE, Result
+from sad_lightning.version import __version__
 
 _SCHEMA = 1
 

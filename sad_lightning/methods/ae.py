@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import Tensor
 
+from sad_lightning.checks import choice
 from sad_lightning.data.module import Batch
-from sad_lightning.errors import choice
-from sad_lightning.functional import reconstruction_error
+from sad_lightning.methods.adam import Adam
+from sad_lightning.methods.functional import reconstruction_error
 from sad_lightning.methods.method import Method
-from sad_lightning.methods.optimizer import Adam
 from sad_lightning.networks import Network
 from sad_lightning.networks.network import start_glorot
 

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from sad_lightning.data.module import Batch
-from sad_lightning.functional import squared_distance
+from sad_lightning.methods.adam import Adam
+from sad_lightning.methods.functional import squared_distance
 from sad_lightning.methods.hypersphere import initial_center, spread
 from sad_lightning.methods.method import Method
-from sad_lightning.methods.optimizer import Adam
 from sad_lightning.networks import Network
 from sad_lightning.networks.network import check_hypersphere
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from torch import Tensor
 
+from sad_lightning.checks import choice
 from sad_lightning.data.module import Batch
-from sad_lightning.errors import choice
-from sad_lightning.functional import exponential_cross_entropy
+from sad_lightning.methods.adam import Adam
+from sad_lightning.methods.functional import exponential_cross_entropy
 from sad_lightning.methods.method import Method
-from sad_lightning.methods.optimizer import Adam
 from sad_lightning.networks import Network
 
 

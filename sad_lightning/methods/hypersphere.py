@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sad_lightning.data.module import Batch
-from sad_lightning.functional import away_from_zero
+from sad_lightning.methods.functional import away_from_zero
 
 _LEAST_COORDINATE = 0.1
 

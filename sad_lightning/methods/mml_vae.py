@@ -16,9 +16,9 @@ from typing import Any
 from torch import Tensor
 
 from sad_lightning.data.module import Batch
-from sad_lightning.functional import gaussian, gaussian_kl
+from sad_lightning.methods.adam import Adam
+from sad_lightning.methods.functional import gaussian, gaussian_kl
 from sad_lightning.methods.method import Method
-from sad_lightning.methods.optimizer import Adam
 from sad_lightning.methods.variational import CUBO, ELBO, AnomalySteps
 from sad_lightning.networks import Network
 

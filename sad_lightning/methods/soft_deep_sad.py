@@ -20,12 +20,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sad_lightning.checks import fraction_to_one, positive
 from sad_lightning.data.module import Batch
-from sad_lightning.errors import positive, upto_one
-from sad_lightning.functional import gathered, squared_distance
+from sad_lightning.methods.adam import Adam
+from sad_lightning.methods.functional import gathered, squared_distance
 from sad_lightning.methods.hypersphere import initial_center, solve_radius, solve_radius_everywhere, spread
 from sad_lightning.methods.method import Method
-from sad_lightning.methods.optimizer import Adam
 from sad_lightning.networks import Network
 from sad_lightning.networks.network import check_hypersphere
 
@@ -77,7 +77,7 @@ class SoftDeepSAD(Method):
         super().__init__(
             network=network, optimizer=optimizer, eta=eta, nu=nu, allow_trivial_solution=allow_trivial_solution
         )
-        self.eta, self.nu = positive("method.eta", eta), upto_one("method.nu", nu)
+        self.eta, self.nu = positive("method.eta", eta), fraction_to_one("method.nu", nu)
         self.encoder = self.network.encoder()
         check_hypersphere(self.encoder, allow_trivial_solution=allow_trivial_solution)
         self.register_buffer("center", torch.zeros(self.network.rep_dim))

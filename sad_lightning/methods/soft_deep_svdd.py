@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sad_lightning.checks import fraction_to_one
 from sad_lightning.data.module import Batch
-from sad_lightning.errors import upto_one
-from sad_lightning.functional import gathered, squared_distance
+from sad_lightning.methods.adam import Adam
+from sad_lightning.methods.functional import gathered, squared_distance
 from sad_lightning.methods.hypersphere import initial_center, solve_radius, solve_radius_everywhere, spread
 from sad_lightning.methods.method import Method
-from sad_lightning.methods.optimizer import Adam
 from sad_lightning.networks import Network
 from sad_lightning.networks.network import check_hypersphere
 
@@ -67,7 +67,7 @@ class SoftDeepSVDD(Method):
         allow_trivial_solution: bool,
     ) -> None:
         super().__init__(network=network, optimizer=optimizer, nu=nu, allow_trivial_solution=allow_trivial_solution)
-        self.nu = upto_one("method.nu", nu)
+        self.nu = fraction_to_one("method.nu", nu)
         self.encoder = self.network.encoder()
         check_hypersphere(self.encoder, allow_trivial_solution=allow_trivial_solution)
         self.register_buffer("center", torch.zeros(self.network.rep_dim))

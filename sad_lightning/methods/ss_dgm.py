@@ -24,11 +24,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
+from sad_lightning.checks import at_least_zero, choice, true_or_false, whole_numbers
 from sad_lightning.data.module import Batch
-from sad_lightning.errors import at_least_zero, choice, flag, wholes
-from sad_lightning.functional import gaussian, gaussian_kl
+from sad_lightning.methods.adam import Adam
+from sad_lightning.methods.functional import gaussian, gaussian_kl
 from sad_lightning.methods.method import Method
-from sad_lightning.methods.optimizer import Adam
 from sad_lightning.networks import Network
 from sad_lightning.networks.network import start_glorot
 
@@ -82,10 +82,10 @@ class SSDGM(Method):
         initial_weights: str,
     ) -> None:
         settings = {"stacked": stacked, "alpha": alpha, "initial_weights": initial_weights}
-        widths = wholes("method.widths", widths)
+        widths = whole_numbers("method.widths", widths)
         super().__init__(network=network, optimizer=optimizer, widths=widths, **settings)
         self.alpha = at_least_zero("method.alpha", alpha)
-        self.stacked = flag("method.stacked", stacked)
+        self.stacked = true_or_false("method.stacked", stacked)
         codes = self.network.rep_dim
         self.noise = (2, codes)
         if stacked:

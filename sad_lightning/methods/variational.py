@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sad_lightning.checks import at_least_zero, choice, positive, true_or_false, whole_number
 from sad_lightning.data.module import Batch, Stream
-from sad_lightning.errors import at_least_zero, choice, flag, positive, whole
-from sad_lightning.functional import gaussian, gaussian_kl
+from sad_lightning.methods.functional import gaussian, gaussian_kl
 from sad_lightning.methods.recipe import Recipe
 from sad_lightning.methods.steps import Update
 
@@ -45,8 +45,8 @@ class ELBO(Recipe):
 
     def __post_init__(self) -> None:
         at_least_zero("method.elbo.beta_kl", self.beta_kl)
-        whole("method.elbo.annealing", self.annealing, least=0)
-        whole("method.elbo.samples", self.samples)
+        whole_number("method.elbo.annealing", self.annealing, least=0)
+        whole_number("method.elbo.samples", self.samples)
         choice("method.elbo.reconstruction", self.reconstruction, ("mean", "sum"))
 
     def negative(self, encoder: nn.Module, decoder: nn.Module, batch: Batch, prior: float = 0.0) -> Tensor:
@@ -111,7 +111,7 @@ class CUBO(Recipe):
     def __post_init__(self) -> None:
         at_least_zero("method.cubo.gamma", self.gamma)
         at_least_zero("method.cubo.beta", self.beta)
-        whole("method.cubo.samples", self.samples)
+        whole_number("method.cubo.samples", self.samples)
         choice("method.cubo.beta_on", self.beta_on, ("prior", "whole"))
         choice("method.cubo.objective", self.objective, ("exp", "log"))
 
@@ -152,13 +152,13 @@ class AnomalySteps(Recipe):
     settle: bool
 
     def __post_init__(self) -> None:
-        whole("method.anomalies.interval", self.interval)
-        whole("method.anomalies.warm_up", self.warm_up, least=0)
+        whole_number("method.anomalies.interval", self.interval)
+        whole_number("method.anomalies.warm_up", self.warm_up, least=0)
         if self.clip is not None:
             positive("method.anomalies.clip", self.clip)
-        flag("method.anomalies.shared_encoder", self.shared_encoder)
-        flag("method.anomalies.frozen_decoder", self.frozen_decoder)
-        flag("method.anomalies.settle", self.settle)
+        true_or_false("method.anomalies.shared_encoder", self.shared_encoder)
+        true_or_false("method.anomalies.frozen_decoder", self.frozen_decoder)
+        true_or_false("method.anomalies.settle", self.settle)
 
     @property
     def encoder(self) -> str:

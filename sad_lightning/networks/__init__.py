@@ -1,7 +1,10 @@
 """Networks as objects: frozen settings with ``encoder()`` and ``decoder()``."""
 
-from sad_lightning.networks.lenet import LeNet as LeNet
-from sad_lightning.networks.lstm import LSTM as LSTM
-from sad_lightning.networks.mlp import MLP as MLP
-from sad_lightning.networks.network import Network as Network
-from sad_lightning.networks.strided_cnn import StridedCNN as StridedCNN
+from sad_lightning.networks.lenet import LeNet
+from sad_lightning.networks.lstm import LSTM
+from sad_lightning.networks.mlp import MLP
+from sad_lightning.networks.network import Network
+from sad_lightning.networks.sized import lenet_for, mlp_for
+from sad_lightning.networks.strided_cnn import StridedCNN
+
+__all__ = ["LSTM", "MLP", "LeNet", "Network", "StridedCNN", "lenet_for", "mlp_for"]

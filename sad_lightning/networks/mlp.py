@@ -10,7 +10,8 @@ from itertools import pairwise
 
 from torch import nn
 
-from sad_lightning.errors import InputError, flag, positive, whole, wholes
+from sad_lightning.checks import positive, true_or_false, whole_number, whole_numbers
+from sad_lightning.errors import InputError
 from sad_lightning.networks.network import Network
 
 _EPS = 1e-4
@@ -34,12 +35,12 @@ class MLP(Network):
 
     def __post_init__(self) -> None:
         for name in ("shape", "widths"):
-            object.__setattr__(self, name, wholes(f"network.{name}", getattr(self, name)))
+            object.__setattr__(self, name, whole_numbers(f"network.{name}", getattr(self, name)))
         positive("network.leak", self.leak)
-        flag("network.bias", self.bias)
-        flag("network.bounded", self.bounded)
-        flag("network.normalize", self.normalize)
-        whole("network.rep_dim", self.rep_dim)
+        true_or_false("network.bias", self.bias)
+        true_or_false("network.bounded", self.bounded)
+        true_or_false("network.normalize", self.normalize)
+        whole_number("network.rep_dim", self.rep_dim)
         if len(self.shape) != 1:
             raise InputError(
                 f"network: MLP needs rows (D,), the data has {self.shape}; choose network=mnist for images"

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from sad_lightning.errors import InputError, flag
+from sad_lightning.checks import true_or_false
+from sad_lightning.errors import InputError
 
 _BOUNDED = (
     nn.Sigmoid,
@@ -89,7 +90,7 @@ def check_hypersphere(encoder: nn.Module, *, allow_trivial_solution: bool) -> No
     Raises:
         InputError: a bias, an affine normalisation or a bounded activation was found.
     """
-    if flag("method.allow_trivial_solution", allow_trivial_solution):
+    if true_or_false("method.allow_trivial_solution", allow_trivial_solution):
         return
     for name, layer in encoder.named_modules():
         if isinstance(getattr(layer, "bias", None), nn.Parameter) or getattr(layer, "bias", None) is True:

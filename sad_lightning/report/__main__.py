@@ -9,13 +9,13 @@ import re
 import sys
 from pathlib import Path
 
+from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.report.cells import Grids, read
 from sad_lightning.report.directions import directions
 from sad_lightning.report.figures import draw
 from sad_lightning.report.page import page
-from sad_lightning.report.svg import Figure
 from sad_lightning.report.table import Contest, Row, contests, rows
 from sad_lightning.report.text import (
     cells_csv,
@@ -80,8 +80,8 @@ def _report(runs: list[Path], out: Path, which: str | None, with_wandb: bool) ->
 
 
 def _workspace(where: str) -> str:
-    from sad_lightning.login import logged_in
     from sad_lightning.report.dashboard import workspace
+    from sad_lightning.tracking.login import logged_in
 
     entity, slash, project = where.partition("/")
     if not (entity and slash and project):

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from sad_lightning.report.arrows import SIGNS
+from sad_lightning.drawing.arrows import SIGNS
+from sad_lightning.drawing.numbers import DASH, interval_words, signed
 from sad_lightning.report.directions import Directions
 from sad_lightning.report.figures import Drawn
 from sad_lightning.report.markup import Html, entry, gallery, joined, sortable, tag
-from sad_lightning.report.text import DASH, interval_words, signed
 from sad_lightning.stats.bias import DOWN, UNDECIDED, UP
 
 _MANY = 600  # lines of a table that a page still bears

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sad_lightning.report import svg
-from sad_lightning.report.svg import Figure
+from sad_lightning.drawing import svg
+from sad_lightning.drawing.svg import Figure
 from sad_lightning.report.table import Contest, Row
 from sad_lightning.report.text import number, setting_words
 

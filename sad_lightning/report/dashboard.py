@@ -9,7 +9,7 @@ from typing import Any, Literal
 import wandb
 
 from sad_lightning.errors import InputError
-from sad_lightning.login import logged_in
+from sad_lightning.tracking.login import logged_in
 
 PROJECT = "sad_lightning"
 

@@ -7,14 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sad_lightning.report import svg
-from sad_lightning.report.arrows import Arrow, arrows
+from sad_lightning.drawing import svg
+from sad_lightning.drawing.arrows import Arrow, arrows
+from sad_lightning.drawing.numbers import p_value, rounded, signed
+from sad_lightning.drawing.svg import Axis, Figure
 from sad_lightning.report.cells import FPR
 from sad_lightning.report.curves import curves, sensitivity
 from sad_lightning.report.directions import Directions
-from sad_lightning.report.svg import Axis, Figure
 from sad_lightning.report.table import Contest, Pair, Row
-from sad_lightning.report.text import number, p_value, rounded, setting_words, signed
+from sad_lightning.report.text import number, setting_words
 
 _HISTORY = {
     "radius": "radius R",

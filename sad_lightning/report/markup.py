@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from sad_lightning.report.svg import Figure
+from sad_lightning.drawing.svg import Figure
 
 
 class Html(str):

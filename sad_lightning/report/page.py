@@ -7,14 +7,15 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from sad_lightning.report import svg
+from sad_lightning.drawing import svg
+from sad_lightning.drawing.numbers import DASH, p_value, rounded, signed
+from sad_lightning.drawing.svg import Figure
 from sad_lightning.report.cells import Cell, Grids, Group, Place
 from sad_lightning.report.changes import changes
 from sad_lightning.report.figures import Drawn, Setting
 from sad_lightning.report.markup import Html, entry, filter_box, gallery, joined, sortable, tag
-from sad_lightning.report.svg import Figure
 from sad_lightning.report.table import Contest, Row, recalls
-from sad_lightning.report.text import DASH, number, p_value, rounded, setting_words, signed
+from sad_lightning.report.text import number, setting_words
 from sad_lightning.stats.compare import LEVEL
 
 _TEMPLATE = Path(__file__).with_name("page.html")

@@ -5,20 +5,18 @@ Only on request: they need the data, below ``SAD_DATA_ROOT``, and the checkpoint
 
 import base64
 import os
-import struct
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.drawing import svg
+from sad_lightning.drawing.pictures import png
+from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
-from sad_lightning.report import svg
 from sad_lightning.report.cells import Cell
-from sad_lightning.report.svg import Figure
 from sad_lightning.report.table import Contest
 from sad_lightning.report.text import setting_words
 
@@ -111,7 +109,7 @@ def samples(contest: Contest, cell: Cell, arrays: Arrays, name: str) -> Figure:
 
 def representation(contest: Contest, cell: Cell, arrays: Arrays, name: str) -> Figure:
     """The encoder's test rows on their two principal components (daniel2021 Figure 1 has t-SNE)."""
-    from sad_lightning.representation import project  # torch, which a report without pictures does without
+    from sad_lightning.cell.checkpoint import project  # torch, which a report without pictures does without
 
     seen = project(cell.folder, cell.result.settings, arrays)
     known = [arrays.classes.index(each) for each in cell.known_classes]
@@ -149,16 +147,3 @@ def representation(contest: Contest, cell: Cell, arrays: Arrays, name: str) -> F
 
 def _file(kind: str, name: str, contest: Contest, cell: Cell) -> str:
     return "-".join([kind, name, contest.data, *(f"{value:g}" for value in contest.setting), cell.result.key])
-
-
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    """``(H, W, 1 or 3)`` pixels as a PNG file: 20 lines instead of a library."""
-    height, width, channels = pixels.shape
-    lines = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, width * channels)], axis=1)
-    head = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    compressed = zlib.compress(lines.astype(np.uint8).tobytes(), 9)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", compressed) + chunk(b"IEND", b"")

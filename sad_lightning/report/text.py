@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from sad_lightning.drawing.numbers import DASH, interval_words, p_value, signed
 from sad_lightning.report.cells import Group
 from sad_lightning.report.directions import Directions
 from sad_lightning.report.published import with_deviation
 from sad_lightning.report.table import Contest, Row
 from sad_lightning.stats.compare import Summary
-from sad_lightning.stats.ranking import Interval
 
-DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 _HEAD = ("data", "method", "labeled", "pollution", "known classes", "epochs", "cells")
 
 
@@ -31,27 +30,6 @@ def number(summary: Summary) -> str:
     if not summary.n:
         return DASH
     return with_deviation(summary.mean, None if math.isnan(summary.deviation) else summary.deviation)
-
-
-def signed(value: float) -> str:
-    """A difference with its sign and one decimal; a dash for nan."""
-    if math.isnan(value):
-        return DASH
-    return "0.0" if abs(value) < 0.05 else f"{value:+.1f}".replace("-", MINUS)
-
-
-def rounded(value: float) -> str:
-    """Seconds with three digits that count, or whole from 100 on; a dash for nan."""
-    if math.isnan(value):
-        return DASH
-    return f"{value:,.0f}" if value >= 99.95 else f"{value:.3g}"
-
-
-def p_value(value: float) -> str:
-    """A p-value as it is usually printed."""
-    if math.isnan(value):
-        return DASH
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def markdown(table: Iterable[Row]) -> str:
@@ -120,12 +98,6 @@ def markdown_directions(found: Sequence[Directions]) -> str:
 
 def _distance(value: float) -> str:
     return DASH if math.isnan(value) else f"{value:.2f}"
-
-
-def interval_words(interval: Interval) -> str:
-    """An interval of points; a dash for nan."""
-    low, high = interval
-    return DASH if math.isnan(low) else f"{signed(low)} to {signed(high)}"
 
 
 def directions_csv(found: Iterable[Directions]) -> str:

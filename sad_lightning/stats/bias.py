@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from sad_lightning.errors import InputError, positive, share
+from sad_lightning.checks import fraction, positive
+from sad_lightning.errors import InputError
 from sad_lightning.stats.ranking import Interval
 from sad_lightning.stats.threshold import rank_at_fpr
 
@@ -78,7 +79,7 @@ def relative_scoring_bias(
     Raises:
         InputError: the shapes do not fit, a score is not finite, or ``fpr`` or ``confidence`` is out of range.
     """
-    share("target_fpr", fpr)
+    fraction("target_fpr", fpr)
     normal, anomaly = (_both(name, values) for name, values in (("normals", normals), ("anomalies", anomalies)))
     ordered = np.sort(normal, axis=1)
     recalls = _recalls(anomaly, ordered[:, rank_at_fpr(normal.shape[1], fpr)])
@@ -98,7 +99,7 @@ def dkw_radius(n: int, delta: float) -> float:
 
 
 def _dkw_interval(ordered: Floats, anomaly: Floats, fpr: float, confidence: float) -> Interval:
-    delta = (1 - share("confidence", confidence)) / 4  # two scores, each over normals and over anomalies
+    delta = (1 - fraction("confidence", confidence)) / 4  # two scores, each over normals and over anomalies
     n, m = ordered.shape[1], anomaly.shape[1]
     off, band = dkw_radius(n, delta), dkw_radius(m, delta)
     bounds = []

@@ -15,7 +15,8 @@ four events, whose union may fail with 4 delta. ``corrected`` has the product, a
 
 import math
 
-from sad_lightning.errors import InputError, choice, positive
+from sad_lightning.checks import choice, positive
+from sad_lightning.errors import InputError
 
 _FORMS = ("corrected", "printed")
 

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sad_lightning.errors import share
+from sad_lightning.checks import fraction
 
 _ROUNDING = 1e-9  # 0.95 * 100 is 95, whatever it rounds to
 
@@ -29,7 +29,7 @@ def threshold_at_fpr(normal_scores: ArrayLike, fpr: float) -> float:
     Raises:
         InputError: ``fpr`` is not in [0, 1).
     """
-    share("target_fpr", fpr)
+    fraction("target_fpr", fpr)
     scores = np.sort(np.asarray(normal_scores, dtype=np.float64))
     return float(scores[rank_at_fpr(len(scores), fpr)])
 
@@ -50,7 +50,7 @@ def conformal_threshold(normal_scores: ArrayLike, fpr: float) -> float:
     Raises:
         InputError: ``fpr`` is not in [0, 1).
     """
-    share("target_fpr", fpr)
+    fraction("target_fpr", fpr)
     scores = np.sort(np.asarray(normal_scores, dtype=np.float64))
     rank = math.ceil((1 - fpr) * (len(scores) + 1) - _ROUNDING)
     return float(scores[rank - 1]) if rank <= len(scores) else math.inf

@@ -12,7 +12,7 @@ from sad_lightning.audit.fold import ALL, fold
 from sad_lightning.audit.study import Training, _slope, judge
 from sad_lightning.audit.text import as_csv, figure, table, words
 from sad_lightning.data.arrays import Arrays, Labels
-from sad_lightning.data.labeled_split import draw_labeled_split
+from sad_lightning.data.own.labeled_split import draw_labeled_split
 from sad_lightning.errors import InputError
 
 GENERATOR = np.random.default_rng(0)

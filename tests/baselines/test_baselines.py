@@ -18,8 +18,8 @@ from sad_lightning.baselines.kde import KDE
 from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, width
 from sad_lightning.baselines.ocsvm import OCSVM
 from sad_lightning.baselines.ssad import SSAD
+from sad_lightning.config.location import CONF
 from sad_lightning.errors import InputError
-from sad_lightning.settings import CONF
 
 NAMES = sorted(p.stem for p in (CONF / "method").glob("*.yaml") if "features:" in p.read_text())
 

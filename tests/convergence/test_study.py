@@ -10,7 +10,7 @@ from scipy import stats
 from sad_lightning.convergence.__main__ import main, markdown, read, summarize
 from sad_lightning.convergence.figure import box_plots
 from sad_lightning.convergence.study import Design, exponent, simulate, spread
-from sad_lightning.data.synthetic import draw_anomalies, draw_normals
+from sad_lightning.data.sets.synthetic import draw_anomalies, draw_normals
 from sad_lightning.errors import InputError
 
 

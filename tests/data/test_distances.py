@@ -7,8 +7,8 @@ import pytest
 
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.distances import distances
-from sad_lightning.data.images import fashion_mnist
-from sad_lightning.data.tabular import landsat
+from sad_lightning.data.sets.images import fashion_mnist
+from sad_lightning.data.sets.tabular import landsat
 from sad_lightning.report.published import _CLASSES, _FILE
 
 

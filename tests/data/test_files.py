@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from sad_lightning.data import images, tabular
-from sad_lightning.data.download import fetch
+from sad_lightning.data.sets import images, tabular
+from sad_lightning.data.sets.download import fetch
 from sad_lightning.errors import InputError
 
 BODY = np.random.default_rng(0).bytes(700_000)

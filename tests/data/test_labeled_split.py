@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from sad_lightning.data.arrays import Arrays, Labels
-from sad_lightning.data.labeled_split import draw_labeled_split, row_hash, units
-from sad_lightning.data.labels import labels_of, part_of, semi_of
-from sad_lightning.data.values import Values, word
+from sad_lightning.data.own.labeled_split import draw_labeled_split, row_hash, units
+from sad_lightning.data.own.labels import labels_of, part_of, semi_of
+from sad_lightning.data.own.values import Values, word
 from sad_lightning.errors import InputError
 
 NONE = {"normal_class": None, "known_anomaly": None, "n_known": 0, "labeled_ratio": 0.0, "known_normal_ratio": 0.0,

@@ -6,7 +6,7 @@ import torch
 
 from sad_lightning.data.module import DataModule, Draw, StepBatches, Stream
 from sad_lightning.data.preprocess import Affine
-from sad_lightning.grid.population import PopulationBatches
+from sad_lightning.training.population import PopulationBatches
 
 
 def positions(batches: StepBatches, stream: int = 0) -> list[torch.Tensor]:

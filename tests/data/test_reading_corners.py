@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.reading import raw_rows, read_batches, read_table
+from sad_lightning.data.own.reading import raw_rows, read_batches, read_table
+from sad_lightning.data.own.tables import table
+from sad_lightning.data.own.values import Values
 from sad_lightning.data.schema import Column, TableSchema
-from sad_lightning.data.table import table
-from sad_lightning.data.values import Values
 from sad_lightning.errors import InputError
 
 pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
@@ -198,7 +198,7 @@ def test_ignored_columns_are_there_and_not_read(suffix, tmp_path):
 
 
 def test_line_breaks_in_quotes_may_stand_anywhere(tmp_path, monkeypatch):
-    monkeypatch.setattr("sad_lightning.data.arrow.BLOCK", 1000)  # bytes
+    monkeypatch.setattr("sad_lightning.data.own.arrow.BLOCK", 1000)  # bytes
     notes = [f"{'long ' * (k % 40)}first\nsecond {k}" for k in range(500)]
     path = text(tmp_path / "x.csv", "a,note\n" + "".join(f'{k},"{note}"\n' for k, note in enumerate(notes)))
     assert read_table(path)["note"].texts().tolist() == notes

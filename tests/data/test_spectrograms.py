@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from sad_lightning.composition import composed
-from sad_lightning.data.spectrograms import CLASSES, SHAPE, spectrograms
-from sad_lightning.data.synthetic import spectrograms as synthetic_spectrograms
+from sad_lightning.cell.key import cell_key
+from sad_lightning.cell.loading import load
+from sad_lightning.cell.run import run
+from sad_lightning.config.compose import composed
+from sad_lightning.data.sets.spectrum import CLASSES, SHAPE, spectrograms
+from sad_lightning.data.sets.synthetic import spectrograms as synthetic_spectrograms
 from sad_lightning.errors import InputError
-from sad_lightning.grid.loading import load
-from sad_lightning.grid.plan import cell_key
-from sad_lightning.run import run
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from sad_lightning.cell.key import cell_folder
+from sad_lightning.config.location import CONF
 from sad_lightning.grid.compose import compose_all
-from sad_lightning.grid.plan import Cell, cell_folder, cell_of
-from sad_lightning.settings import CONF
+from sad_lightning.grid.plan import Cell, cell_of
 
 
 @contextmanager

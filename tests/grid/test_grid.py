@@ -16,11 +16,11 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from omegaconf import OmegaConf
 
-from sad_lightning import walk as walk_module
+from sad_lightning.cell import walk as walk_module
+from sad_lightning.cell.run import pretrain_cells, run, run_cells
+from sad_lightning.cell.walk import Task
 from sad_lightning.result import Result
-from sad_lightning.run import pretrain_cells, run, run_cells
-from sad_lightning.training import GoOn
-from sad_lightning.walk import Task
+from sad_lightning.training.stage import GoOn
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHORT = ("trainer.max_epochs=3", "optimizer.milestones=[2]", "logger=none")

@@ -8,15 +8,16 @@ import pytest
 from grids import cells_of, sweep
 from omegaconf import OmegaConf
 
-from sad_lightning.data.images import digits
+from sad_lightning.cell.key import cell_key, contents_of
+from sad_lightning.data.sets.images import digits
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.grid.compose import compose_all
 from sad_lightning.grid.estimate import Estimate, by_steps, estimate
-from sad_lightning.grid.pack import stacking_pays
-from sad_lightning.grid.plan import Cell, Job, cell_key, contents_of, jobs_of
+from sad_lightning.grid.plan import Cell, Job, jobs_of
 from sad_lightning.grid.store import Grid, Outcome, command_of, failure_of, grid_name, grids, keep, outcome_of
 from sad_lightning.result import FAILURE
+from sad_lightning.training.stacking import stacking_pays
 
 
 def test_a_cell_set_in_place_is_the_one_that_hydra_composes():

@@ -5,12 +5,12 @@ import torch
 
 from sad_lightning.data.module import Batch
 from sad_lightning.errors import InputError
-from sad_lightning.functional import away_from_zero, reconstruction_error, squared_distance
+from sad_lightning.methods.adam import Adam
 from sad_lightning.methods.ae import AE
 from sad_lightning.methods.deep_sad import DeepSAD, deep_sad_loss
 from sad_lightning.methods.deep_svdd import DeepSVDD
+from sad_lightning.methods.functional import away_from_zero, reconstruction_error, squared_distance
 from sad_lightning.methods.hypersphere import initial_center, spread
-from sad_lightning.methods.optimizer import Adam
 from sad_lightning.methods.soft_deep_sad import SoftDeepSAD, soft_deep_sad_loss
 from sad_lightning.methods.soft_deep_svdd import SoftDeepSVDD, soft_deep_svdd_loss
 from sad_lightning.networks import MLP

@@ -5,12 +5,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from sad_lightning.cell.run import run
+from sad_lightning.data.sets.tabular import odds
 from sad_lightning.data.split import draw_split
-from sad_lightning.data.tabular import odds
 from sad_lightning.methods.hypersphere import solve_radius
 from sad_lightning.methods.soft_deep_sad import soft_deep_sad_loss
 from sad_lightning.methods.soft_deep_svdd import SoftDeepSVDD
-from sad_lightning.run import run
 
 
 def objective(squared: float, distance: np.ndarray, semi: np.ndarray, eta: float, nu: float) -> float:

@@ -8,11 +8,11 @@ from torch.nn.functional import binary_cross_entropy
 
 from sad_lightning.data.module import Batch
 from sad_lightning.errors import InputError
-from sad_lightning.functional import exponential_cross_entropy
-from sad_lightning.methods.abc_ae import ABCAE
+from sad_lightning.methods.abc import ABC
+from sad_lightning.methods.adam import Adam
 from sad_lightning.methods.classifier import Classifier
+from sad_lightning.methods.functional import exponential_cross_entropy
 from sad_lightning.methods.hsc import HSC
-from sad_lightning.methods.optimizer import Adam
 from sad_lightning.methods.sae import SAE, sae_loss
 from sad_lightning.methods.ss_dgm import SSDGM, ss_dgm_loss
 from sad_lightning.methods.vae import VAE
@@ -67,7 +67,7 @@ def test_supervised_autoencoder_by_hand():
     assert sae_loss(error, semi(0, 1, -1)).item() == pytest.approx((4 + 0.5 + 4) / 3, rel=1e-5)
 
 
-@pytest.mark.parametrize("kind", [SAE, ABCAE])
+@pytest.mark.parametrize("kind", [SAE, ABC])
 def test_reconstruction_methods_score_the_error(kind):
     method = kind(network=NETWORK, optimizer=ADAM, initial_weights="torch")
     with torch.no_grad():

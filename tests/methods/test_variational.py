@@ -12,16 +12,16 @@ from torch import nn
 from sad_lightning.data.module import Batch, DataModule
 from sad_lightning.data.preprocess import Affine
 from sad_lightning.errors import InputError
-from sad_lightning.functional import gaussian_kl
+from sad_lightning.methods.adam import Adam
 from sad_lightning.methods.dp_vae import DPVAE
+from sad_lightning.methods.functional import gaussian_kl
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.mml_dp_vae import MMLDPVAE
 from sad_lightning.methods.mml_vae import MMLVAE
-from sad_lightning.methods.optimizer import Adam
 from sad_lightning.methods.vae import VAE
 from sad_lightning.methods.variational import CUBO, ELBO, AnomalySteps, drawn
 from sad_lightning.networks import MLP
-from sad_lightning.training import quiet
+from sad_lightning.training.stage import quiet
 
 ADAM = Adam(lr=1e-2, milestones=[], decay=0.1, weight_decay=1e-3)
 NETWORK = MLP(shape=(2,), widths=[], rep_dim=2, leak=0.1, bias=True, bounded=False, normalize=True)

@@ -9,11 +9,11 @@ import pytest
 from conftest import SHORT
 from fabricated import write_grid
 
+from sad_lightning.cell.run import run
 from sad_lightning.errors import InputError
-from sad_lightning.login import logged_in
 from sad_lightning.report.dashboard import log_report, sync_command, workspace
-from sad_lightning.run import run
-from sad_lightning.tracking import logging_to
+from sad_lightning.tracking.logger import logging_to
+from sad_lightning.tracking.login import logged_in
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # wandb's own
 

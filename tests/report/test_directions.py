@@ -9,13 +9,14 @@ import pytest
 from fabricated import CLASSES, write_cell
 from scipy import stats
 
+from sad_lightning.drawing.arrows import Arrow, arrows
+from sad_lightning.drawing.numbers import DASH
 from sad_lightning.report.__main__ import write
-from sad_lightning.report.arrows import Arrow, arrows
 from sad_lightning.report.cells import read
 from sad_lightning.report.directions import directions
 from sad_lightning.report.published import _recalls, published_change
 from sad_lightning.report.table import contests, rows
-from sad_lightning.report.text import DASH, directions_csv, markdown_directions
+from sad_lightning.report.text import directions_csv, markdown_directions
 from sad_lightning.stats.ranking import Interval
 from sad_lightning.stats.shares import difference_interval, wilson
 

@@ -8,12 +8,12 @@ import pytest
 from conftest import SHORT
 from PIL import Image
 
+from sad_lightning.cell.checkpoint import project
+from sad_lightning.cell.run import run
 from sad_lightning.errors import InputError
 from sad_lightning.report.cells import read
 from sad_lightning.report.pictures import load, pictures, png
 from sad_lightning.report.table import contests, rows
-from sad_lightning.representation import project
-from sad_lightning.run import run
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -1,0 +1,1 @@
+"""One cell: its key, how it is prepared, trained, scored and recorded."""

@@ -1,0 +1,41 @@
+"""Rows and labels in, a model out: a cell of own data whose rows are in memory and that leaves no files."""
+
+import gc
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+
+from sad_lightning.cell.run import run
+from sad_lightning.data.arrays import Arrays, Labels
+from sad_lightning.data.schema import Schema, TableSchema
+from sad_lightning.model import FILE, Model
+
+MEMORY = "memory"
+
+
+def fit_rows(cfg: DictConfig, raw: NDArray[Any], semi: NDArray[np.int8], schema: Schema, *, name: str) -> Model:
+    """Train on all rows, but for those that are held out to set the threshold.
+
+    Args:
+        cfg: the settings of a cell of own data.
+        raw: ``(N, C)`` float32, NaN where a value is missing, or ``(N, H, W, C)`` uint8.
+        semi: ``(N,)`` labels.
+        schema: of the rows.
+        name: of the method.
+
+    Raises:
+        InputError: a setting is wrong, or the rows are too few.
+        NotDefinedError: the method needs known anomalies, and there are none.
+    """
+    x = schema.expand(raw) if isinstance(schema, TableSchema) else raw
+    unknown = np.full(len(x), -1)
+    arrays = Arrays(x, unknown, ("normal", "anomaly"), labels=Labels(semi, (0,), (1,)), schema=schema)
+    with tempfile.TemporaryDirectory(prefix="sad_lightning") as folder:
+        cfg.runs, cfg.split.test_ratio = folder, 0.0
+        run(cfg, Path(folder), data_name=MEMORY, method_name=name, arrays=arrays)
+        gc.collect()  # a Trainer and its module hold each other
+        return Model.load(Path(folder) / FILE)

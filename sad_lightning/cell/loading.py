@@ -1,0 +1,27 @@
+"""The data set that a cell names, read once for the cells that follow each other."""
+
+from functools import lru_cache
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from sad_lightning.cell.key import contents_of
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.errors import InputError
+
+
+def load(settings: DictConfig) -> Arrays:
+    """The rows that ``data`` names.
+
+    Raises:
+        InputError: it is own data and names none, or the file is wrong.
+    """
+    if OmegaConf.is_missing(settings, "path"):
+        raise InputError("data.path must name a file or a folder, got nothing; for example data.path=table.csv")
+    return _loaded(OmegaConf.to_yaml(settings, resolve=True), tuple(contents_of(settings).values()))
+
+
+@lru_cache(maxsize=1)
+def _loaded(settings: str, contents: tuple[str, ...]) -> Arrays:
+    arrays: Arrays = instantiate(OmegaConf.create(settings), _convert_="all")
+    return arrays

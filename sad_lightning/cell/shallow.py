@@ -1,0 +1,146 @@
+"""One cell of a baseline: its features, the choice of its settings, its scores. What ``training`` is to a method."""
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.model_selection import ParameterGrid
+from torch import Tensor, nn
+
+from sad_lightning.baselines.baseline import Baseline
+from sad_lightning.baselines.selection import Selection
+from sad_lightning.cell.evaluation import Fitted
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.module import DataModule
+from sad_lightning.data.split import Split
+from sad_lightning.errors import InputError
+from sad_lightning.files import whole_file
+from sad_lightning.seeding import derive
+from sad_lightning.stats.ranking import auroc
+
+Floats = NDArray[np.float64]
+_BATCH = 1000
+
+
+def fit_baseline(
+    baseline: Baseline,
+    selection: Selection,
+    data: DataModule,
+    encoder: nn.Module | None,
+    *,
+    arrays: Arrays,
+    split: Split,
+    seed: int,
+) -> Fitted:
+    """Fit a baseline to the rows that train, choose its settings, and score the test rows and those of the threshold.
+
+    Args:
+        baseline: not fitted.
+        selection: how its settings are chosen.
+        data: the rows that train, and those that are scored: the test rows, then those of the threshold.
+        encoder: gives the features; None for the raw rows.
+        arrays: the data set; only ``test_holdout`` reads its classes, those of the test rows.
+        split: the rows of the cell.
+        seed: of the cell; draws the holdout.
+
+    Raises:
+        InputError: a setting is out of range, or is not one of the baseline's.
+    """
+    unknown = sorted({*selection.grid, *selection.best_final} - set(baseline.get_params()))
+    if unknown:
+        raise InputError(
+            f"selection.grid must hold settings of the method, got {', '.join(unknown)}; there are "
+            f"{', '.join(baseline.get_params())}"
+        )
+    x, scored = features(data, data.rows, encoder), features(data, data.scored, encoder)
+    semi = data.semi.cpu().numpy()
+    tests, normals = scored[: len(split.test)], scored[len(split.test) :]
+    counted, counts = np.ones(len(tests), dtype=bool), dict(split.counts)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if selection.rule == "test_holdout" and (selection.grid or selection.best_final):
+            y = ~np.isin(arrays.target_class[split.test], split.normal_classes)
+            held = holdout(y, selection.share, seed)
+            counted[held] = selection.holdout_scored
+            counts |= {"test": int(counted.sum()), "test_anomaly": int(y[counted].sum())}
+            chosen, scores, told = _choose(baseline, selection, x, semi, tests, y, held, counted)
+        else:
+            chosen, told = baseline.fit(x, semi), {"rule": "none"}
+            scores = chosen.anomaly_score(tests) if len(tests) else np.empty(0)
+        normal_scores = chosen.anomaly_score(normals)
+    return Fitted(
+        split=replace(split, test=split.test[counted], counts=counts),
+        scores=scores[counted],
+        normal_scores=normal_scores,
+        baseline=chosen,
+        selection=told,
+        notes=[str(warning.message) for warning in caught],
+    )
+
+
+def _choose(
+    baseline: Baseline,
+    selection: Selection,
+    x: Floats,
+    semi: NDArray[np.int8],
+    tests: Floats,
+    y: NDArray[np.bool_],
+    held: NDArray[np.int64],
+    counted: NDArray[np.bool_],
+) -> tuple[Baseline, Floats, dict[str, Any]]:
+    """The baseline chosen on the rows ``held``, its scores of all test rows, and what is told of it."""
+    leaders: dict[str, tuple[float, Baseline]] = {}
+    for candidate in baseline.candidates(x, semi, {**selection.grid, **selection.best_final}):
+        of = str({name: candidate.get_params()[name] for name in selection.best_final})
+        area = auroc(y[held], candidate.anomaly_score(tests[held]))
+        if of not in leaders or area > leaders[of][0]:
+            leaders[of] = (area, candidate)
+    finals = []
+    for area, leader in leaders.values():
+        scores = leader.anomaly_score(tests)
+        finals.append((auroc(y[counted], scores[counted]), area, leader, scores))
+    _, _, chosen, scores = max(finals, key=lambda final: final[0])
+    names = (*selection.grid, *selection.best_final)
+
+    def settings_of(leader: Baseline) -> dict[str, Any]:
+        return {name: leader.get_params()[name] for name in names}
+
+    told = {
+        "rule": "test_holdout",
+        "holdout_rows": len(held),
+        "holdout_scored": selection.holdout_scored,
+        "tried": len(ParameterGrid({**selection.grid, **selection.best_final})),
+        "chosen": settings_of(chosen),
+        "finals": [{**settings_of(one), "holdout_auroc": area, "auroc": final} for final, area, one, _ in finals],
+    }
+    return chosen, scores, told
+
+
+def holdout(y: NDArray[np.bool_], share: float, seed: int) -> NDArray[np.int64]:
+    """Positions of the share of the normals and of the anomalies, one of each at least, ascending."""
+    generator = np.random.default_rng(derive(seed, "holdout"))
+    drawn = []
+    for kind in (False, True):
+        members = np.flatnonzero(y == kind)
+        drawn.append(generator.choice(members, max(int(share * len(members)), min(1, len(members))), replace=False))
+    return np.sort(np.concatenate(drawn))
+
+
+def features(data: DataModule, rows: Tensor, encoder: nn.Module | None) -> Floats:
+    """The scaled samples of ``rows``, or the encoder's codes of them, flattened, ``(n, D)`` float64 on the CPU."""
+    parts, device = [], rows.device if encoder is None else next(encoder.parameters()).device
+    with torch.no_grad():
+        for part in torch.split(rows.to(device), _BATCH):
+            x = data.samples(part)
+            parts.append((x if encoder is None else encoder(x)).flatten(start_dim=1).double().cpu())
+    return torch.cat(parts).numpy()
+
+
+def write_model(path: Path, baseline: Baseline) -> None:
+    """Write the fitted baseline as npz; ``type(baseline).from_arrays(np.load(path))`` reads it."""
+    with whole_file(path) as part, open(part, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **baseline.to_arrays())

@@ -1,0 +1,118 @@
+"""Checks of settings: each returns the value, or says in one line which key is wrong and what it may be."""
+
+from collections.abc import Sequence
+from numbers import Real
+from os import PathLike
+from pathlib import Path
+
+from sad_lightning.errors import InputError
+
+
+def positive(key: str, value: object) -> float:
+    """The value as a float, if it is a finite number above zero.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < float("inf"):
+        raise InputError(f"{key} must be a positive number, got {value!r}; for example {key}=1.0")
+    return float(value)
+
+
+def fraction(key: str, value: object) -> float:
+    """The value as a float, if it is a number in [0, 1).
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
+        raise InputError(f"{key} must be a number in [0, 1), got {value!r}; for example {key}=0.05")
+    return float(value)
+
+
+def fraction_to_one(key: str, value: object) -> float:
+    """The value as a float, if it is a number in (0, 1].
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) <= 1:
+        raise InputError(f"{key} must be a number in (0, 1], got {value!r}; for example {key}=0.1")
+    return float(value)
+
+
+def at_least_zero(key: str, value: object) -> float:
+    """The value as a float, if it is a finite number of at least zero.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < float("inf"):
+        raise InputError(f"{key} must be a number >= 0, got {value!r}; for example {key}=0.5")
+    return float(value)
+
+
+def number(key: str, value: object) -> float:
+    """The value as a float, if it is a finite number.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not abs(float(value)) < float("inf"):
+        raise InputError(f"{key} must be a number, got {value!r}; for example {key}=5")
+    return float(value)
+
+
+def whole_number(key: str, value: object, *, least: int = 1) -> int:
+    """The value, if it is a whole number of at least ``least``.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"{key} must be a whole number >= {least}, got {value!r}; for example {key}={least}")
+    return value
+
+
+def whole_numbers(key: str, value: object, *, least: int = 1) -> tuple[int, ...]:
+    """The values, if they are a list of whole numbers of at least ``least``.
+
+    Raises:
+        InputError: they are not.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise InputError(f"{key} must be a list of whole numbers, got {value!r}; for example {key}=[{least}]")
+    return tuple(whole_number(key, item, least=least) for item in value)
+
+
+def true_or_false(key: str, value: object) -> bool:
+    """The value, if it is true or false.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, bool):
+        raise InputError(f"{key} must be true or false, got {value!r}; for example {key}=false")
+    return value
+
+
+def choice(key: str, value: object, known: Sequence[str]) -> str:
+    """The value, if it is one of the known words.
+
+    Raises:
+        InputError: it is not.
+    """
+    if value not in known:
+        raise InputError(f"{key} must be one of {', '.join(known)}, got {value!r}; for example {key}={known[0]}")
+    return str(value)
+
+
+def path_of(key: str, value: object) -> Path:
+    """The value as a path, if it can be one; a name that looks like a number is a name.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, str | int | float | PathLike) or isinstance(value, bool):
+        raise InputError(f"{key} must name a file or a folder, got {value!r}; for example {key}=data")
+    return Path(str(value)).expanduser()

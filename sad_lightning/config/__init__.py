@@ -1,0 +1,1 @@
+"""Where Hydra ends: composing settings, wording what was typed wrong, where the files lie."""

@@ -1,0 +1,155 @@
+"""CSV and parquet files, whole or in batches, by pyarrow (the extra ``table``)."""
+
+import csv
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sad_lightning.data.own.values import NOT_TEXT, Values, check_names_once, moment, no_words
+from sad_lightning.errors import InputError
+
+BLOCK = 1 << 23  # bytes of a CSV, at a time
+ROWS = 1 << 16  # of anything else
+_HEADER = 1 << 16  # characters, that a header of several lines may have
+_QUOTED = r'(?<![^,;\t|])"(?:[^"]|"")*"'  # where a field begins, or it is a character as any other
+_LINE = re.compile(rf"(?:{_QUOTED}|[^\n])*")
+_DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?")
+
+
+class Arrow:
+    """A CSV or parquet file, read by pyarrow.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        InputError: pyarrow is not installed, the file is damaged, has no header, or names a column twice.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import pyarrow
+            import pyarrow.csv
+            from pyarrow import parquet
+        except ImportError as error:
+            raise InputError(
+                f"{path}: CSV and parquet are read by pyarrow, which is not there; pip install 'sad_lightning[table]', "
+                f"or give an npz"
+            ) from error
+        self.path, self.pa, self.csv, self.parquet = path, pyarrow, pyarrow.csv, parquet
+        self.is_csv = path.suffix.lower() != ".parquet"
+        if self.is_csv:
+            self.delimiter, self.names, self.lines = self._header()
+        else:
+            self.names = self._told(lambda: parquet.ParquetFile(path).schema_arrow.names)
+        check_names_once(path, self.names)
+
+    def whole(self, names: Sequence[str], words: Collection[str]) -> Any:
+        """All rows of some columns, as an Arrow table."""
+        if not self.is_csv:
+            return self._told(lambda: self.parquet.ParquetFile(self.path).read(names))
+        types = {name: self.pa.string() for name in words}
+        return self._told(lambda: self.csv.read_csv(self.path, **self._options(types, names)))
+
+    def batches(self, kinds: Mapping[str, str]) -> Iterator[Any]:
+        """Some columns, batch by batch."""
+        if self.is_csv:
+            arrow = {"number": self.pa.float64(), "boolean": self.pa.bool_(), "category": self.pa.string()}
+            options = self._options({name: arrow[kind] for name, kind in kinds.items()}, list(kinds))
+            batches = self._told(lambda: self.csv.open_csv(self.path, **options))
+        else:
+            batches = self._told(lambda: self.parquet.ParquetFile(self.path).iter_batches(ROWS, columns=list(kinds)))
+        iterator = iter(batches)
+        while (batch := self._told(lambda: next(iterator, None))) is not None:
+            yield batch
+
+    def values(self, name: str, column: Any, *, as_words: bool) -> Values:
+        """One Arrow array.
+
+        Raises:
+            InputError: it can not be words.
+        """
+        types, kind = self.pa.types, column.type
+        if types.is_dictionary(kind):
+            return self.values(name, column.dictionary_decode(), as_words=as_words)
+        if column.null_count == len(column):  # its type says nothing
+            return Values("category" if as_words else "number", np.full(len(column), np.nan))
+        exact = types.is_integer(kind) or types.is_decimal(kind)  # more digits than a float64 holds
+        if types.is_boolean(kind) or types.is_floating(kind) or (exact and not as_words):
+            numbers = column.cast(self.pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+            values = Values("boolean" if types.is_boolean(kind) else "number", numbers.astype(np.float64, copy=False))
+            return values.as_words() if as_words else values
+        is_binary = re.match(r"(large_|fixed_size_)?binary", str(kind)) is not None
+        is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+        spelt = self._spelt(column) if as_words or is_text or is_binary else None
+        if spelt is not None:
+            dates = not as_words and bool(spelt.words) and all(_DATE.fullmatch(value) for value in spelt.words[:100])
+            return replace(spelt, kind="date") if dates else spelt
+        found = "date" if types.is_temporal(kind) else NOT_TEXT if is_binary else str(kind)
+        if as_words:
+            raise no_words(self.path, name, found)
+        return Values(found, np.full(len(column), np.nan))
+
+    def _spelt(self, column: Any) -> Values | None:
+        """Any type as categories; None where it has no words."""
+        try:
+            encoded = column.dictionary_encode()
+            words = encoded.dictionary.cast(self.pa.string()).to_pylist()
+        except self.pa.ArrowException:
+            return None
+        if self.pa.types.is_temporal(column.type):
+            words = [moment(text) for text in words]
+        return Values.categories(encoded.indices.cast(self.pa.float64()).to_numpy(zero_copy_only=False), words)
+
+    def _header(self) -> tuple[str, list[str], int]:
+        """The delimiter, the names, and how many lines they take: a quoted name may hold delimiters and line breaks."""
+        try:
+            with open(self.path, encoding="utf-8-sig") as file:
+                line = file.readline()
+                if line.count('"') % 2:
+                    line += file.read(_HEADER)
+            line = next(_LINE.finditer(line))[0]
+            delimiter = max(",;\t|", key=re.sub(_QUOTED, "", line).count)
+            fields = next(csv.reader([line], delimiter=delimiter), [])
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(
+                f"{self.path}: must be text in UTF-8 that begins with column names, but reading it fails; convert the "
+                f"file"
+            ) from error
+        names = [re.sub(r"\s*\n\s*", " ", field.strip()) for field in fields]
+        if not line.strip() or all(re.fullmatch(r"[-+.\d eE]*", name) for name in names):
+            raise InputError(
+                f"{self.path}: must begin with a line of column names, it begins with {line[:60]!r}; add one"
+            )
+        return delimiter, names, line.count("\n") + 1
+
+    def _options(self, types: Mapping[str, Any], columns: Sequence[str] = ()) -> dict[str, Any]:
+        return {
+            "read_options": self.csv.ReadOptions(block_size=BLOCK, column_names=self.names, skip_rows=self.lines),
+            "parse_options": self.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+            "convert_options": self.csv.ConvertOptions(
+                column_types=dict(types), include_columns=list(columns), strings_can_be_null=True
+            ),
+        }
+
+    def _told(self, read: Any) -> Any:
+        """What ``read`` gives; what pyarrow says of a file becomes one line."""
+        try:
+            return read()
+        except (self.pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            column = re.match(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to (\w+): (.*)", reason)
+            if column:
+                kind = {"double": "numbers", "bool": "true and false"}.get(column[2], column[2])
+                raise InputError(
+                    f"{self.path}: column {self.names[int(column[1])]} must hold {kind}, as in training, but "
+                    f"{column[3]}; mend the file"
+                ) from error
+            raise InputError(
+                f"{self.path}: must be a whole {'CSV' if self.is_csv else 'parquet'} file, but reading it fails "
+                f"({reason}); mend the file"
+            ) from error

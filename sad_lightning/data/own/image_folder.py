@@ -1,0 +1,180 @@
+"""Images of one's own: in torchvision's ImageFolder layout, or in one folder with a CSV of labels.
+
+    path/CLASS/x.png                    the folder's name is the label; an image in ``path`` itself has none
+    path/train/CLASS/x.png              likewise, and the part: train, validation or test
+    path/x.png and labels.csv           a column of files, relative to ``path``, and the columns of a table
+
+Each image is decoded on its own, made grey or coloured, and resized; only the small one is kept, a byte a value.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sad_lightning.checks import path_of
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.own.labels import as_words, labels_of, part_of, semi_of
+from sad_lightning.data.own.reading import read_table
+from sad_lightning.data.own.values import Values, listed, word
+from sad_lightning.data.schema import ImageSchema
+from sad_lightning.errors import InputError
+
+_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_PARTS = {"train", "training", "val", "valid", "validation", "test"}
+_DEEP = {"PNG", "PPM"}  # formats whose mode I holds 16 bits
+_BATCH = 512
+Pixels = NDArray[np.uint8]
+
+
+def folder(
+    path: str,
+    size: int,
+    channels: int,
+    labels: str | None,
+    file: str,
+    label: str | None,
+    known_anomaly: Sequence[object],
+    known_normal: Sequence[object],
+    unlabeled: Sequence[object],
+    truth: str | None,
+    normal: Sequence[object],
+    part: str | None,
+    group: str | None,
+) -> Arrays:
+    """The images below a folder.
+
+    Args:
+        path: the folder.
+        size: pixels of a side, after resizing.
+        channels: 1 for grey, 3 for colours.
+        labels: a CSV, parquet or npz with a row an image; None for the ImageFolder layout.
+        file: its column of the files' names.
+        label: its column of the labels that training may see.
+        known_anomaly: the labels, or class folders, of known anomalies.
+        known_normal: of known normals.
+        unlabeled: of images that nothing is known of.
+        truth: the column that only evaluation sees. Without ``labels`` the class folders are the truth where ``normal``
+            names some, but for those of ``unlabeled`` that it does not name.
+        normal: its words that are normal.
+        part: the column that says train, validation or test.
+        group: the column whose images of one value stay in one part.
+
+    Raises:
+        InputError: a setting, the folder or an image is wrong; the message names it.
+    """
+    top, schema = path_of("data.path", path), ImageSchema(size, size, channels)
+    if channels not in (1, 3):
+        raise InputError(f"data.channels must be 1 for grey or 3 for colours, got {channels!r}; for example 3")
+    columns: dict[str, Values] = {}
+    if labels is None:
+        for key, value in (("label", label), ("truth", truth), ("part", part), ("group", group)):
+            if value is not None:
+                raise InputError(f"data.{key}={value} is a column of a file of labels; give it with data.labels=FILE")
+        files = image_files(top)
+        columns = _of_folders(top, files)
+        columns["truth"] = _without(columns["label"], set(as_words(unlabeled)) - set(as_words(normal)))
+        if not as_words(normal):
+            del columns["truth"]
+    else:
+        roles = {"label": label, "truth": truth, "part": part, "group": group, "file": file}
+        names = {role: str(name) for role, name in roles.items() if name is not None}
+        listing = path_of("data.labels", labels)
+        table = read_table(listing, list(names.values()))
+        for key, name in names.items():
+            if name not in table:
+                raise InputError(f"data.{key}={name}: {listing} has no such column; it has {listed(list(table))}")
+            columns[key] = table[name].as_words()
+        files = _named(top, listing, columns.pop("file"))
+    semi = np.zeros(len(files), dtype=np.int8)
+    if "label" in columns:
+        semi = semi_of(
+            top, columns["label"], known_anomaly=known_anomaly, known_normal=known_normal, unlabeled=unlabeled
+        )
+    parts = part_of(top, columns["part"]) if "part" in columns else None
+    target, classes, said = labels_of(top, semi, columns.get("truth"), normal, parts, columns.get("group"))
+    x = np.empty((len(files), size, size, channels), dtype=np.uint8)
+    for start, pixels in zip(range(0, len(files), _BATCH), read_images(files, schema), strict=True):
+        x[start : start + _BATCH] = pixels
+    return Arrays(x, target.astype(np.int64), classes, labels=said, schema=schema)
+
+
+def image_files(top: Path) -> list[Path]:
+    """The images below a folder, by name.
+
+    Raises:
+        InputError: it is no folder, or holds none.
+    """
+    if not top.is_dir():
+        raise InputError(f"{top}: must be a folder of images, and is none; give the right one with data.path=FOLDER")
+    files = sorted(file for file in top.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
+    if not files:
+        raise InputError(f"{top}: must hold images ({', '.join(_SUFFIXES)}), it holds none; give another folder")
+    return files
+
+
+def read_images(files: Sequence[Path], schema: ImageSchema) -> Iterator[Pixels]:
+    """The images, resized, ``(<= 512, H, W, C)`` at a time; decoded by threads.
+
+    Raises:
+        InputError: a file is damaged or too large.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(files), _BATCH):
+            yield np.stack(list(pool.map(lambda file: _read(file, schema), files[start : start + _BATCH])))
+
+
+def _read(file: Path, schema: ImageSchema) -> Pixels:
+    try:
+        with Image.open(file) as image:
+            mode = "L" if schema.channels == 1 else "RGB"
+            deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in _DEEP)
+            if image.mode in {"I", "F"} and not deep:
+                raise ValueError(f"mode {image.mode} says of no value how bright it is, save it with 8 or 16 bits")
+            # of 16 bits the upper eight
+            bytewise = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if deep else image
+            small = bytewise.convert(mode).resize((schema.width, schema.height), Image.Resampling.BILINEAR)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{file}: must be a whole image, but reading it fails ({reason}); remove it") from error
+    return np.asarray(small, dtype=np.uint8).reshape(schema.height, schema.width, schema.channels)
+
+
+def _of_folders(top: Path, files: Sequence[Path]) -> dict[str, Values]:
+    """Label, and part where the uppermost folders are parts, from where each file lies."""
+    places = [file.relative_to(top).parts[:-1] for file in files]
+    columns = {}
+    if all(place and place[0] in _PARTS for place in places):
+        columns["part"] = _as_values([place[0] for place in places])
+        places = [place[1:] for place in places]
+    columns["label"] = _as_values([word(place[0]) if place else None for place in places])
+    return columns
+
+
+def _as_values(names: Sequence[str | None]) -> Values:
+    words = tuple(sorted({name for name in names if name is not None}))
+    code = {name: float(number) for number, name in enumerate(words)}
+    return Values("category", np.array([np.nan if name is None else code[name] for name in names]), words)
+
+
+def _without(values: Values, words: set[str]) -> Values:
+    """The values with some words missing."""
+    names = [None if np.isnan(code) else values.words[int(code)] for code in values.numbers]
+    return _as_values([None if name in words else name for name in names])
+
+
+def _named(top: Path, listing: Path, files: Values) -> list[Path]:
+    if not top.is_dir():
+        raise InputError(f"{top}: must be a folder of images, and is none; give the right one with data.path=FOLDER")
+    if np.isnan(files.numbers).any():
+        row = int(np.isnan(files.numbers).argmax()) + 1
+        raise InputError(f"{listing}: every row must name a file, row {row} names none; mend it")
+    found = [top / files.words[int(code)] for code in files.numbers]
+    missing = [files.words[int(code)] for code, file in zip(files.numbers, found, strict=True) if not file.is_file()]
+    if missing:
+        raise InputError(f"{listing}: names files that are not in {top}: {listed(missing)}; mend it, or data.path")
+    return found

@@ -1,0 +1,179 @@
+"""Which rows of a person's own data train, calibrate and test: the labels are there, only the parts are drawn.
+
+Rows that are equal in every value, and rows of one group, form a unit, and a unit is in one part: no row is tested that
+also trained. Units with a known anomaly are drawn apart from the others, so that each part has its share of them.
+
+    test        ``test_ratio`` of all units
+    validation  ``validation_ratio`` of the units that are left; its rows set the threshold. Known anomalies stay in
+                training, but where the best epoch is chosen: then those of the part and half its other rows choose
+                it, and the other half sets the threshold; and where there are groups, which are not torn apart
+    train       the rest
+
+Where a column says the part, it stands; a row that also trains, value by value, is left out of the other two.
+"""
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from sad_lightning.checks import fraction, true_or_false
+from sad_lightning.data.arrays import Arrays, Labels
+from sad_lightning.data.split import Indices, Split, held_out
+from sad_lightning.errors import InputError
+from sad_lightning.seeding import derive
+
+_CHUNK = 1 << 16
+_PARTS = ("train", "validation", "test")
+
+
+def draw_labeled_split(
+    arrays: Arrays, *, test_ratio: float, validation_ratio: float, choose: bool, seed: int, **of_classes: object
+) -> Split:
+    """Draw the parts of own data.
+
+    Args:
+        arrays: with ``labels``.
+        test_ratio: share of the units that test.
+        validation_ratio: share of the others that set the threshold; 0 sets it in-sample.
+        choose: whether validation rows choose the best epoch.
+        seed: the seed of the cell.
+        of_classes: the settings of splits by class, which must be left as they are.
+
+    Raises:
+        InputError: a setting is out of range or is not for own data, a group stands in two parts, or nothing is left to
+            train on.
+    """
+    assert arrays.labels is not None  # run.py draws by class else
+    fraction("split.test_ratio", test_ratio)
+    fraction("split.validation_ratio", validation_ratio)
+    true_or_false("choose", choose)
+    for key, value in of_classes.items():
+        if value:
+            raise InputError(
+                f"split.{key} is for data sets of classes, got {value!r}; the labels of own data come from data.label; "
+                f"leave it out"
+            )
+    labels = arrays.labels
+    rows = row_hash(arrays.x)
+    unit = units(rows, labels.group)
+    if labels.part is None:
+        part = _draw(unit, labels, test_ratio, validation_ratio, hold_anomalies=choose, seed=seed)
+    else:
+        part = _as_told(rows, labels)
+    train, validation, test = (np.flatnonzero(part == number) for number in range(3))
+    if not (labels.semi[train] >= 0).any():
+        raise InputError(
+            f"data.label: at least one training row must not be a known anomaly, of the {len(train)} that train none "
+            f"is another; add rows, or lower split.test_ratio and split.validation_ratio"
+        )
+    choice = np.array([], dtype=np.int64)
+    if choose:
+        others = validation[labels.semi[validation] >= 0]
+        drawn = np.random.default_rng(derive(seed, "split", "choice")).permutation(others)[: len(others) // 2]
+        choice = np.union1d(validation[labels.semi[validation] < 0], drawn)
+    calibrates = np.setdiff1d(validation[labels.semi[validation] >= 0], choice)
+    test = test[arrays.target_class[test] >= 0]  # what is not known can not be evaluated
+    semi = labels.semi[train]
+    anomalous = ~np.isin(arrays.target_class, labels.normal_classes) & (arrays.target_class >= 0)
+    counts = {
+        "train": len(train),
+        "known_normal": int((semi == 1).sum()),
+        "unlabeled": int((semi == 0).sum()),
+        "pollution": int(anomalous[train[semi >= 0]].sum()),
+        "known_anomaly": int((semi == -1).sum()),
+        "validation": len(calibrates),
+        "choice": len(choice),
+        "test": len(test),
+        "test_anomaly": int(anomalous[test].sum()),
+        "duplicates": len(rows) - len(np.unique(rows)),
+    }
+    return Split(
+        train, semi, calibrates, test, train, labels.normal_classes, labels.known_classes, counts,
+        *held_out(train, semi, calibrates), choice=choice, choice_semi=labels.semi[choice],
+    )  # fmt: skip
+
+
+def row_hash(x: NDArray[np.generic]) -> NDArray[np.uint64]:
+    """A number for each row, ``(N,)``: the same for rows equal in every value, missing ones too."""
+    hashes = np.empty(len(x), dtype=np.uint64)
+    for start in range(0, len(x), _CHUNK):
+        part = np.ascontiguousarray(x[start : start + _CHUNK].reshape(len(x[start : start + _CHUNK]), -1))
+        if part.dtype.kind == "f":
+            part = np.where(np.isnan(part), np.nan, part + 0.0).astype(np.float32).view(np.uint32)  # one NaN, one zero
+        else:
+            part = np.pad(part.view(np.uint8), ((0, 0), (0, -part.view(np.uint8).shape[1] % 8))).view(np.uint64)
+        mixed = np.zeros(len(part), dtype=np.uint64)
+        for column in part.T:  # splitmix64 of each value, chained
+            mixed = _mixed(mixed ^ _mixed(column.astype(np.uint64)))
+        hashes[start : start + _CHUNK] = mixed
+    return hashes
+
+
+def units(rows: NDArray[np.uint64], group: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """The unit of each row, ``(N,)`` from 0: equal rows and rows of one group are in one, however long the chain."""
+    _, same = np.unique(rows, return_inverse=True)
+    if group is None:
+        return same.astype(np.int64)
+    _, groups = np.unique(group, return_inverse=True)
+    size = same.max() + groups.max() + 2
+    links = coo_array((np.ones(len(same), dtype=np.int8), (same, same.max() + 1 + groups)), shape=(size, size))
+    _, component = connected_components(links, directed=False)
+    _, unit = np.unique(component[same], return_inverse=True)
+    return unit.astype(np.int64)
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _draw(
+    unit: Indices, labels: Labels, test_ratio: float, validation_ratio: float, *, hold_anomalies: bool, seed: int
+) -> NDArray[np.int8]:
+    """Of each row 0, 1 or 2, ``(N,)``."""
+    holds_anomaly = np.zeros(unit.max() + 1, dtype=bool)
+    holds_anomaly[unit[labels.semi < 0]] = True
+    of_unit = np.zeros(len(holds_anomaly), dtype=np.int8)
+    for kind in (False, True):
+        generator = np.random.default_rng(derive(seed, "split", "units", int(kind)))
+        drawn = generator.permutation(np.flatnonzero(holds_anomaly == kind))
+        tests = round(test_ratio * len(drawn))
+        held = 0 if kind and not (hold_anomalies or labels.group is not None) else validation_ratio
+        validates = round(held * (len(drawn) - tests))
+        of_unit[drawn[:tests]], of_unit[drawn[tests : tests + validates]] = 2, 1
+    for name, ratio, number in (("test_ratio", test_ratio, 2), ("validation_ratio", validation_ratio, 1)):
+        if ratio and number not in of_unit and not holds_anomaly.all():  # which is told elsewhere
+            raise InputError(
+                f"split.{name}={ratio} of {len(of_unit)} {'rows' if labels.group is None else 'groups'} that differ "
+                f"holds out none; raise it, add some, or set it to 0"
+            )
+    part: NDArray[np.int8] = of_unit[unit]
+    return part
+
+
+def _as_told(rows: NDArray[np.uint64], labels: Labels) -> NDArray[np.int8]:
+    """The parts of the column; -1 for a row that also stands in training."""
+    assert labels.part is not None
+    part = labels.part.copy()
+    if labels.group is not None:
+        first = {int(g): int(p) for g, p in zip(labels.group[::-1], part[::-1], strict=True)}
+        for g, p in zip(labels.group.tolist(), part.tolist(), strict=True):
+            if first[g] != p:
+                raise InputError(
+                    f"data.group: a group must be in one part, one stands in {_PARTS[first[g]]} and in {_PARTS[p]}; "
+                    f"change the column of data.part, or leave data.group out"
+                )
+    leaking = (part > 0) & np.isin(rows, rows[part == 0])
+    if leaking.any():
+        warnings.warn(
+            f"data.part: {int((leaking & (part == 1)).sum())} validation rows and {int((leaking & (part == 2)).sum())} "
+            f"test rows equal a training row in every value and are left out",
+            stacklevel=2,
+        )
+        part[leaking] = -1
+    return part

@@ -1,0 +1,132 @@
+"""From the words of a person's own data to ``semi``, ``target_class`` and the part a row belongs to."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.data.arrays import Labels
+from sad_lightning.data.own.values import Values, listed, word
+from sad_lightning.errors import InputError
+
+_PARTS = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
+
+
+def semi_of(
+    path: Path, label: Values, *, known_anomaly: object, known_normal: object, unlabeled: object
+) -> NDArray[np.int8]:
+    """The label that training sees of each row, ``(N,)``; a missing value is unlabeled.
+
+    Args:
+        path: named in errors.
+        label: the column, as words.
+        known_anomaly: the word, or words, of a known anomaly.
+        known_normal: of a known normal.
+        unlabeled: of a row that nothing is known of.
+
+    Raises:
+        InputError: the column holds another word, or a word stands for two things.
+    """
+    meaning: dict[str, int] = {}
+    for semi, words in ((-1, known_anomaly), (1, known_normal), (0, unlabeled)):
+        for name in as_words(words):
+            if meaning.setdefault(name, semi) != semi:
+                raise InputError(
+                    f"data.known_anomaly, known_normal, unlabeled: {name!r} stands for two things; list it once"
+                )
+    other = sorted(set(label.words) - set(meaning))
+    if other:
+        raise InputError(
+            f"{path}: the label column holds {listed([repr(name) for name in other])}, which no setting explains; for "
+            f"example data.known_anomaly=[{other[0]}], data.known_normal=[...] or data.unlabeled=[...]"
+        )
+    codes = np.array([*(meaning[name] for name in label.words), 0], dtype=np.int8)
+    semi_: NDArray[np.int8] = codes[_positions(label)]
+    return semi_
+
+
+def labels_of(
+    path: Path,
+    semi: NDArray[np.int8],
+    truth: Values | None,
+    normal: object,
+    part: NDArray[np.int8] | None,
+    group: Values | None,
+) -> tuple[NDArray[np.int64], tuple[str, ...], Labels]:
+    """The classes that evaluation sees, their names, and the labels.
+
+    With a truth column its words are the classes, and a row without one is not evaluated. Else evaluation knows what
+    training may know, and counts an unlabeled row as normal.
+
+    Args:
+        path: named in errors.
+        semi: ``(N,)``.
+        truth: the column, as words, or None.
+        normal: its words that count as normal.
+        part: ``(N,)`` as ``part_of`` gives it, or None.
+        group: the column, as words, or None; a row without a group stands alone.
+
+    Raises:
+        InputError: ``normal`` names no word of the column, or all of them.
+    """
+    groups = None
+    if group is not None:
+        alone = np.isnan(group.numbers)
+        groups = np.where(alone, len(group.words) + np.arange(len(alone)), group.numbers).astype(np.int64)
+    if truth is None:
+        if as_words(normal):
+            raise InputError(
+                f"data.normal={normal!r} names words of the truth, and there is none; give data.truth=COLUMN"
+            )
+        target = np.array([0, 1, 2])[np.where(semi < 0, 2, semi)]
+        return target, ("unlabeled", "known normal", "known anomaly"), Labels(semi, (0, 1), (2,), part, groups)
+    names = as_words(normal)
+    unknown = [name for name in names if name not in truth.words]
+    if unknown or not names or set(truth.words) <= set(names):
+        raise InputError(
+            f"{path}: data.normal must name the words of the truth column that are normal, and leave one as anomaly, "
+            f"got {names}; it holds {listed(truth.words)}; name some, as data.normal=[WORD,WORD]"
+        )
+    target = np.array([*range(len(truth.words)), -1])[_positions(truth)]
+    normal_classes = tuple(truth.words.index(name) for name in names)
+    is_normal = np.isin(target, normal_classes)
+    odd = int((is_normal & (semi < 0)).sum()), int((~is_normal & (target >= 0) & (semi > 0)).sum())
+    if any(odd):
+        warnings.warn(
+            f"data.truth: {odd[0]} known anomalies are normal in truth and {odd[1]} known normals are anomalies",
+            stacklevel=2,
+        )
+    known = np.setdiff1d(target[semi < 0], [-1])
+    return target, truth.words, Labels(semi, normal_classes, tuple(known.tolist()), part, groups)
+
+
+def part_of(path: Path, column: Values) -> NDArray[np.int8]:
+    """Of each row 0 train, 1 validation or 2 test, ``(N,)``.
+
+    Raises:
+        InputError: the column holds another word, or none.
+    """
+    other = sorted(set(column.words) - set(_PARTS))
+    if other or np.isnan(column.numbers).any():
+        raise InputError(
+            f"{path}: the column of data.part must hold train, validation or test in every row, it holds "
+            f"{listed([repr(name) for name in other]) if other else 'rows without a value'}; mend it"
+        )
+    parts: NDArray[np.int8] = np.array([*(_PARTS[name] for name in column.words), 0], dtype=np.int8)[_positions(column)]
+    return parts
+
+
+def as_words(value: object) -> list[str]:
+    """A word, or a list of words, or none, as a list of words as labels are compared."""
+    values: Sequence[Any] = [] if value is None else value if isinstance(value, list | tuple) else [value]
+    return [word(each) for each in values]
+
+
+def _positions(values: Values) -> NDArray[np.int64]:
+    """``(n,)`` positions in the words, one past the last where the value is missing."""
+    missing = np.isnan(values.numbers)
+    positions: NDArray[np.int64] = np.where(missing, len(values.words), values.numbers).astype(np.int64)
+    return positions

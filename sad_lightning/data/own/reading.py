@@ -1,0 +1,236 @@
+"""Tables from files, whole or in batches: CSV and parquet by pyarrow (the extra ``table``), npz by numpy.
+
+CSV: a header line; the delimiter is the one of ``, ; tab |`` that the header holds most outside quotes; missing is an
+empty field or NA, NaN, null and their like. npz: ``X`` of ``(N, D)`` numbers, their names in ``columns`` where it is
+there, else x0, x1, ...; every other array of N values is a column by its own name. Words of any type are spelt as a
+CSV spells them.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.data.arrays import read_npz_all
+from sad_lightning.data.own.arrow import BLOCK, ROWS, Arrow
+from sad_lightning.data.own.values import NOT_TEXT, Table, Values, check_names_once, listed, moment, no_words
+from sad_lightning.data.schema import TableSchema
+from sad_lightning.errors import InputError
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".npz")
+
+
+def read_table(path: Path, words: Collection[str] = (), ignore: Collection[str] = ()) -> Table:
+    """All rows of a file.
+
+    Args:
+        path: csv, tsv, txt, parquet or npz.
+        words: columns whose values are words, whatever they look like, spelt as a CSV spells them.
+        ignore: other columns whose values are not read; they are there, and hold nothing.
+
+    Raises:
+        InputError: the file is not there, damaged, empty, or has no header, or a column can not be words.
+    """
+    if _suffix(path) == ".npz":
+        return _npz_table(path, words, ignore)
+    arrow = Arrow(path)
+    out = set(ignore) - set(words)
+    table = arrow.whole([name for name in arrow.names if name not in out], words)
+    if not table.num_rows:
+        raise InputError(f"{path}: must hold at least one row, it holds none")
+    return {
+        name: _not_read(table.num_rows)
+        if name in out
+        else arrow.values(name, table.column(name).combine_chunks(), as_words=name in words)
+        for name in arrow.names
+    }
+
+
+def read_batches(
+    path: Path, schema: TableSchema, *, keep: Sequence[str] = (), ignore: Sequence[str] = ()
+) -> Iterator[Table]:
+    """The columns of a schema, batch by batch, in memory that does not grow with the file (but for an npz).
+
+    Args:
+        path: csv, tsv, txt, parquet or npz.
+        schema: whose columns.
+        keep: further columns, as words.
+        ignore: columns that may be there too, beside those that training left aside.
+
+    Raises:
+        InputError: a column is missing or not known, or a value is not what its column holds.
+    """
+    kinds = {**dict.fromkeys(keep, "category"), **{column.name: column.kind for column in schema.columns}}
+    words = {name for name, kind in kinds.items() if kind == "category"}
+    if _suffix(path) == ".npz":
+        table = _npz_table(path, words)
+        _check_names(path, list(table), schema, keep, ignore)
+        for start in range(0, len(table[schema.names[0]].numbers), ROWS):
+            rows = slice(start, start + ROWS)
+            yield {name: replace(values, numbers=values.numbers[rows]) for name, values in table.items()}
+        return
+    arrow = Arrow(path)
+    _check_names(path, arrow.names, schema, keep, ignore)
+    for batch in arrow.batches(kinds):
+        yield {name: arrow.values(name, batch.column(name), as_words=name in words) for name in batch.schema.names}
+
+
+def raw_rows(
+    path: Path, table: Table, schema: TableSchema, first: int = 0
+) -> tuple[NDArray[np.float32], dict[str, int]]:
+    """Raw rows of a schema, ``(n, C)`` float32, and how many values of each column are no category it knows.
+
+    Args:
+        path: named in errors.
+        table: with all columns of the schema.
+        schema: of the rows.
+        first: the number of the first row, for errors.
+
+    Raises:
+        InputError: a value is infinite, or missing where the schema refuses that, or a column is of another kind.
+    """
+    raw = np.empty((len(table[schema.names[0]].numbers), len(schema.columns)), dtype=np.float32)
+    unknown = {}
+    for position, column in enumerate(schema.columns):
+        values = table[column.name]
+        values = values.as_words() if column.kind == "category" else values
+        if values.kind not in (column.kind, "number" if column.kind == "boolean" else column.kind):
+            raise InputError(
+                f"{path}: column {column.name} must hold {_PLURAL[column.kind]}, as in training, it holds "
+                f"{_PLURAL.get(values.kind, values.kind)}; mend the file"
+            )
+        numbers = values.numbers
+        if column.kind == "boolean" and not (known := np.isnan(numbers) | np.isin(numbers, (0, 1))).all():
+            row = int(known.argmin())
+            raise InputError(
+                f"{path}: column {column.name} must hold true and false, as in training, it holds {numbers[row]:g} in "
+                f"row {first + row}; mend the file"
+            )
+        if column.kind == "category":
+            code = {name: float(number) for number, name in enumerate(column.categories)}
+            codes = np.array([*(code.get(name, np.nan) for name in values.words), np.nan])
+            present = ~np.isnan(numbers)
+            numbers = codes[np.where(present, numbers, len(values.words)).astype(np.int64)]
+            unknown[column.name] = int((np.isnan(numbers) & present).sum())
+        with np.errstate(over="ignore"):
+            raw[:, position] = numbers
+        _check_finite(path, column.name, raw[:, position], numbers, first)
+        if schema.missing == "refuse" and np.isnan(numbers).any() and column.kind != "category":
+            row = first + int(np.isnan(numbers).argmax())
+            raise InputError(
+                f"{path}: column {column.name} must have a value in every row (data.missing=refuse), it has none in "
+                f"row {row}; fill it in, or train with data.missing=median"
+            )
+    return raw, {name: count for name, count in unknown.items() if count}
+
+
+_PLURAL = {"number": "numbers", "boolean": "true and false", "category": "words"}
+
+
+def _check_finite(path: Path, name: str, values: NDArray[np.float32], numbers: NDArray[np.float64], first: int) -> None:
+    infinite = np.isinf(values)
+    if infinite.any():
+        row = int(infinite.argmax())
+        raise InputError(
+            f"{path}: column {name} must hold finite numbers, below 3e38, it holds {numbers[row]:g} in row "
+            f"{first + row}; mend the file, or leave the column out with data.ignore=[{name}]"
+        )
+
+
+def _check_names(
+    path: Path, there: Sequence[str], schema: TableSchema, keep: Sequence[str], ignore: Sequence[str]
+) -> None:
+    missing = [name for name in (*schema.names, *keep) if name not in there]
+    if missing:
+        raise InputError(
+            f"{path}: must hold the columns of the training, by name; missing: {listed(missing)}; it holds "
+            f"{listed(there)}; add or rename them"
+        )
+    unknown = [name for name in there if name not in {*schema.names, *schema.aside, *keep, *ignore}]
+    if unknown:
+        raise InputError(
+            f"{path}: must hold no column that the training did not have; unknown: {listed(unknown)}; leave it out "
+            f"with --ignore {unknown[0]!r}, or copy it to the output with --keep {unknown[0]!r}"
+        )
+
+
+def count_rows(path: Path) -> int | None:
+    """How many rows a file holds, for a progress bar; of a CSV how many lines, and None for an npz.
+
+    Raises:
+        InputError: the file is not there or damaged.
+    """
+    suffix = _suffix(path)
+    if suffix == ".npz":
+        return None
+    if suffix == ".parquet":
+        arrow = Arrow(path)
+        return int(arrow.parquet.ParquetFile(path).metadata.num_rows)
+    with open(path, "rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK), b"")) - 1
+
+
+def _suffix(path: Path) -> str:
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file; give the path of one that is there")
+    if path.is_dir():
+        raise InputError(f"{path}: must be a file, it is a folder; data=folder reads images from a folder")
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path}: must end in one of {', '.join(SUFFIXES)}, got {suffix!r}; convert the file")
+    return suffix
+
+
+def _not_read(n: int) -> Values:
+    return Values("values that are not read", np.full(n, np.nan))
+
+
+def _npz_table(path: Path, words: Collection[str] = (), ignore: Collection[str] = ()) -> Table:
+    arrays = read_npz_all(path)
+    x = arrays.get("X")
+    if x is None or x.ndim != 2 or x.dtype.kind not in "fiub" or not x.size:
+        found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "nothing"
+        raise InputError(f"{path}: must hold X, (N, D) numbers with at least one row, it holds {found}; see the README")
+    x = x.astype(np.uint8) if x.dtype.kind == "b" else x  # numbers, as the others
+    names = _decoded(arrays.get("columns", np.array([f"x{k}" for k in range(x.shape[1])]))).reshape(-1)
+    if len(names) != x.shape[1]:
+        raise InputError(f"{path}: columns must name the {x.shape[1]} columns of X, it holds {len(names)} names")
+    columns = [(str(name), x[:, k]) for k, name in enumerate(names)]
+    columns += [(n, a.reshape(-1)) for n, a in arrays.items() if n not in ("X", "columns") and a.size == len(x)]
+    check_names_once(path, [name for name, _ in columns])
+    out = set(ignore) - set(words)
+    return {
+        name: _not_read(len(x)) if name in out else _npz_values(path, name, array, as_words=name in words)
+        for name, array in columns
+    }
+
+
+def _npz_values(path: Path, name: str, array: NDArray[Any], *, as_words: bool) -> Values:
+    if as_words and array.dtype.kind in "iu":
+        return Values.of_numbers(array)
+    if array.dtype.kind in "fiub":
+        values = Values("boolean" if array.dtype.kind == "b" else "number", array.astype(np.float64))
+        return values.as_words() if as_words else values
+    if array.dtype.kind == "M" and as_words:
+        array = np.array(["" if text == "NaT" else moment(text) for text in np.datetime_as_string(array).tolist()])
+    array = _decoded(array)
+    if array.dtype.kind == "U":
+        words, positions = np.unique(array[array != ""], return_inverse=True)
+        codes = np.full(len(array), np.nan)
+        codes[array != ""] = positions
+        return Values.categories(codes, words.tolist())
+    found = {"m": "date", "M": "date", "S": NOT_TEXT}.get(array.dtype.kind, str(array.dtype))
+    if as_words:
+        raise no_words(path, name, found)
+    return Values(found, np.full(len(array), np.nan))
+
+
+def _decoded(array: NDArray[Any]) -> NDArray[Any]:
+    """Bytes as text, if they are text."""
+    try:
+        return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+    except UnicodeDecodeError:
+        return array

@@ -1,0 +1,163 @@
+"""A table of one's own, from CSV, parquet or npz: numbers, true and false, and words, each word a column of its own.
+
+``X`` is every column but those that say something of a row (label, truth, part, group) and those to ignore. A missing
+number becomes the median of the training rows, or is refused; a missing word, and one that training never saw, is 0 in
+all columns of its words. Dates are refused: what matters in them (hour, weekday, age) is for a person to say.
+"""
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sad_lightning.checks import choice, path_of, whole_number
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.own.labels import labels_of, part_of, semi_of
+from sad_lightning.data.own.reading import raw_rows, read_table
+from sad_lightning.data.own.values import Table, Values, listed
+from sad_lightning.data.schema import Column, TableSchema
+from sad_lightning.errors import InputError
+
+
+def table(
+    path: str,
+    label: str | None,
+    known_anomaly: Sequence[object],
+    known_normal: Sequence[object],
+    unlabeled: Sequence[object],
+    truth: str | None,
+    normal: Sequence[object],
+    part: str | None,
+    group: str | None,
+    ignore: Sequence[str],
+    categorical: Sequence[str],
+    max_categories: int,
+    missing: str,
+) -> Arrays:
+    """The rows of a file.
+
+    Args:
+        path: csv, tsv, txt, parquet or npz.
+        label: the column of the labels that training may see; None for no labels.
+        known_anomaly: its words for a known anomaly.
+        known_normal: its words for a known normal.
+        unlabeled: its words for a row that nothing is known of; a missing value is one too.
+        truth: the column that only evaluation sees; None evaluates by the labels.
+        normal: its words that are normal, all others are anomalies.
+        part: the column that says train, validation or test; None draws them.
+        group: the column whose rows of one value stay together; None for no groups.
+        ignore: columns that are left out.
+        categorical: columns of numbers that are names.
+        max_categories: the most words that a column may have.
+        missing: ``median`` or ``refuse``.
+
+    Raises:
+        InputError: a setting or the file is wrong; the message names the column.
+    """
+    file = path_of("data.path", path)
+    whole_number("data.max_categories", max_categories, least=2)
+    choice("data.missing", missing, ("median", "refuse"))
+    roles = {"label": label, "truth": truth, "part": part, "group": group}
+    chosen = {role: str(name) for role, name in roles.items() if name is not None}
+    categories, ignored = _names(categorical), _names(ignore)
+    read = read_table(file, [*chosen.values(), *categories], ignored)
+    for key, name in [*chosen.items(), *(("ignore", n) for n in ignored), *(("categorical", n) for n in categories)]:
+        if name not in read:
+            raise InputError(f"data.{key}={name}: {file} has no such column; it has {listed(list(read))}")
+    said = {role: read[name].as_words() for role, name in chosen.items()}
+    n = len(next(iter(read.values())).numbers)
+    semi = np.zeros(n, dtype=np.int8)
+    if "label" in said:
+        semi = semi_of(file, said["label"], known_anomaly=known_anomaly, known_normal=known_normal, unlabeled=unlabeled)
+    parts = part_of(file, said["part"]) if "part" in said else None
+    target, classes, labels = labels_of(file, semi, said.get("truth"), normal, parts, said.get("group"))
+    features = {name: values for name, values in read.items() if name not in {*chosen.values(), *ignored}}
+    if not features:
+        raise InputError(f"{file}: must hold a column beside {listed([*chosen.values(), *ignored])}; there is none")
+    aside = tuple(name for name in read if name not in features)
+    schema = replace(fit_schema(file, features, categories, max_categories, missing), aside=aside)
+    raw, _ = raw_rows(file, features, schema, first=1)
+    x = schema.expand(raw)
+    _warn(file, x, schema)
+    return Arrays(x, target.astype(np.int64), classes, labels=labels, schema=schema)
+
+
+def _names(value: Any) -> list[str]:
+    """A column, or a list of them, or none, as a list of names, spelt as they are."""
+    values = [] if value is None else value if isinstance(value, list | tuple) else [value]
+    return [str(each) for each in values]
+
+
+def fit_schema(
+    path: Path, features: Table, categorical: Sequence[str], max_categories: int, missing: str
+) -> TableSchema:
+    """What the columns hold.
+
+    Raises:
+        InputError: a column holds dates, nothing, something odd, or too many words.
+    """
+    return TableSchema(
+        tuple(
+            _column(
+                path,
+                name,
+                values.as_words() if name in categorical else _of_one_kind(path, name, values),
+                max_categories,
+            )
+            for name, values in features.items()
+        ),
+        missing,
+    )
+
+
+def _of_one_kind(path: Path, name: str, values: Values) -> Values:
+    """The values, unless they are numbers with some other words among them."""
+    others = [text for text in values.words if not re.fullmatch(r"[-+]?[\d.,]+([eE][-+]?\d+)?", text)]
+    if values.kind == "category" and 2 * len(others) < len(values.words):
+        raise InputError(
+            f"{path}: column {name} must hold numbers or words, it holds numbers, such as "
+            f"{next(text for text in values.words if text not in others)!r}, and "
+            f"{listed([repr(text) for text in others]) or 'none that is plain'}; mend it, or leave such a value empty; "
+            f"data.categorical=[{name}] if they are names"
+        )
+    return values
+
+
+def _column(path: Path, name: str, values: Values, max_categories: int) -> Column:
+    out = f"leave it out with data.ignore=[{name}]"
+    if values.kind == "date":
+        raise InputError(
+            f"{path}: column {name} holds dates, which are not used as they are; put what matters in them into columns "
+            f"(hour, weekday, days since), and {out}; data.categorical=[{name}] if they are names"
+        )
+    if values.kind not in ("number", "boolean", "category") or np.isnan(values.numbers).all():
+        what = "no value" if values.kind in ("number", "boolean", "category") else values.kind
+        raise InputError(f"{path}: column {name} must hold numbers or words, it holds {what}; {out}")
+    if values.kind != "category":
+        return Column(name, values.kind)
+    if len(values.words) > max_categories:
+        raise InputError(
+            f"{path}: column {name} must hold at most {max_categories} words (data.max_categories), it holds "
+            f"{len(values.words)}, such as {listed([repr(text) for text in values.words[:3]])}; if they are names or "
+            f"identifiers, {out}"
+        )
+    return Column(name, "category", tuple(sorted(values.words)))
+
+
+def _warn(path: Path, x: np.ndarray, schema: TableSchema) -> None:
+    low, high = np.nanmin(x, axis=0), np.nanmax(x, axis=0)
+    constant = int((low == high).sum())
+    if constant:
+        warnings.warn(f"{path.name}: {constant} of {x.shape[1]} columns are constant and map to 0", stacklevel=3)
+    coarse = (high > low) & (high - low < 1e-5 * np.maximum(np.abs(low), np.abs(high)))
+    names = sorted({schema.columns[k].name for k in schema.sources()[0][coarse]})
+    if names:
+        warnings.warn(
+            f"{path.name}: {listed(names)} differ by less than a hundred-thousandth of their size; subtract a "
+            f"constant, or single precision blurs them",
+            stacklevel=3,
+        )

@@ -1,0 +1,1 @@
+"""What pages are drawn with: SVG, numbers as text, pictures."""

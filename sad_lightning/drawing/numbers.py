@@ -1,0 +1,34 @@
+"""Numbers as a reader sees them."""
+
+import math
+
+from sad_lightning.stats.ranking import Interval
+
+DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+
+
+def signed(value: float) -> str:
+    """A difference with its sign and one decimal; a dash for nan."""
+    if math.isnan(value):
+        return DASH
+    return "0.0" if abs(value) < 0.05 else f"{value:+.1f}".replace("-", MINUS)
+
+
+def rounded(value: float) -> str:
+    """Seconds with three digits that count, or whole from 100 on; a dash for nan."""
+    if math.isnan(value):
+        return DASH
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:.3g}"
+
+
+def p_value(value: float) -> str:
+    """A p-value as it is usually printed."""
+    if math.isnan(value):
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def interval_words(interval: Interval) -> str:
+    """An interval of points; a dash for nan."""
+    low, high = interval
+    return DASH if math.isnan(low) else f"{signed(low)} to {signed(high)}"

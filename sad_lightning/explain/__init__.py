@@ -1,0 +1,1 @@
+"""The command that says why rows score as they do."""

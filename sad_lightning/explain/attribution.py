@@ -1,0 +1,137 @@
+"""Why a row scores as it does: what each column, or each pixel, adds to its score.
+
+With s the score, x a prepared row, t a typical one (``typical_row``):
+
+    occlusion   s(x) - s(x with the column at t); of images with a window at t, averaged over the windows over a pixel
+    gradient    (x - t) ds/dx, summed over the columns that a raw column became, or over channels
+    error       the squared error of the reconstruction, where there is a decoder; summed likewise, over all columns it
+                is the mean squared error
+
+Positive adds to the score. Occlusion asks the model again, so it holds for any model; the gradient is its first order.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sad_lightning.data.schema import TableSchema
+from sad_lightning.methods.method import Method
+from sad_lightning.model import BaselineScore, Model
+from sad_lightning.training.ensemble import Ensemble
+
+Floats = NDArray[np.float32]
+
+
+class Attribution(NamedTuple):
+    """What adds to the scores of some rows.
+
+    Attributes:
+        scores: ``(n,)``.
+        parts: by the name of the question (occlusion, gradient, error), ``(n, C)`` or ``(n, H, W)``.
+    """
+
+    scores: Floats
+    parts: dict[str, Floats]
+
+
+def attribute(model: Model, raw: Tensor, typical: Tensor) -> Attribution:
+    """Ask what adds to the scores.
+
+    Args:
+        model: any; a baseline has no gradient.
+        raw: ``(n, C)`` float32 or ``(n, H, W, C)`` uint8 rows.
+        typical: one such row.
+    """
+    with torch.no_grad():
+        scores = model.score(model.prepare(raw))
+    parts = {"occlusion": occlusion(model, raw, typical, scores)}
+    if not isinstance(model.scorer, BaselineScore):
+        parts["gradient"] = gradient(model, raw, typical)
+        if (errors := reconstruction_errors(model, raw)) is not None:
+            parts["error"] = errors
+    return Attribution(_array(scores), {name: _array(values) for name, values in parts.items()})
+
+
+def typical_row(rows: Tensor, schema: Any) -> Tensor:
+    """One row as most are, ``(C,)`` or ``(H, W, C)``: medians, and the most frequent category; of images the mean."""
+    if not isinstance(schema, TableSchema):
+        return rows.float().mean(dim=0).round().to(rows.dtype)
+    medians = rows.nanmedian(dim=0).values
+    for position, column in enumerate(schema.columns):
+        if column.kind != "number":
+            medians[position] = rows[:, position].mode().values
+    return medians
+
+
+def occlusion(model: Model, raw: Tensor, typical: Tensor, scores: Tensor) -> Tensor:
+    """How much the score falls where a column or a window is made typical, ``(n, C)`` or ``(n, H, W)``."""
+    with torch.no_grad():
+        if raw.ndim == 2:
+            drops = []
+            for column in range(raw.shape[1]):
+                changed = raw.clone()
+                changed[:, column] = typical[column]
+                drops.append(scores - model.score(model.prepare(changed)))
+            return torch.stack(drops, dim=1)
+        n, height, width, _ = raw.shape
+        total, covered = torch.zeros(n, height, width), torch.zeros(height, width)
+        side = max(2, height // 7)
+        for top in _starts(height, side):
+            for left in _starts(width, side):
+                window = (slice(top, top + side), slice(left, left + side))
+                changed = raw.clone()
+                changed[:, *window] = typical[window]
+                total[:, *window] += (scores - model.score(model.prepare(changed)))[:, None, None]
+                covered[window] += 1
+        return total / covered
+
+
+def gradient(model: Model, raw: Tensor, typical: Tensor) -> Tensor:
+    """(x - t) ds/dx, ``(n, C)`` or ``(n, H, W)``."""
+    with torch.no_grad():
+        x, t = model.prepare(raw), model.prepare(typical[None])
+    x.requires_grad_(True)
+    (slope,) = torch.autograd.grad(model.score(x).sum(), x)
+    return _by_raw((x.detach() - t) * slope, model)
+
+
+def reconstruction_errors(model: Model, raw: Tensor) -> Tensor | None:
+    """Squared errors of the reconstruction over their number, ``(n, C)`` or ``(n, H, W)``; None without a decoder."""
+    members = list(model.scorer.members) if isinstance(model.scorer, Ensemble) else [model.scorer]
+    with torch.no_grad():
+        x = model.prepare(raw)
+        rebuilt = [reconstruction for member in members if (reconstruction := _rebuilt(member, x)) is not None]
+        if not rebuilt:
+            return None
+        errors = torch.stack([(each - x).square() for each in rebuilt]).mean(dim=0)
+        return _by_raw(errors / x[0].numel(), model)
+
+
+def _rebuilt(member: nn.Module, x: Tensor) -> Tensor | None:
+    parts = dict(member.named_children())
+    if not isinstance(member, Method) or not {"encoder", "decoder"} <= set(parts):
+        return None
+    rebuilt: Tensor = parts["decoder"](
+        parts["encoder"](x)[:, : member.network.rep_dim]
+    )  # means, where it is variational
+    return rebuilt
+
+
+def _by_raw(values: Tensor, model: Model) -> Tensor:
+    """Columns that one raw column became, or channels, as one."""
+    schema = model.preparation.schema
+    if not isinstance(schema, TableSchema):
+        return values.sum(dim=1)
+    summed = torch.zeros(len(values), len(schema.columns))
+    return summed.index_add_(1, torch.from_numpy(schema.sources()[0]), values)
+
+
+def _starts(length: int, side: int) -> list[int]:
+    return sorted({*range(0, length - side + 1, max(1, side // 2)), length - side})
+
+
+def _array(values: Tensor) -> Floats:
+    return values.detach().float().numpy()

@@ -1,0 +1,1 @@
+"""The command that writes a model file as one graph."""

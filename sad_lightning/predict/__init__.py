@@ -1,0 +1,1 @@
+"""The command that scores new rows with a model file."""

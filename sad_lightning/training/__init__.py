@@ -1,0 +1,1 @@
+"""A stage under the Trainer: members, ensembles, populations, the cache, early stopping."""

@@ -1,0 +1,57 @@
+"""Several models of one cell, each with its own weights, order of rows and noise; their mean score counts."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+
+from sad_lightning.data.module import Batch
+from sad_lightning.errors import InputError
+from sad_lightning.methods.method import Method
+
+
+class Ensemble(LightningModule):
+    """The mean of its members' scores (daniel2021 section 4.3).
+
+    Args:
+        members: trained methods, or the plain recipes that a checkpoint holds.
+
+    Raises:
+        InputError: a recipe names a method that is not imported.
+    """
+
+    def __init__(self, members: Iterable[Method | Mapping[str, Any]]) -> None:
+        super().__init__()
+        methods = [method_of(member) for member in members]
+        self.members = nn.ModuleList(methods)
+        recipes = [{"type": type(method).__name__, **dict(method.hparams)} for method in methods]
+        self.save_hyperparameters({"members": recipes}, logger=False)
+
+    def score(self, x: Tensor) -> Tensor:
+        """The mean anomaly score of each row of ``x``, ``(B,)`` float32."""
+        return torch.stack([member.score(x) for member in self.members]).mean(dim=0)  # type: ignore[operator]
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The scores of one batch."""
+        return self.score(batch.x)
+
+
+def method_of(member: Method | Mapping[str, Any]) -> Method:
+    """A method from its plain recipe; a method passes through.
+
+    Raises:
+        InputError: no method of that name is imported.
+    """
+    if isinstance(member, Method):
+        return member
+    recipe = dict(member)
+    name = recipe.pop("type", None)
+    known = {method.__name__: method for method in Method.__subclasses__()}
+    if name not in known:
+        raise InputError(
+            f"members: the checkpoint names {name!r}, there are {', '.join(sorted(known))}; import the module that "
+            f"defines it before loading"
+        )
+    return known[name](**recipe)

@@ -1,0 +1,323 @@
+"""One cell inside: resuming, results on disk, loggers."""
+
+import json
+import logging
+import time
+from pathlib import Path
+
+import lightning
+import numpy as np
+import pytest
+import torch
+from conftest import SHORT
+from lightning.pytorch.loggers.logger import DummyLogger
+from omegaconf import OmegaConf
+from sklearn.metrics import roc_auc_score
+
+from sad_lightning.cell import build as parts
+from sad_lightning.cell import loading
+from sad_lightning.cell import walk as walk_module
+from sad_lightning.cell.build import build
+from sad_lightning.cell.run import run
+from sad_lightning.data.sets.images import digits
+from sad_lightning.data.split import draw_split
+from sad_lightning.errors import InputError, NotDefinedError
+from sad_lightning.methods.deep_sad import DeepSAD
+from sad_lightning.result import Result
+from sad_lightning.training.ensemble import Ensemble
+from sad_lightning.training.stacking import Verdict
+from sad_lightning.training.stage import GoOn, Stage
+
+
+def cell(settings, folder: Path, *overrides: str) -> tuple[Result, np.ndarray]:
+    folder.mkdir(parents=True, exist_ok=True)
+    result = run(settings(*overrides), folder, data_name="digits", method_name="deep_sad")
+    return result, np.load(folder / "scores.npz")["score"]
+
+
+class Killed(Exception):
+    pass
+
+
+class Kill(lightning.Callback):
+    """Dies at the end of an epoch, once."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if trainer.current_epoch == self.epoch:
+            raise Killed
+
+
+VARIATIONAL = ("method=dp_vae", "method.anomalies.warm_up=2", "method.elbo.annealing=5")
+
+
+@pytest.mark.parametrize(
+    ("stage", "method"),
+    [("pretrain", ()), ("train", ()), ("train", VARIATIONAL), ("train1", ("ensemble=2",))],
+    ids=["pretrain", "train", "streams and noise", "second member"],
+)
+def test_a_killed_cell_goes_on_and_ends_in_the_same_numbers(stage, method, settings, tmp_path, monkeypatch):
+    options = ("trainer.max_epochs=6", "optimizer.milestones=[2]", *method, f"pretrain.cache={tmp_path / 'cache'}")
+    monkeypatch.setattr("sad_lightning.training.members.stacking_pays", lambda *_, **__: Verdict(False, ""))
+    uninterrupted, expected = cell(
+        settings, tmp_path / "unbroken", *options[:-1], f"pretrain.cache={tmp_path / 'other'}"
+    )
+    real = walk_module.new_trainer
+
+    def killing(make, stages, **kwargs):
+        trainer = real(make, stages, **kwargs)
+        for callback in trainer.callbacks:
+            if isinstance(callback, GoOn):
+                callback.seconds = 0
+        if stages and stages[0].name == stage:
+            trainer.callbacks.insert(0, Kill(epoch=4))
+        return trainer
+
+    monkeypatch.setattr(walk_module, "new_trainer", killing)
+    with pytest.raises(Killed):
+        cell(settings, tmp_path / "broken", *options)
+    (path,) = (tmp_path / "broken").glob(f"{stage}.*.resume.ckpt")
+    state = torch.load(path, weights_only=True)
+    assert state["epoch"] == 3
+    assert not (tmp_path / "broken" / "result.json").exists()
+    monkeypatch.setattr(walk_module, "new_trainer", real)
+    epochs: list[int] = []
+    monkeypatch.setattr(
+        "sad_lightning.training.stage.StageBar.on_train_epoch_end",
+        lambda self, trainer, module: (
+            epochs.append(trainer.current_epoch) if self.history.stages[0].name == stage else None
+        ),
+    )
+    result, resumed = cell(settings, tmp_path / "broken", *options)
+    assert epochs == [4, 5]  # the first four were not trained again
+    assert result.resumed
+    assert np.array_equal(resumed, expected)
+    assert result.history[stage] == uninterrupted.history[stage]
+    assert not list((tmp_path / "broken").glob("*.resume.ckpt"))
+
+
+def test_result_reads_back_and_damage_is_told(settings, tmp_path):
+    result, _ = cell(settings, tmp_path, *SHORT)
+    assert Result.read(tmp_path) == Result(**json.loads(json.dumps(result.__dict__)))
+    assert result.seeds["cell"] == 0
+    assert result.environment["git_commit"] is None or len(result.environment["git_commit"]) >= 40
+    for text, words in (("", "must be the result"), ("[]", "must be"), ('{"schema": 99}', "schema 99")):
+        (tmp_path / "result.json").write_text(text)
+        with pytest.raises(InputError, match=words):
+            Result.read(tmp_path)
+
+
+def test_threshold_rows_are_said_and_validation_rows_set_it(settings, tmp_path):
+    in_sample, _ = cell(settings, tmp_path / "a", *SHORT)
+    held_out, _ = cell(settings, tmp_path / "b", *SHORT, "split.validation_ratio=0.3")
+    assert (in_sample.threshold_rows, held_out.threshold_rows) == ("in-sample", "validation")
+    assert held_out.counts["validation"] > 0
+    with np.load(tmp_path / "b" / "calibration.npz") as file, np.load(tmp_path / "b" / "scores.npz") as scored:
+        assert len(file["score"]) == held_out.counts["validation"]
+        assert str(file["rows"]) == "validation"
+        assert float(file["threshold"]) == held_out.metrics["threshold"] in file["score"]
+        flagged = scored["score"] > held_out.metrics["conformal_threshold"]
+        assert np.array_equal(flagged, scored["p_value"] <= 0.05)
+
+
+def test_training_never_sees_the_truth(settings, tmp_path, monkeypatch):
+    """With the classes of all rows shuffled after the split, every weight and score stays the same."""
+    _, scores = cell(settings, tmp_path / "a", *SHORT)
+
+    monkeypatch.setattr(loading, "_loaded", loading._loaded.__wrapped__)  # what is spoilt here is nobody else's
+
+    def blind(arrays, **kwargs):
+        split = draw_split(arrays, **kwargs)
+        np.random.default_rng(0).shuffle(arrays.target_class)
+        return split
+
+    monkeypatch.setattr(parts, "draw_split", blind)
+    _, blinded = cell(settings, tmp_path / "b", *SHORT)
+    assert np.array_equal(scores, blinded)
+
+
+def test_bf16_runs(settings, tmp_path):
+    result, scores = cell(settings, tmp_path, *SHORT, "trainer.precision=bf16-mixed")
+    assert np.isfinite(scores).all()
+    assert result.settings["trainer"]["precision"] == "bf16-mixed"
+
+
+def test_divergence_is_one_line(settings, tmp_path):
+    for number, overrides in enumerate((["pretrain=none"], [])):
+        folder = tmp_path / str(number)
+        with pytest.raises(InputError, match=r"optimizer\.lr must let the training converge"):
+            cell(settings, folder, *SHORT, "optimizer.lr=1e30", *overrides)
+        assert list(folder.iterdir()) == []
+    assert not (tmp_path / "pretrained").exists()  # nothing that diverged is cached
+
+
+def test_curves_and_a_collapse_are_told(settings, tmp_path, monkeypatch):
+    result, _ = cell(settings, tmp_path / "a", *SHORT, *VARIATIONAL, "trainer.max_epochs=4")
+    curves = result.history["train"]
+    assert len(curves["loss"]) == len(curves["kl"]) == len(curves["zero_gradient"]) == 4
+    assert curves["anomaly_loss"][:2] == [None, None]  # within the warm-up
+    assert all(value > 0 for value in curves["anomaly_loss"][2:])
+    assert not result.warnings
+    healthy, _ = cell(settings, tmp_path / "b", *SHORT)
+    assert set(healthy.history) == {"pretrain", "train"}
+    assert healthy.history["train"]["spread"][-1] > 0.01
+    assert not healthy.warnings
+    monkeypatch.setattr(walk_module, "build", lambda *arguments: without_weights(build(*arguments)))
+    collapsed, _ = cell(settings, tmp_path / "c", *SHORT, "pretrain=none", "optimizer.lr=1e-12")
+    assert collapsed.history["train"]["spread"][-1] < 1e-3
+    assert any("has collapsed to a point" in warning for warning in collapsed.warnings)
+    assert "has collapsed to a point" in collapsed.table(tmp_path)
+
+
+def without_weights(method: DeepSAD) -> DeepSAD:
+    with torch.no_grad():
+        method.encoder[-1].weight.mul_(1e-5)
+    return method
+
+
+def test_a_stage_tells_each_thing_once_and_goes_on_from_its_state():
+    stage = Stage("train", "key", DummyLogger())
+    told = {"loss": 1.0, "anomaly_loss_zero_gradient": 1.0, "zero_gradient": 0.4}
+    for epoch in range(2):
+        stage.add(epoch, told)
+    assert stage.notes == [
+        "train/anomaly_loss_zero_gradient: the gradient of anomaly_loss is exactly zero everywhere since epoch 1"
+    ]
+    resumed = Stage("train", "key", DummyLogger())
+    resumed.load_state_dict(stage.state_dict())
+    resumed.add(2, {"loss": 0.5, "late": 2.0})
+    assert resumed.curves["loss"] == [1.0, 1.0, 0.5]
+    assert resumed.curves["late"] == [None, None, 2.0]
+    assert resumed.error is None
+    resumed.add(3, {"loss": float("nan")})
+    resumed.add(4, {"loss": float("nan")})
+    assert "train/loss is nan in epoch 4; lower it" in resumed.error
+
+
+def test_ensemble_members_differ_and_their_mean_score_counts(settings, tmp_path):
+    alone, first = cell(settings, tmp_path / "alone", *SHORT)
+    both, mean = cell(settings, tmp_path / "both", *SHORT, "ensemble=2")
+    assert set(both.history) == {"pretrain", "pretrain1", "train", "train1"}
+    assert both.history["pretrain"] == alone.history["pretrain"]  # the first member's, read from the cache
+    three, _ = cell(settings, tmp_path / "three", *SHORT, "ensemble=4")
+    assert set(three.history) == {f"{name}{k or ''}" for name in ("pretrain", "train") for k in range(4)}
+    loaded = Ensemble.load_from_checkpoint(tmp_path / "both" / "model.ckpt", weights_only=True).eval()
+    rows = np.load(tmp_path / "both" / "scores.npz")["row"]
+    x = torch.from_numpy(digits(None).x[rows]).movedim(-1, 1) / 255
+    with torch.no_grad():
+        scores = [member.score(x).numpy() for member in loaded.members]
+    np.testing.assert_allclose(scores[0], first, rtol=1e-5)  # the cell itself
+    assert np.abs(scores[0] - scores[1]).max() > 0.05  # another start, another order
+    np.testing.assert_allclose(mean, (scores[0] + scores[1]) / 2, rtol=1e-5)
+    assert both.key != alone.key
+
+
+def test_an_ensemble_trained_as_one_equals_its_members_alone(settings, tmp_path, monkeypatch, real_data):
+    options = ("data=thyroid", f"data.root={real_data}", "method=dp_vae", "ensemble=3", "trainer.max_epochs=3",
+               "method.anomalies.warm_up=1")  # fmt: skip
+    together, stacked = cell(settings, tmp_path / "stacked", *options)
+    monkeypatch.setattr("sad_lightning.training.members.stacking_pays", lambda *_, **__: Verdict(False, ""))
+    one_by_one, scores = cell(settings, tmp_path / "alone", *options)
+    assert set(together.history) == set(one_by_one.history) == {"train", "train1", "train2"}
+    for name, curves in one_by_one.history.items():
+        assert together.history[name].keys() == curves.keys()
+        np.testing.assert_allclose(together.history[name]["kl"], curves["kl"], rtol=1e-2)
+    np.testing.assert_allclose(stacked, scores, rtol=1e-3)
+    assert together.metrics["auroc"] == pytest.approx(one_by_one.metrics["auroc"], abs=1e-4)
+
+
+def test_a_method_that_needs_anomalies_is_not_defined_without_them(settings, tmp_path):
+    for override in ("split.labeled_ratio=0.0", "split.n_known=0"):
+        with pytest.raises(NotDefinedError, match="not defined without known anomalies"):
+            cell(settings, tmp_path, *SHORT, "method=classifier", override)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore")  # wandb's own
+def test_wandb_offline_is_one_finished_run_a_cell(settings, tmp_path, monkeypatch):
+    import wandb
+
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    logging.getLogger("wandb").setLevel(logging.ERROR)
+    ids = []
+    for seed in (0, 1):
+        overrides = [*SHORT, "logger=wandb", "logger.offline=true", f"seed={seed}", "logger.name=null"]
+        cfg = settings(*overrides[:-1], "logger.name=x", f"logger.save_dir={tmp_path / str(seed)}")
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        run(cfg, folder, data_name="digits", method_name="deep_sad")
+        assert wandb.run is None  # finished
+        (offline,) = (folder / "wandb").glob("offline-run-*")
+        (file,) = offline.glob("run-*.wandb")
+        ids.append(file.stem)
+        until = time.monotonic() + 30  # W&B's own process writes the file
+        while b"test/auroc" not in (content := file.read_bytes()) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert b"test/auroc" in content
+        assert b"pretrain/loss" in content
+        assert b"train/loss" in content
+    assert len(set(ids)) == 2
+
+
+def test_real_cell(settings, tmp_path, real_data):
+    """Deep SAD on MNIST beats what it starts from, on the real images, after few epochs."""
+    cfg = settings(
+        "data=mnist", f"data.root={real_data}", "split.normal_class=3", "split.known_anomaly=4", "pretrain.epochs=1",
+        "trainer.max_epochs=2", "optimizer.milestones=[1]", "optimizer.lr=1e-3",
+    )  # fmt: skip
+    result = run(cfg, tmp_path, data_name="mnist", method_name="deep_sad")
+    assert result.counts["known_anomaly"] == 322  # 6131 normals / 0.95 * 0.05
+    assert result.counts["test"] == 10_000
+    assert result.metrics["auroc"] > 0.8
+    assert result.per_class["5"]["auroc"] > 0.9  # the known class
+
+
+def test_pretraining_is_shared_only_by_equal_trainings(settings, tmp_path):
+    first, _ = cell(settings, tmp_path / "a", *SHORT)
+    second, _ = cell(settings, tmp_path / "b", *SHORT, "method.eta=2.0", "trainer.max_epochs=3", "pretrain.epochs=2")
+    other, _ = cell(settings, tmp_path / "c", *SHORT, "+trainer.limit_train_batches=1")
+    assert [result.pretraining for result in (first, second, other)] == ["trained", "cached", "trained"]
+    assert cell(settings, tmp_path / "d", *SHORT, "pretrain=none")[0].pretraining == "none"
+
+
+def test_the_method_starts_from_the_pretrained_encoder(settings, tmp_path):
+    cell(settings, tmp_path, *SHORT, "optimizer.lr=1e-12", "pretrain.optimizer.lr=1e-3", "optimizer.weight_decay=0.0")
+    (cached,) = (tmp_path / "pretrained").iterdir()
+    first = torch.load(cached, weights_only=True)["weights"]
+    final = torch.load(tmp_path / "model.ckpt", weights_only=True)["state_dict"]
+    for name in ("encoder.0.weight", "encoder.4.weight", "encoder.9.weight"):
+        torch.testing.assert_close(final[name], first[name])
+
+
+def test_scores_on_disk_are_those_of_the_checkpoint_on_the_test_rows(settings, tmp_path):
+    result, scores = cell(settings, tmp_path, *SHORT)
+    stored = np.load(tmp_path / "scores.npz")
+    arrays = digits(None)
+    method = DeepSAD.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True).eval()
+    x = torch.from_numpy(arrays.x[stored["row"]]).movedim(-1, 1) / 255
+    with torch.no_grad():
+        np.testing.assert_allclose(method.score(x).numpy(), scores, rtol=1e-5)
+    assert np.array_equal(arrays.target_class[stored["row"]], stored["target_class"])
+    assert result.metrics["auroc"] == pytest.approx(roc_auc_score(stored["target_class"] != 0, scores))
+    calibration = draw_split(arrays, **OmegaConf.to_container(settings(*SHORT).split), seed=0)
+    rows = calibration.train[calibration.semi >= 0]
+    with torch.no_grad():
+        normal = method.score(torch.from_numpy(arrays.x[rows]).movedim(-1, 1) / 255).numpy()
+    assert result.metrics["threshold"] == pytest.approx(np.sort(normal)[int(0.95 * len(normal))], rel=1e-5)
+
+
+@pytest.mark.parametrize("change", ["metrics", "words", "settings"])
+def test_a_result_that_lacks_what_all_have_is_told(change, settings, tmp_path):
+    cell(settings, tmp_path)
+    document = json.loads((tmp_path / "result.json").read_text())
+    if change == "metrics":
+        del document["metrics"]["recall_at_target_fpr"]
+    elif change == "words":
+        document["metrics"]["auroc"] = "high"
+    else:
+        del document["settings"]["trainer"]
+    (tmp_path / "result.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="must be the result of a cell"):
+        Result.read(tmp_path)

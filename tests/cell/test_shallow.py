@@ -1,0 +1,163 @@
+"""One cell of a baseline: features, selection, what it leaves behind; and the same grid as deep methods."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import SHORT
+from hydra.utils import get_class
+
+from sad_lightning.cell import build as parts
+from sad_lightning.cell import loading
+from sad_lightning.cell.run import run
+from sad_lightning.cell.shallow import holdout
+from sad_lightning.data.sets.images import digits
+from sad_lightning.data.split import draw_split
+from sad_lightning.errors import InputError
+from sad_lightning.methods.ae import AE
+from sad_lightning.result import Result
+from sad_lightning.stats.ranking import auroc
+
+HOLDOUT = ("selection.rule=test_holdout", "split.normal_class=8")
+
+
+def cell(settings, folder: Path, method: str, *overrides: str) -> tuple[Result, np.ndarray]:
+    folder.mkdir(parents=True, exist_ok=True)
+    result = run(settings(f"method={method}", *overrides), folder, data_name="digits", method_name=method)
+    return result, np.load(folder / "scores.npz")["score"]
+
+
+def model(result: Result, folder: Path):
+    with np.load(folder / "model.npz", allow_pickle=False) as arrays:
+        return get_class(result.settings["method"]["_target_"]).from_arrays(arrays)
+
+
+@pytest.mark.parametrize("method", ["ocsvm", "iforest", "kde", "ssad"])
+def test_scores_on_disk_are_those_of_the_model_on_the_raw_rows(method, settings, tmp_path):
+    result, scores = cell(settings, tmp_path, method)
+    rows = np.load(tmp_path / "scores.npz")["row"]
+    x = (digits(None).x[rows].reshape(len(rows), -1) / 255).astype(np.float32)
+    np.testing.assert_allclose(model(result, tmp_path).anomaly_score(x), scores, rtol=1e-5, atol=1e-7)
+    assert result == Result.read(tmp_path)
+    assert result.metrics["auroc"] > 0.8
+    assert (result.pretraining, result.history, result.selection) == ("none", {}, {"rule": "none"})
+
+
+def test_a_hybrid_shares_the_pretraining_of_deep_sad_and_sees_its_codes(settings, tmp_path):
+    deep = run(settings(*SHORT), tmp_path, data_name="digits", method_name="deep_sad")
+    assert deep.pretraining == "trained"
+    for method in ("ocsvm_hybrid", "iforest_hybrid", "kde_hybrid", "ssad_hybrid"):
+        result, scores = cell(settings, tmp_path / method, method, *SHORT)
+        assert result.pretraining == "cached"
+        (cached,) = (tmp_path / "pretrained").iterdir()
+        cfg = settings(*SHORT)
+        cfg.network.shape = [1, 8, 8]
+        first: AE = parts.build(cfg.pretrain.method, 0).eval()
+        first.load_state_dict(torch.load(cached, weights_only=True)["weights"])
+        rows = np.load(tmp_path / method / "scores.npz")["row"]
+        with torch.no_grad():
+            codes = first.encoder(torch.from_numpy(digits(None).x[rows]).movedim(-1, 1) / 255).numpy()
+        np.testing.assert_allclose(model(result, tmp_path / method).anomaly_score(codes), scores, rtol=1e-3, atol=1e-6)
+
+
+def test_known_anomalies_are_dropped_where_labels_are_not_used(settings, tmp_path):
+    for method, dropped in (("ocsvm", True), ("kde", True), ("ssad", False)):
+        _, many = cell(settings, tmp_path / method / "many", method, "split.labeled_ratio=0.1")
+        _, none = cell(settings, tmp_path / method / "none", method, "split.labeled_ratio=0.0")
+        assert np.array_equal(many, none) == dropped
+
+
+def test_a_rule_without_test_labels_never_sees_the_truth(settings, tmp_path, monkeypatch):
+    expected = [cell(settings, tmp_path / "a" / method, method)[1] for method in ("ocsvm", "ssad", "kde")]
+
+    def blind(arrays, **kwargs):
+        split = draw_split(arrays, **kwargs)
+        np.random.default_rng(0).shuffle(arrays.target_class)
+        return split
+
+    monkeypatch.setattr(parts, "draw_split", blind)
+    monkeypatch.setattr(loading, "_loaded", loading._loaded.__wrapped__)  # what is spoilt here is nobody else's
+    for method, scores in zip(("ocsvm", "ssad", "kde"), expected, strict=True):
+        assert np.array_equal(cell(settings, tmp_path / "b" / method, method)[1], scores)
+
+
+def test_test_holdout_chooses_on_a_tenth_and_says_so(settings, tmp_path):
+    result, scores = cell(settings, tmp_path, "ocsvm", *HOLDOUT)
+    told = result.selection
+    assert (told["rule"], told["holdout_scored"], told["tried"]) == ("test_holdout", True, 50)
+    assert [final["nu"] for final in told["finals"]] == [0.01, 0.05, 0.1, 0.2, 0.5]
+    assert result.metrics["auroc"] == pytest.approx(max(final["auroc"] for final in told["finals"]))
+    assert model(result, tmp_path).get_params()["gamma"] == told["chosen"]["gamma"]
+    y = np.load(tmp_path / "scores.npz")["target_class"] != 8
+    held = holdout(y, 0.1, 0)
+    assert told["holdout_rows"] == len(held) == int(0.1 * y.sum()) + int(0.1 * (~y).sum())
+    (chosen,) = (final for final in told["finals"] if final["nu"] == told["chosen"]["nu"])
+    assert chosen["holdout_auroc"] == pytest.approx(auroc(y[held], scores[held]))
+    assert "chosen on test rows" in result.table(tmp_path)
+    assert len(scores) == result.counts["test"]
+
+
+def test_the_holdout_can_be_left_out_of_the_score(settings, tmp_path):
+    with_it, scores = cell(settings, tmp_path / "a", "ssad", *HOLDOUT)
+    without, fewer = cell(settings, tmp_path / "b", "ssad", *HOLDOUT, "selection.holdout_scored=false")
+    assert len(fewer) == len(scores) - without.selection["holdout_rows"] == without.counts["test"]
+    assert without.selection["holdout_scored"] is False
+    assert with_it.counts["test"] == len(scores)
+    assert without.counts["test_anomaly"] < with_it.counts["test_anomaly"]
+    y = np.load(tmp_path / "a" / "scores.npz")["target_class"] != 8
+    assert np.array_equal(np.delete(scores, holdout(y, 0.1, 0)), fewer)
+
+
+def test_the_holdout_has_both_kinds():
+    y = np.arange(40) < 3
+    held = holdout(y, 0.1, 0)
+    assert (len(held), int(y[held].sum())) == (4, 1)
+    assert np.array_equal(held, holdout(y, 0.1, 0))
+    assert not np.array_equal(held, holdout(y, 0.1, 1))
+
+
+@pytest.mark.parametrize(
+    ("method", "overrides", "words"),
+    [
+        ("ocsvm", ["ensemble=2"], "ensemble must be 1"),
+        ("ocsvm_hybrid", ["pretrain=none"], "choose pretrain=ae"),
+        ("ocsvm", ["features=pixels"], "features must be one of raw, codes"),
+        ("ocsvm", ["+selection.grid.eta=[1.0]"], "selection.grid must hold settings of the method, got eta"),
+        ("ssad", ["split.labeled_ratio=0.01", "method.kappa=9.0"], "method.kappa must be reached"),
+    ],
+)
+def test_what_can_not_be_is_told(method, overrides, words, settings, tmp_path):
+    with pytest.raises(InputError, match=words):
+        cell(settings, tmp_path / "cell", method, *overrides)
+    assert not (tmp_path / "cell" / "result.json").exists()
+
+
+def test_settings_of_the_selection_are_checked(settings, tmp_path):
+    for override in ("selection.rule=best", "selection.share=0.0", "selection.holdout_scored=1"):
+        with pytest.raises(Exception, match=override.split("=")[0]):
+            cell(settings, tmp_path, "ocsvm", override)
+
+
+def test_a_sweep_over_shallow_and_deep_methods(tmp_path):
+    from test_cli import run_main
+
+    out = run_main(
+        "-m", "method=ocsvm,ssad_hybrid,deep_sad", "++selection.rule=test_holdout", "trainer.max_epochs=1",
+        "optimizer.milestones=[1]", "logger=none",        f"runs={tmp_path / 'runs'}", path=tmp_path,
+    )  # fmt: skip
+    assert out.code == 0, out.err
+    found = {path.parent.parent.name: json.loads(path.read_text()) for path in tmp_path.rglob("result.json")}
+    assert sorted(found) == ["deep_sad", "ocsvm", "ssad_hybrid"]
+    assert {name: one["selection"].get("rule") for name, one in found.items()} == {
+        "ocsvm": "test_holdout", "ssad_hybrid": "test_holdout", "deep_sad": None,
+    }  # fmt: skip
+    assert {name: one["pretraining"] for name, one in found.items()} == {
+        "ocsvm": "none", "ssad_hybrid": "cached", "deep_sad": "cached",  # it was a job of its own
+    }  # fmt: skip
+
+
+def test_real_cell(settings, tmp_path, real_data):
+    result, _ = cell(settings, tmp_path, "ssad", "data=satimage-2", f"data.root={real_data}", *HOLDOUT[:1])
+    assert result.metrics["auroc"] > 0.97

@@ -1,0 +1,635 @@
+"""A person's own data: from files to a detector and its scores, and one line for each of many wrong inputs."""
+
+import io
+import json
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_cli import Outcome, run_main
+
+from sad_lightning.data.own.image_folder import read_images
+from sad_lightning.data.schema import ImageSchema
+from sad_lightning.errors import InputError
+from sad_lightning.model import Model
+from sad_lightning.networks.sized import lenet_for, mlp_for
+from sad_lightning.predict import __main__ as predict_module
+from sad_lightning.result import Result
+from sad_lightning.stats.ranking import auroc
+
+pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
+FAST = ("trainer.max_epochs=2", "pretrain.epochs=1", "optimizer.milestones=[1]", "logger=none")
+COLUMNS = ("a", "b", "c", "colour", "wet")
+
+
+def columns_of(n: int = 300, seed: int = 0) -> dict[str, list]:
+    """Rows of three numbers, a word and a truth; one in ten is an anomaly, and one in three of those is known."""
+    generator = np.random.default_rng(seed)
+    odd = np.arange(n) % 10 == 0
+    x = generator.normal(0, 1, (n, 3)) + 4 * odd[:, None]
+    return {
+        "a": x[:, 0].round(4).tolist(),
+        "b": (100 * x[:, 1]).round(2).tolist(),
+        "c": [None if k % 17 == 0 else value for k, value in enumerate(x[:, 2].round(4).tolist())],
+        "colour": [("red", "green, pale", "blue")[k % 3] for k in range(n)],
+        "wet": [k % 2 == 0 for k in range(n)],
+        "kind": [("rust" if k % 20 else "dent") if o else "fine" for k, o in enumerate(odd)],
+        "status": ["anomaly" if k % 30 == 0 else "normal" if k % 30 == 1 else None for k in range(n)],
+    }
+
+
+def write(path: Path, columns: dict[str, list] | None = None, delimiter: str = ",") -> Path:
+    columns = columns_of() if columns is None else columns
+    if path.suffix == ".parquet":
+        from pyarrow import parquet
+
+        parquet.write_table(pa.table(columns), path)
+        return path
+    from pyarrow import csv
+
+    csv.write_csv(pa.table(columns), path, csv.WriteOptions(delimiter=delimiter))
+    return path
+
+
+def load(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as file:
+        return dict(file)
+
+
+def run_predict(*arguments: object) -> Outcome:
+    """``python -m sad_lightning.predict ARGUMENTS``, in this process."""
+    out, err, code, before = io.StringIO(), io.StringIO(), 0, sys.argv
+    sys.argv = ["predict", *map(str, arguments)]
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            predict_module.main()
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    finally:
+        sys.argv = before
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def train(folder: Path, *arguments: str) -> Path:
+    """The folder of a run on own data."""
+    outcome = run_main(f"runs={folder / 'runs'}", *FAST, *arguments)
+    assert outcome.code == 0, outcome.err
+    (model,) = (folder / "runs").rglob("model.pt")
+    return model.parent
+
+
+TABLE = ("data=table", "data.label=status", "data.truth=kind", "data.normal=[fine]")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    return train(folder, *TABLE, f"data.path={write(folder / 'parts.csv')}")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+def test_from_a_table_to_scores(suffix, tmp_path):
+    path = write(tmp_path / f"parts.{suffix}", delimiter="\t" if suffix == "tsv" else ",")
+    run = train(tmp_path, *TABLE, f"data.path={path}")
+    result = Result.read(run)
+    assert result.normal_classes == ["fine"]
+    assert result.known_classes == ["dent", "rust"]
+    assert result.counts["known_anomaly"] == 8  # two of ten test
+    assert result.threshold_rows == "validation"
+    assert set(result.per_class) == {"dent", "rust"}
+    model = Model.load(run / "model.pt")
+    assert [column.kind for column in model.preparation.schema.columns] == ["number"] * 3 + ["category", "boolean"]
+    assert model.preparation.schema.shape == (7,)
+    assert model.card["settings"]["data"]["label"] == "status"
+    assert model.card["counts"] == result.counts
+    assert model.threshold == result.metrics["threshold"]
+    output = tmp_path / "scores.npz"
+    told = run_predict(run, path, "--output", output, "--keep", "kind")
+    assert told.code == 0, told.err
+    found, stored = load(output), load(run / "scores.npz")
+    np.testing.assert_allclose(found["score"][stored["row"]], stored["score"], rtol=1e-5)  # the rows that tested
+    assert np.array_equal(found["row"], np.arange(1, 301))
+    assert found["kind"].tolist() == columns_of()["kind"]
+    assert np.array_equal(found["anomaly"], found["score"] > model.threshold)
+    assert np.array_equal(found["anomaly"], found["p_value"] <= 0.05)
+    assert f"anomalies   {found['anomaly'].sum()}" in told.out
+
+
+def test_every_form_of_the_same_rows_gets_the_same_scores(trained, tmp_path):
+    """CSV, parquet and npz in, in another order of columns; csv, parquet and npz out."""
+    columns = {name: columns_of()[name] for name in reversed(COLUMNS)}
+    codes = np.array(columns["c"], dtype=float)
+    np.savez(tmp_path / "x.npz", X=np.stack([codes, np.array(columns["a"]), np.array(columns["b"])], axis=1),
+             columns=np.array(["c", "a", "b"]), colour=np.array(columns["colour"]),
+             wet=np.array(columns["wet"]))  # fmt: skip
+    paths = [write(tmp_path / "x.csv", columns), write(tmp_path / "x.parquet", columns),
+             write(tmp_path / "y.csv", columns, ";"), tmp_path / "x.npz"]  # fmt: skip
+    scores = []
+    for path, suffix in zip(paths, ("csv", "parquet", "npz", "csv"), strict=True):
+        output = tmp_path / f"scores_{path.stem}_{path.suffix[1:]}.{suffix}"
+        assert run_predict(trained, path, "--output", output).code == 0
+        if suffix == "npz":
+            scores.append(load(output)["score"])
+            continue
+        from pyarrow import csv, parquet
+
+        table = csv.read_csv(output) if suffix == "csv" else parquet.read_table(output)
+        assert table.column_names == ["row", "score", "p_value", "anomaly"]
+        scores.append(table["score"].to_numpy())
+    for other in scores[1:]:
+        np.testing.assert_allclose(other, scores[0], rtol=1e-12)
+
+
+def test_words_that_training_did_not_know_are_counted_and_missing_numbers_filled(trained, tmp_path):
+    columns = {name: columns_of()[name] for name in COLUMNS}
+    columns["colour"] = ["purple" if k < 7 else word for k, word in enumerate(columns["colour"])]
+    columns["a"] = [None, *columns["a"][1:]]
+    told = run_predict(
+        trained, write(tmp_path / "x.csv", columns), "--output", tmp_path / "s.npz", "--keep", "a", "colour"
+    )
+    assert told.code == 0, told.err
+    assert load(tmp_path / "s.npz")["a"][:2].tolist() == ["", str(columns["a"][1])]
+    assert "warning: column colour holds 7 values that training did not know" in told.out
+
+
+def test_batches_and_one_by_one_give_equal_scores(trained, tmp_path, monkeypatch):
+    path = write(tmp_path / "x.csv", {name: columns_of()[name] for name in COLUMNS})
+    run_predict(trained, path, "--output", tmp_path / "whole.npz")
+    monkeypatch.setattr("sad_lightning.data.own.arrow.BLOCK", 1000)  # bytes: some thirty rows
+    monkeypatch.setattr("sad_lightning.predict.__main__._ROWS", 7)
+    run_predict(trained, path, "--output", tmp_path / "parts.npz")
+    whole, parts = load(tmp_path / "whole.npz"), load(tmp_path / "parts.npz")
+    assert np.array_equal(whole["row"], parts["row"])
+    np.testing.assert_allclose(whole["score"], parts["score"], rtol=1e-5)
+
+
+def test_labels_alone_evaluate_where_there_is_no_truth(tmp_path):
+    columns = columns_of()
+    del columns["kind"]
+    path = write(tmp_path / "parts.csv", columns)
+    result = Result.read(train(tmp_path, "data=table", "data.label=status", f"data.path={path}"))
+    assert result.normal_classes == ["unlabeled", "known normal"]
+    assert set(result.per_class) == {"known anomaly"}
+    assert 0.8 < result.metrics["auroc"] <= 1
+
+
+@pytest.mark.parametrize("method", [["iforest"], ["ocsvm_hybrid"], ["dp_vae", "ensemble=2"]], ids=" ".join)
+def test_other_methods_leave_a_model_too(method, tmp_path):
+    path = write(tmp_path / "parts.csv")
+    run = train(tmp_path, *TABLE, f"data.path={path}", "method=" + method[0], *method[1:])
+    assert run_predict(run, path, "--output", tmp_path / "scores.npz").code == 0
+    found, stored = load(tmp_path / "scores.npz"), load(run / "scores.npz")
+    np.testing.assert_allclose(found["score"][stored["row"]], stored["score"], rtol=1e-4)
+
+
+def test_the_best_epoch_on_held_out_labels_is_kept(tmp_path, monkeypatch):
+    path = write(tmp_path / "parts.csv", columns_of(600))
+    run = train(tmp_path, *TABLE, f"data.path={path}", "patience=2", "trainer.max_epochs=30", "optimizer.lr=1e-2")
+    result = Result.read(run)
+    (note,) = [text for text in result.warnings if "was kept" in text]
+    kept, epochs = (int(word) for word in (note.split()[1], note.split()[3]))
+    assert epochs == len(result.history["train"]["loss"]) <= 30
+    assert epochs == 30 or epochs == kept + 2
+    assert result.counts["choice"] > 0
+    again = Model.load(run / "model.pt")
+    assert torch.isfinite(again.calibration).all()
+
+
+def test_a_changed_file_is_another_cell(tmp_path):
+    path = write(tmp_path / "parts.csv")
+    first = train(tmp_path, *TABLE, f"data.path={path}")
+    write(path, columns_of(seed=1))
+    outcome = run_main(f"runs={tmp_path / 'runs'}", *FAST, *TABLE, f"data.path={path}")
+    assert "finished before" not in outcome.out
+    assert len(list((tmp_path / "runs").rglob("model.pt"))) == 2
+    assert run_main(f"runs={tmp_path / 'runs'}", *FAST, *TABLE, f"data.path={path}").out.startswith("finished before")
+    assert first.exists()
+
+
+def test_a_changed_file_of_labels_is_another_cell(tmp_path):
+    top = pictures(tmp_path / "flat", {".": 60})
+    names = sorted(file.name for file in top.iterdir())
+    arguments = (*IMAGES, f"data.path={top}", "data.label=what", f"data.labels={tmp_path / 'labels.csv'}",
+                 "split.validation_ratio=0.3", "target_fpr=0.2")  # fmt: skip
+    write(tmp_path / "labels.csv", {"file": names, "what": ["anomaly" if k < 9 else None for k in range(60)]})
+    train(tmp_path, *arguments)
+    write(tmp_path / "labels.csv", {"file": names, "what": ["anomaly" if k < 5 else None for k in range(60)]})
+    assert "finished before" not in run_main(f"runs={tmp_path / 'runs'}", *FAST, *arguments).out
+    write(tmp_path / "labels.csv", {"file": names, "what": ["what?" if k < 5 else None for k in range(60)]})
+    one_line(run_main(f"runs={tmp_path / 'runs'}", *FAST, *arguments), "'what?', which no setting explains")
+
+
+def test_a_label_that_the_truth_denies_is_told(tmp_path):
+    columns = columns_of(120)
+    columns["truth"] = ["ok"] * 100 + ["bad"] * 20
+    columns["status"] = ["anomaly"] * 5 + [None] * 115
+    path = write(tmp_path / "x.csv", columns)
+    run = train(tmp_path, "data=table", f"data.path={path}", "data.label=status", "data.ignore=[kind]",
+                "data.truth=truth", "data.normal=[ok]", "target_fpr=0.2")  # fmt: skip
+    assert any("5 known anomalies are normal in truth" in warning for warning in Result.read(run).warnings)
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("F", "tif"), ("I", "tif")])
+def test_an_image_without_a_scale_is_refused_and_16_bits_keep_the_upper_eight(mode, suffix, tmp_path):
+    levels = np.linspace(0, 65535, 64).reshape(8, 8)
+    Image.fromarray(levels.astype(np.uint16)).save(tmp_path / "deep.png")
+    (pixels,) = read_images([tmp_path / "deep.png"], ImageSchema(8, 8, 1))
+    np.testing.assert_array_equal(pixels[0, :, :, 0], levels.astype(np.uint16) >> 8)
+    Image.fromarray(levels.astype({"F": np.float32, "I": np.int32}[mode])).save(tmp_path / f"x.{suffix}")
+    with pytest.raises(InputError, match="save it with 8 or 16 bits"):
+        list(read_images([tmp_path / f"x.{suffix}"], ImageSchema(8, 8, 1)))
+
+
+def test_class_folders_that_look_like_numbers_can_be_named(tmp_path):
+    top = pictures(tmp_path / "numbers", {"1.0": 60, "2.0": 10})
+    run = train(tmp_path, *IMAGES, f"data.path={top}", "data.known_anomaly=[2.0]", "data.unlabeled=[1.0]",
+                "target_fpr=0.2")  # fmt: skip
+    assert Result.read(run).counts["known_anomaly"] == 8
+
+
+def pictures(folder: Path, layout: dict[str, int], seed: int = 0) -> Path:
+    """Grey pictures of any size below class folders; those of a class that begins with ``bad`` have a bright bar."""
+    generator = np.random.default_rng(seed)
+    for name, count in layout.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            size = (int(generator.integers(20, 40)), int(generator.integers(20, 40)))
+            pixels = generator.integers(80, 120, size).astype(np.uint8)
+            if Path(name).name.startswith("bad"):
+                pixels[8:12] = 250
+            Image.fromarray(pixels).save(folder / name / f"{number:03}.{('png', 'jpg', 'bmp')[number % 3]}")
+    return folder
+
+
+IMAGES = ("data=folder", "data.size=16", "data.channels=1", "method=deep_svdd")
+
+
+def test_from_folders_of_images_to_scores(tmp_path):
+    top = pictures(tmp_path / "pictures", {"good": 120, "bad": 12, "bad_other": 8})
+    run = train(tmp_path, *IMAGES, f"data.path={top}", "data.known_anomaly=[bad]", "data.unlabeled=[good,bad_other]",
+                "data.normal=[good]", "method=deep_sad")  # fmt: skip
+    result = Result.read(run)
+    assert set(result.per_class) <= {"bad", "bad_other"}
+    assert result.counts["known_anomaly"] == 10
+    told = run_predict(run, top, "--output", tmp_path / "scores.npz")
+    assert told.code == 0, told.err
+    found, stored = load(tmp_path / "scores.npz"), load(run / "scores.npz")
+    assert str(found["file"][0]) == "bad/000.png"
+    np.testing.assert_allclose(found["score"][stored["row"]], stored["score"], rtol=1e-4)
+    one = run_predict(run, top / "good" / "003.png", "--output", tmp_path / "one.csv")
+    assert "rows        1" in one.out
+
+
+def test_parts_as_folders_and_a_csv_of_labels(tmp_path):
+    top = pictures(tmp_path / "parts", {"train/good": 60, "test/good": 20, "test/bad": 20, "validation/good": 30})
+    run = train(tmp_path / "a", *IMAGES, f"data.path={top}", "data.unlabeled=[good]", "data.normal=[good]",
+                "data.known_anomaly=[bad]")  # fmt: skip
+    counts = Result.read(run).counts
+    assert (counts["train"], counts["validation"], counts["test"], counts["test_anomaly"]) == (60, 30, 40, 20)
+    flat = pictures(tmp_path / "flat", {".": 90})
+    names = sorted(file.name for file in flat.iterdir())
+    labels = {"file": names, "what": ["anomaly" if k % 9 == 0 else None for k in range(90)]}
+    run = train(tmp_path / "b", "data=folder", "data.size=16", f"data.path={flat}", "data.label=what", "target_fpr=0.2",
+                f"data.labels={write(tmp_path / 'labels.csv', labels)}")  # fmt: skip
+    assert Result.read(run).counts["known_anomaly"] == 8
+    assert Model.load(run / "model.pt").preparation.schema.channels == 3
+
+
+def medmnist(path: Path, shape: tuple[int, ...] = (28, 28), labels: int = 1) -> Path:
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for half, count in (("train", 60), ("val", 20), ("test", 30)):
+        numbers = generator.integers(0, 3 if labels == 1 else 2, (count, labels))
+        images = generator.integers(0, 60, (count, *shape)) + 60 * numbers[:, :1].reshape(-1, *[1] * len(shape))
+        arrays |= {f"{half}_images": images.astype(np.uint8), f"{half}_labels": numbers}
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize(("shape", "labels"), [((28, 28), 1), ((28, 28, 3), 1), ((28, 28), 14), ((64, 64, 3), 1)])
+def test_npz_in_the_layout_of_medmnist(shape, labels, tmp_path):
+    path = medmnist(tmp_path / "set.npz", shape, labels)
+    run = train(tmp_path, "data=npz", f"data.path={path}", "split.labeled_ratio=0", "split.normal_class=1",
+                "target_fpr=0.3", "batch_size=20")  # fmt: skip
+    result = Result.read(run)
+    assert result.counts["test"] == 30
+    told = run_predict(run, path, "--output", tmp_path / "scores.npz", "--array", "test_images")
+    assert told.code == 0, told.err
+    np.testing.assert_allclose(load(tmp_path / "scores.npz")["score"], load(run / "scores.npz")["score"], rtol=1e-4)
+
+
+def test_networks_follow_the_data():
+    rest = {"widths": None, "rep_dim": None, "leak": 0.1, "bias": False}
+    for columns, code in ((1, 8), (21, 8), (80, 8), (81, 16), (274, 32), (5000, 64)):
+        network = mlp_for(shape=(columns,), bounded=False, normalize=True, **rest)
+        assert (network.rep_dim, tuple(network.widths)) == (code, (4 * code, 2 * code))
+    for side in (8, 16, 28, 32, 48, 64, 128, 224):
+        network = lenet_for(shape=(1, side, side), dense=None, **rest)
+        x = torch.rand(2, 1, side, side)
+        assert network.decoder()(network.encoder()(x)).shape == x.shape
+    assert tuple(lenet_for(shape=(3, 32, 32), dense=None, **rest).widths) == (32, 64, 128)  # CIFAR-10's
+
+
+# Wrong inputs: what the file holds (text, bytes, columns, or None for no file), the settings, and what the line says.
+GOOD = {name: columns_of(60)[name] for name in ("a", "b", "status")}
+WRONG_TABLES = {
+    "no file": (None, (), "there is no such file"),
+    "a folder": ("folder", (), "must be a file, it is a folder"),
+    "another ending": (b"a,b\n1,2\n", ("data.path={tmp}/x.xlsx",), "must end in one of .csv"),
+    "no path": (GOOD, ("data.path=???",), "data.path"),
+    "empty": (b"", (), "must begin with a line of column names"),
+    "no header": (b"1,2\n3,4\n", (), "must begin with a line of column names"),
+    "header alone": (b"a,b,status\n", (), "must hold at least one row"),
+    "ragged": (b"a,b,status\n1,2,\n3\n", (), "Expected 3 columns, got 1"),
+    "not text": (b"\xff\xfe\x00a\x00,", (), "must be text in UTF-8"),
+    "not UTF-8 below": (b"a,b,status\n" + b"1,x,\n" * 5000 + b"1,caf\xe9,\n", (), "text that is not UTF-8"),
+    "an index without a name": (b",a,b,status\n0,1,2,\n", (), "column 1 has no name"),
+    "a name twice": (b"a,a,status\n1,2,\n", (), "a stands there twice"),
+    "damaged parquet": (b"PAR1 no", ("data.path={tmp}/x.parquet",), "must be a whole parquet file"),
+    "damaged npz": (b"PK\x03\x04", ("data.path={tmp}/x.npz",), "must be a whole npz file"),
+    "no such label": (GOOD, ("data.label=labl",), "data.label=labl"),
+    "no such truth": (GOOD, ("data.truth=kind",), "data.truth=kind"),
+    "no such group": (GOOD, ("data.group=patient",), "data.group=patient"),
+    "no such column to ignore": (GOOD, ("data.ignore=[id]",), "data.ignore=id"),
+    "no such categorical": (GOOD, ("data.categorical=[zip]",), "data.categorical=zip"),
+    "unexplained label": ({**GOOD, "status": ["fraud", "ok"] * 30}, (), "holds 'fraud', 'ok', which no"),
+    "a word for two things": (GOOD, ("data.known_normal=[anomaly]",), "'anomaly' stands for two things"),
+    "normal without truth": (GOOD, ("data.normal=[a]",), "give data.truth=COLUMN"),
+    "truth without normal": ({**GOOD, "k": ["x", "y"] * 30}, ("data.truth=k",), "data.normal must name the words"),
+    "normal that is not there": ({**GOOD, "k": ["x", "y"] * 30}, ("data.truth=k", "data.normal=[z]"), "it holds x, y"),
+    "all normal": ({**GOOD, "k": ["x"] * 60}, ("data.truth=k", "data.normal=[x]"), "leave one as anomaly"),
+    "dates": ({**GOOD, "day": [f"2026-01-{1 + k % 28:02}" for k in range(60)]}, (), "column day holds dates"),
+    "dates in words": ({**GOOD, "day": [f"{1 + k % 28}/1/2026" for k in range(60)]}, (), "column day holds dates"),
+    "an empty column": ({**GOOD, "void": [None] * 60}, (), "column void must hold numbers or words, it holds no"),
+    "identifiers": ({**GOOD, "id": [f"n{k}" for k in range(60)]}, ("data.max_categories=20",), "at most 20 words"),
+    "numbers and words": ({**GOOD, "n": [*map(str, range(59)), "?"]}, (), "it holds numbers, such as '0', and '?'"),
+    "decimal commas": ({**GOOD, "n": [f"{k},5" for k in range(60)]}, (), "and none that is plain"),
+    "infinite": ({**GOOD, "b": [float("inf"), *GOOD["b"][1:]]}, (), "must hold finite numbers, below 3e38"),
+    "too large": ({**GOOD, "b": [*GOOD["b"][1:], 1e300]}, (), "it holds 1e+300 in row 60"),
+    "missing refused": ({**GOOD, "b": [*GOOD["b"][1:], None]}, ("data.missing=refuse",), "none in row 60"),
+    "an unknown rule": (GOOD, ("data.missing=drop",), "data.missing must be one of median, refuse"),
+    "a limit of one word": (GOOD, ("data.max_categories=1",), "data.max_categories must be a whole number >= 2"),
+    "nothing but the label": ({"status": GOOD["status"]}, (), "must hold a column beside status"),
+    "an unknown part": ({**GOOD, "p": ["trian"] * 60}, ("data.part=p",), "holds 'trian'"),
+    "a row without a part": ({**GOOD, "p": [None, *["train"] * 59]}, ("data.part=p",), "rows without a value"),
+    "a group in two parts": ({**GOOD, "p": ["train", "test"] * 30, "g": [1] * 60}, ("data.part=p", "data.group=g"),
+                             "one stands in train and in test"),
+    "a class": (GOOD, ("split.normal_class=3",), "split.normal_class is for data sets of classes"),
+    "a labeled ratio": (GOOD, ("split.labeled_ratio=0.1",), "split.labeled_ratio is for data sets of classes"),
+    "a ratio above one": (GOOD, ("split.validation_ratio=1.5",), "split.validation_ratio must be a number in [0, 1)"),
+    "too few to promise": (GOOD, ("target_fpr=0.01",), "target_fpr=0.01 needs more than"),
+    "all anomalies": ({**GOOD, "status": ["anomaly"] * 60}, (), "one training row must not be a known anomaly"),
+    "one row": ({"a": [1.0], "status": [None]}, ("split.validation_ratio=0", "split.test_ratio=0"), "at least 2 rows"),
+    "patience without labels": ({**GOOD, "status": [None] * 60}, ("patience=3", "target_fpr=0.4"), "patience=3"),
+    "patience of an ensemble": (columns_of(600), ("data.ignore=[kind]", "patience=3", "ensemble=2"), "for an ensemble"),
+    "negative patience": (GOOD, ("patience=-1",), "patience must be a whole number >= 0"),
+    "a method that needs anomalies": ({**GOOD, "status": [None] * 60}, ("method=classifier",), "is not defined"),
+    "images for a table": (GOOD, ("network=mnist",), "LeNet needs square images"),
+    "a list for a path": (GOOD, ("data.path=[a,b]",), "data.path must name a file"),
+    "a path that Hydra can not read": (GOOD, ("data.label=Class (0/1)",), "quote a value with spaces or signs"),
+    "a share that holds out none": (GOOD, ("split.test_ratio=0.001",), "split.test_ratio=0.001 of 60 rows"),
+    "two groups": ({**GOOD, "g": [k % 2 for k in range(60)]}, ("data.group=g",), "of 2 groups"),
+    "a misspelt setting": (GOOD, ("data.lable=status",), "data.lable: there is no such setting"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG_TABLES)
+def test_a_wrong_table_is_one_line_and_leaves_nothing(name, tmp_path):
+    content, settings, words = WRONG_TABLES[name]
+    path = tmp_path / "x.csv"
+    for setting in settings:
+        if setting.startswith("data.path={tmp}"):
+            path = Path(setting.removeprefix("data.path=").format(tmp=tmp_path))
+    if isinstance(content, dict):
+        write(path, content)
+    elif content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    told = run_main("data=table", f"data.path={path}", "data.label=status", f"runs={tmp_path / 'runs'}",
+                    "target_fpr=0.2", *FAST, *(s for s in settings if "{tmp}" not in s))  # fmt: skip
+    one_line(told, words)
+    assert not (tmp_path / "runs").exists()
+
+
+def one_line(told: Outcome, words: str) -> None:
+    assert told.code == 2, told
+    assert told.out == ""
+    (line,) = told.err.splitlines()
+    assert line.startswith("sad_lightning")
+    assert words in line, line
+
+
+WRONG_IMAGES = {
+    "no folder": (("data.path={tmp}/nowhere",), "must be a folder of images, and is none"),
+    "no image": (("data.path={tmp}/void",), "it holds none"),
+    "a damaged image": (("data.path={tmp}/damaged",), "must be a whole image"),
+    "unexplained folders": (("data.path={tmp}/good",), "holds 'fine', which no setting explains"),
+    "two channels": (("data.path={tmp}/good", "data.channels=2"), "data.channels must be 1 for grey or 3"),
+    "no size": (("data.path={tmp}/good", "data.size=0"), "must be a whole number >= 1"),
+    "a column without a file": (("data.path={tmp}/good", "data.label=status"), "give it with data.labels=FILE"),
+    "files that are not there": (("data.path={tmp}/good", "data.labels={tmp}/labels.csv"), "names files that"),
+    "no column of files": (("data.path={tmp}/good", "data.labels={tmp}/labels.csv", "data.file=name"), "file=name:"),
+    "a row without a file": (("data.path={tmp}/good", "data.labels={tmp}/gap.csv"), "row 2 names none"),
+    "no path at all": (("data.path=null",), "data.path must name a file or a folder, got None"),
+    "a folder like a number": (("data.path=2024",), "2024: must be a folder of images"),
+    "a file elsewhere": (("data.path={tmp}/good", "data.labels={tmp}/elsewhere.csv"), "/elsewhere/gone.png"),
+    "an odd side": (("data.path={tmp}/good", "data.unlabeled=[fine]", "data.size=3", "target_fpr=0.4"), "halve 3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG_IMAGES)
+def test_a_wrong_folder_is_one_line(name, tmp_path):
+    settings, words = WRONG_IMAGES[name]
+    pictures(tmp_path / "good", {"fine": 20})
+    (tmp_path / "void").mkdir()
+    (tmp_path / "damaged" / "unlabeled").mkdir(parents=True)
+    whole = (tmp_path / "good" / "fine" / "000.png").read_bytes()
+    (tmp_path / "damaged" / "unlabeled" / "a.png").write_bytes(whole[: len(whole) // 2])
+    write(tmp_path / "labels.csv", {"file": ["fine/000.png", "gone.png"]})
+    write(tmp_path / "elsewhere.csv", {"file": ["fine/000.png", "/elsewhere/gone.png"]})
+    (tmp_path / "gap.csv").write_text("file,x\nfine/000.png,1\n,2\n")
+    told = run_main("data=folder", f"runs={tmp_path / 'runs'}", *FAST, *(s.format(tmp=tmp_path) for s in settings))
+    one_line(told, words)
+    assert not (tmp_path / "runs").exists()
+
+
+WRONG_NPZ = {
+    "no file": (None, "there is no such file"),
+    "a table": ({"X": np.zeros((3, 2))}, "a table in npz is data=table"),
+    "three dimensions": ({"train_images": np.zeros((9, 28, 28, 28), np.uint8)}, "3-D sets are not served"),
+    "floats": ({"train_images": np.zeros((9, 28, 28), np.float32)}, "must be (N, H, W) or"),
+    "too few labels": ({"train_labels": np.zeros((8, 1), np.uint8)}, "train_labels must be class numbers"),
+    "labels below zero": ({"test_labels": np.full((9, 1), -1)}, "test_labels must be class numbers"),
+    "one label for all": ({"train_labels": np.uint8(1)}, "train_labels must be class numbers"),
+    "rows of no label": ({"train_labels": np.zeros((9, 0), np.uint8)}, "train_labels must be class numbers"),
+    "two sizes": ({"test_images": np.zeros((9, 32, 32), np.uint8)}, "all images must have one shape"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_NPZ)
+def test_a_wrong_npz_is_one_line(name, tmp_path):
+    content, words = WRONG_NPZ[name]
+    if content is not None:
+        whole = {f"{half}_{part}": np.zeros((9, 28, 28) if part == "images" else (9, 1), np.uint8)
+                 for half in ("train", "test") for part in ("images", "labels")}  # fmt: skip
+        np.savez(tmp_path / "x.npz", **(content if name == "a table" else whole | content))
+    one_line(run_main("data=npz", f"data.path={tmp_path / 'x.npz'}", f"runs={tmp_path / 'runs'}", *FAST), words)
+
+
+WRONG_PREDICTIONS = {
+    "no model": (("{tmp}/gone.pt", "{tmp}/x.csv"), "there is no such model file"),
+    "a table as the model": (("{tmp}/x.csv", "{tmp}/x.csv"), "must be a model file of sad_lightning"),
+    "a checkpoint as the model": (("{run}/model.ckpt", "{tmp}/x.csv"), "it is a Lightning checkpoint"),
+    "no data": (("{run}", "{tmp}/gone.csv"), "there is no such file"),
+    "images": (("{run}", "{tmp}"), "must be a file, it is a folder"),
+    "a column missing": (("{run}", "{tmp}/short.csv"), "missing: b, colour"),
+    "a column unknown": (("{run}", "{tmp}/more.csv"), "unknown: serial; leave it out with --ignore 'serial'"),
+    "words for numbers": (("{run}", "{tmp}/words.csv"), "column a must hold numbers, as in training"),
+    "words for numbers in parquet": (("{run}", "{tmp}/words.parquet"), "column a must hold numbers, as in training"),
+    "infinite": (("{run}", "{tmp}/infinite.csv"), "column a must hold finite numbers"),
+    "no row": (("{run}", "{tmp}/none.csv"), "must hold at least one row"),
+    "an unknown ending": (("{run}", "{tmp}/x.csv", "--output", "{tmp}/s.xlsx"), "must be one of .csv, .parquet, .npz"),
+    "the output is the data": (("{run}", "{tmp}/x.csv", "--output", "{tmp}/x.csv"), "another file than what is read"),
+    "no place": (("{run}", "{tmp}/x.csv", "--output", "{tmp}/x.csv/s.csv"), "choose another with --output"),
+    "a rate above one": (("{run}", "{tmp}/x.csv", "--fpr", "1.5"), "--fpr must be a number in [0, 1)"),
+    "an unknown column to keep": (("{run}", "{tmp}/x.csv", "--keep", "id"), "missing: id"),
+    "a name that is taken": (("{run}", "{tmp}/x.csv", "--keep", "score"), "--keep score: the output has"),
+    "a module that is not there": (("{run}", "{tmp}/x.csv", "--import", "nowhere_7"), "--import nowhere_7"),
+    "a module that fails": (("{run}", "{tmp}/x.csv", "--import", "broken_7"), "--import broken_7: SyntaxError"),
+    "a device of no memory": (("{run}", "{tmp}/x.csv", "--device", "meta"), "--device must be one that is there"),
+    "a value too large": (("{run}", "{tmp}/large.csv"), "large.csv: row 3: must hold values that the network can take"),
+    "a folder to write to": (("{run}", "{tmp}/x.csv", "--output", "{tmp}/s.csv"), "must be a file, and is a folder"),
+    "the scores of the run": (("{run}", "{tmp}/x.csv", "--output", "{run}/scores.npz"), "or the run left"),
+    "an unknown device": (("{run}", "{tmp}/x.csv", "--device", "tpu9"), "--device must be one that is there"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG_PREDICTIONS)
+def test_a_wrong_prediction_is_one_line_and_writes_nothing(name, trained, tmp_path, monkeypatch):
+    arguments, words = WRONG_PREDICTIONS[name]
+    good = {column: columns_of(40)[column] for column in COLUMNS}
+    files = {
+        "x.csv": good,
+        "short.csv": {column: good[column] for column in ("a", "c", "wet")},
+        "more.csv": {**good, "serial": list(range(40))},
+        "words.csv": {**good, "a": ["x", *map(str, good["a"][1:])]},
+        "words.parquet": {**good, "a": ["x", *map(str, good["a"][1:])]},
+        "large.csv": {**good, "a": [*good["a"][:2], 1e30, *good["a"][3:]]},
+        "infinite.csv": {**good, "a": [*good["a"][1:], float("-inf")]},
+    }
+    for file, columns in files.items():
+        write(tmp_path / file, columns)
+    (tmp_path / "none.csv").write_text((tmp_path / "x.csv").read_text().splitlines()[0] + "\n")
+    (tmp_path / "broken_7.py").write_text("def\n")
+    (tmp_path / "s.csv").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    output = () if "--output" in arguments else ("--output", "{tmp}/scores.csv")
+    told = run_predict(*(argument.format(tmp=tmp_path, run=trained) for argument in (*arguments, *output)))
+    one_line(told, words)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_corpus_is_large_enough():
+    assert len(WRONG_TABLES) + len(WRONG_IMAGES) + len(WRONG_NPZ) + len(WRONG_PREDICTIONS) >= 40
+
+
+def test_without_pyarrow_csv_is_refused_and_npz_works(trained, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n1,2\n")
+    told = run_predict(trained, path, "--output", tmp_path / "s.npz")
+    one_line(told, "pip install 'sad_lightning[table]'")
+    columns = columns_of()
+    np.savez(tmp_path / "x.npz", X=np.stack([columns["a"], columns["b"], np.zeros(300)], axis=1), wet=columns["wet"],
+             columns=np.array(["a", "b", "c"]), colour=columns["colour"])  # fmt: skip
+    assert run_predict(trained, tmp_path / "x.npz", "--output", tmp_path / "s.npz").code == 0
+    one_line(run_predict(trained, tmp_path / "x.npz", "--output", tmp_path / "s.csv"), "choose --output scores.npz")
+
+
+def test_the_card_is_plain_and_readable(trained):
+    card = Model.load(trained / "model.pt").card
+    assert json.loads(json.dumps(card)) == card
+    assert {"data", "method", "counts", "settings", "metrics", "threshold_rows", "environment", "seeds"} <= set(card)
+
+
+def test_rates_on_fresh_normals_stay_within_the_guarantee(real_data, tmp_path):
+    """landsat with its soils, known anomalies one in a hundred: the share of fresh normals that is flagged at 5 %.
+
+    With n calibration rows that share is about Beta(k, n + 1 - k), k = floor(.05 (n + 1)), and then binomial.
+    """
+    from scipy.stats import betabinom
+
+    z = load(Path(real_data) / "landsat.npz")
+    soils = z["classes"][z["y"]]
+    order = np.random.default_rng(0).permutation(len(soils))
+    normal = ~np.isin(soils, ["cotton crop", "vegetation stubble"])
+    normals, cotton = order[normal[order]], order[soils[order] == "cotton crop"]
+    rows = np.concatenate([normals[:3000], cotton[:30]])
+    columns = {f"b{k}": z["X"][rows, k].tolist() for k in range(36)}
+    path = write(tmp_path / "landsat.csv", {**columns, "status": [None] * 3000 + ["anomaly"] * 30})
+    run = train(tmp_path, "data=table", f"data.path={path}", "data.label=status", "trainer.max_epochs=10")
+    fresh = write(tmp_path / "fresh.csv", {f"b{k}": z["X"][normals[3000:], k].tolist() for k in range(36)})
+    assert run_predict(run, fresh, "--output", tmp_path / "scores.npz").code == 0
+    flagged = load(tmp_path / "scores.npz")["anomaly"]
+    n = len(Model.load(run / "model.pt").calibration)
+    k = int(0.05 * (n + 1))
+    low, high = betabinom(len(flagged), k, n + 1 - k).interval(0.999)
+    assert low <= flagged.sum() <= high
+
+
+@pytest.mark.parametrize("wrong", [{"size": 0}, {"nothing": 1}])
+def test_a_foreign_schema_is_told(wrong, trained, tmp_path):
+    document = torch.load(trained / "model.pt", weights_only=True)
+    torch.save({**document, "schema": wrong}, tmp_path / "model.pt")
+    with pytest.raises(InputError, match="does not hold together"):
+        Model.load(tmp_path / "model.pt")
+
+
+def test_a_report_ranks_own_data_too(trained):
+    from sad_lightning.report.cells import read
+
+    (group,) = read([trained.parents[2]]).groups
+    (cell,) = group.cells
+    result = Result.read(trained)
+    assert auroc(*cell.scores()) == pytest.approx(result.metrics["auroc"])
+    assert group.labeled_ratio == round(result.counts["known_anomaly"] / result.counts["train"], 4) > 0
+
+
+def test_a_header_with_quotes_a_mark_and_numbers_as_pandas_writes_them(tmp_path):
+    text = '\ufeff"a, in mm";b;"status"\r\n' + "".join(
+        f"{k};{k % 7};{'1.0' if k % 9 == 0 else ''}\r\n" for k in range(90)
+    )
+    path = tmp_path / "x.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    run = train(
+        tmp_path, "data=table", f"data.path={path}", "data.label=status", "data.known_anomaly=[1]", "target_fpr=0.2"
+    )
+    assert Model.load(run / "model.pt").preparation.schema.names == ["a, in mm", "b"]
+    assert Result.read(run).counts["known_anomaly"] == 8
+
+
+def test_without_test_rows_nothing_is_evaluated_and_all_else_trains(tmp_path):
+    run = train(
+        tmp_path, *TABLE, f"data.path={write(tmp_path / 'x.csv')}", "split.test_ratio=0", "split.validation_ratio=0"
+    )
+    result = Result.read(run)
+    assert np.isnan(result.metrics["auroc"])
+    assert (result.counts["train"], result.threshold_rows) == (300, "in-sample")
+    told = run_predict(run, tmp_path / "x.csv", "--output", tmp_path / "s.npz")
+    assert "warning: the threshold was set on in-sample rows" in told.out
+
+
+def test_without_any_label_it_is_one_class(tmp_path):
+    columns = {name: columns_of()[name] for name in COLUMNS}
+    path = write(tmp_path / "x.csv", columns)
+    outcome = run_main(f"runs={tmp_path / 'runs'}", *FAST, "data=table", f"data.path={path}")
+    assert outcome.code == 0, outcome.err
+    assert "AUROC                    not defined" in outcome.out
+    assert "known anomalies none" in outcome.out
+    assert len(list((tmp_path / "runs").rglob("model.pt"))) == 1

@@ -1,0 +1,183 @@
+"""A graph scores as its model does, or it is not written."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+import torch
+from test_contract import METHODS, make  # noqa: F401
+
+from sad_lightning import Detector
+from sad_lightning.data.preparation import Preparation
+from sad_lightning.data.preprocess import Affine
+from sad_lightning.data.schema import Column, ImageSchema, TableSchema
+from sad_lightning.errors import InputError
+from sad_lightning.export import __main__ as command
+from sad_lightning.export import graph as graphs
+from sad_lightning.export.graph import difference, graph
+from sad_lightning.model import Model
+from sad_lightning.training.ensemble import Ensemble
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not there: pip install 'sad_lightning[export]'")
+pytest.importorskip("onnxscript", reason="onnxscript is not there: pip install 'sad_lightning[export]'")
+TABLE = TableSchema((*(Column(f"x{k}") for k in range(6)), Column("soil", "category", ("clay", "sand", "silt"))))
+
+
+def table_rows(count: int) -> torch.Tensor:
+    rows = torch.randn(count, 7, generator=torch.Generator().manual_seed(0))
+    rows[:, 6] = torch.arange(count) % 3
+    rows[::4, 1], rows[1::5, 6] = torch.nan, torch.nan
+    return rows
+
+
+def image_rows(count: int) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 8, 8, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def model_of(scorer, kind: str) -> Model:
+    rows = table_rows(40) if kind == "table" else image_rows(40)
+    scale = np.linspace(0.5, 2, 9, dtype=np.float32)
+    schema, affine = TABLE, Affine(scale, -scale)
+    if kind == "images":
+        schema, affine = ImageSchema(8, 8, 1), Affine(np.float32([1 / 255]), np.float32([0]))
+    preparation = Preparation(schema, affine, np.linspace(-1, 1, 9, dtype=np.float32) if kind == "table" else None)
+    scorer.eval()
+    with torch.no_grad():
+        calibration = scorer.score(preparation(rows)) + 1e-3  # no row exactly at the threshold
+    return Model(
+        preparation, scorer, calibration=calibration, calibration_rows="validation", target_fpr=0.3, card={"a": 1}
+    )
+
+
+def onnx_scores(content: bytes, rows: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    scores, decisions = session.run(["score", "anomaly"], {"rows": rows.numpy()})
+    return scores, decisions
+
+
+IMAGES = ("abc", "deep_sad", "mml_dp_vae", "ss_dgm_m1m2")  # what differs; an image's graph takes seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [*((name, "table") for name in METHODS), *((name, "images") for name in IMAGES)]
+)
+def test_onnx_scores_and_decides_as_the_model_does(name, kind, make):  # noqa: F811
+    model = model_of(make(name, kind), kind)
+    rows = table_rows(23) if kind == "table" else image_rows(23)
+    content, apart = graph(model, "onnx", rows)
+    assert 0 <= apart < 1e-5
+    for count in (1, 5, 23):  # the batch is dynamic
+        scores, decisions = onnx_scores(content, rows[:count])
+        expected, decided = (value.detach().numpy() for value in model(rows[:count]))
+        np.testing.assert_allclose(scores, expected, rtol=1e-5)
+        np.testing.assert_array_equal(decisions, decided)
+    assert 0 < decisions.sum() < 23 or name == "abc"
+
+
+def test_an_ensemble_is_one_graph(make):  # noqa: F811
+    model = model_of(Ensemble([make("dp_vae", "table", seed) for seed in range(3)]), "table")
+    rows = table_rows(9)
+    for kind in ("onnx", "pt2"):
+        assert graph(model, kind, rows)[1] < 1e-5
+
+
+def test_what_the_graph_says_of_itself(make):  # noqa: F811
+    model = model_of(make("deep_sad", "table"), "table")
+    content, _ = graph(model, "onnx", table_rows(5))
+    session = onnxruntime.InferenceSession(content)
+    words = session.get_modelmeta().custom_metadata_map
+    assert float(words["threshold"]) == model.threshold
+    assert float(words["target_fpr"]) == 0.3
+    assert [column["name"] for column in json.loads(words["schema"])["columns"]] == TABLE.names
+    assert json.loads(words["card"]) == {"a": 1}
+    scores, decisions = onnx_scores(content, table_rows(20))
+    np.testing.assert_array_equal(decisions, scores > float(words["threshold"]))
+
+
+def test_a_graph_that_differs_is_refused(make):  # noqa: F811
+    model = model_of(make("deep_sad", "table"), "table")
+    rows = table_rows(12)
+
+    def off_by(share):
+        def run(part):
+            scores, decisions = (value.detach() for value in model(part))
+            return scores * (1 + share), decisions
+
+        return run
+
+    assert difference(model, off_by(5e-5), rows) == pytest.approx(5e-5, rel=0.05)
+    for share in (2e-4, float("nan")):
+        with pytest.raises(InputError, match=r"within 0.0001 relative, but on 12 rows it differs by"):
+            difference(model, off_by(share), rows)
+    with pytest.raises(InputError, match="differs"):  # equal scores, another threshold
+        difference(model, lambda part: (model(part)[0].detach(), torch.zeros(len(part), dtype=torch.bool)), rows)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    x = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    folder = tmp_path_factory.mktemp("model")
+    short = {"trainer.max_epochs": 2, "optimizer.milestones": [1], "trainer.accelerator": "cpu"}
+    for method, settings in (("deep_sad", short), ("iforest", {})):
+        Detector(method, settings=settings).fit(x).save(folder / f"{method}.pt")
+    return folder
+
+
+def run(monkeypatch, *arguments) -> int:
+    monkeypatch.setattr(sys, "argv", ["export", *map(str, arguments)])
+    try:
+        command.main()
+    except SystemExit as stop:
+        return int(stop.code)
+    return 0
+
+
+@pytest.mark.parametrize("kind", ["onnx", "pt2"])
+def test_the_command_writes_one_file_that_agrees(kind, trained, tmp_path, monkeypatch, capsys):
+    out = tmp_path / f"model.{kind}"
+    assert run(monkeypatch, trained / "deep_sad.pt", "--format", kind, "--out", out) == 0
+    said = capsys.readouterr().out
+    assert float(re.search(r"on 32 rows within (\S+) relative", said)[1]) < 1e-5
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+    detector = Detector.load(trained / "deep_sad.pt")
+    x = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)
+    if kind == "onnx":
+        scores, decisions = onnx_scores(out.read_bytes(), torch.from_numpy(x))
+    else:
+        with torch.no_grad():
+            scores, decisions = (value.numpy() for value in torch.export.load(out).module()(torch.from_numpy(x)))
+    np.testing.assert_allclose(scores, detector.anomaly_score(x), rtol=1e-5)
+    np.testing.assert_array_equal(np.where(decisions, -1, 1), detector.predict(x))
+
+
+def test_nothing_is_written_where_the_graph_differs(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(graphs, "TOLERANCE", -1.0)
+    assert run(monkeypatch, trained / "deep_sad.pt", "--out", tmp_path / "model.onnx") == 2
+    assert re.fullmatch(
+        r"sad_lightning.export: the graph must score .* nothing was written.*\n", capsys.readouterr().err
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_can_not_be_exported_is_one_line(trained, tmp_path, monkeypatch, capsys):
+    (tmp_path / "damaged.pt").write_bytes(b"no model")
+    without = Model.load(trained / "deep_sad.pt")
+    without.examples = None
+    without.save(tmp_path / "without.pt")
+    for path, words in (
+        (trained / "iforest.pt", "must be a network"),
+        (tmp_path / "nothing.pt", "there is no such model file"),
+        (tmp_path / "damaged.pt", "must be a model file"),
+        (tmp_path / "without.pt", "must hold rows to check the graph on"),
+    ):
+        assert run(monkeypatch, path) == 2
+        error = capsys.readouterr().err
+        assert words in error
+        assert error.count("\n") == 1
+    kept = (trained / "deep_sad.pt").read_bytes()
+    assert run(monkeypatch, trained / "deep_sad.pt", "--out", trained / "deep_sad.pt") == 2
+    assert "must be a file other than the model" in capsys.readouterr().err
+    assert (trained / "deep_sad.pt").read_bytes() == kept
+    assert not list(tmp_path.glob("*.onnx"))

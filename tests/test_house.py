@@ -1,0 +1,136 @@
+"""Lint, format and types are part of the one test command; so are the house rules that no linter knows."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "sad_lightning"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("command", [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]], ids=" ".join)
+def test_ruff_and_mypy(command):
+    result = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+# The order of the rooms, from the ground up. A room imports itself and what stands above it in this list: the walk of a
+# sample goes data -> networks -> methods, baselines -> training -> cell -> grid, and the commands read what they leave.
+ROOMS = (
+    "version", "errors", "checks", "seeding", "files", "config", "stats", "result", "data", "networks", "methods",
+    "baselines", "training", "model", "tracking", "drawing", "cell", "grid", "detector", "predict", "export", "explain",
+    "hpo", "audit", "report", "convergence", "__main__",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_down(path):
+    room = [*name_of(path).split("."), ""][1]
+    if path == PACKAGE / "__init__.py":
+        return  # what users import
+    others = {name.split(".")[1] for name in imports(path) if name.startswith("sad_lightning.")} - {"__version__"}
+    assert not [other for other in others if ROOMS.index(other) > ROOMS.index(room)]
+
+
+def test_no_module_imports_itself_by_a_detour():
+    modules = {name_of(path) for path in FILES}
+    graph = {
+        name_of(path): imports(path) & modules - {name_of(path)} for path in FILES if path != PACKAGE / "__init__.py"
+    }
+    TopologicalSorter(graph).prepare()  # raises where there is a circle
+
+
+def test_a_folder_with_a_main_is_a_command_and_nothing_else_is():
+    commands = {path.parent.name for path in PACKAGE.glob("*/__main__.py")}
+    assert commands == {"audit", "convergence", "data", "explain", "export", "grid", "hpo", "predict", "report"}
+    assert not [path for path in FILES if "__main__" in path.read_text() and path.name != "__main__.py"]
+
+
+LIGHT = (
+    "__main__",
+    "audit.fold",
+    "audit.study",
+    "baselines.iforest",
+    "baselines.kde",
+    "baselines.ocsvm",
+    "baselines.ssad",
+    "convergence.figure",
+    "convergence.study",
+    "data.__main__",
+    "data.images",
+    "data.spectrograms",
+    "data.synthetic",
+    "data.tabular",
+    "data.folder",
+    "data.labeled_split",
+    "data.npz",
+    "data.preprocess",
+    "data.schema",
+    "data.table",
+    "composition",
+    "evaluation",
+    "explain",
+    "export",
+    "grid.__main__",
+    "grid.launcher",
+    "grid.loading",
+    "grid.local",
+    "grid.plan",
+    "grid.ray",
+    "grid.slurm",
+    "hpo",
+    "predict",
+    "report.__main__",
+    "report.explanation",
+    "report.pictures",
+    "result",
+    "stats.bias",
+    "stats.compare",
+    "stats.ranking",
+    "stats.sample_size",
+    "stats.shares",
+    "stats.threshold",
+    "worker",
+)
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_light_rooms_never_import_torch(module):
+    script = f"import sys, sad_lightning.{module}; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
+
+
+def test_no_room_without_a_name_of_its_own():
+    for path in FILES:
+        for part in path.relative_to(PACKAGE).with_suffix("").parts:
+            assert part not in {"utils", "common", "helpers", "misc", "core", "base"}, path
+
+
+def test_no_registry_host_and_no_lock_file():
+    hosts = ["pypi" + ".org", "python" + "hosted", "--index" + "-url"]
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    for name in tracked.stdout.split():
+        assert Path(name).name not in {"uv.lock", "pylock.toml", "poetry.lock"}
+        path = ROOT / name
+        if path.suffix in {".txt", ".toml", ".md", ".yaml", ".py", ".cff"}:
+            text = path.read_text()
+            assert not any(host in text for host in hosts), name
