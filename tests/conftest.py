@@ -8,6 +8,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from support.methods import make as make
 
 from sad_lightning.config.location import CONF
 
@@ -28,6 +29,3 @@ def real_data() -> str:
     if not root or not Path(root).is_dir():
         pytest.skip("real data: SAD_DATA_ROOT names no folder")
     return root
-
-
-SHORT = ("split.normal_class=0", "trainer.max_epochs=2", "optimizer.milestones=[1]")

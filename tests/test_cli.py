@@ -1,57 +1,17 @@
 """The command line as a person meets it: what it prints, what it leaves, what it answers to mistakes."""
 
-import io
 import json
-import logging
-import os
 import re
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hydra.core.global_hydra import GlobalHydra
-
-from sad_lightning.__main__ import main
+from support.cells import SHORT
+from support.commands import run_main
 
 ROOT = Path(__file__).resolve().parent.parent
-SHORT = ("split.normal_class=0", "trainer.max_epochs=2", "optimizer.milestones=[1]", "pretrain.epochs=2")
-
-
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-def run_main(*arguments: str, path: Path | None = None) -> Outcome:
-    """``python -m sad_lightning ARGUMENTS``, in this process: importing lightning takes longer than a cell."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    before = sys.argv, list(sys.path), dict(os.environ)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    sys.argv = ["sad_lightning", *arguments]
-    if path:
-        sys.path.insert(0, str(path))
-    GlobalHydra.instance().clear()
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            main()
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 1
-    finally:
-        for handler in set(root.handlers) - set(handlers):  # Hydra's, into the run's folder, which may be gone by now
-            handler.close()
-        root.handlers[:] = handlers
-        root.setLevel(level)
-        sys.argv, sys.path[:] = before[0], before[1]
-        os.environ.clear()
-        os.environ.update(before[2])
-        GlobalHydra.instance().clear()
-    return Outcome(code, out.getvalue(), err.getvalue())
 
 
 def test_one_cell_from_command_to_files(tmp_path):
@@ -229,7 +189,7 @@ def test_help_and_cfg_answer_without_torch():
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert result.returncode == 0
         assert not re.search(r"\|\s+torch$", result.stderr, re.MULTILINE)
-        assert "deep_svdd" in result.stdout
+        assert "DeepSVDD" in result.stdout
 
 
 def test_data_command_lists_and_refuses(tmp_path):

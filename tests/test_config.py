@@ -171,7 +171,7 @@ def test_the_key_names_the_numbers_and_nothing_else(settings):
 
 def test_a_method_of_your_own_needs_no_edit_of_the_package(tmp_path: Path):
     """One .py and one .yaml outside the package, found with --config-dir."""
-    from test_cli import run_main
+    from support.commands import run_main
 
     (tmp_path / "conf" / "method").mkdir(parents=True)
     (tmp_path / "conf" / "method" / "mine.yaml").write_text(
@@ -198,7 +198,7 @@ def test_a_method_of_your_own_needs_no_edit_of_the_package(tmp_path: Path):
 
 
 def test_a_data_set_of_your_own_needs_no_edit_of_the_package(tmp_path: Path):
-    from test_cli import run_main
+    from support.commands import run_main
 
     (tmp_path / "conf" / "data").mkdir(parents=True)
     (tmp_path / "conf" / "data" / "own.yaml").write_text("_target_: own_data.rows\nn: 300\n")

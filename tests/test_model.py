@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
-from test_contract import CLASSIFIERS, METHODS, data_of, make  # noqa: F401
+from support.methods import METHODS
 from torch import nn
 
 from sad_lightning.config.location import CONF
@@ -47,7 +47,7 @@ def same(model: Model, raw: torch.Tensor, path) -> Model:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_comes_back(name, make, tmp_path):  # noqa: F811
+def test_every_method_comes_back(name, make, tmp_path):
     raw = torch.randn(7, 9)
     same(model_of(of_numbers(9), make(name, "table")), raw, tmp_path / "model.pt")
     pixels = torch.randint(0, 256, (7, 8, 8, 1), dtype=torch.uint8)
@@ -58,7 +58,7 @@ def test_every_method_comes_back(name, make, tmp_path):  # noqa: F811
     same(model, pixels, tmp_path / "images.pt")
 
 
-def test_an_ensemble_comes_back(make, tmp_path):  # noqa: F811
+def test_an_ensemble_comes_back(make, tmp_path):
     members = [make("deep_sad", "table", seed) for seed in range(3)]
     loaded = same(model_of(of_numbers(9), Ensemble(members)), torch.randn(7, 9), tmp_path / "model.pt")
     assert len(loaded.scorer.members) == 3
@@ -66,7 +66,7 @@ def test_an_ensemble_comes_back(make, tmp_path):  # noqa: F811
 
 @pytest.mark.parametrize("name", BASELINES)
 @pytest.mark.filterwarnings("ignore:SSAD stopped")
-def test_every_baseline_comes_back(name, settings, make, tmp_path):  # noqa: F811
+def test_every_baseline_comes_back(name, settings, make, tmp_path):
     baseline = instantiate(settings(f"method={name}").method, _convert_="all")
     first = make("ae", "table").eval() if name.endswith("hybrid") else None
     x = of_numbers(9)(torch.randn(60, 9))
@@ -91,7 +91,7 @@ def test_preparation_on_rows_worked_out_by_hand():
     np.testing.assert_array_equal(TABLE.expand(raw.numpy())[1], np.float32([nan, 1, 0, nan, nan]))
 
 
-def test_p_values_and_decisions_by_hand(make):  # noqa: F811
+def test_p_values_and_decisions_by_hand(make):
     """100 calibration scores .01 to 1: the threshold at 5 % is the ceil(101 * .95) = 96th, p(.96) = (1 + 5) / 101."""
     model = model_of(of_numbers(9), make("deep_sad", "table"))
     assert model.threshold == 0.96
@@ -113,7 +113,7 @@ class Cruel:
         return print, ("executed",)
 
 
-def test_what_is_no_model_file_is_one_line(make, tmp_path, capsys):  # noqa: F811
+def test_what_is_no_model_file_is_one_line(make, tmp_path, capsys):
     path = tmp_path / "model.pt"
     model_of(of_numbers(9), make("deep_sad", "table")).save(path)
     good = path.read_bytes()
@@ -148,7 +148,7 @@ def test_what_is_no_model_file_is_one_line(make, tmp_path, capsys):  # noqa: F81
         Model.load(path)
 
 
-def test_a_flipped_byte_of_the_weights_is_told(make, tmp_path):  # noqa: F811
+def test_a_flipped_byte_of_the_weights_is_told(make, tmp_path):
     path = tmp_path / "model.pt"
     method = make("deep_sad", "table")
     model_of(of_numbers(9), method).save(path)

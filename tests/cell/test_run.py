@@ -9,10 +9,10 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from conftest import SHORT
 from lightning.pytorch.loggers.logger import DummyLogger
 from omegaconf import OmegaConf
 from sklearn.metrics import roc_auc_score
+from support.cells import SHORT
 
 from sad_lightning.cell import build as parts
 from sad_lightning.cell import loading

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SHORT
 from hydra.utils import get_class
+from support.cells import SHORT
 
 from sad_lightning.cell import build as parts
 from sad_lightning.cell import loading
@@ -141,7 +141,7 @@ def test_settings_of_the_selection_are_checked(settings, tmp_path):
 
 
 def test_a_sweep_over_shallow_and_deep_methods(tmp_path):
-    from test_cli import run_main
+    from support.commands import run_main
 
     out = run_main(
         "-m", "method=ocsvm,ssad_hybrid,deep_sad", "++selection.rule=test_holdout", "trainer.max_epochs=1",

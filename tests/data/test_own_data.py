@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_cli import Outcome, run_main
+from support.commands import Outcome, run_main
 
 from sad_lightning.data.own.image_folder import read_images
 from sad_lightning.data.schema import ImageSchema

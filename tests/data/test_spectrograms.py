@@ -7,8 +7,8 @@ from sad_lightning.cell.key import cell_key
 from sad_lightning.cell.loading import load
 from sad_lightning.cell.run import run
 from sad_lightning.config.compose import composed
+from sad_lightning.data import synthetic_spectrograms
 from sad_lightning.data.sets.spectrum import CLASSES, SHAPE, spectrograms
-from sad_lightning.data.sets.synthetic import spectrograms as synthetic_spectrograms
 from sad_lightning.errors import InputError
 
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from test_contract import METHODS, make  # noqa: F401
+from support.methods import METHODS
 
 from sad_lightning import Detector
 from sad_lightning.data.preparation import Preparation
@@ -63,7 +63,7 @@ IMAGES = ("abc", "deep_sad", "mml_dp_vae", "ss_dgm_m1m2")  # what differs; an im
 @pytest.mark.parametrize(
     ("name", "kind"), [*((name, "table") for name in METHODS), *((name, "images") for name in IMAGES)]
 )
-def test_onnx_scores_and_decides_as_the_model_does(name, kind, make):  # noqa: F811
+def test_onnx_scores_and_decides_as_the_model_does(name, kind, make):
     model = model_of(make(name, kind), kind)
     rows = table_rows(23) if kind == "table" else image_rows(23)
     content, apart = graph(model, "onnx", rows)
@@ -76,14 +76,14 @@ def test_onnx_scores_and_decides_as_the_model_does(name, kind, make):  # noqa: F
     assert 0 < decisions.sum() < 23 or name == "abc"
 
 
-def test_an_ensemble_is_one_graph(make):  # noqa: F811
+def test_an_ensemble_is_one_graph(make):
     model = model_of(Ensemble([make("dp_vae", "table", seed) for seed in range(3)]), "table")
     rows = table_rows(9)
     for kind in ("onnx", "pt2"):
         assert graph(model, kind, rows)[1] < 1e-5
 
 
-def test_what_the_graph_says_of_itself(make):  # noqa: F811
+def test_what_the_graph_says_of_itself(make):
     model = model_of(make("deep_sad", "table"), "table")
     content, _ = graph(model, "onnx", table_rows(5))
     session = onnxruntime.InferenceSession(content)
@@ -96,7 +96,7 @@ def test_what_the_graph_says_of_itself(make):  # noqa: F811
     np.testing.assert_array_equal(decisions, scores > float(words["threshold"]))
 
 
-def test_a_graph_that_differs_is_refused(make):  # noqa: F811
+def test_a_graph_that_differs_is_refused(make):
     model = model_of(make("deep_sad", "table"), "table")
     rows = table_rows(12)
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from grids import sweep
 from omegaconf import OmegaConf
+from support.grids import cell_named, sweep
 
 from sad_lightning.errors import InputError
 from sad_lightning.grid.__main__ import main as grid_main
@@ -282,14 +282,14 @@ def echo(job: Job) -> list[Outcome]:
 
 
 def test_local_workers_have_their_threads_and_devices_and_are_replaced(tmp_path, monkeypatch):
-    from test_plan import made
-
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     assert gpus() == ["5", "7"]
     local = Local(None)
     local.start(echo, accelerator="auto", logs=tmp_path)
     assert (local.slots, local.on_cpu) == (2, False)
-    cells = [type(made(0))(**{**made(n).__dict__, "key": key}) for n, key in enumerate(["a", "die", "b", "c"])]
+    cells = [
+        type(cell_named(0))(**{**cell_named(n).__dict__, "key": key}) for n, key in enumerate(["a", "die", "b", "c"])
+    ]
     for number, cell in enumerate(cells):
         local.submit(Job(number, (cell,), pretrains=False, needs=(), stack=False))
     ended = [local.next() for _ in cells]

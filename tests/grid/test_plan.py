@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from grids import cells_of, sweep
 from omegaconf import OmegaConf
+from support.grids import cell_named, cells_of, sweep
 
 from sad_lightning.cell.key import cell_key, contents_of
 from sad_lightning.data.sets.images import digits
@@ -113,17 +113,12 @@ def test_what_shares_an_autoencoder(change, shared):
     assert one.shares != other.shares  # the code of ruff2020: known anomalies train it too
 
 
-def made(number: int, kind: str = "a", shares: str = "") -> Cell:
-    settings = {"split": {"normal_class": number}, "seed": 0, "data": {}}
-    return Cell(f"k{number}{kind}", f"/f{number}{kind}", "d", "m", None, ("x=1",), settings, kind, shares, shares[:1])
-
-
 def test_packs_leave_every_worker_some_and_hold_one_kind_each():
-    cells = [made(n) for n in range(60)]
+    cells = [cell_named(n) for n in range(60)]
     assert [len(job.cells) for job in jobs_of(cells, size=lambda _: 100, slots=2)] == [30, 30]
     assert [len(job.cells) for job in jobs_of(cells, size=lambda _: 25, slots=2)] == [20, 20, 20]
     assert [len(job.cells) for job in jobs_of(cells, size=lambda _: 1, slots=2)] == [1] * 60
-    mixed = [made(n, kind) for n in range(10) for kind in "abcdef"]
+    mixed = [cell_named(n, kind) for n in range(10) for kind in "abcdef"]
     jobs = jobs_of(mixed, size=lambda _: 100, slots=2)
     assert [len(job.cells) for job in jobs] == [10] * 6
     assert all(len({cell.kind for cell in job.cells}) == 1 for job in jobs)
@@ -132,8 +127,8 @@ def test_packs_leave_every_worker_some_and_hold_one_kind_each():
 
 
 def test_a_pretraining_is_a_job_of_its_own_where_several_packs_need_it():
-    shared = [made(n, kind, "s1") for kind in "ab" for n in range(2)]
-    alone = [made(9, "c", "s2")]
+    shared = [cell_named(n, kind, "s1") for kind in "ab" for n in range(2)]
+    alone = [cell_named(9, "c", "s2")]
     jobs = jobs_of([*shared, *alone], size=lambda _: 100, slots=1)
     assert (jobs[0].pretrains, len(jobs[0].cells), jobs[0].needs) == (True, 1, ())
     needs = {job.cells[0].kind: (len(job.cells), job.needs) for job in jobs[1:]}
@@ -145,7 +140,7 @@ def test_a_pretraining_is_a_job_of_its_own_where_several_packs_need_it():
 
 def test_neighbours_differ_in_their_normal_class():
     """Two workers do not train twice what a method without an eye for labels trains once."""
-    cells = [Cell(**{**made(n).__dict__, "key": f"{n}{k}"}) for n in range(3) for k in range(2)]
+    cells = [Cell(**{**cell_named(n).__dict__, "key": f"{n}{k}"}) for n in range(3) for k in range(2)]
     order = [job.cells[0].settings["split"]["normal_class"] for job in jobs_of(cells, size=lambda _: 1, slots=2)]
     assert order == [0, 1, 2, 0, 1, 2]
 
@@ -159,7 +154,7 @@ def test_stacking_pays_where_steps_are_overhead():
 
 
 def test_a_plan_reads_back_and_damage_is_told(tmp_path):
-    cells = tuple(replace(made(n, kind, "s1"), folder=f"{tmp_path}/d/{n}") for n, kind in enumerate("ab"))
+    cells = tuple(replace(cell_named(n, kind, "s1"), folder=f"{tmp_path}/d/{n}") for n, kind in enumerate("ab"))
     jobs = tuple(jobs_of(cells, size=lambda _: 1, slots=1))
     grid = Grid(grid_name(cells, "auto"), "python -m sad_lightning -m", 3, "0", None, cells, jobs)
     grid.write(tmp_path)
@@ -176,7 +171,7 @@ def test_a_plan_reads_back_and_damage_is_told(tmp_path):
 
 
 def test_how_a_cell_ended_is_kept_until_it_ends_well(tmp_path):
-    cell = Cell(**{**made(0).__dict__, "folder": str(tmp_path / "cell")})
+    cell = Cell(**{**cell_named(0).__dict__, "folder": str(tmp_path / "cell")})
     assert outcome_of(cell) is None
     keep(cell, Outcome(cell.key, "failed", line="too bad", trace="Traceback ..."))
     assert outcome_of(cell) == Outcome(cell.key, "failed", line="too bad")

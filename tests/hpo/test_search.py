@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from test_cli import run_main
+from support.commands import run_main
 
 from sad_lightning.cell import loading
 from sad_lightning.cell.in_memory import fit_rows

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fabricated import write_cell, write_grid
+from support.results import write_cell, write_grid
 
 from sad_lightning.errors import InputError
 from sad_lightning.report.cells import Place, read

@@ -6,8 +6,8 @@ import sys
 import time
 
 import pytest
-from conftest import SHORT
-from fabricated import write_grid
+from support.cells import SHORT
+from support.results import write_grid
 
 from sad_lightning.cell.run import run
 from sad_lightning.errors import InputError

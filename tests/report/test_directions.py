@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from fabricated import CLASSES, write_cell
 from scipy import stats
+from support.results import CLASSES, write_cell
 
 from sad_lightning.drawing.arrows import Arrow, arrows
 from sad_lightning.drawing.numbers import DASH

@@ -11,7 +11,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from fabricated import write_cell, write_grid
+from support.results import write_cell, write_grid
 
 from sad_lightning.report.__main__ import main
 from sad_lightning.report.cells import read

@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import SHORT
 from PIL import Image
+from support.cells import SHORT
 
 from sad_lightning.cell.checkpoint import project
 from sad_lightning.cell.run import run

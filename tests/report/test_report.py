@@ -1,6 +1,6 @@
 """From cells as they are trained to the table beside the published numbers."""
 
-from conftest import SHORT
+from support.cells import SHORT
 
 from sad_lightning.cell.run import run
 from sad_lightning.report.cells import read

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_cli import SHORT
+from support.cells import SHORT
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -36,3 +36,9 @@ def cells_of(*arguments: str) -> list[Cell]:
     """Every cell of a sweep, planned."""
     with sweep(*arguments) as (loader, master, cells):
         return [cell_of(cfg, cell) for cfg, cell in zip(compose_all(loader, master, cells), cells, strict=True)]
+
+
+def cell_named(number: int, kind: str = "a", shares: str = "") -> Cell:
+    """A cell that nothing composed."""
+    settings = {"split": {"normal_class": number}, "seed": 0, "data": {}}
+    return Cell(f"k{number}{kind}", f"/f{number}{kind}", "d", "m", None, ("x=1",), settings, kind, shares, shares[:1])

@@ -1,0 +1,1 @@
+"""What several tests share: commands, methods and their data, grids, results."""
