@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from sad_lightning.cell.shallow import fit_baseline
 from sad_lightning.config.location import CONF
 from sad_lightning.data.module import DataModule
-from sad_lightning.data.preprocess import fit_affine
+from sad_lightning.data.preprocess import fit_scaling
 from sad_lightning.data.split import draw_split
 from sad_lightning.stats.ranking import auroc
 
@@ -33,7 +33,7 @@ def area(cfg: DictConfig, seed: int, *, leak: bool) -> float:
     rows, semi = split.rows(baseline.rows)
     scored = np.concatenate([split.test, rows[semi >= 0]])  # the second part would set a threshold
     data = DataModule(
-        arrays.x, fit_affine(arrays, split, **cfg.preprocess), rows=rows, semi=semi, scored=scored,
+        arrays.x, fit_scaling(arrays, split, **cfg.preprocess), rows=rows, semi=semi, scored=scored,
         batch_size=cfg.batch_size, seed=seed,
     )  # fmt: skip
     fitted = fit_baseline(

@@ -21,10 +21,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from pyarrow import csv, parquet
 
-from sad_lightning.cell.build import build
+from sad_lightning.cell.prepare import build_method
 from sad_lightning.config.location import CONF
 from sad_lightning.data.preparation import Preparation
-from sad_lightning.data.preprocess import Affine
+from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import Column, TableSchema
 from sad_lightning.model import Model
 
@@ -56,11 +56,11 @@ def write_model(path: Path, schema: TableSchema, method: str) -> None:
     size = schema.shape[0]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", overrides=["data=table", f"method={method}", f"network.shape=[{size}]"])
-    affine = Affine(np.full(size, 0.2, dtype=np.float32), np.zeros(size, dtype=np.float32))
+    scaling = Scaling(np.full(size, 0.2, dtype=np.float32), np.zeros(size, dtype=np.float32))
     calibration = torch.rand(100_000, generator=torch.Generator().manual_seed(0))
     Model(
-        Preparation(schema, affine), build(cfg.method, 0), calibration=calibration, calibration_rows="validation",
-        target_fpr=0.05, card={"method": method},
+        Preparation(schema, scaling), build_method(cfg.method, 0), calibration=calibration,
+        calibration_rows="validation", target_fpr=0.05, card={"method": method},
     ).save(path)  # fmt: skip
 
 

@@ -24,10 +24,10 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import CSVLogger
 from omegaconf import DictConfig
 
-from sad_lightning.cell.build import build
+from sad_lightning.cell.prepare import build_method
 from sad_lightning.config.location import CONF
 from sad_lightning.data.module import DataModule
-from sad_lightning.data.preprocess import Affine
+from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.sets.images import fashion_mnist
 from sad_lightning.methods.method import Method
 from sad_lightning.training.stage import Stage, fit, new_trainer
@@ -61,8 +61,8 @@ def data_of(batch_size: int) -> DataModule:
         images = np.random.default_rng(0).integers(0, 256, (6000, 28, 28, 1)).astype(np.uint8)
     rows = np.arange(len(images))
     semi = np.where(rows % 20 == 0, -1, 0).astype(np.int8)
-    affine = Affine(np.float32([1 / 255]), np.float32([0]))
-    return DataModule(images, affine, rows=rows, semi=semi, scored=rows, batch_size=batch_size, seed=0)
+    scaling = Scaling(np.float32([1 / 255]), np.float32([0]))
+    return DataModule(images, scaling, rows=rows, semi=semi, scored=rows, batch_size=batch_size, seed=0)
 
 
 def bare(method: Method, data: DataModule, epochs: int, bf16: bool) -> float:
@@ -114,8 +114,8 @@ def main() -> None:
     for number in range(arguments.rounds + 1):
         figures = []
         for bf16 in (False, True):
-            figures.append(trained(build(cfg.method, 0), data, arguments.epochs, bf16, cfg))
-            figures.append(bare(build(cfg.method, 0), data, arguments.epochs, bf16))
+            figures.append(trained(build_method(cfg.method, 0), data, arguments.epochs, bf16, cfg))
+            figures.append(bare(build_method(cfg.method, 0), data, arguments.epochs, bf16))
         if number:  # the first warms up
             rounds.append(figures)
     table = np.array(rounds)

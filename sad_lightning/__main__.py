@@ -65,13 +65,12 @@ def _hydra_main(cfg: DictConfig) -> float | None:
                 raise InputError(f"{folder}: holds the result of another cell, {result.key}; choose another folder")
             print("finished before; overwrite=true trains it again")
         else:
-            from sad_lightning.cell.run import run  # torch and lightning take seconds to import
+            from sad_lightning.cell.run import run
+            from sad_lightning.cell.values import Cell  # torch and lightning take seconds to import
 
             chosen = job.runtime.choices
-            result = run(
-                cfg, folder, data_name=chosen["data"], method_name=chosen["method"],
-                experiment=chosen.get("experiment"), sweep=job.mode is RunMode.MULTIRUN,
-            )  # fmt: skip
+            sweep = job.mode is RunMode.MULTIRUN
+            result = run(Cell(cfg, folder, chosen["data"], chosen["method"], chosen.get("experiment"), sweep))
             gc.collect()  # a Trainer and its module hold each other, and a sweep has many
     except Exception as error:
         _remove_if_empty(folder, Path(str(cfg.runs)).resolve())

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from sad_lightning import baselines, methods
 from sad_lightning.data.preparation import Preparation
-from sad_lightning.data.preprocess import Affine
+from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import schema_of
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
@@ -180,8 +180,8 @@ class Model(nn.Module):
         _import_all()
         try:
             state = document["preparation"]
-            affine = Affine(state["scale"].numpy(), state["shift"].numpy())
-            preparation = Preparation(schema_of(document["schema"]), affine)
+            scaling = Scaling(state["scale"].numpy(), state["shift"].numpy())
+            preparation = Preparation(schema_of(document["schema"]), scaling)
             preparation.load_state_dict(state)
             model = Model(
                 preparation,

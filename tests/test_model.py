@@ -11,7 +11,7 @@ from torch import nn
 
 from sad_lightning.config.location import CONF
 from sad_lightning.data.preparation import Preparation
-from sad_lightning.data.preprocess import Affine
+from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import Column, ImageSchema, TableSchema, schema_of
 from sad_lightning.errors import InputError
 from sad_lightning.model import BaselineScore, Model
@@ -24,7 +24,7 @@ CARD = {"data": "made up", "labels": {"known_anomaly": 3}, "metrics": {"auroc": 
 
 def of_numbers(columns: int) -> Preparation:
     scale = np.linspace(0.5, 2, columns, dtype=np.float32)
-    return Preparation(TableSchema.of_numbers([f"x{k}" for k in range(columns)]), Affine(scale, -scale))
+    return Preparation(TableSchema.of_numbers([f"x{k}" for k in range(columns)]), Scaling(scale, -scale))
 
 
 def model_of(preparation: Preparation, scorer: nn.Module, rows: str = "validation") -> Model:
@@ -51,7 +51,7 @@ def test_every_method_comes_back(name, make, tmp_path):
     raw = torch.randn(7, 9)
     same(model_of(of_numbers(9), make(name, "table")), raw, tmp_path / "model.pt")
     pixels = torch.randint(0, 256, (7, 8, 8, 1), dtype=torch.uint8)
-    images = Preparation(ImageSchema(8, 8, 1), Affine(np.float32([1 / 255]), np.float32([0])))
+    images = Preparation(ImageSchema(8, 8, 1), Scaling(np.float32([1 / 255]), np.float32([0])))
     model = model_of(images, make(name, "images"))
     assert model.prepare(pixels).shape == (7, 1, 8, 8)
     assert 0 <= model.prepare(pixels).min() <= model.prepare(pixels).max() <= 1
@@ -80,8 +80,8 @@ def test_every_baseline_comes_back(name, settings, make, tmp_path):
 
 def test_preparation_on_rows_worked_out_by_hand():
     """Columns a, soil=clay, soil=sand, wet, b; a is doubled and shifted by 1, a missing b becomes 7."""
-    affine = Affine(np.float32([2, 1, 1, 1, 1]), np.float32([1, 0, 0, 0, 0]))
-    preparation = Preparation(TABLE, affine, np.float32([4, 0, 0, 1, 7]))
+    scaling = Scaling(np.float32([2, 1, 1, 1, 1]), np.float32([1, 0, 0, 0, 0]))
+    preparation = Preparation(TABLE, scaling._replace(fill=np.float32([4, 0, 0, 1, 7])))
     nan = float("nan")
     raw = torch.tensor([[3, 1, 0, 5], [nan, 0, nan, nan], [0, nan, 1, 2], [0, -1, 1, 2]])
     expected = torch.tensor([[7.0, 0, 1, 0, 5], [9, 1, 0, 1, 7], [1, 0, 0, 1, 2], [1, 0, 0, 1, 2]])

@@ -187,10 +187,11 @@ def _scores(cfg: DictConfig, cell: Cell, out: Path) -> Scores:
     """Train, or find what an equal training left."""
     folder = out / "trainings" / f"{cell.method}_seed{cell.seed}_{cell_key(cfg)}"
     if not (folder / FILE).exists():
-        from sad_lightning.cell.run import run  # torch and lightning take seconds to import
+        from sad_lightning.cell.run import run
+        from sad_lightning.cell.values import Cell as Training  # torch and lightning take seconds to import
 
         folder.mkdir(parents=True, exist_ok=True)
-        run(cfg, folder, data_name="audit", method_name=cell.method)
+        run(Training(cfg, folder, "audit", cell.method))
         gc.collect()
     with np.load(folder / "calibration.npz") as file:
         calibration = dict(zip(file["row"].tolist(), file["score"].tolist(), strict=True))

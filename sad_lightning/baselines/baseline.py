@@ -25,10 +25,12 @@ class Baseline(BaseEstimator, ABC):
 
     Attributes:
         rows: the values of ``semi`` that it is fitted on; a label-free baseline leaves out -1.
+        needs_anomalies: whether it is not defined without known anomalies.
         learned: the names of what ``fit`` leaves behind.
     """
 
     rows: ClassVar[frozenset[int]]
+    needs_anomalies: ClassVar[bool] = False
     learned: ClassVar[tuple[str, ...]]
 
     @abstractmethod

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.preprocess import fit_affine
+from sad_lightning.data.preparation import to_network
+from sad_lightning.data.preprocess import fit_scaling
 from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError
 from sad_lightning.methods.method import Method
@@ -42,10 +43,10 @@ def project(folder: Path, settings: Mapping[str, Any], arrays: Arrays, rows: int
         InputError: there is no checkpoint, or it can not be read.
     """
     split = draw_split(arrays, **settings["split"], seed=settings["seed"])
-    affine = fit_affine(arrays, split, **settings["preprocess"])
+    scaling = fit_scaling(arrays, split, **settings["preprocess"])
     test = split.test[:: max(len(split.test) // rows, 1)]
-    x = torch.from_numpy(arrays.x[test].astype(np.float32) * affine.scale + affine.shift)
-    x = x.movedim(-1, 1) if x.ndim == 4 else x
+    scale, shift = torch.from_numpy(scaling.scale), torch.from_numpy(scaling.shift)
+    x = to_network(torch.from_numpy(arrays.x[test]), scale, shift, None, image=arrays.x.ndim == 4)
     encoder = _encoder(folder / "model.ckpt", settings)
     with torch.inference_mode():
         codes = torch.cat([encoder(batch)[:, : settings["network"]["rep_dim"]] for batch in torch.split(x, _BATCH)])

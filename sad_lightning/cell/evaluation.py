@@ -1,8 +1,6 @@
 """From scores to the metrics of a cell."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,29 +10,6 @@ from sad_lightning.data.distances import distances
 from sad_lightning.data.split import Split
 from sad_lightning.stats.ranking import auroc, average_precision, recall_at_fpr
 from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A method or a baseline after its training.
-
-    Attributes:
-        split: the rows, where a part of the test rows is not scored without it.
-        scores: ``(N,)`` of the test rows.
-        normal_scores: of the rows that set the threshold.
-        scorer: the method that scored, one or an ensemble.
-        baseline: the estimator that is reported, where it is one.
-        selection: how its settings were chosen.
-        notes: what a person should know of.
-    """
-
-    split: Split
-    scores: NDArray[np.float64]
-    normal_scores: NDArray[np.float64]
-    scorer: Any = None
-    baseline: Any = None
-    selection: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 def evaluate(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from sad_lightning.cell.run import run
+from sad_lightning.cell.values import Cell
 from sad_lightning.data.arrays import Arrays, Labels
 from sad_lightning.data.schema import Schema, TableSchema
 from sad_lightning.model import FILE, Model
@@ -36,6 +37,6 @@ def fit_rows(cfg: DictConfig, raw: NDArray[Any], semi: NDArray[np.int8], schema:
     arrays = Arrays(x, unknown, ("normal", "anomaly"), labels=Labels(semi, (0,), (1,)), schema=schema)
     with tempfile.TemporaryDirectory(prefix="sad_lightning") as folder:
         cfg.runs, cfg.split.test_ratio = folder, 0.0
-        run(cfg, Path(folder), data_name=MEMORY, method_name=name, arrays=arrays)
+        run(Cell(cfg, Path(folder), MEMORY, name, arrays=arrays))
         gc.collect()  # a Trainer and its module hold each other
         return Model.load(Path(folder) / FILE)

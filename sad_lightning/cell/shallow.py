@@ -1,36 +1,106 @@
-"""One cell of a baseline: its features, the choice of its settings, its scores. What ``training`` is to a method."""
+"""A baseline in a cell: its features, the choice of its settings, its scores."""
 
 import warnings
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from sklearn.model_selection import ParameterGrid
-from torch import Tensor, nn
+from torch import Tensor
 
 from sad_lightning.baselines.baseline import Baseline
 from sad_lightning.baselines.selection import Selection
-from sad_lightning.cell.evaluation import Fitted
+from sad_lightning.cell.seconds import timed
+from sad_lightning.cell.values import Prepared, Scores
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.split import Split
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
+from sad_lightning.methods.method import Method
+from sad_lightning.model import BaselineScore
 from sad_lightning.seeding import derive
 from sad_lightning.stats.ranking import auroc
+from sad_lightning.training.stage import Training
 
 Floats = NDArray[np.float64]
 _BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Shallow:
+    """A baseline, on raw rows or on the codes of a pretrained encoder.
+
+    Attributes:
+        baseline: not fitted.
+        data: the rows that train, and those that are scored: the test rows, then those of the threshold.
+        selection: how its settings are chosen.
+        trainings: none, for it is not trained by steps.
+        callbacks: none.
+    """
+
+    baseline: Baseline
+    data: DataModule
+    selection: Selection
+    trainings: tuple[Training, ...] = ()
+    callbacks: tuple[Callback, ...] = ()
+
+    @property
+    def rows(self) -> frozenset[int]:
+        """The values of ``semi`` that it is fitted on."""
+        return self.baseline.rows
+
+    def start(self, pretraining: Sequence[Training], device: torch.device) -> None:
+        """Take the pretrained encoder to where it gives features."""
+        for training in pretraining:
+            training.method.to(device).eval()
+
+    def score(self, prepared: Prepared) -> Scores:
+        """Fit it, score, and write ``model.npz``."""
+        pretrained = prepared.pretraining[0].method if prepared.pretraining else None
+        with timed("train") as seconds:
+            fitted = fit_baseline(
+                self.baseline, self.selection, self.data, pretrained,
+                arrays=prepared.arrays, split=prepared.split, seed=prepared.seed,
+            )  # fmt: skip
+        write_model(prepared.cell.folder / "model.npz", fitted.baseline)
+        return Scores(
+            fitted.split, fitted.scores, fitted.normal_scores, BaselineScore(fitted.baseline, pretrained), seconds,
+            fitted.selection, fitted.warnings,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A baseline after its settings are chosen.
+
+    Attributes:
+        baseline: fitted.
+        split: without those test rows that its settings were chosen on and that are not scored.
+        scores: ``(N,)`` of the test rows.
+        normal_scores: of the rows that set the threshold.
+        selection: how its settings were chosen.
+        warnings: what a person should know of.
+    """
+
+    baseline: Baseline
+    split: Split
+    scores: Floats
+    normal_scores: Floats
+    selection: dict[str, Any]
+    warnings: tuple[str, ...]
 
 
 def fit_baseline(
     baseline: Baseline,
     selection: Selection,
     data: DataModule,
-    encoder: nn.Module | None,
+    pretrained: Method | None,
     *,
     arrays: Arrays,
     split: Split,
@@ -42,7 +112,7 @@ def fit_baseline(
         baseline: not fitted.
         selection: how its settings are chosen.
         data: the rows that train, and those that are scored: the test rows, then those of the threshold.
-        encoder: gives the features; None for the raw rows.
+        pretrained: whose encoder gives the features; None for the raw rows.
         arrays: the data set; only ``test_holdout`` reads its classes, those of the test rows.
         split: the rows of the cell.
         seed: of the cell; draws the holdout.
@@ -56,7 +126,7 @@ def fit_baseline(
             f"selection.grid must hold settings of the method, got {', '.join(unknown)}; there are "
             f"{', '.join(baseline.get_params())}"
         )
-    x, scored = features(data, data.rows, encoder), features(data, data.scored, encoder)
+    x, scored = features(data, data.rows, pretrained), features(data, data.scored, pretrained)
     semi = data.semi.cpu().numpy()
     tests, normals = scored[: len(split.test)], scored[len(split.test) :]
     counted, counts = np.ones(len(tests), dtype=bool), dict(split.counts)
@@ -67,18 +137,18 @@ def fit_baseline(
             held = holdout(y, selection.share, seed)
             counted[held] = selection.holdout_scored
             counts |= {"test": int(counted.sum()), "test_anomaly": int(y[counted].sum())}
-            chosen, scores, told = _choose(baseline, selection, x, semi, tests, y, held, counted)
+            fitted, scores, record = _choose(baseline, selection, x, semi, tests, y, held, counted)
         else:
-            chosen, told = baseline.fit(x, semi), {"rule": "none"}
-            scores = chosen.anomaly_score(tests) if len(tests) else np.empty(0)
-        normal_scores = chosen.anomaly_score(normals)
+            fitted, record = baseline.fit(x, semi), {"rule": "none"}
+            scores = fitted.anomaly_score(tests) if len(tests) else np.empty(0)
+        normal_scores = fitted.anomaly_score(normals)
     return Fitted(
+        baseline=fitted,
         split=replace(split, test=split.test[counted], counts=counts),
         scores=scores[counted],
         normal_scores=normal_scores,
-        baseline=chosen,
-        selection=told,
-        notes=[str(warning.message) for warning in caught],
+        selection=record,
+        warnings=tuple(str(warning.message) for warning in caught),
     )
 
 
@@ -92,7 +162,7 @@ def _choose(
     held: NDArray[np.int64],
     counted: NDArray[np.bool_],
 ) -> tuple[Baseline, Floats, dict[str, Any]]:
-    """The baseline chosen on the rows ``held``, its scores of all test rows, and what is told of it."""
+    """The baseline chosen on the rows ``held``, its scores of all test rows, and the record of the choice."""
     leaders: dict[str, tuple[float, Baseline]] = {}
     for candidate in baseline.candidates(x, semi, {**selection.grid, **selection.best_final}):
         of = str({name: candidate.get_params()[name] for name in selection.best_final})
@@ -109,7 +179,7 @@ def _choose(
     def settings_of(leader: Baseline) -> dict[str, Any]:
         return {name: leader.get_params()[name] for name in names}
 
-    told = {
+    record = {
         "rule": "test_holdout",
         "holdout_rows": len(held),
         "holdout_scored": selection.holdout_scored,
@@ -117,26 +187,27 @@ def _choose(
         "chosen": settings_of(chosen),
         "finals": [{**settings_of(one), "holdout_auroc": area, "auroc": final} for final, area, one, _ in finals],
     }
-    return chosen, scores, told
+    return chosen, scores, record
 
 
 def holdout(y: NDArray[np.bool_], share: float, seed: int) -> NDArray[np.int64]:
     """Positions of the share of the normals and of the anomalies, one of each at least, ascending."""
     generator = np.random.default_rng(derive(seed, "holdout"))
-    drawn = []
+    parts = []
     for kind in (False, True):
         members = np.flatnonzero(y == kind)
-        drawn.append(generator.choice(members, max(int(share * len(members)), min(1, len(members))), replace=False))
-    return np.sort(np.concatenate(drawn))
+        parts.append(generator.choice(members, max(int(share * len(members)), min(1, len(members))), replace=False))
+    return np.sort(np.concatenate(parts))
 
 
-def features(data: DataModule, rows: Tensor, encoder: nn.Module | None) -> Floats:
+def features(data: DataModule, rows: Tensor, pretrained: Method | None) -> Floats:
     """The scaled samples of ``rows``, or the encoder's codes of them, flattened, ``(n, D)`` float64 on the CPU."""
-    parts, device = [], rows.device if encoder is None else next(encoder.parameters()).device
+    parts, device = [], rows.device if pretrained is None else pretrained.device
     with torch.no_grad():
         for part in torch.split(rows.to(device), _BATCH):
             x = data.samples(part)
-            parts.append((x if encoder is None else encoder(x)).flatten(start_dim=1).double().cpu())
+            codes = x if pretrained is None else pretrained.get_submodule("encoder")(x)
+            parts.append(codes.flatten(start_dim=1).double().cpu())
     return torch.cat(parts).numpy()
 
 

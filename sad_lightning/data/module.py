@@ -20,7 +20,8 @@ from lightning import LightningDataModule
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sad_lightning.data.preprocess import Affine
+from sad_lightning.data.preparation import to_network
+from sad_lightning.data.preprocess import Scaling
 from sad_lightning.seeding import derive
 
 _SCORE_BATCH = 1000
@@ -86,7 +87,7 @@ class DataModule(LightningDataModule):
     Args:
         x: every row of the data set, shared, not copied: ``(N, H, W, C)`` uint8 or ``(N, D)`` float32, or ``Rows``
             where several cells train on it.
-        affine: the scaling.
+        scaling: what the raw rows become.
         rows: ``(n,)`` rows that train.
         semi: ``(n,)`` their labels.
         scored: rows that ``predict`` scores, in this order.
@@ -99,7 +100,7 @@ class DataModule(LightningDataModule):
     def __init__(
         self,
         x: NDArray[np.uint8] | NDArray[np.float32] | Rows,
-        affine: Affine,
+        scaling: Scaling,
         *,
         rows: NDArray[np.int64],
         semi: NDArray[np.int8],
@@ -112,7 +113,8 @@ class DataModule(LightningDataModule):
         super().__init__()
         self.all_rows = x if isinstance(x, Rows) else Rows(x)
         self.x = self.all_rows.on(torch.device("cpu"))
-        self.scale, self.shift = (torch.from_numpy(part) for part in affine)
+        self.scale, self.shift = torch.from_numpy(scaling.scale), torch.from_numpy(scaling.shift)
+        self.fill = None if scaling.fill is None else torch.from_numpy(scaling.fill)
         self.rows, self.semi = torch.from_numpy(rows), torch.from_numpy(semi)
         self.scored = torch.from_numpy(scored)
         self.batch_size, self.seed = batch_size, seed
@@ -156,8 +158,7 @@ class DataModule(LightningDataModule):
     def samples(self, rows: Tensor) -> Tensor:
         """The scaled samples of ``rows``, ``(B, C, H, W)`` or ``(B, D)`` float32."""
         self._move(rows.device)
-        x = self.x[rows].float() * self.scale + self.shift
-        return x.movedim(-1, -3) if self.x.ndim == 4 else x  # stored channels last, so this is channels_last for free
+        return to_network(self.x[rows], self.scale, self.shift, self.fill, image=self.x.ndim == 4)
 
     def sweep(self, device: torch.device) -> Iterator[Batch]:
         """Every training row once, in order, on ``device``."""
@@ -169,6 +170,7 @@ class DataModule(LightningDataModule):
             self.x = self.all_rows.on(device)
             for name in ("scale", "shift", "rows", "semi"):
                 setattr(self, name, getattr(self, name).to(device))
+            self.fill = None if self.fill is None else self.fill.to(device)
 
 
 class StepBatches:

@@ -5,8 +5,7 @@ Every scaling is one multiplication and one addition a column, ``x * scale + shi
 ``min_max``. Pixels are divided by 255 whatever is chosen (section 4.2).
 """
 
-from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,30 +15,30 @@ from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.split import Split
 
 Column = NDArray[np.float32]
+Values = NDArray[Any]
 
 
-class Affine(NamedTuple):
-    """``x * scale + shift``, both ``(D,)`` for tables and ``(1,)`` for pixels."""
+class Scaling(NamedTuple):
+    """What a raw row becomes: missing values are imputed with ``fill``, then ``x * scale + shift``.
+
+    Attributes:
+        scale: ``(D,)`` for tables, ``(1,)`` for pixels.
+        shift: likewise.
+        fill: ``(D,)``, None where no value can be missing: images, and the papers' tables.
+    """
 
     scale: Column
     shift: Column
+    fill: Column | None = None
 
 
-def fill_missing(arrays: Arrays, split: Split) -> tuple[Arrays, Column | None]:
-    """The rows with missing numbers filled in, and ``(D,)`` what with: the median of unlabeled and known normal rows.
-
-    A column that has no value in these rows is filled with 0. Images, and tables without a schema, have none missing.
-    """
-    if arrays.x.dtype == np.uint8 or arrays.schema is None:
-        return arrays, None
-    rows, fill = arrays.x[split.train[split.semi >= 0]], np.zeros(arrays.x.shape[1], dtype=np.float32)
-    for column in np.flatnonzero(~np.isnan(rows).all(axis=0)):
-        fill[column] = np.nanmedian(rows[:, column])
-    return replace(arrays, x=np.where(np.isnan(arrays.x), fill, arrays.x)), fill
+def impute(x: Values, fill: Column | None) -> Values:
+    """The rows ``(N, D)`` with missing values imputed; as they are where ``fill`` is None."""
+    return x if fill is None else np.where(np.isnan(x), fill, x)
 
 
-def fit_affine(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) -> Affine:
-    """Fit the scaling of one cell.
+def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) -> Scaling:
+    """Fit the scaling of one cell; own tables get what their missing values become.
 
     Args:
         arrays: the data set.
@@ -54,8 +53,11 @@ def fit_affine(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) -> 
     choice("preprocess.scaling", scaling, ("min_max", "standardize", "none"))
     choice("preprocess.fit_rows", fit_rows, ("training", "split"))
     if arrays.x.dtype == np.uint8:
-        return Affine(np.array([1 / 255], dtype=np.float32), np.zeros(1, dtype=np.float32))
-    rows = arrays.x[split.half if fit_rows == "split" else split.train[split.semi >= 0]].astype(np.float64)
+        return Scaling(np.array([1 / 255], dtype=np.float32), np.zeros(1, dtype=np.float32))
+    unlabeled_or_normal = arrays.x[split.train[split.semi >= 0]]
+    fill = None if arrays.schema is None else medians(unlabeled_or_normal)
+    raw = arrays.x[split.half] if fit_rows == "split" else unlabeled_or_normal
+    rows = impute(raw, fill).astype(np.float64)
     if scaling == "min_max":
         low, width = rows.min(axis=0), np.ptp(rows, axis=0)
     elif scaling == "standardize":
@@ -63,4 +65,12 @@ def fit_affine(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) -> 
     else:
         low, width = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
     scale = np.divide(1, width, out=np.zeros_like(width), where=width > 0)  # a constant column maps to 0
-    return Affine(scale.astype(np.float32), (-low * scale).astype(np.float32))
+    return Scaling(scale.astype(np.float32), (-low * scale).astype(np.float32), fill)
+
+
+def medians(rows: Values) -> Column:
+    """The median of each column of ``(N, D)`` rows without its missing values, ``(D,)``; 0 where all are missing."""
+    fill = np.zeros(rows.shape[1], dtype=np.float32)
+    for column in np.flatnonzero(~np.isnan(rows).all(axis=0)):
+        fill[column] = np.nanmedian(rows[:, column])
+    return fill

@@ -71,7 +71,7 @@ def by_steps(job: Job, settings: Mapping[str, Any], arrays: Arrays) -> float:
         settings: of its first cell, resolved; the others differ in split and seed alone.
         arrays: their data set.
     """
-    if "features" in settings:
+    if settings["selection"] is not None:
         return 5.0 * len(job.cells)
     first = settings["pretrain"]
     training = (int(settings["batch_size"]), int(settings["trainer"]["max_epochs"]))

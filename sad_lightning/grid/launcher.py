@@ -158,7 +158,7 @@ def _frozen(
     pays = {kind: _pays(cell, backend) for kind, cell in verdicts.items()}
 
     def size(cell: Cell) -> int:
-        pack = 1 if cell.settings.get("patience") else cell.settings["pack"]  # an epoch is chosen for a cell alone
+        pack = 1 if cell.settings["patience"] else cell.settings["pack"]  # an epoch is chosen for a cell alone
         return pays[cell.data, cell.method].limit if pack == "auto" else int(pack)
 
     jobs = jobs_of(todo, size=size, slots=backend.slots)
@@ -168,7 +168,7 @@ def _frozen(
 
 
 def _pays(cell: Cell, backend: Backend) -> Verdict:
-    if "features" in cell.settings:
+    if cell.settings["selection"] is not None:
         return Verdict(False, "a baseline is not trained by steps")
     return stacking_pays(load(OmegaConf.create(cell.settings).data).shape, on_cpu=backend.on_cpu)
 

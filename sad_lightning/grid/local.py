@@ -127,14 +127,15 @@ class Local:
         self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"worker{slot}.log"
         with _environment(variables):  # the child has it before it imports torch
-            process = self.context.Process(target=_serve, args=(theirs, self.work, str(log), self.threads))
+            process = self.context.Process(target=_serve, args=(theirs, self.work, str(log), self.threads, variables))
             process.start()
         theirs.close()
         return _Worker(process, ours)
 
 
-def _serve(pipe: Any, work: Work, log: str, threads: int) -> None:
+def _serve(pipe: Any, work: Work, log: str, threads: int, variables: dict[str, str]) -> None:
     """A worker's life: jobs until the pipe closes, and not longer than the process that asked for them."""
+    os.environ.update(variables)  # a forked one has those of the server, which an earlier grid may have started
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered once, by the process that asked
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = parent_process()

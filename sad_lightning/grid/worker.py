@@ -13,22 +13,22 @@ def work(job: Job) -> list[Outcome]:
     from omegaconf import OmegaConf
 
     from sad_lightning.cell.run import pretrain_cells, run_cells
-    from sad_lightning.cell.walk import Task
+    from sad_lightning.cell.values import Cell
 
-    tasks = [
-        Task(OmegaConf.create(cell.settings), Path(cell.folder), cell.data, cell.method, cell.experiment, sweep=True)
+    cells = [
+        Cell(OmegaConf.create(cell.settings), Path(cell.folder), cell.data, cell.method, cell.experiment, sweep=True)
         for cell in job.cells
     ]
-    for task in tasks:
-        task.folder.mkdir(parents=True, exist_ok=True)
+    for one in cells:
+        one.folder.mkdir(parents=True, exist_ok=True)
     if job.pretrains:
-        errors = pretrain_cells(tasks, stack=job.stack or None)
+        errors = pretrain_cells(cells, stack=job.stack or None)
         return [_failed(cell.key, error) for cell, error in zip(job.cells, errors, strict=True) if error is not None]
     return [
         _failed(cell.key, ended)
         if isinstance(ended, Exception)
         else Outcome(cell.key, "finished", ended.metrics["auroc"])
-        for cell, ended in zip(job.cells, run_cells(tasks, stack=job.stack or None), strict=True)
+        for cell, ended in zip(job.cells, run_cells(cells, stack=job.stack or None), strict=True)
     ]
 
 

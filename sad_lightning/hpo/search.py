@@ -19,10 +19,10 @@ from hydra.errors import HydraException
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
-from sad_lightning.cell.build import drawn
 from sad_lightning.cell.in_memory import fit_rows
 from sad_lightning.cell.key import cell_key
 from sad_lightning.cell.loading import load
+from sad_lightning.cell.prepare import split_of
 from sad_lightning.checks import whole_number
 from sad_lightning.config.compose import composed, told
 from sad_lightning.config.location import CONF
@@ -118,7 +118,7 @@ class _Labeled(NamedTuple):
 
 def _training_rows(cfg: DictConfig) -> _Labeled:
     arrays = load(cfg.data)
-    split = drawn(cfg, arrays, whole_number("seed", cfg.seed, least=0))
+    split = split_of(cfg, arrays, whole_number("seed", cfg.seed, least=0))
     x, schema = arrays.x[split.train], arrays.schema
     if schema is None:
         schema = (
@@ -147,8 +147,7 @@ def _folds(labeled: _Labeled, folds: int, seed: int) -> Iterator[tuple[NDArray[n
 
 def _judged(cfg: DictConfig, labeled: _Labeled, rows: NDArray[np.int64], held: NDArray[np.int64], cache: Path) -> float:
     OmegaConf.update(cfg, "split", _BY_LABELS)
-    if "patience" in cfg:
-        cfg.patience = 0
+    cfg.patience = 0
     if cfg.pretrain.method is not None:
         cfg.pretrain.cache = str(cache)
     model = fit_rows(cfg, labeled.raw[rows], labeled.semi[rows], labeled.schema, name="search")

@@ -56,7 +56,7 @@ class Steps(LightningModule, ABC):
         super().__init__()
         self.automatic_optimization = False
         self._taking, self._last, self._settled = self.updates[0], False, False
-        self._told: dict[str, list[Tensor]] = {}
+        self._metrics: dict[str, list[Tensor]] = {}
 
     @abstractmethod
     def losses(self, update: Update, batch: Batch) -> Tensor:
@@ -64,7 +64,7 @@ class Steps(LightningModule, ABC):
 
     @abstractmethod
     def watched(self, update: Update, batch: Batch) -> dict[str, Tensor]:
-        """What is told once an epoch, by name: scalars, or ``(K,)``."""
+        """Metrics of one batch an epoch, by name: scalars, or ``(K,)``."""
 
     @abstractmethod
     def zeros(self, gradients: list[Tensor]) -> Tensor:
@@ -90,31 +90,31 @@ class Steps(LightningModule, ABC):
                 self._taking, self._last = update, batch_idx >= steps - update.stream.every
                 with mode(self, training=update is self.updates[0] and not self._settled):
                     loss = self._take(update, batch)
-                self._tell({update.loss: loss})
+                self._record({update.loss: loss})
                 if self._last:
                     with mode(self, training=False), torch.no_grad():
-                        self._tell(self.watched(update, batch))
+                        self._record(self.watched(update, batch))
 
     def _take(self, update: Update, batch: Batch) -> Tensor:
         optimizer: Any = self.optimizers()
-        found: list[Tensor] = []
+        taken: list[Tensor] = []
 
         def closure() -> Tensor:
             optimizer.zero_grad()
             losses = self.losses(update, batch)
             self.manual_backward(losses.sum())  # the gradient of one member's loss meets no other member
-            found.append(losses.detach())
-            return found[-1].sum()
+            taken.append(losses.detach())
+            return taken[-1].sum()
 
         optimizer.step(closure)
-        return found[-1]
+        return taken[-1]
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip, and once an epoch count the gradients that are exactly zero."""
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         if self._last:
             name = "zero_gradient" if self._taking is self.updates[0] else f"{self._taking.loss}_zero_gradient"
-            self._tell({name: self.zeros(gradients)})
+            self._record({name: self.zeros(gradients)})
         if self._taking.clip is not None:
             self.clip(gradients, self._taking.clip)
 
@@ -123,14 +123,14 @@ class Steps(LightningModule, ABC):
         schedule: Any = self.lr_schedulers()
         schedule.step()
 
-    def _tell(self, values: dict[str, Tensor]) -> None:
+    def _record(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
-            self._told.setdefault(name, []).append(value.detach().reshape(-1))
+            self._metrics.setdefault(name, []).append(value.detach().reshape(-1))
 
-    def told(self) -> list[dict[str, float]]:
-        """What each member's steps told since the last call, by name, the mean over steps and processes."""
-        means = {name: torch.stack(values).float().mean(dim=0) for name, values in self._told.items()}
-        self._told = {}
+    def epoch_means(self) -> list[dict[str, float]]:
+        """The metrics of each member since the last call, by name: means over steps and processes."""
+        means = {name: torch.stack(values).float().mean(dim=0) for name, values in self._metrics.items()}
+        self._metrics = {}
         if not means:
             return []
         reduced = self.trainer.strategy.reduce(torch.stack(list(means.values())), reduce_op="mean")

@@ -1,7 +1,6 @@
 """The logger of a cell, from its first metric to its end."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,73 +17,104 @@ _WANDB = "lightning.pytorch.loggers.WandbLogger"
 _FPR = np.linspace(0, 1, 101)
 
 
-@contextmanager
-def logging_to(
-    settings: DictConfig, cell: Mapping[str, Any], *, experiment: str | None = None, sweep: bool = False
-) -> Iterator[Logger]:
-    """Open the logger that ``settings`` name; a W&B run is always finished, as failed where the block fails.
+class CellLog:
+    """The logger of one cell: opened when the cell has something to log, finished as a success or as failed.
+
+    What is logged while it is not open is dropped: cells that train together log in the end.
 
     Args:
         settings: of the logger.
+        hyperparameters: the settings of the cell.
         cell: what names it: ``key``, ``data``, ``method`` and what dashboards filter on.
         experiment: the experiment it belongs to.
         sweep: whether it is one of a sweep.
-
-    Raises:
-        InputError: W&B should be online, and nobody is logged in.
     """
-    wandb_run = settings.get("_target_") == _WANDB
-    logger: Logger = instantiate(_of_cell(settings, cell, experiment, sweep) if wandb_run else settings)
-    exit_code = 1
-    try:
-        yield logger
-        exit_code = 0
-    finally:
-        logger.finalize("failed" if exit_code else "success")
+
+    def __init__(
+        self,
+        settings: DictConfig,
+        hyperparameters: dict[str, Any],
+        *,
+        cell: Mapping[str, Any],
+        experiment: str | None = None,
+        sweep: bool = False,
+    ) -> None:
+        self.settings, self.hyperparameters, self.cell = settings, hyperparameters, dict(cell)
+        self.key = str(cell["key"])
+        self.experiment, self.sweep = experiment, sweep
+        self._logger: Logger | None = None
+
+    def open(self) -> Logger:
+        """Open the logger, if it is not, and begin with the settings; W&B also gets what names the cell, as ``cell``.
+
+        Raises:
+            InputError: W&B should be online and nobody is logged in, or it can not be reached.
+        """
+        if self._logger is None:
+            settings = self.settings
+            if settings.get("_target_") == _WANDB:
+                settings = _of_cell(settings, self.cell, self.experiment, self.sweep)
+            self._logger = instantiate(settings)
+            _begin(self._logger, self.hyperparameters, self.cell)
+        return self._logger
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Log numbers of an epoch, where the logger is open."""
+        if self._logger is not None:
+            self._logger.log_metrics(metrics, step=step)
+
+    def log_evaluation(
+        self,
+        metrics: Mapping[str, float],
+        per_class: Mapping[str, Mapping[str, float]],
+        y: NDArray[np.int64],
+        scores: NDArray[np.float64],
+    ) -> None:
+        """Log what a cell is judged by; W&B gets the ROC curve and the scores of normals and anomalies too.
+
+        Args:
+            metrics: all metrics by name.
+            per_class: AUROC and recall of each class that is not normal.
+            y: ``(N,)`` truth of the test rows, 0 normal and 1 anomaly.
+            scores: ``(N,)`` their scores.
+        """
+        logger = self.open()
+        logger.log_metrics({f"test/{name}": value for name, value in metrics.items()})
+        if isinstance(logger, WandbLogger):
+            _log_to_wandb(logger, per_class, y, scores)
+
+    def finish(self, *, failed: bool = False) -> None:
+        """Close the logger, if it is open; a W&B run is always finished."""
+        if self._logger is None:
+            return
+        logger, self._logger = self._logger, None
+        logger.finalize("failed" if failed else "success")
         if isinstance(logger, WandbLogger):
             import wandb  # only where it was asked for
 
-            wandb.finish(exit_code=exit_code)
+            wandb.finish(exit_code=int(failed))
 
 
-def start_logging(logger: Logger, hyperparameters: dict[str, Any], cell: Mapping[str, Any]) -> None:
-    """Begin with the settings of the cell; W&B gets what names it too, to filter and group by, as ``cell``.
-
-    Raises:
-        InputError: W&B can not be reached.
-    """
-    if isinstance(logger, WandbLogger):
-        import wandb
-
-        try:
-            logger.log_hyperparams(hyperparameters)
-            logger.experiment.config.update({"cell": dict(cell)})
-        except wandb.Error as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"logger: W&B did not start ({reason}); `wandb login`, or logger.offline=true") from error
-    else:
+def _begin(logger: Logger, hyperparameters: dict[str, Any], cell: Mapping[str, Any]) -> None:
+    if not isinstance(logger, WandbLogger):
         logger.log_hyperparams(hyperparameters)
+        return
+    import wandb
+
+    try:
+        logger.log_hyperparams(hyperparameters)
+        logger.experiment.config.update({"cell": dict(cell)})
+    except wandb.Error as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"logger: W&B did not start ({reason}); `wandb login`, or logger.offline=true") from error
 
 
-def log_evaluation(
-    logger: Logger,
-    metrics: Mapping[str, float],
+def _log_to_wandb(
+    logger: WandbLogger,
     per_class: Mapping[str, Mapping[str, float]],
     y: NDArray[np.int64],
     scores: NDArray[np.float64],
 ) -> None:
-    """Log what a cell is judged by; W&B gets the ROC curve and the scores of normals and anomalies too.
-
-    Args:
-        logger: of the cell.
-        metrics: all metrics by name.
-        per_class: AUROC and recall of each class that is not normal.
-        y: ``(N,)`` truth of the test rows, 0 normal and 1 anomaly.
-        scores: ``(N,)`` their scores.
-    """
-    logger.log_metrics({f"test/{name}": value for name, value in metrics.items()})
-    if not isinstance(logger, WandbLogger):
-        return
     import wandb
 
     run = logger.experiment

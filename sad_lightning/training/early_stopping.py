@@ -13,7 +13,7 @@ from torch import Tensor
 from sad_lightning.stats.ranking import auroc
 
 
-class BestEpoch(Callback):
+class EarlyStopping(Callback):
     """Scores rows that do not train after each epoch, keeps the best weights, and stops where none better come.
 
     Args:

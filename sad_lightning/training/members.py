@@ -7,51 +7,49 @@ from collections.abc import Callable, Sequence
 
 from lightning import Trainer
 
-from sad_lightning.data.module import DataModule
 from sad_lightning.methods.method import Method
 from sad_lightning.training.population import Population, PopulationData, stackable
 from sad_lightning.training.stacking import stacking_pays
-from sad_lightning.training.stage import Stage, fit
+from sad_lightning.training.stage import Stage, Training, fit
+
+NewTrainer = Callable[[Sequence[Stage]], Trainer]
 
 
-def fit_members(
-    members: Sequence[Method],
-    data: Sequence[DataModule],
-    stages: Sequence[Stage],
-    new_trainer: Callable[[Sequence[Stage]], Trainer],
-    *,
-    stack: bool | None = None,
-) -> None:
-    """Train every member to its end; those that diverge end with an ``error`` in their stage, and the others go on.
+def fit_members(trainings: Sequence[Training], new_trainer: NewTrainer, *, stack: bool | None = None) -> None:
+    """Train every method to its end; those that diverge end with an ``error`` in their stage, and the others go on.
 
     Args:
-        members: methods, prepared.
-        data: the rows of each.
-        stages: where each tells how it went.
+        trainings: methods, prepared, and their rows.
         new_trainer: makes the Trainer of the stages that are trained as one.
-        stack: whether members of equal shape train as one population; None where that is faster.
+        stack: whether methods of equal shape train as one population; None where that is faster.
     """
-    for group in _alike(members, data):
-        several = len(group) > 1
-        trainer = new_trainer([stages[k] for k in group])
-        if several and can_stack(members[group[0]], trainer) and (stack or (stack is None and _pays(members, trainer))):
-            population = Population([members[k] for k in group])
-            fit(trainer, population, PopulationData([data[k] for k in group]))
-            population.unstack([members[k] for k in group])
+    for group in _alike(trainings):
+        trainer = new_trainer([training.stage for training in group])
+        if len(group) == 1:
+            fit(trainer, group[0].method, group[0].data)
+        elif can_stack(group[0].method, trainer) and (stack or (stack is None and _pays(group[0].method, trainer))):
+            methods = [training.method for training in group]
+            population = Population(methods)
+            fit(trainer, population, PopulationData([training.data for training in group]))
+            population.unstack(methods)
         else:
-            for k in group:
-                fit(new_trainer([stages[k]]) if several else trainer, members[k], data[k])
-    for member, stage in zip(members, stages, strict=True):
-        if stage.error is None and not all(bool(value.isfinite().all()) for value in member.state_dict().values()):
-            stage.error = "optimizer.lr must let the training converge, the weights are not finite in the end; lower it"
+            for training in group:
+                fit(new_trainer([training.stage]), training.method, training.data)
+    for training in trainings:
+        weights = training.method.state_dict().values()
+        if training.stage.error is None and not all(bool(value.isfinite().all()) for value in weights):
+            training.stage.error = (
+                "optimizer.lr must let the training converge, the weights are not finite in the end; lower it"
+            )
 
 
-def _alike(members: Sequence[Method], data: Sequence[DataModule]) -> list[list[int]]:
-    """Which members could train as one: equal class, settings, steps an epoch and batches, on rows of one array."""
-    groups: dict[object, list[int]] = {}
-    for number, (member, rows) in enumerate(zip(members, data, strict=True)):
-        kind = (type(member), repr(sorted(member.hparams.items())), id(rows.all_rows), rows.shape, rows.streams)
-        groups.setdefault(kind, []).append(number)
+def _alike(trainings: Sequence[Training]) -> list[list[Training]]:
+    """Those that could train as one: equal class, settings, steps an epoch and batches, on rows of one array."""
+    groups: dict[object, list[Training]] = {}
+    for training in trainings:
+        method, data = training.method, training.data
+        kind = (type(method), repr(sorted(method.hparams.items())), id(data.all_rows), data.shape, data.streams)
+        groups.setdefault(kind, []).append(training)
     return list(groups.values())
 
 
@@ -60,5 +58,5 @@ def can_stack(method: Method, trainer: Trainer) -> bool:
     return stackable(method) and trainer.world_size == 1 and trainer.precision != "16-mixed"
 
 
-def _pays(members: Sequence[Method], trainer: Trainer) -> bool:
-    return stacking_pays(members[0].network.shape, on_cpu=trainer.strategy.root_device.type == "cpu").pays
+def _pays(method: Method, trainer: Trainer) -> bool:
+    return stacking_pays(method.network.shape, on_cpu=trainer.strategy.root_device.type == "cpu").pays

@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.overrides import TorchFunctionMode
 
 from sad_lightning.data.module import Batch, DataModule, Draw, StepBatches, in_turn
+from sad_lightning.data.preparation import to_network
 from sad_lightning.errors import InputError
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.steps import Steps, Update
@@ -152,6 +153,8 @@ class PopulationData(LightningDataModule):
         self.scale, self.shift = (
             torch.stack([getattr(member, name) for member in members]) for name in ("scale", "shift")
         )
+        fills = [member.fill for member in members if member.fill is not None]
+        self.fill = torch.stack(fills) if fills else None  # of one data set all members have one, or none has
 
     def train_dataloader(self) -> "PopulationBatches":
         """Each member's own batches, in step."""
@@ -168,10 +171,11 @@ class PopulationData(LightningDataModule):
             self.x = self.members[0].all_rows.on(positions.device)
             for name in ("rows", "semi", "scale", "shift"):
                 setattr(self, name, getattr(self, name).to(positions.device))
-        x = self.x[self.rows.gather(1, positions)].float()
-        wide = (len(positions), *(1,) * (x.ndim - 2), -1)
-        x = x * self.scale.view(wide) + self.shift.view(wide)
-        x = x.movedim(-1, -3) if self.x.ndim == 4 else x
+            self.fill = None if self.fill is None else self.fill.to(positions.device)
+        wide = (len(positions), *(1,) * (self.x.ndim - 1), -1)
+        fill = None if self.fill is None else self.fill.view(wide)
+        rows = self.x[self.rows.gather(1, positions)]  # (K, B, ...)
+        x = to_network(rows, self.scale.view(wide), self.shift.view(wide), fill, image=self.x.ndim == 4)
         return Batch(x, self.semi.gather(1, positions), draw.noise, epoch.to(positions.device))
 
 

@@ -1,4 +1,4 @@
-"""One stage of training under the Trainer: a bar with an ETA, its history, and a file to go on from after a kill."""
+"""One stage of training under the Trainer: a progress bar with an ETA, its curves, and a resume checkpoint."""
 
 import math
 import sys
@@ -9,37 +9,45 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, Checkpoint
-from lightning.pytorch.loggers import Logger
 from tqdm import tqdm
 
+from sad_lightning.data.module import DataModule
 from sad_lightning.errors import InputError
+from sad_lightning.methods.method import Method
 from sad_lightning.methods.steps import Steps
 
 MakeTrainer = Callable[..., Trainer]
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
-# What the last epochs must not end below, and what it means where they do.
-_LEAST = {
+# A curve of this name that falls below the bound means what stands beside it.
+_COLLAPSED = {
     "spread": (1e-3, "the representation of the training rows has collapsed to a point"),
     "score_spread": (1e-3, "the scores of the training rows have collapsed to one value"),
 }
 
 
+class MetricLog(Protocol):
+    """What takes the metrics of an epoch."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Log numbers by name."""
+
+
 @dataclass
 class Stage:
-    """One training of one method, and what it left behind.
+    """One training of one method, and what it left behind: the one record that callbacks write to while it trains.
 
     Attributes:
         name: ``pretrain``, ``train``, ``train1``, ...
         key: names what determines its numbers, so that no other training goes on from its state.
-        logger: where its curves go.
+        log: where its curves go.
         curves: one value an epoch for each name, None where there was none.
         notes: what a person should know of.
         seconds: wall time; of a stacked training, its share.
@@ -50,7 +58,7 @@ class Stage:
 
     name: str
     key: str
-    logger: Logger
+    log: MetricLog
     curves: dict[str, list[float | None]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -59,7 +67,7 @@ class Stage:
     error: str | None = None
 
     def add(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Add what an epoch told; a loss that is not finite is an error."""
+        """Add the metrics of an epoch; a loss that is not finite is an error."""
         for name, value in values.items():
             if name.endswith("loss") and not math.isfinite(value) and self.error is None:
                 self.error = (
@@ -68,30 +76,45 @@ class Stage:
                 )
             self.curves.setdefault(name, [None] * epoch).append(float(f"{value:.5g}"))
             kind = name.split("/")[0]
-            if kind in _LEAST and value < _LEAST[kind][0]:
-                self._note(name, f"{_LEAST[kind][1]} ({kind} {value:.2g} in epoch {epoch + 1})")
+            if kind in _COLLAPSED and value < _COLLAPSED[kind][0]:
+                self._note(name, f"{_COLLAPSED[kind][1]} ({kind} {value:.2g} in epoch {epoch + 1})")
             if kind.endswith("zero_gradient") and value == 1:
                 what = kind.removesuffix("zero_gradient").removesuffix("_") or "loss"
                 self._note(name, f"the gradient of {what} is exactly zero everywhere since epoch {epoch + 1}")
-        self.logger.log_metrics({f"{self.name}/{name}": value for name, value in values.items()}, step=epoch)
+        self.log.log_metrics({f"{self.name}/{name}": value for name, value in values.items()}, step=epoch)
 
-    def log_to(self, logger: Logger) -> None:
-        """Log the curves there are."""
+    def log_curves(self) -> None:
+        """Log the curves there are, once again or for the first time."""
         for epoch in range(max(map(len, self.curves.values()), default=0)):
-            told = {name: values[epoch] for name, values in self.curves.items() if len(values) > epoch}
-            logger.log_metrics({f"{self.name}/{name}": v for name, v in told.items() if v is not None}, step=epoch)
+            metrics = {name: values[epoch] for name, values in self.curves.items() if len(values) > epoch}
+            self.log.log_metrics({f"{self.name}/{name}": v for name, v in metrics.items() if v is not None}, step=epoch)
 
     def _note(self, name: str, text: str) -> None:
         if not any(note.startswith(f"{self.name}/{name}:") for note in self.notes):
             self.notes.append(f"{self.name}/{name}: {text}")
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed training goes on from, and what a cached one is told by; plain data."""
+        """What a resumed training goes on from, and what a cached one is read from; plain data."""
         return {"curves": self.curves, "notes": self.notes, "error": self.error}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what was saved."""
         self.curves, self.notes, self.error = (state_dict[name] for name in ("curves", "notes", "error"))
+
+
+@dataclass(frozen=True)
+class Training:
+    """A method, the rows it trains on, and the record of how that went.
+
+    Attributes:
+        method: its weights change.
+        data: its rows, as its steps draw them.
+        stage: is written to while it trains.
+    """
+
+    method: Method
+    data: DataModule
+    stage: Stage
 
 
 class History(Callback):
@@ -108,10 +131,10 @@ class History(Callback):
             InputError: no stage has a finite loss.
         """
         assert isinstance(pl_module, Steps)  # nothing else is trained here
-        told = pl_module.told()
-        for stage, values in zip(self.stages, told, strict=bool(told)):
+        means = pl_module.epoch_means() or [{} for _ in self.stages]  # an epoch may have no step
+        for stage, values in zip(self.stages, means, strict=True):
             stage.add(trainer.current_epoch, values)
-        losses = [values["loss"] for values in told if "loss" in values]
+        losses = [values["loss"] for values in means if "loss" in values]
         self.loss = sum(losses) / len(losses) if losses else math.nan
         if all(stage.error is not None for stage in self.stages):
             raise InputError(str(self.stages[0].error))
@@ -126,7 +149,7 @@ class History(Callback):
             stage.load_state_dict(state)
 
 
-class StageBar(Callback):
+class ProgressBar(Callback):
     """One bar a training, over its epochs; silent where nobody looks."""
 
     def __init__(self, history: History) -> None:
@@ -156,7 +179,7 @@ class StageBar(Callback):
             self.bar.close()
 
 
-class GoOn(Checkpoint):
+class ResumeCheckpoint(Checkpoint):
     """Keeps the latest state of a stage in one file, at most every 30 seconds, so that a kill loses little."""
 
     def __init__(self, path: Path) -> None:
@@ -172,7 +195,7 @@ class GoOn(Checkpoint):
 
 
 def new_trainer(
-    make: MakeTrainer, stages: Sequence[Stage], *, epochs: int, folder: Path, more: Sequence[Callback] = ()
+    make: MakeTrainer, stages: Sequence[Stage], *, epochs: int, folder: Path, callbacks: Sequence[Callback] = ()
 ) -> Trainer:
     """A Trainer for stages that are trained as one, which keeps its latest state in ``folder``.
 
@@ -181,23 +204,23 @@ def new_trainer(
         stages: what it trains; the first names its bar and its state. None to score alone.
         epochs: how many.
         folder: where its state goes.
-        more: further callbacks.
+        callbacks: further ones.
 
     Raises:
         InputError: the Trainer refuses its settings (no such accelerator, precision, ...).
     """
-    callbacks: list[Callback] = []
+    own: list[Callback] = []
     if stages:
         history = History(stages)
         names = "".join(f"{stage.name} {stage.key} " for stage in stages)
         tag = stages[0].key if len(stages) == 1 else blake2b(names.encode(), digest_size=5).hexdigest()
-        callbacks = [history, StageBar(history), GoOn(folder / f"{stages[0].name}.{tag}.resume.ckpt")]
+        own = [history, ProgressBar(history), ResumeCheckpoint(folder / f"{stages[0].name}.{tag}.resume.ckpt")]
     try:
         with quiet():
             return make(
                 max_epochs=epochs,
                 logger=False,  # stages of several cells may train as one: each logs to its own
-                callbacks=[*callbacks, *more],
+                callbacks=[*own, *callbacks],
                 enable_checkpointing=bool(stages),
                 enable_model_summary=False,
                 enable_progress_bar=False,
@@ -220,7 +243,7 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     Raises:
         InputError: the Trainer refuses its settings.
     """
-    (state,) = (callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, GoOn))
+    (state,) = (callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, ResumeCheckpoint))
     (history,) = (callback for callback in trainer.callbacks if isinstance(callback, History))  # type: ignore[attr-defined]
     resumed, start = state.exists(), time.perf_counter()
     try:

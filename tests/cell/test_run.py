@@ -14,11 +14,11 @@ from omegaconf import OmegaConf
 from sklearn.metrics import roc_auc_score
 from support.cells import SHORT
 
-from sad_lightning.cell import build as parts
-from sad_lightning.cell import loading
-from sad_lightning.cell import walk as walk_module
-from sad_lightning.cell.build import build
+from sad_lightning.cell import loading, values
+from sad_lightning.cell import prepare as preparing
+from sad_lightning.cell.prepare import build
 from sad_lightning.cell.run import run
+from sad_lightning.cell.values import Cell
 from sad_lightning.data.sets.images import digits
 from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError, NotDefinedError
@@ -26,12 +26,12 @@ from sad_lightning.methods.deep_sad import DeepSAD
 from sad_lightning.result import Result
 from sad_lightning.training.ensemble import Ensemble
 from sad_lightning.training.stacking import Verdict
-from sad_lightning.training.stage import GoOn, Stage
+from sad_lightning.training.stage import ResumeCheckpoint, Stage
 
 
 def cell(settings, folder: Path, *overrides: str) -> tuple[Result, np.ndarray]:
     folder.mkdir(parents=True, exist_ok=True)
-    result = run(settings(*overrides), folder, data_name="digits", method_name="deep_sad")
+    result = run(Cell(settings(*overrides), folder, "digits", "deep_sad"))
     return result, np.load(folder / "scores.npz")["score"]
 
 
@@ -64,28 +64,28 @@ def test_a_killed_cell_goes_on_and_ends_in_the_same_numbers(stage, method, setti
     uninterrupted, expected = cell(
         settings, tmp_path / "unbroken", *options[:-1], f"pretrain.cache={tmp_path / 'other'}"
     )
-    real = walk_module.new_trainer
+    real = values.new_trainer
 
     def killing(make, stages, **kwargs):
         trainer = real(make, stages, **kwargs)
         for callback in trainer.callbacks:
-            if isinstance(callback, GoOn):
+            if isinstance(callback, ResumeCheckpoint):
                 callback.seconds = 0
         if stages and stages[0].name == stage:
             trainer.callbacks.insert(0, Kill(epoch=4))
         return trainer
 
-    monkeypatch.setattr(walk_module, "new_trainer", killing)
+    monkeypatch.setattr(values, "new_trainer", killing)
     with pytest.raises(Killed):
         cell(settings, tmp_path / "broken", *options)
     (path,) = (tmp_path / "broken").glob(f"{stage}.*.resume.ckpt")
     state = torch.load(path, weights_only=True)
     assert state["epoch"] == 3
     assert not (tmp_path / "broken" / "result.json").exists()
-    monkeypatch.setattr(walk_module, "new_trainer", real)
+    monkeypatch.setattr(values, "new_trainer", real)
     epochs: list[int] = []
     monkeypatch.setattr(
-        "sad_lightning.training.stage.StageBar.on_train_epoch_end",
+        "sad_lightning.training.stage.ProgressBar.on_train_epoch_end",
         lambda self, trainer, module: (
             epochs.append(trainer.current_epoch) if self.history.stages[0].name == stage else None
         ),
@@ -133,7 +133,7 @@ def test_training_never_sees_the_truth(settings, tmp_path, monkeypatch):
         np.random.default_rng(0).shuffle(arrays.target_class)
         return split
 
-    monkeypatch.setattr(parts, "draw_split", blind)
+    monkeypatch.setattr(preparing, "draw_split", blind)
     _, blinded = cell(settings, tmp_path / "b", *SHORT)
     assert np.array_equal(scores, blinded)
 
@@ -164,7 +164,7 @@ def test_curves_and_a_collapse_are_told(settings, tmp_path, monkeypatch):
     assert set(healthy.history) == {"pretrain", "train"}
     assert healthy.history["train"]["spread"][-1] > 0.01
     assert not healthy.warnings
-    monkeypatch.setattr(walk_module, "build", lambda *arguments: without_weights(build(*arguments)))
+    monkeypatch.setattr(preparing, "build", lambda *arguments: without_weights(build(*arguments)))
     collapsed, _ = cell(settings, tmp_path / "c", *SHORT, "pretrain=none", "optimizer.lr=1e-12")
     assert collapsed.history["train"]["spread"][-1] < 1e-3
     assert any("has collapsed to a point" in warning for warning in collapsed.warnings)
@@ -179,9 +179,9 @@ def without_weights(method: DeepSAD) -> DeepSAD:
 
 def test_a_stage_tells_each_thing_once_and_goes_on_from_its_state():
     stage = Stage("train", "key", DummyLogger())
-    told = {"loss": 1.0, "anomaly_loss_zero_gradient": 1.0, "zero_gradient": 0.4}
+    metrics = {"loss": 1.0, "anomaly_loss_zero_gradient": 1.0, "zero_gradient": 0.4}
     for epoch in range(2):
-        stage.add(epoch, told)
+        stage.add(epoch, metrics)
     assert stage.notes == [
         "train/anomaly_loss_zero_gradient: the gradient of anomaly_loss is exactly zero everywhere since epoch 1"
     ]
@@ -247,7 +247,7 @@ def test_wandb_offline_is_one_finished_run_a_cell(settings, tmp_path, monkeypatc
         cfg = settings(*overrides[:-1], "logger.name=x", f"logger.save_dir={tmp_path / str(seed)}")
         folder = tmp_path / str(seed)
         folder.mkdir()
-        run(cfg, folder, data_name="digits", method_name="deep_sad")
+        run(Cell(cfg, folder, "digits", "deep_sad"))
         assert wandb.run is None  # finished
         (offline,) = (folder / "wandb").glob("offline-run-*")
         (file,) = offline.glob("run-*.wandb")
@@ -267,7 +267,7 @@ def test_real_cell(settings, tmp_path, real_data):
         "data=mnist", f"data.root={real_data}", "split.normal_class=3", "split.known_anomaly=4", "pretrain.epochs=1",
         "trainer.max_epochs=2", "optimizer.milestones=[1]", "optimizer.lr=1e-3",
     )  # fmt: skip
-    result = run(cfg, tmp_path, data_name="mnist", method_name="deep_sad")
+    result = run(Cell(cfg, tmp_path, "mnist", "deep_sad"))
     assert result.counts["known_anomaly"] == 322  # 6131 normals / 0.95 * 0.05
     assert result.counts["test"] == 10_000
     assert result.metrics["auroc"] > 0.8

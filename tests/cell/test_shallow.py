@@ -9,10 +9,11 @@ import torch
 from hydra.utils import get_class
 from support.cells import SHORT
 
-from sad_lightning.cell import build as parts
 from sad_lightning.cell import loading
+from sad_lightning.cell import prepare as preparing
 from sad_lightning.cell.run import run
 from sad_lightning.cell.shallow import holdout
+from sad_lightning.cell.values import Cell
 from sad_lightning.data.sets.images import digits
 from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError
@@ -25,7 +26,7 @@ HOLDOUT = ("selection.rule=test_holdout", "split.normal_class=8")
 
 def cell(settings, folder: Path, method: str, *overrides: str) -> tuple[Result, np.ndarray]:
     folder.mkdir(parents=True, exist_ok=True)
-    result = run(settings(f"method={method}", *overrides), folder, data_name="digits", method_name=method)
+    result = run(Cell(settings(f"method={method}", *overrides), folder, "digits", method))
     return result, np.load(folder / "scores.npz")["score"]
 
 
@@ -46,7 +47,7 @@ def test_scores_on_disk_are_those_of_the_model_on_the_raw_rows(method, settings,
 
 
 def test_a_hybrid_shares_the_pretraining_of_deep_sad_and_sees_its_codes(settings, tmp_path):
-    deep = run(settings(*SHORT), tmp_path, data_name="digits", method_name="deep_sad")
+    deep = run(Cell(settings(*SHORT), tmp_path, "digits", "deep_sad"))
     assert deep.pretraining == "trained"
     for method in ("ocsvm_hybrid", "iforest_hybrid", "kde_hybrid", "ssad_hybrid"):
         result, scores = cell(settings, tmp_path / method, method, *SHORT)
@@ -54,7 +55,7 @@ def test_a_hybrid_shares_the_pretraining_of_deep_sad_and_sees_its_codes(settings
         (cached,) = (tmp_path / "pretrained").iterdir()
         cfg = settings(*SHORT)
         cfg.network.shape = [1, 8, 8]
-        first: AE = parts.build(cfg.pretrain.method, 0).eval()
+        first: AE = preparing.build_method(cfg.pretrain.method, 0).eval()
         first.load_state_dict(torch.load(cached, weights_only=True)["weights"])
         rows = np.load(tmp_path / method / "scores.npz")["row"]
         with torch.no_grad():
@@ -77,7 +78,7 @@ def test_a_rule_without_test_labels_never_sees_the_truth(settings, tmp_path, mon
         np.random.default_rng(0).shuffle(arrays.target_class)
         return split
 
-    monkeypatch.setattr(parts, "draw_split", blind)
+    monkeypatch.setattr(preparing, "draw_split", blind)
     monkeypatch.setattr(loading, "_loaded", loading._loaded.__wrapped__)  # what is spoilt here is nobody else's
     for method, scores in zip(("ocsvm", "ssad", "kde"), expected, strict=True):
         assert np.array_equal(cell(settings, tmp_path / "b" / method, method)[1], scores)

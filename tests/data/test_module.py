@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sad_lightning.data.module import DataModule, Draw, StepBatches, Stream
-from sad_lightning.data.preprocess import Affine
+from sad_lightning.data.preprocess import Scaling
 from sad_lightning.training.population import PopulationBatches
 
 
@@ -58,14 +58,14 @@ def test_a_second_stream_has_its_own_rows_interval_and_start():
     assert positions(nobody, stream=1) == []
 
 
-def module(x: np.ndarray, affine: Affine) -> DataModule:
+def module(x: np.ndarray, scaling: Scaling) -> DataModule:
     rows, semi = np.array([4, 1, 3]), np.array([0, -1, 1], dtype=np.int8)
-    return DataModule(x, affine, rows=rows, semi=semi, scored=np.array([0, 2]), batch_size=200, seed=0)
+    return DataModule(x, scaling, rows=rows, semi=semi, scored=np.array([0, 2]), batch_size=200, seed=0)
 
 
 def test_images_are_gathered_scaled_and_channels_last():
     x = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3)).astype(np.uint8)
-    data = module(x, Affine(np.array([1 / 255], dtype=np.float32), np.zeros(1, dtype=np.float32)))
+    data = module(x, Scaling(np.array([1 / 255], dtype=np.float32), np.zeros(1, dtype=np.float32)))
     batch = data.gather(torch.tensor([2, 0]))
     assert batch.x.shape == (2, 3, 4, 4)
     assert batch.x.is_contiguous(memory_format=torch.channels_last)
@@ -77,7 +77,7 @@ def test_images_are_gathered_scaled_and_channels_last():
 
 def test_columns_are_scaled_one_by_one():
     x = np.arange(10, dtype=np.float32).reshape(5, 2)
-    data = module(x, Affine(np.array([2, 0], dtype=np.float32), np.array([1, 0], dtype=np.float32)))
+    data = module(x, Scaling(np.array([2, 0], dtype=np.float32), np.array([1, 0], dtype=np.float32)))
     assert data.samples(torch.tensor([1, 2])).tolist() == [[5, 0], [9, 0]]
     assert torch.cat([batch.x for batch in data.sweep(torch.device("cpu"))]).tolist() == [
         [17, 0],
@@ -87,7 +87,7 @@ def test_columns_are_scaled_one_by_one():
 
 
 def test_processes_share_a_global_batch_without_overlap():
-    data = module(np.zeros((5, 2), dtype=np.float32), Affine(np.ones(2, np.float32), np.zeros(2, np.float32)))
+    data = module(np.zeros((5, 2), dtype=np.float32), Scaling(np.ones(2, np.float32), np.zeros(2, np.float32)))
     shares, draw = [], Draw(torch.tensor([0, 1, 2]), torch.tensor([[0.0], [1.0], [2.0]]))
     for rank in range(2):
         data.trainer = SimpleNamespace(training=True, world_size=2, global_rank=rank, current_epoch=4)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.preprocess import fit_affine
+from sad_lightning.data.preprocess import fit_scaling
 from sad_lightning.data.split import Split
 from sad_lightning.errors import InputError
 
@@ -15,8 +15,8 @@ def split() -> Split:
 
 
 def scaled(**kwargs: str) -> np.ndarray:
-    affine = fit_affine(Arrays(X, np.zeros(5, dtype=np.int64), ("a", "b")), split(), **kwargs)
-    return X * affine.scale + affine.shift
+    scaling = fit_scaling(Arrays(X, np.zeros(5, dtype=np.int64), ("a", "b")), split(), **kwargs)
+    return X * scaling.scale + scaling.shift
 
 
 def test_min_max_is_fitted_without_known_anomalies_and_constant_columns_map_to_zero():
@@ -46,8 +46,8 @@ def test_standardize_then_min_max_is_min_max():
 
 def test_pixels_are_divided_by_255():
     pixels = np.full((5, 2, 2, 1), 255, dtype=np.uint8)
-    affine = fit_affine(Arrays(pixels, np.zeros(5, np.int64), ("a",)), split(), scaling="none", fit_rows="training")
-    np.testing.assert_allclose(pixels * affine.scale + affine.shift, 1, rtol=1e-6)
+    scaling = fit_scaling(Arrays(pixels, np.zeros(5, np.int64), ("a",)), split(), scaling="none", fit_rows="training")
+    np.testing.assert_allclose(pixels * scaling.scale + scaling.shift, 1, rtol=1e-6)
 
 
 def test_unknown_words_are_refused():

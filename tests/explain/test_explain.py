@@ -13,7 +13,7 @@ from torch import nn
 
 from sad_lightning import Detector
 from sad_lightning.data.preparation import Preparation
-from sad_lightning.data.preprocess import Affine
+from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import Column, ImageSchema, TableSchema
 from sad_lightning.explain import __main__ as command
 from sad_lightning.explain.attribution import attribute, typical_row
@@ -35,16 +35,16 @@ class Brightness(nn.Module):
         return x.flatten(start_dim=1).sum(dim=1)
 
 
-def model_of(scorer, schema, affine) -> Model:
+def model_of(scorer, schema, scaling) -> Model:
     return Model(
-        Preparation(schema, affine), scorer, calibration=torch.arange(100), calibration_rows="validation",
+        Preparation(schema, scaling), scorer, calibration=torch.arange(100), calibration_rows="validation",
         target_fpr=0.05, card={},
     )  # fmt: skip
 
 
 def test_columns_of_a_table_by_hand():
     schema = TableSchema((Column("a"), Column("b"), Column("soil", "category", ("clay", "sand"))))
-    model = model_of(Readable(), schema, Affine(np.float32([2, 1, 1, 1]), np.float32([0, 0, 0, 0])))
+    model = model_of(Readable(), schema, Scaling(np.float32([2, 1, 1, 1]), np.float32([0, 0, 0, 0])))
     raw = torch.tensor([[3.0, 2.0, 1.0], [1.0, 5.0, 0.0]])
     typical = torch.tensor([1.0, 1.0, 0.0])
     found = attribute(model, raw, typical)
@@ -55,7 +55,7 @@ def test_columns_of_a_table_by_hand():
 
 
 def test_pixels_of_an_image_by_hand():
-    model = model_of(Brightness(), ImageSchema(8, 8, 1), Affine(np.float32([1]), np.float32([0])))
+    model = model_of(Brightness(), ImageSchema(8, 8, 1), Scaling(np.float32([1]), np.float32([0])))
     raw = torch.zeros(1, 8, 8, 1, dtype=torch.uint8)
     raw[0, 2, 5] = 9
     found = attribute(model, raw, torch.zeros(8, 8, 1, dtype=torch.uint8))

@@ -11,7 +11,7 @@ from support.methods import METHODS
 
 from sad_lightning import Detector
 from sad_lightning.data.preparation import Preparation
-from sad_lightning.data.preprocess import Affine
+from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import Column, ImageSchema, TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.export import __main__ as command
@@ -39,10 +39,11 @@ def image_rows(count: int) -> torch.Tensor:
 def model_of(scorer, kind: str) -> Model:
     rows = table_rows(40) if kind == "table" else image_rows(40)
     scale = np.linspace(0.5, 2, 9, dtype=np.float32)
-    schema, affine = TABLE, Affine(scale, -scale)
+    schema, scaling = TABLE, Scaling(scale, -scale)
     if kind == "images":
-        schema, affine = ImageSchema(8, 8, 1), Affine(np.float32([1 / 255]), np.float32([0]))
-    preparation = Preparation(schema, affine, np.linspace(-1, 1, 9, dtype=np.float32) if kind == "table" else None)
+        schema, scaling = ImageSchema(8, 8, 1), Scaling(np.float32([1 / 255]), np.float32([0]))
+    fill = np.linspace(-1, 1, 9, dtype=np.float32) if kind == "table" else None
+    preparation = Preparation(schema, scaling._replace(fill=fill))
     scorer.eval()
     with torch.no_grad():
         calibration = scorer.score(preparation(rows)) + 1e-3  # no row exactly at the threshold

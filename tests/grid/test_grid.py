@@ -16,11 +16,13 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from omegaconf import OmegaConf
 
-from sad_lightning.cell import walk as walk_module
+from sad_lightning.cell import run as running
+from sad_lightning.cell import values
 from sad_lightning.cell.run import pretrain_cells, run, run_cells
-from sad_lightning.cell.walk import Task
+from sad_lightning.cell.values import Cell
 from sad_lightning.result import Result
-from sad_lightning.training.stage import GoOn
+from sad_lightning.tracking.logger import CellLog
+from sad_lightning.training.stage import ResumeCheckpoint
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHORT = ("trainer.max_epochs=3", "optimizer.milestones=[2]", "logger=none")
@@ -173,14 +175,14 @@ def test_a_grid_that_is_killed_twenty_times(packed, tmp_path):
         killed(tmp_path / str(seed), packed, seconds=30, moments=5, seed=seed)
 
 
-def tasks(settings, runs: Path, *cells: str) -> list[Task]:
-    """One task for each cell, its overrides separated by spaces."""
+def to_run(settings, runs: Path, *cells: str) -> list[Cell]:
+    """One cell for each, its overrides separated by spaces."""
     made = []
     for number, overrides in enumerate(cells):
         folder = runs / str(number)
         folder.mkdir(parents=True, exist_ok=True)
         cfg = settings(*SHORT, f"pretrain.cache={runs / 'cache'}", *overrides.split())
-        made.append(Task(cfg, folder, "digits", cfg.method._target_.split(".")[-2]))
+        made.append(Cell(cfg, folder, "digits", cfg.method._target_.split(".")[-2]))
     return made
 
 
@@ -188,9 +190,9 @@ def test_members_of_a_pack_end_where_they_end_alone(settings, tmp_path):
     """100 steps, classes of different sizes; rounding differs between one and many and grows with the rate."""
     options = "pretrain=none trainer.max_epochs=25 optimizer.milestones=[] optimizer.lr=1e-5 split.labeled_ratio=0.05"
     cells = [f"{options} split.normal_class={c} seed={c}" for c in (0, 3, 8)]
-    packed = run_cells(tasks(settings, tmp_path / "packed", *cells), stack=True)
-    for number, task in enumerate(tasks(settings, tmp_path / "alone", *cells)):
-        alone = run(task.cfg, task.folder, data_name="digits", method_name="deep_sad")
+    packed = run_cells(to_run(settings, tmp_path / "packed", *cells), stack=True)
+    for number, cell in enumerate(to_run(settings, tmp_path / "alone", *cells)):
+        alone = run(Cell(cell.cfg, cell.folder, "digits", "deep_sad"))
         together = packed[number]
         assert isinstance(together, Result)
         assert together.metrics["auroc"] == pytest.approx(alone.metrics["auroc"], abs=1e-4)
@@ -199,7 +201,7 @@ def test_members_of_a_pack_end_where_they_end_alone(settings, tmp_path):
         np.testing.assert_allclose(together.history["train"]["loss"], alone.history["train"]["loss"], rtol=1e-3)
         states = [
             torch.load(folder / "model.ckpt", weights_only=True)["state_dict"]
-            for folder in (tmp_path / "packed" / str(number), task.folder)
+            for folder in (tmp_path / "packed" / str(number), cell.folder)
         ]
         for name, value in states[1].items():
             distance = torch.linalg.vector_norm((states[0][name] - value).double())
@@ -209,8 +211,8 @@ def test_members_of_a_pack_end_where_they_end_alone(settings, tmp_path):
 
 def test_a_pack_that_is_killed_goes_on(settings, tmp_path, monkeypatch):
     cells = [f"trainer.max_epochs=6 split.known_anomaly={k} split.labeled_ratio=0.05" for k in range(3)]
-    expected = run_cells(tasks(settings, tmp_path / "unbroken", *cells), stack=True)
-    real = walk_module.new_trainer
+    expected = run_cells(to_run(settings, tmp_path / "unbroken", *cells), stack=True)
+    real = values.new_trainer
 
     class Kill(Callback):
         def on_train_epoch_end(self, trainer, pl_module) -> None:
@@ -220,18 +222,18 @@ def test_a_pack_that_is_killed_goes_on(settings, tmp_path, monkeypatch):
     def killing(make, stages, **kwargs):
         trainer = real(make, stages, **kwargs)
         for callback in trainer.callbacks:
-            if isinstance(callback, GoOn):
+            if isinstance(callback, ResumeCheckpoint):
                 callback.seconds = 0
         if stages and stages[0].name == "train":
             trainer.callbacks.insert(0, Kill())
         return trainer
 
-    monkeypatch.setattr(walk_module, "new_trainer", killing)
+    monkeypatch.setattr(values, "new_trainer", killing)
     with pytest.raises(KeyboardInterrupt):
-        run_cells(tasks(settings, tmp_path / "broken", *cells), stack=True)
+        run_cells(to_run(settings, tmp_path / "broken", *cells), stack=True)
     assert len(list((tmp_path / "broken").rglob("train.*.resume.ckpt"))) == 1
-    monkeypatch.setattr(walk_module, "new_trainer", real)
-    again = run_cells(tasks(settings, tmp_path / "broken", *cells), stack=True)
+    monkeypatch.setattr(values, "new_trainer", real)
+    again = run_cells(to_run(settings, tmp_path / "broken", *cells), stack=True)
     for one, other in zip(again, expected, strict=True):
         assert one.resumed
         assert one.metrics == other.metrics
@@ -241,16 +243,17 @@ def test_a_pack_that_is_killed_goes_on(settings, tmp_path, monkeypatch):
 
 def test_what_stops_one_cell_of_a_pack_does_not_stop_the_others(settings, tmp_path, monkeypatch):
     cells = ["split.labeled_ratio=0.05", "split.labeled_ratio=0.9", "split.labeled_ratio=0.05 seed=1"]
-    real = walk_module.Walk.prepare
+    real = running.start
 
-    def spoil(walk) -> None:
-        real(walk)
-        if walk.seed == 1:
+    def spoil(cell):
+        started = real(cell)
+        if started.seed == 1:
             with torch.no_grad():
-                next(walk.models[0].parameters()).fill_(float("nan"))
+                next(started.learner.trainings[0].method.parameters()).fill_(float("nan"))
+        return started
 
-    monkeypatch.setattr(walk_module.Walk, "prepare", spoil)
-    healthy, impossible, diverged = run_cells(tasks(settings, tmp_path, *cells), stack=True)
+    monkeypatch.setattr(running, "start", spoil)
+    healthy, impossible, diverged = run_cells(to_run(settings, tmp_path, *cells), stack=True)
     assert isinstance(healthy, Result)
     assert "split.labeled_ratio" in str(impossible)
     assert "optimizer.lr must let the training converge" in str(diverged)
@@ -259,30 +262,30 @@ def test_what_stops_one_cell_of_a_pack_does_not_stop_the_others(settings, tmp_pa
 
 def test_a_method_that_does_not_look_at_labels_trains_once_for_all_of_them(settings, tmp_path):
     cells = [f"method=deep_svdd split.known_anomaly={k} split.labeled_ratio={r}" for k in (0, 5) for r in (0.05, 0.2)]
-    results = run_cells(tasks(settings, tmp_path, *cells))
+    results = run_cells(to_run(settings, tmp_path, *cells))
     assert [result.training for result in results] == ["trained", "cached", "cached", "cached"]
     assert all(result.metrics == results[0].metrics for result in results)
     assert all(result.history == results[0].history for result in results)
     assert [result.counts["known_anomaly"] for result in results] == [7, 34, 7, 34]
-    (later,) = run_cells(tasks(settings, tmp_path, "method=deep_svdd split.known_anomaly=7 split.labeled_ratio=0.05"))
+    (later,) = run_cells(to_run(settings, tmp_path, "method=deep_svdd split.known_anomaly=7 split.labeled_ratio=0.05"))
     assert later.training == "cached"
-    (sees,) = run_cells(tasks(settings, tmp_path / "x", "method=deep_sad split.labeled_ratio=0.05"))
+    (sees,) = run_cells(to_run(settings, tmp_path / "x", "method=deep_sad split.labeled_ratio=0.05"))
     assert sees.training == "trained"
 
 
 def test_a_pretraining_by_itself_opens_no_logger(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(walk_module.Walk, "_open", lambda walk: pytest.fail("it is the cell's to log"))
-    assert pretrain_cells(tasks(settings, tmp_path, "pretrain.epochs=1")) == [None]
+    monkeypatch.setattr(CellLog, "open", lambda log: pytest.fail("it is the cell's to log"))
+    assert pretrain_cells(to_run(settings, tmp_path, "pretrain.epochs=1")) == [None]
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
-def test_cells_that_walk_together_log_each_to_its_own(settings, tmp_path):
-    made = tasks(settings, tmp_path, "seed=0", "seed=1")
-    for task in made:
-        task.cfg.logger = OmegaConf.create(
-            {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(task.folder), "name": "logs"}
+def test_cells_that_train_together_log_each_to_its_own(settings, tmp_path):
+    made = to_run(settings, tmp_path, "seed=0", "seed=1")
+    for cell in made:
+        cell.cfg.logger = OmegaConf.create(
+            {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(cell.folder), "name": "logs"}
         )
     run_cells(made, stack=True)
-    texts = [next(task.folder.rglob("metrics.csv")).read_text() for task in made]
+    texts = [next(cell.folder.rglob("metrics.csv")).read_text() for cell in made]
     assert all("train/loss" in text and "pretrain/loss" in text and "test/auroc" in text for text in texts)
     assert texts[0] != texts[1]

@@ -17,7 +17,7 @@ from sad_lightning.model import Model
 
 pytest.importorskip("optuna", reason="optuna is not there: pip install 'sad_lightning[hpo]'")
 
-from sad_lightning.cell import build as parts
+from sad_lightning.cell import prepare as preparing
 from sad_lightning.hpo import search as search_module
 from sad_lightning.hpo.search import search
 
@@ -48,7 +48,7 @@ def test_test_rows_are_never_read(tmp_path, monkeypatch):
         poisoned.append(len(left_out))
         return split
 
-    monkeypatch.setattr(parts, "draw_split", blind)
+    monkeypatch.setattr(preparing, "draw_split", blind)
     search([*CELL, *AXES], trials=2, folds=2, storage=tmp_path / "b.db", say=print)
     assert poisoned
     assert values_of(tmp_path / "a.db") == values_of(tmp_path / "b.db")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sad_lightning.data.module import Batch, DataModule
-from sad_lightning.data.preprocess import Affine
+from sad_lightning.data.preprocess import Scaling
 from sad_lightning.errors import InputError
 from sad_lightning.methods.adam import Adam
 from sad_lightning.methods.dp_vae import DPVAE
@@ -180,7 +180,7 @@ def train(method: Method, *, known: int) -> None:
     x[32:] += 4
     semi = np.repeat(np.array([0, -1], dtype=np.int8), [32, known])
     data = DataModule(
-        x, Affine(np.float32([1]), np.float32([0])), rows=np.arange(len(x)), semi=semi, scored=np.arange(len(x)),
+        x, Scaling(np.float32([1]), np.float32([0])), rows=np.arange(len(x)), semi=semi, scored=np.arange(len(x)),
         batch_size=16, seed=0, streams=[update.stream for update in method.updates], noise=method.noise,
     )  # fmt: skip
     trainer = lightning.Trainer(

@@ -10,9 +10,10 @@ from support.cells import SHORT
 from support.results import write_grid
 
 from sad_lightning.cell.run import run
+from sad_lightning.cell.values import Cell
 from sad_lightning.errors import InputError
 from sad_lightning.report.dashboard import log_report, sync_command, workspace
-from sad_lightning.tracking.logger import logging_to
+from sad_lightning.tracking.logger import CellLog
 from sad_lightning.tracking.login import logged_in
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # wandb's own
@@ -70,7 +71,7 @@ def test_a_small_grid_is_one_finished_run_a_cell(settings, tmp_path):
         folder = tmp_path / str(seed)
         folder.mkdir()
         overrides = ["logger=wandb", f"seed={seed}", "logger.name=x", f"logger.save_dir={folder}"]
-        result = run(settings(*SHORT, *overrides), folder, data_name="digits", method_name="deep_sad")
+        result = run(Cell(settings(*SHORT, *overrides), folder, "digits", "deep_sad"))
         found = records(folder)
         begun = found["run"][0]
         ids.add(begun.run_id)
@@ -89,23 +90,23 @@ def test_a_small_grid_is_one_finished_run_a_cell(settings, tmp_path):
 
 
 def crash(settings):
-    with logging_to(settings, {"key": "abc", "data": "digits", "method": "ae"}) as logger:
-        logger.log_metrics({"train/loss": 1.0})
-        raise ZeroDivisionError
+    log = CellLog(settings, {}, cell={"key": "abc", "data": "digits", "method": "ae"})
+    log.open()
+    log.log_metrics({"train/loss": 1.0})
+    log.finish(failed=True)
 
 
 def test_a_crashed_cell_shows_as_crashed(settings, tmp_path):
     cfg = settings("logger=wandb", "logger.name=x", f"logger.save_dir={tmp_path}")
-    with pytest.raises(ZeroDivisionError):
-        crash(cfg.logger)
+    crash(cfg.logger)
     assert records(tmp_path)["exit"][0].exit_code == 1
 
 
 def test_online_without_a_login_is_one_line(settings, tmp_path):
     cfg = settings("logger=wandb", "logger.offline=false", "logger.name=x", f"logger.save_dir={tmp_path}")
     cell = {"key": "abc", "data": "digits", "method": "ae"}
-    with pytest.raises(InputError, match="needs a login"), logging_to(cfg.logger, cell):
-        pass
+    with pytest.raises(InputError, match="needs a login"):
+        CellLog(cfg.logger, {}, cell=cell).open()
 
 
 def test_a_login_is_seen(monkeypatch, tmp_path):

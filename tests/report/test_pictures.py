@@ -10,6 +10,7 @@ from support.cells import SHORT
 
 from sad_lightning.cell.checkpoint import project
 from sad_lightning.cell.run import run
+from sad_lightning.cell.values import Cell
 from sad_lightning.errors import InputError
 from sad_lightning.report.cells import read
 from sad_lightning.report.pictures import load, pictures, png
@@ -27,7 +28,7 @@ def test_a_png_reads_back(channels):
 def test_pictures_of_a_cell(settings, tmp_path, method):
     folder = tmp_path / method
     folder.mkdir()
-    result = run(settings(*SHORT, f"method={method}"), folder, data_name="digits", method_name=method)
+    result = run(Cell(settings(*SHORT, f"method={method}"), folder, "digits", method))
     found = contests(rows(read([tmp_path]).groups))
     (samples, representation), problems = pictures(found, "middle")
     assert problems == []
@@ -44,7 +45,7 @@ def test_the_median_cell_or_all_cells_are_drawn(settings, tmp_path):
     for seed in range(3):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        run(settings(*SHORT, "method=ae", f"seed={seed}"), folder, data_name="digits", method_name="ae")
+        run(Cell(settings(*SHORT, "method=ae", f"seed={seed}"), folder, "digits", "ae"))
     groups = read([tmp_path]).groups
     found = contests(rows(groups))
     every, problems = pictures(found, "all")
@@ -57,7 +58,7 @@ def test_the_median_cell_or_all_cells_are_drawn(settings, tmp_path):
 def test_what_can_not_be_drawn_is_told(settings, tmp_path):
     folder = tmp_path / "cell"
     folder.mkdir()
-    run(settings(*SHORT, "method=ae"), folder, data_name="digits", method_name="ae")
+    run(Cell(settings(*SHORT, "method=ae"), folder, "digits", "ae"))
     (folder / "model.ckpt").write_bytes(b"")
     drawn, problems = pictures(contests(rows(read([tmp_path]).groups)), "middle")
     assert len(drawn) == 1

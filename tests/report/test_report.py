@@ -3,6 +3,7 @@
 from support.cells import SHORT
 
 from sad_lightning.cell.run import run
+from sad_lightning.cell.values import Cell
 from sad_lightning.report.cells import read
 from sad_lightning.report.table import rows
 from sad_lightning.report.text import markdown
@@ -17,7 +18,7 @@ def test_means_beside_the_published_numbers(settings, tmp_path):
     ):
         folder = tmp_path / name
         folder.mkdir()
-        run(settings(*SHORT, *overrides), folder, data_name="mnist", method_name="deep_sad")  # posing as MNIST
+        run(Cell(settings(*SHORT, *overrides), folder, "mnist", "deep_sad"))  # posing as MNIST
     unlabeled, row, other = rows(read([tmp_path]).groups)
     assert unlabeled.published[0][2:4] == (92.8, 4.9)
     assert (len(other.group.cells), other.group.variant) == (1, "method.eta=2")  # another eta is another row

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from sad_lightning.cell.build import build
+from sad_lightning.cell.prepare import build_method
 from sad_lightning.config.location import CONF
 from sad_lightning.data.module import Batch, DataModule
-from sad_lightning.data.preprocess import Affine
+from sad_lightning.data.preprocess import Scaling
 from sad_lightning.methods.method import Method
 from sad_lightning.training.stage import quiet
 
@@ -34,12 +34,12 @@ def rows_of(kind: str, seed: int = 0) -> np.ndarray:
 
 def data_of(kind: str, method: Method, x: np.ndarray | None = None, seed: int = 1) -> DataModule:
     x = rows_of(kind) if x is None else x
-    affine = Affine(np.float32([1 / 255 if kind == "images" else 1]), np.float32([0]))
+    scaling = Scaling(np.float32([1 / 255 if kind == "images" else 1]), np.float32([0]))
     semi = np.zeros(63, dtype=np.int8)
     semi[:6], semi[6:9] = -1, 1
     keep = np.isin(semi, sorted(method.rows))
     return DataModule(
-        x, affine, rows=np.flatnonzero(keep), semi=semi[keep], scored=np.arange(65), batch_size=21, seed=seed,
+        x, scaling, rows=np.flatnonzero(keep), semi=semi[keep], scored=np.arange(65), batch_size=21, seed=seed,
         streams=[update.stream for update in method.updates], noise=method.noise,
     )  # fmt: skip
 
@@ -60,7 +60,7 @@ def make(settings):
         if "anomalies" in cfg.method:
             cfg.method.anomalies.warm_up = 2
             cfg.method.anomalies.settle = kind == "images"  # as conf/settings has it
-        return build(cfg.method, seed)
+        return build_method(cfg.method, seed)
 
     return method
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sad_lightning.training.early_stopping import BestEpoch
+from sad_lightning.training.early_stopping import EarlyStopping
 
 AREAS = {1: 0.5, 2: 1.0, 3: 0.75, 4: 1.0, 5: 0.5}  # by epoch; the second is the first that is best
 
@@ -25,11 +25,11 @@ class Scripted(torch.nn.Module):
         return torch.tensor(rank[AREAS[int(self.epoch)]])[x.long()]
 
 
-def callback(patience: int) -> BestEpoch:
-    return BestEpoch(lambda device: iter([torch.arange(3), torch.tensor([3])]), np.array([1, 1, 0, 0]), patience)
+def callback(patience: int) -> EarlyStopping:
+    return EarlyStopping(lambda device: iter([torch.arange(3), torch.tensor([3])]), np.array([1, 1, 0, 0]), patience)
 
 
-def epoch(chooser: BestEpoch, module: Scripted, number: int) -> bool:
+def epoch(chooser: EarlyStopping, module: Scripted, number: int) -> bool:
     trainer = SimpleNamespace(should_stop=False)
     with torch.no_grad():
         module.epoch.fill_(number)

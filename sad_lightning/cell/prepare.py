@@ -1,0 +1,248 @@
+"""A cell before anything is trained: its rows, its split, its scaling, what it trains, and where it logs."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning import Trainer
+from omegaconf import DictConfig, OmegaConf
+
+from sad_lightning.cell.key import cell_key, defining
+from sad_lightning.cell.loading import load
+from sad_lightning.cell.seconds import timed
+from sad_lightning.cell.values import Cell, Learner, Prepared, trainer_of
+from sad_lightning.checks import choice, fraction, whole_number
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.module import DataModule, Rows, Stream
+from sad_lightning.data.own.labeled_split import draw_labeled_split
+from sad_lightning.data.preprocess import Scaling, fit_scaling
+from sad_lightning.data.split import Split, draw_split
+from sad_lightning.errors import InputError, NotDefinedError
+from sad_lightning.methods.method import Method
+from sad_lightning.seeding import derive
+from sad_lightning.stats.threshold import conformal_threshold
+from sad_lightning.tracking.logger import CellLog
+from sad_lightning.training.stage import Stage, Training
+
+if TYPE_CHECKING:
+    from sad_lightning.baselines.baseline import Baseline
+
+_PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32")
+_NAMING = ("normal_class", "known_anomaly", "n_known", "labeled_ratio", "pollution_ratio")  # of the split
+_ROWS: WeakKeyDictionary[Arrays, Rows] = WeakKeyDictionary()
+
+
+def prepare(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Prepared:
+    """Draw the split, build what is trained, and open the logger of a cell that is run alone.
+
+    Args:
+        cell: what to prepare.
+        live: whether it logs while it trains.
+        scorer: the Trainer of a cell with equal ``trainer`` settings, to score with; None makes one.
+
+    Raises:
+        InputError: a setting or a file is wrong.
+        NotDefinedError: the method needs known anomalies, and the cell has none.
+    """
+    seed = whole_number("seed", cell.cfg.seed, least=0)
+    whole_number("batch_size", cell.cfg.batch_size, least=2)
+    fraction("target_fpr", cell.cfg.target_fpr)
+    choice("trainer.precision", str(cell.cfg.trainer.precision), _PRECISIONS)
+    members = range(whole_number("ensemble", cell.cfg.ensemble))
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    with warnings.catch_warnings(record=True) as caught, timed("data") as seconds:
+        warnings.simplefilter("always")
+        arrays = load(cell.cfg.data) if cell.arrays is None else cell.arrays
+        split = split_of(cell.cfg, arrays, seed)
+        scaling = fit_scaling(arrays, split, **to_kwargs(cell.cfg.preprocess))
+    cfg = with_shape(cell.cfg, arrays)
+    key, settings = cell_key(cell.cfg), defining(cfg)
+    settings["split"] |= drawn_ratios(arrays, split)
+
+    models = [build(cfg.method, seed, stage_name("train", member)) for member in members]
+    if not split.counts["known_anomaly"] and models[0].needs_anomalies:
+        raise NotDefinedError(f"method={cell.method} is not defined without known anomalies, and this cell has none")
+    whole_number("trainer.max_epochs", cfg.trainer.max_epochs)
+    rows = _Rows(arrays, split, scaling, seed)
+    log = CellLog(
+        cfg.logger, settings, experiment=cell.experiment, sweep=cell.sweep,
+        cell={"key": key, "data": cell.data, "method": cell.method, "seed": seed, "ensemble": len(models)}
+        | {name: settings["split"][name] for name in _NAMING},
+    )  # fmt: skip
+    if scorer is None:
+        scorer = trainer_of(cfg, cell.folder, [])  # it refuses settings before anything is logged
+    learner = _learner(cfg, models, rows, log)
+    pretraining = _pretraining(cfg, rows, log, len(models)) if _pretrains(cfg, models) else ()
+    if live:
+        log.open()
+    return Prepared(
+        cell, key, seed, settings, cfg, arrays, split, scaling, pretraining, learner, scorer, log, live,
+        tuple(str(warning.message) for warning in caught), seconds,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a cell, for whoever trains on them."""
+
+    arrays: Arrays
+    split: Split
+    scaling: Scaling
+    seed: int
+
+    def serve(self, model: "Method | Baseline", allowed: frozenset[int], batch_size: int) -> DataModule:
+        """The rows whose ``semi`` is allowed, as the steps of the model draw them."""
+        rows, semi = self.split.rows(allowed)
+        name, streams, noise = "train", [Stream()], tuple[int, ...]()
+        if isinstance(model, Method):
+            name, streams, noise = model.stage, [update.stream for update in model.updates], model.noise
+        if np.isin(semi, sorted(streams[0].rows or allowed)).sum() < 2:
+            raise InputError(f"{name}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it")
+        return DataModule(
+            rows_of(self.arrays), self.scaling, rows=rows, semi=semi,
+            scored=np.concatenate([self.split.test, self.split.calibration]), batch_size=batch_size,
+            seed=derive(self.seed, name), streams=streams, noise=noise,
+        )  # fmt: skip
+
+
+def rows_of(arrays: Arrays) -> Rows:
+    """The rows as tensors, one copy a device for all cells of a data set, as long as the data set is held."""
+    return _ROWS.setdefault(arrays, Rows(arrays.x))
+
+
+def split_of(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
+    """The split of the cell: by class, or of own data, where its validation rows must suffice for the threshold."""
+    if arrays.labels is None:
+        return draw_split(arrays, **to_kwargs(cfg.split), seed=seed)
+    patience = whole_number("patience", cfg.patience, least=0)
+    split = draw_labeled_split(arrays, **to_kwargs(cfg.split), choose=patience > 0, seed=seed)
+    n = len(split.validation)
+    if n and np.isinf(conformal_threshold(np.zeros(n), cfg.target_fpr)):
+        raise InputError(
+            f"target_fpr={cfg.target_fpr} needs more than 1/target_fpr - 1 validation rows to promise that rate, there "
+            f"are {n}; raise split.validation_ratio or target_fpr, or set split.validation_ratio=0, which promises none"
+        )
+    return split
+
+
+def drawn_ratios(arrays: Arrays, split: Split) -> dict[str, Any]:
+    """What the split of own data came to, in the words of a split by class; empty for one that is."""
+    if arrays.labels is None:
+        return {}
+    others = [c for c in range(len(arrays.classes)) if c not in split.normal_classes]
+    return {
+        "normal_class": list(split.normal_classes),
+        "known_anomaly": [others.index(c) for c in split.known_classes if c in others],
+        "n_known": len(split.known_classes),
+        "labeled_ratio": round(split.counts["known_anomaly"] / split.counts["train"], 4),
+    }
+
+
+def with_shape(cfg: DictConfig, arrays: Arrays) -> DictConfig:
+    """The settings with the shape of the rows in the network's, where they leave it open.
+
+    Raises:
+        InputError: they give another one.
+    """
+    cfg, shape = cfg.copy(), list(arrays.shape)
+    if OmegaConf.is_missing(cfg.network, "shape"):
+        cfg.network.shape = shape
+    elif cfg.network.get("shape", shape) != shape:
+        raise InputError(f"network.shape must be that of the rows, {shape}, got {cfg.network.shape}; leave it out")
+    return cfg
+
+
+def build(settings: DictConfig, seed: int, stage: str = "train") -> "Method | Baseline":
+    """A method for a stage, its initial weights drawn from the cell's seed, or a baseline.
+
+    The global generator stays as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "weights", stage))
+        try:
+            model: Method | Baseline = instantiate(settings, _convert_="all")
+        except InstantiationException as error:
+            cause = error.__cause__
+            if stage.startswith("pretrain") and isinstance(cause, InputError):  # the same keys, below pretrain
+                raise InputError(f"pretrain: {cause}") from error
+            raise
+    if isinstance(model, Method):
+        model.stage = stage
+    return model
+
+
+def build_method(settings: DictConfig, seed: int, stage: str = "train") -> Method:
+    """``build`` where only a method will do.
+
+    Raises:
+        InputError: the settings name a baseline.
+    """
+    model = build(settings, seed, stage)
+    if not isinstance(model, Method):
+        raise InputError(f"{stage}: must be a method that trains by steps, got {type(model).__name__}; choose another")
+    return model
+
+
+def stage_name(name: str, member: int) -> str:
+    """The stage of one member of an ensemble: ``train``, ``train1``, ``train2``, ..."""
+    return f"{name}{member or ''}"
+
+
+def to_kwargs(settings: DictConfig) -> dict[str, Any]:
+    """Keyword arguments."""
+    return OmegaConf.to_container(settings, resolve=True)  # type: ignore[return-value]
+
+
+def _learner(cfg: DictConfig, models: Sequence["Method | Baseline"], rows: _Rows, log: CellLog) -> Learner:
+    data = [rows.serve(model, model.rows, cfg.batch_size) for model in models]
+    methods = [model for model in models if isinstance(model, Method)]
+    if methods:
+        from sad_lightning.cell.deep import deep_learner
+
+        trainings = [
+            Training(method, part, Stage(method.stage, log.key, log))
+            for method, part in zip(methods, data, strict=True)
+        ]
+        return deep_learner(trainings, rows.split, patience=cfg.patience)
+    from sad_lightning.cell.shallow import Shallow  # scikit-learn: half a second of import
+
+    return Shallow(models[0], data[0], instantiate(cfg.selection, _convert_="all"))  # type: ignore[arg-type]
+
+
+def _pretrains(cfg: DictConfig, models: Sequence["Method | Baseline"]) -> bool:
+    """Whether the cell has a pretraining: a method that starts from one, or a baseline that looks at its codes.
+
+    Raises:
+        InputError: a baseline wants codes and there is no autoencoder, or an ensemble of a baseline is asked for.
+    """
+    there_is_one = cfg.pretrain.method is not None
+    if isinstance(models[0], Method):
+        return there_is_one and bool(models[0].starts_from)
+    if cfg.ensemble != 1:
+        raise InputError(f"ensemble must be 1 for a method that is not trained by steps, got {cfg.ensemble}; leave it")
+    if whole_number("patience", cfg.patience, least=0):
+        raise InputError(f"patience must be 0 for an ensemble and for a baseline, got {cfg.patience}; leave it out")
+    codes = choice("features", cfg.features, ("raw", "codes")) == "codes"
+    if codes and not there_is_one:
+        raise InputError("pretrain must train an autoencoder for features=codes, got none; choose pretrain=ae")
+    return codes
+
+
+def _pretraining(cfg: DictConfig, rows: _Rows, log: CellLog, members: int) -> tuple[Training, ...]:
+    """What each member starts from."""
+    allowed = _PRETRAIN_ROWS[choice("pretrain.rows", cfg.pretrain.rows, tuple(_PRETRAIN_ROWS))]
+    batch_size = whole_number("pretrain.batch_size", cfg.pretrain.batch_size, least=2)
+    whole_number("pretrain.epochs", cfg.pretrain.epochs)
+    methods = [build_method(cfg.pretrain.method, rows.seed, stage_name("pretrain", k)) for k in range(members)]
+    return tuple(
+        Training(method, rows.serve(method, allowed, batch_size), Stage(method.stage, log.key, log))
+        for method in methods
+    )

@@ -1,0 +1,155 @@
+"""What a cell leaves: metrics, curves, scores, a model file, and last of all ``result.json``: then it is finished."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sad_lightning.cell.environment import describe
+from sad_lightning.cell.evaluation import evaluate
+from sad_lightning.cell.seconds import added
+from sad_lightning.cell.values import Prepared, Scores
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.preparation import Preparation
+from sad_lightning.data.preprocess import impute
+from sad_lightning.data.schema import Schema
+from sad_lightning.files import whole_file
+from sad_lightning.model import FILE as MODEL
+from sad_lightning.model import Model
+from sad_lightning.result import FILE, Result
+from sad_lightning.seeding import derive
+from sad_lightning.stats.threshold import conformal_threshold, p_values, threshold_at_fpr
+from sad_lightning.training.stage import Stage, Training
+
+_EXAMPLES = 32  # raw rows in a model file, to check an exported graph on and to tell a typical one
+_ORDER = ("data", "pretrain", "train", "score")  # of the seconds
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A cell that is trained and scored.
+
+    Attributes:
+        prepared: what it was.
+        scores: what it gives.
+    """
+
+    prepared: Prepared
+    scores: Scores
+
+
+def record(scored: Scored) -> Result:
+    """Judge the scores, log them, and write what stays."""
+    prepared, scores = scored.prepared, scored.scores
+    cell, split, folder = prepared.cell, scores.split, prepared.cell.folder
+    if not prepared.live and (folder / FILE).exists() and not prepared.cfg.overwrite:
+        forget_checkpoints(folder)
+        return Result.read(folder)  # the pack was trained again for its other members
+    arrays = _imputed(prepared)
+    promised = arrays.schema is not None and len(split.validation) > 0
+    rule = conformal_threshold if promised else threshold_at_fpr
+    metrics, per_class = evaluate(arrays, split, scores.test, scores.normal, prepared.cfg.target_fpr, rule)
+    if not prepared.live:
+        prepared.log.open()
+        for stage in prepared.stages:
+            stage.log_curves()
+    y = (~np.isin(arrays.target_class[split.test], split.normal_classes)).astype(int)
+    prepared.log.log_evaluation(metrics, per_class, y, scores.test)
+    prepared.log.finish()
+    result = Result(
+        key=prepared.key,
+        data=cell.data,
+        method=cell.method,
+        normal_classes=[arrays.classes[c] for c in split.normal_classes],
+        known_classes=[arrays.classes[c] for c in split.known_classes],
+        settings=prepared.settings,
+        seeds={"cell": prepared.seed, **{name: derive(prepared.seed, name) for name in ("train", "pretrain")}},
+        counts=split.counts,
+        metrics=metrics,
+        threshold_rows=split.calibrated_on,
+        pretraining=_origin(prepared.pretraining),
+        training=_origin(prepared.learner.trainings),
+        resumed=any(stage.resumed for stage in prepared.stages),
+        per_class=per_class,
+        seconds=_seconds(scored),
+        environment=describe(prepared.scorer.strategy.root_device),
+        history={stage.name: stage.curves for stage in prepared.stages},
+        warnings=[*prepared.warnings, *scores.warnings, *(note for stage in prepared.stages for note in stage.notes)],
+        selection=dict(scores.selection),
+        trained_on=sorted(prepared.learner.rows),
+    )
+    if prepared.scorer.is_global_zero:
+        if arrays.schema is not None:
+            _write_model(folder, arrays.schema, arrays, scored, result)
+        _write_scores(folder, arrays, scores, metrics)
+        result.write(folder)
+        forget_checkpoints(folder)
+    return result
+
+
+def forget_checkpoints(folder: Path, stage: str = "") -> None:
+    """Remove the resume checkpoints that a killed training of a stage would have gone on from."""
+    for checkpoint in folder.glob(f"{stage}*.resume.ckpt"):
+        checkpoint.unlink(missing_ok=True)  # another grid may share the cell
+
+
+def _imputed(prepared: Prepared) -> Arrays:
+    fill = prepared.scaling.fill
+    return prepared.arrays if fill is None else replace(prepared.arrays, x=impute(prepared.arrays.x, fill))
+
+
+def _origin(trainings: Sequence[Training]) -> str:
+    if not trainings:
+        return "none"
+    return "cached" if all(training.stage.cached for training in trainings) else "trained"
+
+
+def _seconds(scored: Scored) -> dict[str, float]:
+    """Wall time by stage, that of the trainings included."""
+    prepared = scored.prepared
+
+    def spent(stages: Sequence[Stage]) -> float:
+        return sum(stage.seconds for stage in stages)
+
+    trained = len(prepared.pretraining)
+    seconds = added(prepared.seconds, scored.scores.seconds)
+    seconds["pretrain"] = seconds.get("pretrain", 0.0) + spent(prepared.stages[:trained])
+    seconds["train"] = seconds.get("train", 0.0) + spent(prepared.stages[trained:])
+    return {name: round(seconds[name], 3) for name in _ORDER if seconds.get(name)}
+
+
+def _write_model(folder: Path, schema: Schema, arrays: Arrays, scored: Scored, result: Result) -> None:
+    """Write the detector of own data, with its model card and a few raw rows."""
+    scores, card = scored.scores, asdict(result)
+    del card["history"]
+    Model(
+        Preparation(schema, scored.prepared.scaling),
+        scores.scorer,
+        calibration=torch.from_numpy(scores.normal),
+        calibration_rows=result.threshold_rows,
+        target_fpr=result.settings["target_fpr"],
+        card=card,
+        examples=torch.from_numpy(schema.raw(arrays.x[scores.split.calibration[:_EXAMPLES]])),
+    ).save(folder / MODEL)
+
+
+def _write_scores(folder: Path, arrays: Arrays, scores: Scores, metrics: Mapping[str, float]) -> None:
+    """Write the scores and p-values of the test rows, and what the thresholds come from beside the model."""
+    split = scores.split
+    tests = {"row": split.test, "score": scores.test, "target_class": arrays.target_class[split.test]}
+    calibration = {name: metrics[name] for name in ("threshold", "conformal_threshold")}
+    files: dict[str, dict[str, Any]] = {
+        "scores.npz": {**tests, "p_value": p_values(scores.normal, scores.test)},
+        "calibration.npz": {
+            "row": split.calibration,
+            "score": scores.normal,
+            "rows": split.calibrated_on,
+            **calibration,
+        },
+    }
+    for name, content in files.items():
+        with whole_file(folder / name) as part, open(part, "wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **content)
