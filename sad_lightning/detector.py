@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from sad_lightning.cell.in_memory import fit_rows
-from sad_lightning.config.compose import composed, told, typed
+from sad_lightning.config.compose import composed, one_line_errors, typed
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
@@ -80,7 +80,7 @@ class Detector(OutlierMixin, BaseEstimator):
             schema = ImageSchema(*rows.shape[1:])
         else:
             schema = TableSchema.of_numbers(list(getattr(self, "feature_names_in_", _numbered(rows.shape[1]))))
-        with told():
+        with one_line_errors():
             cfg = composed(*self._typed(images=rows.ndim == 4))
             if not self._holds_out(cfg, int((labels >= 0).sum())):
                 cfg.split.validation_ratio = 0.0

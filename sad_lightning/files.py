@@ -1,5 +1,6 @@
 """Files that are whole or not there."""
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to; it takes the name ``path`` when the block ends well, else it is removed.
 
     What a killed process of this machine left of an earlier try is removed too.
+
+    Raises:
+        OSError: it can not be written; the error names ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     here = socket.gethostname()
@@ -22,6 +26,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield part
         os.replace(part, path)
+    except OSError as error:
+        full = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # has no name
+        if full or error.filename == str(part):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         part.unlink(missing_ok=True)
 

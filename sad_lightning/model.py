@@ -169,6 +169,11 @@ class Model(nn.Module):
             torch.save(document, part)
 
     @staticmethod
+    def find(path: Path) -> Path:
+        """The model file that is meant: ``path`` itself, or the one in the folder of a run."""
+        return path / FILE if path.is_dir() else path
+
+    @staticmethod
     def load(path: Path | str, device: torch.device | str = "cpu") -> "Model":
         """Read a model file.
 

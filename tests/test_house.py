@@ -36,9 +36,9 @@ def name_of(path: Path) -> str:
 # The order of the rooms, from the ground up. A room imports itself and what stands above it in this list: the walk of a
 # sample goes data -> networks -> methods, baselines -> training -> cell -> grid, and the commands read what they leave.
 ROOMS = (
-    "version", "errors", "checks", "seeding", "files", "config", "stats", "result", "data", "networks", "methods",
-    "baselines", "training", "model", "tracking", "drawing", "cell", "grid", "detector", "predict", "export", "explain",
-    "hpo", "audit", "report", "convergence", "__main__",
+    "version", "errors", "checks", "seeding", "files", "config", "command", "stats", "result", "data", "networks",
+    "methods", "baselines", "training", "model", "tracking", "drawing", "cell", "grid", "detector", "predict", "export",
+    "explain", "hpo", "audit", "report", "convergence", "train", "__main__",
 )  # fmt: skip
 
 
@@ -61,14 +61,25 @@ def test_no_module_imports_itself_by_a_detour():
 
 def test_a_folder_with_a_main_is_a_command_and_nothing_else_is():
     commands = {path.parent.name for path in PACKAGE.glob("*/__main__.py")}
-    assert commands == {"audit", "convergence", "data", "explain", "export", "grid", "hpo", "predict", "report"}
+    assert commands == {
+        "audit",
+        "convergence",
+        "data",
+        "explain",
+        "export",
+        "grid",
+        "hpo",
+        "predict",
+        "report",
+        "train",
+    }
     assert not [path for path in FILES if "__main__" in path.read_text() and path.name != "__main__.py"]
 
 
 # Planning, reporting and asking for help do not wait for torch, which takes seconds to import: whole rooms, and of the
 # others the modules that are named.
-LIGHT_ROOMS = {"version", "errors", "checks", "seeding", "files", "config", "stats", "result", "baselines", "drawing",
-               "grid", "report", "__main__"}  # fmt: skip
+LIGHT_ROOMS = {"version", "errors", "checks", "seeding", "files", "config", "command", "stats", "result", "baselines",
+               "drawing", "grid", "report", "train", "__main__"}  # fmt: skip
 LIGHT_MODULES = {"cell.key", "cell.loading", "cell.evaluation", "audit.fold", "audit.study", "convergence.figure",
                  "convergence.study"}  # fmt: skip
 HEAVY_MODULES = {"data.module", "data.preparation"}  # of data, which is light but for them
@@ -77,7 +88,7 @@ HEAVY_MODULES = {"data.module", "data.preparation"}  # of data, which is light b
 def test_light_rooms_never_import_torch():
     light = []
     for name in (name_of(path).removeprefix("sad_lightning.") for path in FILES):
-        command = name.endswith(".__main__") and name.split(".")[0] not in {"audit", "convergence"}
+        command = name.endswith(".__main__")
         room = name.split(".")[0] in LIGHT_ROOMS or (name.startswith("data.") and name not in HEAVY_MODULES)
         if room or command or name in LIGHT_MODULES:
             light.append(f"sad_lightning.{name}")

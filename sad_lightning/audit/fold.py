@@ -29,7 +29,7 @@ _ONE = "known anomaly"
 _TRAIN, _VALIDATION, _TEST, _LEFT_OUT = 0, 1, 2, -1
 
 
-def fold(
+def hold_out_group(
     data: Arrays,
     path: str,
     column: str | None,
@@ -38,7 +38,7 @@ def fold(
     validation_ratio: float,
     seed: int,
 ) -> Arrays:
-    """One fold; its classes are ``normal`` and the groups.
+    """One fold of own data; its classes are ``normal`` and the groups.
 
     Args:
         data: own data, with labels.

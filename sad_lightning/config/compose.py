@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from sad_lightning.config.location import CONF
-from sad_lightning.config.mistakes import explain
+from sad_lightning.config.mistakes import one_line
 from sad_lightning.errors import InputError
 
 
@@ -20,17 +20,17 @@ def composed(*overrides: str) -> DictConfig:
     Raises:
         InputError: there is no such setting or choice.
     """
-    with told():
+    with one_line_errors():
         return _composed(overrides).copy()
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def one_line_errors() -> Iterator[None]:
     """What a user did wrong within the block as an ``InputError`` of one line, wherever it was found."""
     try:
         yield
     except Exception as error:
-        line = None if isinstance(error, InputError) else explain(error)
+        line = None if isinstance(error, InputError) else one_line(error)
         if line is None:
             raise
         raise InputError(line) from error

@@ -1,20 +1,27 @@
 """An error as one line for a person, where the person can do something about it."""
 
 import re
-from errno import ENOENT
+from errno import EDQUOT, EFBIG, ENOENT, ENOSPC
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from sad_lightning.errors import InputError, NotDefinedError
 
+_FULL = {ENOSPC, EDQUOT, EFBIG}
 
-def explain(error: BaseException) -> str | None:
-    """One line for a mistake of the user's; None for anything else."""
+
+def one_line(error: BaseException, way_out: str = "choose a folder that can be written with runs=FOLDER") -> str | None:
+    """One line for a mistake of the user's; None for anything else.
+
+    Args:
+        error: whatever was raised.
+        way_out: what to do where a file can not be written.
+    """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, InputError):
-            return str(cause)
+            return " ".join(str(cause).split())
         if isinstance(cause, TypeError) and re.search("unexpected keyword|required keyword-only", str(cause)):
             return f"{cause}; --cfg job prints the settings there are"
         cause = cause.__cause__
@@ -22,12 +29,13 @@ def explain(error: BaseException) -> str | None:
         return f"{error.missing_cfg_file}: is not there; there are {', '.join(error.options)}"
     if isinstance(error, OverrideParseException):
         key, equals, value = error.override.partition("=")
-        way_out = f"quote a value with spaces or signs, '{key}=\"{value}\"'" if equals else "write KEY=VALUE"
-        return f"{error.override}: Hydra can not read this; {way_out}"
+        spelling = f"quote a value with spaces or signs, '{key}=\"{value}\"'" if equals else "write KEY=VALUE"
+        return f"{error.override}: Hydra can not read this; {spelling}"
     if isinstance(error, OSError) and error.filename is not None:
-        way_out = (
-            "give the right one" if error.errno == ENOENT else "choose a folder that can be written with runs=FOLDER"
-        )
+        if error.errno == ENOENT:
+            way_out = "give the right one"
+        elif error.errno in _FULL:
+            way_out = f"make room, or {way_out}"
         return f"{error.filename}: {error.strerror}; {way_out}"
     if match := re.match(r"Could not override '([^']+)'", str(error)):
         return f"{match[1]}: there is no such setting; --cfg job prints those there are"
@@ -36,6 +44,6 @@ def explain(error: BaseException) -> str | None:
     return None
 
 
-def has_no_meaning(error: BaseException | None) -> bool:
+def is_not_defined(error: BaseException | None) -> bool:
     """Whether it says that a cell is not defined, which is no failure."""
-    return error is not None and (isinstance(error, NotDefinedError) or has_no_meaning(error.__cause__))
+    return error is not None and (isinstance(error, NotDefinedError) or is_not_defined(error.__cause__))

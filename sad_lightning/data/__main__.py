@@ -1,6 +1,5 @@
 """``python -m sad_lightning.data``: list, fetch and verify the data sets. Torch-free."""
 
-import argparse
 import os
 import sys
 import warnings
@@ -12,28 +11,26 @@ from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.checks import choice
+from sad_lightning.command import command, command_parser
 from sad_lightning.config.location import CONF
 from sad_lightning.data.arrays import Arrays, data_root
-from sad_lightning.errors import InputError
 
 _NO_FILE = "needs no file"
 
 
 def main() -> None:
-    """Run; a mistake of the user's is one line on stderr and exit code 2, a failed verification exit code 1."""
+    """Run; a failed verification is exit code 1."""
     known = tuple(sorted(path.stem for path in (CONF / "data").glob("*.yaml") if "root" in _settings(path.stem, None)))
-    parser = argparse.ArgumentParser(prog="python -m sad_lightning.data", description=__doc__)
-    parser.add_argument("command", nargs="?", default="list", choices=("list", "fetch", "verify"))
+    parser = command_parser("data", __doc__, "verify digits")
+    parser.add_argument("action", nargs="?", default="list", choices=("list", "fetch", "verify"), help="list")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(known)}; none means all")
     parser.add_argument("--root", default=os.environ.get("SAD_DATA_ROOT"), help="folder of the files (SAD_DATA_ROOT)")
-    arguments = parser.parse_args()
-    try:
-        names = tuple(choice("NAME", name, known) for name in arguments.names) or known
-        failed = {"list": _list, "fetch": _fetch, "verify": _verify}[arguments.command](names, arguments.root)
-    except InputError as error:
-        print(f"sad_lightning.data: {error}", file=sys.stderr)
-        sys.exit(2)
-    sys.exit(1 if failed else 0)
+    options = parser.parse_args()
+    with command("sad_lightning.data", way_out="choose another with --root"):
+        names = tuple(choice("NAME", name, known) for name in options.names) or known
+        failed = {"list": _list, "fetch": _fetch, "verify": _verify}[options.action](names, options.root)
+        if failed:
+            sys.exit(1)
 
 
 def _settings(name: str, root: str | None) -> DictConfig:

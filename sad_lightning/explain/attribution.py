@@ -10,6 +10,7 @@ With s the score, x a prepared row, t a typical one (``typical_row``):
 Positive adds to the score. Occlusion asks the model again, so it holds for any model; the gradient is its first order.
 """
 
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sad_lightning.command import progress
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.methods.method import Method
 from sad_lightning.model import BaselineScore, Model
@@ -71,7 +73,7 @@ def occlusion(model: Model, raw: Tensor, typical: Tensor, scores: Tensor) -> Ten
     with torch.no_grad():
         if raw.ndim == 2:
             drops = []
-            for column in range(raw.shape[1]):
+            for column in progress(range(raw.shape[1]), unit="column"):
                 changed = raw.clone()
                 changed[:, column] = typical[column]
                 drops.append(scores - model.score(model.prepare(changed)))
@@ -79,13 +81,13 @@ def occlusion(model: Model, raw: Tensor, typical: Tensor, scores: Tensor) -> Ten
         n, height, width, _ = raw.shape
         total, covered = torch.zeros(n, height, width), torch.zeros(height, width)
         side = max(2, height // 7)
-        for top in _starts(height, side):
-            for left in _starts(width, side):
-                window = (slice(top, top + side), slice(left, left + side))
-                changed = raw.clone()
-                changed[:, *window] = typical[window]
-                total[:, *window] += (scores - model.score(model.prepare(changed)))[:, None, None]
-                covered[window] += 1
+        corners = list(product(_starts(height, side), _starts(width, side)))
+        for top, left in progress(corners, unit="window"):
+            window = (slice(top, top + side), slice(left, left + side))
+            changed = raw.clone()
+            changed[:, *window] = typical[window]
+            total[:, *window] += (scores - model.score(model.prepare(changed)))[:, None, None]
+            covered[window] += 1
         return total / covered
 
 

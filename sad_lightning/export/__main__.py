@@ -4,39 +4,26 @@ The graph holds preparation, network and threshold; its outputs are ``score`` an
 scores as the model does, on rows that the model keeps for it.
 """
 
-import argparse
-import sys
 from pathlib import Path
 
+from sad_lightning.command import command, command_parser
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
-from sad_lightning.predict.__main__ import import_all
+from sad_lightning.predict.opening import add_model, import_all
 
 
 def main() -> None:
-    """Write the graph; a mistake of the user's is one line on stderr and exit code 2."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sad_lightning.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, or the folder of the run that left it")
+    """Write the graph, and print where it is and how well it agrees with the model."""
+    parser = command_parser("export", __doc__, "model.pt --format onnx --out model.onnx")
+    add_model(parser)
     parser.add_argument(
-        "--format", choices=("onnx", "pt2"), default="onnx", help="for ONNX Runtime, or for torch.export"
+        "--format", choices=("onnx", "pt2"), default="onnx", help="for ONNX Runtime, or for torch.export (onnx)"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (beside the model)")
-    parser.add_argument("--import", dest="modules", nargs="+", default=[], help="modules that define your own methods")
     options = parser.parse_args()
-    try:
+    with command("sad_lightning.export"):
         import_all(options.modules)
         print(export(options.model, options.format, options.out))
-    except OSError as error:
-        print(
-            f"sad_lightning.export: {options.out or options.model}: {error.strerror}; choose --out",
-            file=sys.stderr,
-        )
-        sys.exit(2)
-    except InputError as error:
-        print(f"sad_lightning.export: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
 
 
 def export(path: Path, kind: str, out: Path | None = None) -> str:
@@ -45,14 +32,14 @@ def export(path: Path, kind: str, out: Path | None = None) -> str:
     Raises:
         InputError: the model can not be read, can not become a graph, or the graph scores otherwise.
     """
-    from sad_lightning.export.graph import graph  # torch
-    from sad_lightning.model import FILE, Model
+    from sad_lightning.export.graph import to_graph  # torch
+    from sad_lightning.model import Model
 
-    path = path / FILE if path.is_dir() else path
+    path = Model.find(path)
     model = Model.load(path)
     if model.examples is None:
         raise InputError(f"{path}: must hold rows to check the graph on, and has none; train it again")
-    content, apart = graph(model, kind, model.examples)
+    content, apart = to_graph(model, kind, model.examples)
     out = out or path.with_suffix(f".{kind}")
     if out.is_dir() or (out.exists() and out.resolve() == path.resolve()):
         raise InputError(f"--out={out}: must be a file other than the model; choose another name")

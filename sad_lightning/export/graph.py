@@ -23,7 +23,7 @@ _TRACED = 3  # rows; one row would be taken for the only batch there is
 Run = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
-def graph(model: Model, kind: str, rows: Tensor) -> tuple[bytes, float]:
+def to_graph(model: Model, kind: str, rows: Tensor) -> tuple[bytes, float]:
     """The model as a file of kind ``onnx`` or ``pt2``.
 
     Args:

@@ -1,11 +1,11 @@
-"""The command line over grids: ``status`` says where they stand, ``index`` writes one table of all results."""
+"""``python -m sad_lightning.grid status RUNS``: where grids stand; ``index`` writes one table of all results."""
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from sad_lightning.command import command, command_parser
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.grid.store import Grid, command_of, failure_of, grids, outcome_of
@@ -15,23 +15,20 @@ _SPLIT = ("labeled_ratio", "pollution_ratio", "n_known")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run; a mistake of the user's is one line on stderr and exit code 2."""
-    parser = argparse.ArgumentParser(prog="python -m sad_lightning.grid", description="What became of grids.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    """Print where grids stand, or write their table."""
+    parser = command_parser("grid", __doc__, "status runs")
+    actions = parser.add_subparsers(dest="action", required=True)
     for name, text in (
         ("status", "where every grid below a folder stands, and what failed"),
         ("index", "write all results below a folder as one table, index.parquet; it can be written again any time"),
     ):
-        command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("runs", type=Path, nargs="?", default=Path("runs"), help="the folder given as runs=")
-    given = parser.parse_args(arguments)
-    try:
-        if not given.runs.is_dir():
-            raise InputError(f"{given.runs}: there is no such folder; name the one given as runs=")
-        print(status(given.runs) if given.command == "status" else index(given.runs))
-    except InputError as error:
-        print(f"sad_lightning: {error}", file=sys.stderr)
-        sys.exit(2)
+        action = actions.add_parser(name, help=text, description=text)
+        action.add_argument("runs", type=Path, nargs="?", default=Path("runs"), help="the folder given as runs=")
+    options = parser.parse_args(arguments)
+    with command("sad_lightning.grid", way_out="choose another folder of results"):
+        if not options.runs.is_dir():
+            raise InputError(f"{options.runs}: there is no such folder; name the one given as runs=")
+        print(status(options.runs) if options.action == "status" else index(options.runs))
 
 
 def status(runs: Path) -> str:
@@ -88,7 +85,7 @@ def index(runs: Path) -> str:
         try:
             rows.append(_row(path.parent, Result.read(path.parent)))
         except InputError as error:
-            print(f"sad_lightning: {error}", file=sys.stderr)
+            print(f"sad_lightning.grid: {error}", file=sys.stderr)
     if not rows:
         raise InputError(f"{runs}: no {FILE} below; name the folder given as runs=")
     with whole_file(runs / "index.parquet") as part:

@@ -3,7 +3,7 @@
 import traceback
 from pathlib import Path
 
-from sad_lightning.config.mistakes import explain, has_no_meaning
+from sad_lightning.config.mistakes import is_not_defined, one_line
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
 
@@ -33,8 +33,8 @@ def work(job: Job) -> list[Outcome]:
 
 
 def _failed(key: str, error: Exception) -> Outcome:
-    if has_no_meaning(error):
+    if is_not_defined(error):
         return Outcome(key, "not defined", line=str(error))
-    line = explain(error)
+    line = one_line(error)
     trace = "" if line is not None else "".join(traceback.format_exception(error))
     return Outcome(key, "failed", line=line or f"{type(error).__name__}: {error}", trace=trace)

@@ -5,19 +5,16 @@ tag(log,interval(1e-4,1e-2)). Settings are judged by cross-validation over the t
 are never read. The same command goes on where it was.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 from sad_lightning.checks import whole_number
-from sad_lightning.errors import InputError
+from sad_lightning.command import command, command_parser
 
 
 def main() -> None:
-    """Search; a mistake of the user's is one line on stderr and exit code 2."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sad_lightning.hpo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Search, and print the best settings and the command that trains with them."""
+    parser = command_parser("hpo", __doc__, "data=digits 'method.eta=tag(log,interval(0.1,10))' --trials 10")
     parser.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="settings of a cell, some of them sweeps")
     parser.add_argument("--trials", type=int, default=30, metavar="N", help="how many settings are tried (30)")
     parser.add_argument("--folds", type=int, default=3, metavar="K", help="folds of the cross-validation (3)")
@@ -25,22 +22,23 @@ def main() -> None:
         "--storage", type=Path, default=Path("runs/hpo/study.db"), metavar="FILE", help="SQLite (runs/hpo/study.db)"
     )
     options = parser.parse_intermixed_args()
-    try:
+    with command(
+        "sad_lightning.hpo",
+        interrupted="the same command goes on where it was",
+        way_out="choose another with --storage",
+    ):
         whole_number("--trials", options.trials)
-        from sad_lightning.hpo.search import search  # torch and optuna
+        from sad_lightning.hpo.study import search  # torch and optuna
 
-        found = search(options.overrides, trials=options.trials, folds=options.folds, storage=options.storage, say=_say)
-        print(f"best AUROC on held-out labels {100 * found.value:.2f} %; train with\n{found.command}")
-    except KeyboardInterrupt:
-        print("sad_lightning.hpo: interrupted; the same command goes on where it was", file=sys.stderr)
-        sys.exit(130)
-    except (InputError, OSError) as error:
-        print(f"sad_lightning.hpo: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+        best = search(options.overrides, trials=options.trials, folds=options.folds, storage=options.storage, say=_say)
+        print(f"best AUROC on held-out labels {100 * best.value:.2f} %; train with\n{best.command}")
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    from tqdm import tqdm
+
+    tqdm.write(line)  # above the bar
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

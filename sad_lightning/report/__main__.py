@@ -4,11 +4,11 @@ Prints a Markdown table and writes, into one folder, report.html (one self-conta
 cells.csv, directions.csv, results.tex and the figures as SVG. Works on a grid that is not finished.
 """
 
-import argparse
 import re
 import sys
 from pathlib import Path
 
+from sad_lightning.command import command, command_parser
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
@@ -30,10 +30,8 @@ from sad_lightning.report.text import (
 
 
 def main() -> None:
-    """Write the report; a mistake of the user's is one line on stderr and exit code 2."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sad_lightning.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Write the report, and print its table."""
+    parser = command_parser("report", __doc__, "runs --out report")
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUNS", help="folders that hold results, at any depth")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (RUNS/report of the first)")
     parser.add_argument(
@@ -49,14 +47,11 @@ def main() -> None:
     options = parser.parse_args()
     if not options.runs and options.wandb_workspace is None:
         parser.error("name the folder given as runs=")
-    try:
+    with command("sad_lightning.report"):
         if options.wandb_workspace is not None:
             print(_workspace(options.wandb_workspace))
         if options.runs:
             _report(options.runs, options.out or options.runs[0] / "report", options.pictures, options.wandb)
-    except (InputError, OSError) as error:
-        print(f"sad_lightning.report: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
 
 
 def _report(runs: list[Path], out: Path, which: str | None, with_wandb: bool) -> None:

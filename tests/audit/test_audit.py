@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sad_lightning.audit.__main__ import main
-from sad_lightning.audit.fold import ALL, fold
+from sad_lightning.audit.fold import ALL, hold_out_group
 from sad_lightning.audit.study import Training, _slope, judge
 from sad_lightning.audit.text import as_csv, figure, table, words
 from sad_lightning.data.arrays import Arrays, Labels
@@ -33,7 +33,7 @@ def own(truth: bool = True) -> Arrays:
 
 
 def folded(held_out: str | None, data: Arrays | None = None) -> tuple[Arrays, object]:
-    arrays = fold(data or own(), "", None, held_out, 0.3, 0.25, 0)
+    arrays = hold_out_group(data or own(), "", None, held_out, 0.3, 0.25, 0)
     return arrays, draw_labeled_split(arrays, **OWN, choose=False, seed=0)
 
 
@@ -61,7 +61,7 @@ def test_every_fold_has_the_same_normals_and_holds_out_what_it_says():
 
 def test_equal_rows_stay_together():
     for seed in range(20):
-        part = fold(own(), "", None, None, 0.3, 0.25, seed).labels.part
+        part = hold_out_group(own(), "", None, None, 0.3, 0.25, seed).labels.part
         assert part[0] == part[1]
 
 
@@ -83,7 +83,7 @@ def test_no_group_of_rows_is_torn_apart_and_the_normals_stay_where_they_are():
     for seed in range(5):
         normals = []
         for held_out in (None, ALL, "a", "b"):
-            arrays = fold(data, "", None, held_out, 0.3, 0.25, seed)
+            arrays = hold_out_group(data, "", None, held_out, 0.3, 0.25, seed)
             split = draw_labeled_split(arrays, **OWN, choose=False, seed=0)
             part = np.full(240, -1)
             for number, rows in enumerate((split.train, split.validation, split.test)):
@@ -106,10 +106,10 @@ def test_equal_rows_of_several_kinds_stay_together():
     same = [5, 75, 95]  # a normal, an a and a b
     data.x[same] = 7.0
     for seed in range(20):
-        whole = fold(data, "", None, None, 0.3, 0.25, seed).labels.part[same]
+        whole = hold_out_group(data, "", None, None, 0.3, 0.25, seed).labels.part[same]
         assert len(set(whole)) == 1
         for held_out, left_out in ((ALL, [1, 2]), ("a", [1]), ("b", [2])):
-            part = fold(data, "", None, held_out, 0.3, 0.25, seed).labels.part[same]
+            part = hold_out_group(data, "", None, held_out, 0.3, 0.25, seed).labels.part[same]
             expected = whole.copy()
             expected[left_out] = 2 if whole[0] == 2 else -1
             assert part.tolist() == expected.tolist()
@@ -132,15 +132,15 @@ def test_what_is_too_small_to_train_and_to_test_on_is_told(rows, group, ratios, 
     groups = None if group is None else np.where(np.arange(100) >= 90, 0, np.arange(100))
     data = Arrays(data.x, data.target_class, data.classes, labels=Labels(semi, (0,), (1, 2), group=groups))
     with pytest.raises(InputError, match=words):
-        fold(data, "", None, None, *ratios, 0)
+        hold_out_group(data, "", None, None, *ratios, 0)
 
 
 def test_groups_come_from_a_column_or_from_the_classes(tmp_path):
-    arrays = fold(own(truth=False), "", None, None, 0.3, 0.25, 0)
+    arrays = hold_out_group(own(truth=False), "", None, None, 0.3, 0.25, 0)
     assert arrays.classes == ("normal", "known anomaly")
     path = tmp_path / "x.npz"
     np.savez(path, X=own().x, kind=np.array(["", *"x" * 79, *"y" * 20]))
-    arrays = fold(own(), str(path), "kind", None, 0.3, 0.25, 0)
+    arrays = hold_out_group(own(), str(path), "kind", None, 0.3, 0.25, 0)
     assert arrays.classes == ("normal", "x", "y")
     assert np.bincount(arrays.target_class).tolist() == [70, 10, 20]
 
@@ -161,7 +161,7 @@ def test_what_can_not_be_audited_is_one_line(change, words):
         data = Arrays(data.x, data.target_class, data.classes, labels=change.pop("labels"))
     settings = {"path": "", "column": None, "held_out": None, "test_ratio": 0.3, "validation_ratio": 0.2, "seed": 0}
     with pytest.raises(InputError, match=words):
-        fold(data, **{**settings, **change})
+        hold_out_group(data, **{**settings, **change})
 
 
 def trainings(shift: float, n: int = 2000, m: int = 500, count: int = 3) -> list[Training]:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sad_lightning.convergence.__main__ import main, markdown, read, summarize
+from sad_lightning.convergence.__main__ import main
 from sad_lightning.convergence.figure import box_plots
 from sad_lightning.convergence.study import Design, exponent, simulate, spread
+from sad_lightning.convergence.table import markdown, summarize
+from sad_lightning.convergence.trainings import read
 from sad_lightning.data.sets.synthetic import draw_anomalies, draw_normals
 from sad_lightning.errors import InputError
 
@@ -102,7 +104,7 @@ def test_two_trainings_of_one_method_and_seed_are_refused(tmp_path, monkeypatch)
         data="synthetic", method="deep_sad", seeds={"cell": 0},
         settings={"preprocess": {"scaling": "none"}, "data": {"deviation": 1.0}},
     )  # fmt: skip
-    monkeypatch.setattr("sad_lightning.convergence.__main__.Result.read", lambda folder: told)
+    monkeypatch.setattr("sad_lightning.convergence.trainings.Result.read", lambda folder: told)
     for name in ("bbb", "ccc"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "result.json").touch()

@@ -16,7 +16,7 @@ from sad_lightning.data.schema import Column, ImageSchema, TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.export import __main__ as command
 from sad_lightning.export import graph as graphs
-from sad_lightning.export.graph import difference, graph
+from sad_lightning.export.graph import difference, to_graph
 from sad_lightning.model import Model
 from sad_lightning.training.ensemble import Ensemble
 
@@ -67,7 +67,7 @@ IMAGES = ("abc", "deep_sad", "mml_dp_vae", "ss_dgm_m1m2")  # what differs; an im
 def test_onnx_scores_and_decides_as_the_model_does(name, kind, make):
     model = model_of(make(name, kind), kind)
     rows = table_rows(23) if kind == "table" else image_rows(23)
-    content, apart = graph(model, "onnx", rows)
+    content, apart = to_graph(model, "onnx", rows)
     assert 0 <= apart < 1e-5
     for count in (1, 5, 23):  # the batch is dynamic
         scores, decisions = onnx_scores(content, rows[:count])
@@ -81,12 +81,12 @@ def test_an_ensemble_is_one_graph(make):
     model = model_of(Ensemble([make("dp_vae", "table", seed) for seed in range(3)]), "table")
     rows = table_rows(9)
     for kind in ("onnx", "pt2"):
-        assert graph(model, kind, rows)[1] < 1e-5
+        assert to_graph(model, kind, rows)[1] < 1e-5
 
 
 def test_what_the_graph_says_of_itself(make):
     model = model_of(make("deep_sad", "table"), "table")
-    content, _ = graph(model, "onnx", table_rows(5))
+    content, _ = to_graph(model, "onnx", table_rows(5))
     session = onnxruntime.InferenceSession(content)
     words = session.get_modelmeta().custom_metadata_map
     assert float(words["threshold"]) == model.threshold

@@ -18,8 +18,9 @@ from sad_lightning.model import Model
 pytest.importorskip("optuna", reason="optuna is not there: pip install 'sad_lightning[hpo]'")
 
 from sad_lightning.cell import prepare as preparing
-from sad_lightning.hpo import search as search_module
-from sad_lightning.hpo.search import search
+from sad_lightning.hpo import study as study_module
+from sad_lightning.hpo.space import parse_space
+from sad_lightning.hpo.study import search
 
 CELL = ("data=digits", "method=deep_sad", "trainer.max_epochs=2", "optimizer.milestones=[1]", "pretrain=none",
         "trainer.accelerator=cpu")  # fmt: skip
@@ -65,7 +66,7 @@ def test_every_training_row_judges_once_and_never_trains_its_own_judge(tmp_path,
         seen[-1] += (raw,)
         return np.arange(len(raw), dtype=np.float64)
 
-    monkeypatch.setattr(search_module, "fit_rows", spy)
+    monkeypatch.setattr(study_module, "fit_rows", spy)
     monkeypatch.setattr(Model, "score_rows", judged)
     search([*CELL, AXES[0], "split.labeled_ratio=0.1"], trials=1, folds=3, storage=tmp_path / "s.db", say=print)
     assert len(seen) == 3
@@ -86,8 +87,8 @@ def test_equal_rows_and_groups_judge_together():
     semi = np.repeat(np.int8([-1, 0]), [12, 48])
     group = np.arange(60) // 6  # two groups of known anomalies
     for groups, count in ((None, 3), (group, 2)):
-        labeled = search_module._Labeled(raw, semi, TableSchema.of_numbers(["a"]), groups)
-        cut = list(search_module._folds(labeled, 3, seed=0))
+        labeled = study_module._Labeled(raw, semi, TableSchema.of_numbers(["a"]), groups)
+        cut = list(study_module._folds(labeled, 3, seed=0))
         assert len(cut) == count
         assert sorted(np.concatenate([held for _, held in cut])) == list(range(60))
         for rows, held in cut:
@@ -164,8 +165,9 @@ def test_what_is_wrong_is_one_line(typed, words, tmp_path, monkeypatch, capsys):
 
 
 def test_ranges_and_intervals_hold_what_they_say():
-    optuna = search_module.optuna
-    _, axes = search_module._parsed(
+    import optuna
+
+    _, axes = parse_space(
         [
             "a=range(2,9,4)",
             "b=range(0.5,2.0,0.5)",
@@ -185,6 +187,12 @@ def test_ranges_and_intervals_hold_what_they_say():
     assert found["c"] == {3, 4, 5}
     assert 1e-3 <= min(found["d"]) < 1e-2 < max(found["d"]) <= 2
     assert found["e"] == {1.0}
+
+
+def test_without_optuna_the_search_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(InputError, match=r"needs optuna; `pip install 'sad_lightning\[hpo\]'`"):
+        search([*CELL, *AXES], trials=1, folds=2, storage=tmp_path / "a.db", say=print)
 
 
 def test_a_foreign_file_is_told_and_left_alone(tmp_path):

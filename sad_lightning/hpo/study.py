@@ -6,16 +6,12 @@ known anomalies of a fold above its other rows: the mean AUROC. Test rows, and t
 even handed to what trains and scores.
 """
 
-import math
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
-from hydra.errors import HydraException
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,18 +20,17 @@ from sad_lightning.cell.key import cell_key
 from sad_lightning.cell.loading import load
 from sad_lightning.cell.prepare import split_of
 from sad_lightning.checks import whole_number
-from sad_lightning.config.compose import composed, told
-from sad_lightning.config.location import CONF
+from sad_lightning.command import progress
+from sad_lightning.config.compose import composed, one_line_errors
 from sad_lightning.data.own.labeled_split import row_hash, units
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
 from sad_lightning.errors import InputError
+from sad_lightning.hpo.space import corners, parse_space
 from sad_lightning.seeding import derive
 from sad_lightning.stats.ranking import auroc
 
-try:
-    import optuna
-except ImportError as missing:
-    raise InputError("the search needs optuna; `pip install 'sad_lightning[hpo]'`") from missing
+if TYPE_CHECKING:
+    from optuna import Study
 
 _BY_LABELS = {  # the rows of a fold bring their labels, nothing is drawn
     "normal_class": None, "known_anomaly": None, "n_known": 0, "labeled_ratio": 0.0, "known_normal_ratio": 0.0,
@@ -43,7 +38,7 @@ _BY_LABELS = {  # the rows of a fold bring their labels, nothing is drawn
 }  # fmt: skip
 
 
-class Found(NamedTuple):
+class Best(NamedTuple):
     """The best point of a search.
 
     Attributes:
@@ -57,7 +52,7 @@ class Found(NamedTuple):
     command: str
 
 
-def search(typed: Sequence[str], *, trials: int, folds: int, storage: Path, say: Callable[[str], None]) -> Found:
+def search(typed: Sequence[str], *, trials: int, folds: int, storage: Path, say: Callable[[str], None]) -> Best:
     """Search until there are so many trials, those of an earlier run counted.
 
     Args:
@@ -66,31 +61,36 @@ def search(typed: Sequence[str], *, trials: int, folds: int, storage: Path, say:
         trials: how many.
         folds: how many; at most the number of known anomalies.
         storage: the SQLite file of the study; it is made, or gone on with.
-        say: told a line each trial.
+        say: takes a line each trial.
 
     Raises:
-        InputError: an override is wrong, the space is empty, labels are too few, or the storage holds another search.
+        InputError: optuna is missing, an override is wrong, the space is empty, labels are too few, or the storage
+            holds another search.
     """
-    fixed, axes = _parsed(typed)
+    try:
+        import optuna
+    except ImportError as error:
+        raise InputError("the search needs optuna; `pip install 'sad_lightning[hpo]'`") from error
+    fixed, axes = parse_space(typed)
     cfg = composed("logger=none", *fixed)
-    for point in _corners(axes):
+    for point in corners(axes):
         try:
             composed("logger=none", *fixed, *point)
-        except InputError as error:  # told before there is a study, which would refuse the right spelling
+        except InputError as error:  # before there is a study, which would refuse the right spelling
             raise InputError(f"{' '.join(point)}: {error}") from error
-    with told():
+    with one_line_errors():
         labeled = _training_rows(cfg)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     cut = list(_folds(labeled, folds, cfg.seed))
     varied = [text for text in typed if text not in fixed]
     study = _study(storage, {"cell": cell_key(cfg), "fixed": fixed, "varied": varied, "folds": folds}, cfg.seed)
     cache = storage.parent / "pretrained"
-    for _ in range(len(_done(study)), trials):
+    for _ in progress(range(len(_done(study)), trials), unit="trial"):
         trial = study.ask()
         point = [f"{key}={axis.suggest(trial)}" for key, axis in axes.items()]
         try:
             one = composed("logger=none", *fixed, *point)
-            with told():
+            with one_line_errors():
                 value = np.mean([_judged(one, labeled, rows, held, cache) for rows, held in cut])
         except InputError as error:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -104,7 +104,7 @@ def search(typed: Sequence[str], *, trials: int, folds: int, storage: Path, say:
     best = study.best_trial
     point = [f"{key}={best.params[key]}" for key in axes]
     command = " ".join(map(shlex.quote, ["python", "-m", "sad_lightning", *fixed, *point]))
-    return Found(float(best.value or 0.0), point, command)
+    return Best(float(best.value or 0.0), point, command)
 
 
 class _Labeled(NamedTuple):
@@ -154,75 +154,9 @@ def _judged(cfg: DictConfig, labeled: _Labeled, rows: NDArray[np.int64], held: N
     return auroc(labeled.semi[held] < 0, model.score_rows(labeled.raw[held]))
 
 
-class _Axis(NamedTuple):
-    """One setting that varies.
+def _study(storage: Path, asked: dict[str, Any], seed: int) -> "Study":
+    import optuna
 
-    Attributes:
-        values: to compose before the search: all choices of a group, one value of anything else.
-        suggest: draws one for a trial.
-    """
-
-    values: Sequence[Any]
-    suggest: Callable[[optuna.Trial], Any]
-
-
-def _parsed(typed: Sequence[str]) -> tuple[list[str], dict[str, _Axis]]:
-    """Overrides that stay, and the axes of the space."""
-    try:
-        overrides = OverridesParser.create().parse_overrides(list(typed))
-    except HydraException as error:
-        raise InputError(f"{' '.join(str(error).split())}; quote what the shell would read") from error
-    fixed = [text for text, override in zip(typed, overrides, strict=True) if not override.is_sweep_override()]
-    axes = {each.get_key_element(): _axis(each) for each in overrides if each.is_sweep_override()}
-    if not axes:
-        raise InputError(
-            "a search needs a setting to vary, and none is; for example 'method.eta=tag(log,interval(0.1,10))' or "
-            "'network.rep_dim=choice(4,8,16)'"
-        )
-    for key in axes:
-        if key.lstrip("+").split(".")[0] in ("data", "split", "seed", "target_fpr"):
-            raise InputError(f"{key} must not vary: the rows and labels that judge a setting would vary with it")
-    return fixed, axes
-
-
-def _corners(axes: dict[str, _Axis]) -> Iterator[list[str]]:
-    """Points that between them hold every value that is to be composed."""
-    first = {key: axis.values[0] for key, axis in axes.items()}
-    for key, axis in axes.items():
-        for value in axis.values:
-            yield [f"{name}={chosen}" for name, chosen in {**first, key: value}.items()]
-
-
-def _axis(override: Override) -> _Axis:
-    name, value, line = override.get_key_element(), override.value(), override.input_line
-    if isinstance(value, IntervalSweep):
-        low, high, log = value.start, value.end, "log" in value.tags
-        if low is None or high is None or not -math.inf < low <= high < math.inf:
-            raise InputError(
-                f"{line}: must go up to a number, got {low} to {high}; for example {name}=interval(0.1,10)"
-            )
-        if log and low <= 0:
-            raise InputError(f"{line}: log must begin above 0, got {low}; for example {name}=tag(log,interval(0.1,10))")
-        if isinstance(low, int) and isinstance(high, int):
-            return _Axis([low], lambda trial: trial.suggest_int(name, low, high, log=log))
-        return _Axis([low], lambda trial: trial.suggest_float(name, low, high, log=log))
-    if isinstance(value, RangeSweep):
-        start, stop, step = value.start or 0, value.stop or 0, value.step
-        if not -math.inf < start < stop < math.inf or not step > 0:
-            raise InputError(
-                f"{line}: must go up by a step above 0, got {start} to {stop} by {step}; for example {name}=range(2,9)"
-            )
-        if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int):
-            last = range(start, stop, step)[-1]
-            return _Axis([start], lambda trial: trial.suggest_int(name, start, last, step=step))
-    elif not isinstance(value, ChoiceSweep):
-        raise InputError(f"{line}: a search needs its choices by name; for example {name}=choice(a,b)")
-    options = list(override.sweep_string_iterator())
-    is_group = (CONF / override.key_or_group).is_dir()
-    return _Axis(options if is_group else options[:1], lambda trial: trial.suggest_categorical(name, options))
-
-
-def _study(storage: Path, asked: dict[str, Any], seed: int) -> optuna.Study:
     storage.parent.mkdir(parents=True, exist_ok=True)
     try:
         study = optuna.create_study(
@@ -241,5 +175,5 @@ def _study(storage: Path, asked: dict[str, Any], seed: int) -> optuna.Study:
     return study
 
 
-def _done(study: optuna.Study) -> list[Any]:
+def _done(study: "Study") -> list[Any]:
     return [trial for trial in study.trials if trial.state.is_finished()]

@@ -1,0 +1,62 @@
+"""The trainings of ``+experiment=ye2021_synthetic`` below a folder, as scorers of fresh rows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sad_lightning.cell.checkpoint import load_model
+from sad_lightning.convergence.study import Scorer
+from sad_lightning.convergence.table import PAIRS
+from sad_lightning.errors import InputError
+from sad_lightning.result import FILE, Result
+
+_DATA = "synthetic"
+
+
+def read(folder: Path) -> tuple[list[str], list[Scorer], float]:
+    """The methods of the fullest training, a scorer of each training that has all of these, the columns' deviation.
+
+    Raises:
+        InputError: there is no training of a pair of methods, or columns were scaled.
+    """
+    trainings: dict[int, dict[str, Path]] = {}
+    deviations = set()
+    for path in sorted(folder.rglob(FILE)):
+        result = Result.read(path.parent)
+        if result.data == _DATA:
+            if result.settings["preprocess"]["scaling"] != "none":
+                raise InputError(f"{path}: fresh rows are not scaled; train it with preprocess.scaling=none")
+            deviations.add(float(result.settings["data"]["deviation"]))
+            found = trainings.setdefault(result.seeds["cell"], {})
+            if result.method in found:
+                raise InputError(
+                    f"{path}: is the second training of {result.method} with seed {result.seeds['cell']} beside "
+                    f"{found[result.method]}; choose one folder each"
+                )
+            found[result.method] = path.parent
+    wanted = {method for pair in PAIRS for method in pair}
+    some = [sorted(set(found) & wanted) for found in trainings.values()]
+    names = max(some, key=len) if some else []
+    if not any(a in names and b in names for a, b in PAIRS):
+        raise InputError(
+            f"{folder}: must hold a pair of methods trained with the same seeds on data={_DATA}; train them with "
+            f"+experiment=ye2021_synthetic runs={folder}"
+        )
+    if len(deviations) > 1:
+        raise InputError(f"{folder}: holds trainings with data.deviation {sorted(deviations)}; choose one folder each")
+    whole_ones = [found for _, found in sorted(trainings.items()) if set(names) <= set(found)]
+    return names, [_scorer([found[name] for name in names]) for found in whole_ones], deviations.pop()
+
+
+def _scorer(folders: Sequence[Path]) -> Scorer:
+    models = [load_model(folder / "model.ckpt", Result.read(folder).settings) for folder in folders]
+
+    def score(x: NDArray[np.float32]) -> NDArray[np.float64]:
+        with torch.inference_mode():
+            rows = torch.from_numpy(x)
+            return torch.stack([model.score(rows) for model in models]).double().numpy()
+
+    return score

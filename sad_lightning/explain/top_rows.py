@@ -1,0 +1,113 @@
+"""The rows of a file that score highest, or those that are asked for, and what adds to the score of each, as files."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sad_lightning.command import row_progress
+from sad_lightning.data.schema import Column, TableSchema
+from sad_lightning.errors import InputError
+from sad_lightning.explain.attribution import attribute, typical_row
+from sad_lightning.explain.page import bars, explanation_page, heat_maps, leading
+from sad_lightning.files import whole_file
+from sad_lightning.model import Model
+from sad_lightning.predict.rows import check_finite, raw_batches
+
+_COLUMNS = 3  # that a printed line names
+NOTE = (
+    "What adds to each score. occlusion: how much the score falls when the column, or a window of pixels, is made "
+    "typical; gradient: the same to first order; error: its share of the reconstruction error. Each to its own scale."
+)
+
+
+def explain_rows(
+    path: Path,
+    data: Path,
+    top: int,
+    rows: Sequence[int] | None = None,
+    out: Path | None = None,
+    *,
+    ignore: Sequence[str] = (),
+    array: str | None = None,
+) -> list[str]:
+    """Write what adds to the scores of some rows; says so in a line each.
+
+    Args:
+        path: of the model file, or the folder of its run.
+        data: a table, a folder of images, or an npz.
+        top: how many rows, those that score highest.
+        rows: these rows instead, from 1.
+        out: where to write.
+        ignore: columns of a table that training did not have.
+        array: the array of an npz of images.
+
+    Raises:
+        InputError: the model or the data can not be read, do not fit, or a row is not there.
+    """
+    path = Model.find(path)
+    model = Model.load(path)
+    schema = model.preparation.schema
+    raw, names, scores = _scored_rows(model, data, ignore, array)
+    for row in rows or ():
+        if not 1 <= row <= len(raw):
+            raise InputError(f"--rows: {data} has rows 1 to {len(raw)}, got {row}")
+    chosen = leading(scores)[:top] if rows is None else [row - 1 for row in rows]
+    examples = torch.from_numpy(raw) if model.examples is None else model.examples
+    attribution = attribute(model, torch.from_numpy(raw[chosen]), typical_row(examples, schema))
+    texts, figures, lines = [], [], []
+    for number, (row, score) in enumerate(zip(chosen, attribution.scores, strict=True)):
+        title = f"{names[row]}: score {score:.4g}, {'an anomaly' if score > model.threshold else 'normal'}"
+        parts = {name: values[number] for name, values in attribution.parts.items()}
+        if not isinstance(schema, TableSchema):
+            figures.append(heat_maps(title, raw[row], parts))
+            texts.append(title)
+            continue
+        values = [_spell(column, value) for column, value in zip(schema.columns, raw[row], strict=True)]
+        figures.append(bars(title, schema.names, values, parts))
+        most = [(schema.names[k], values[k], parts["occlusion"][k]) for k in leading(parts["occlusion"])[:_COLUMNS]]
+        texts.append(f"{title}: {', '.join(f'{name} = {value} ({adds:+.3g})' for name, value, adds in most)}")
+        lines += [
+            [row + 1, score, name, value, *(part[k] for part in parts.values())]
+            for k, (name, value) in enumerate(zip(schema.names, values, strict=True))
+        ]
+    out = out or path.parent / "explain"
+    if lines:
+        with whole_file(out / "explain.csv") as part, open(part, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([["row", "score", "column", "value", *attribution.parts], *lines])
+    with whole_file(out / "explain.html") as part:
+        part.write_text(explanation_page(f"{data.name}, what adds to the scores", NOTE, figures), encoding="utf-8")
+    return [*texts, str(out / "explain.html")]
+
+
+def _scored_rows(
+    model: Model, data: Path, ignore: Sequence[str], array: str | None
+) -> tuple[NDArray[Any], list[str], NDArray[np.float64]]:
+    """All raw rows, their names such as ``row 3``, and their scores, ``(N,)``."""
+    parts, names, scores = [], [], []
+    total, batches = raw_batches(data, model.preparation.schema, {}, ignore=ignore, array=array)
+    with row_progress(total) as bar:
+        for columns, raw in batches:
+            if not len(raw):
+                continue
+            kind, numbers = next(iter(columns.items()))  # row or file
+            parts.append(raw)
+            names += [f"{kind} {number}" for number in numbers]
+            scores.append(model.score_rows(raw))
+            check_finite(data, kind, numbers, scores[-1])
+            bar.update(len(raw))
+    if not parts:
+        raise InputError(f"{data}: must hold at least one row, it holds none")
+    return np.concatenate(parts), names, np.concatenate(scores)
+
+
+def _spell(column: Column, value: float) -> str:
+    if np.isnan(value):
+        return "missing"
+    if column.kind == "category":
+        return column.categories[int(value)]
+    return ("true" if value else "false") if column.kind == "boolean" else f"{value:.6g}"

@@ -1,0 +1,51 @@
+"""What a command needs to open a model file: the modules that define its methods, and a device."""
+
+import argparse
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sad_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the argument MODEL and the option --import."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, or the folder of the run that left it")
+    parser.add_argument("--import", dest="modules", nargs="+", default=[], help="modules that define your own methods")
+
+
+def import_all(modules: Sequence[str]) -> None:
+    """Import the modules that define one's own methods.
+
+    Raises:
+        InputError: one can not be imported.
+    """
+    for name in modules:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise InputError(f"--import {name}: {error}; run from the folder that holds it") from error
+        except Exception as error:  # whatever somebody's module does
+            raise InputError(f"--import {name}: {type(error).__name__}: {error}; mend it") from error
+
+
+def device_of(name: str) -> "torch.device":
+    """The device of a name; ``auto`` takes cuda where it is.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        zero = torch.zeros(1, device=name)
+        zero.cpu()  # from meta there is no way back
+        return zero.device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device must be one that is there, got {name!r}; cpu always is") from error

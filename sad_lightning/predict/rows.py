@@ -1,0 +1,126 @@
+"""Rows of a file as a model wants them, batch by batch: of tables and of images, each with its number or its name.
+
+Memory does not grow with the rows, but for an npz, which is read whole.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.data.arrays import read_npz_all
+from sad_lightning.data.own.image_folder import image_files, read_images
+from sad_lightning.data.own.reading import SUFFIXES, count_rows, raw_rows, read_batches
+from sad_lightning.data.own.values import listed
+from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
+from sad_lightning.errors import InputError
+
+Columns = dict[str, NDArray[Any]]
+IMAGE_ARRAYS = ("images", "test_images")  # the arrays of an npz that are looked for
+_BATCH = 1 << 13  # images of an npz
+
+
+def raw_batches(
+    data: Path,
+    schema: Schema,
+    unknown: dict[str, int],
+    *,
+    keep: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    array: str | None = None,
+) -> tuple[int | None, Iterator[tuple[Columns, NDArray[Any]]]]:
+    """How many rows there are, where that is known, and the raw rows with what names them, ``row`` from 1 or ``file``.
+
+    Args:
+        data: a table, a folder of images, an image, or an npz.
+        schema: of the rows.
+        unknown: counts, by column, the values that are no category.
+        keep: columns of a table to copy.
+        ignore: columns of a table that training did not have.
+        array: the array of an npz of images.
+
+    Raises:
+        InputError: the data can not be read, or does not fit.
+    """
+    if isinstance(schema, TableSchema):
+        return count_rows(data), _table_batches(data, schema, keep, ignore, unknown)
+    return _image_batches(data, schema, keep, ignore, array)
+
+
+def check_finite(data: Path, kind: str, names: NDArray[Any], scores: NDArray[np.float64]) -> None:
+    """Say which row has a score that is not finite.
+
+    Args:
+        data: where the rows come from.
+        kind: of the names: row or file.
+        names: ``(B,)``.
+        scores: ``(B,)``.
+
+    Raises:
+        InputError: a score is not finite.
+    """
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise InputError(
+            f"{data}: {kind} {names[bad[0]]}{more}: must hold values that the network can take, the score is not "
+            f"finite; mend it or leave it out"
+        )
+
+
+def _table_batches(
+    data: Path, schema: TableSchema, keep: Sequence[str], ignore: Sequence[str], unknown: dict[str, int]
+) -> Iterator[tuple[Columns, NDArray[np.float32]]]:
+    start = 1
+    for table in read_batches(data, schema, keep=keep, ignore=ignore):
+        raw, strange = raw_rows(data, table, schema, start)
+        for name, count in strange.items():
+            unknown[name] = unknown.get(name, 0) + count
+        columns: Columns = {"row": np.arange(start, start + len(raw))}
+        yield columns | {name: table[name].as_words().texts() for name in keep}, raw
+        start += len(raw)
+
+
+def _image_batches(
+    data: Path, schema: ImageSchema, keep: Sequence[str], ignore: Sequence[str], array: str | None
+) -> tuple[int, Iterator[tuple[Columns, NDArray[np.uint8]]]]:
+    if keep or ignore:
+        raise InputError(f"--keep and --ignore name columns, and {data} holds images; leave them out")
+    if data.suffix.lower() != ".npz":
+        if data.suffix.lower() in SUFFIXES:
+            raise InputError(
+                f"{data}: must be images, as in training, it is a table; give a folder, an image or an npz"
+            )
+        files = image_files(data) if not data.is_file() else [data]
+        names = np.array([_spell(file.relative_to(data) if data.is_dir() else file) for file in files])
+        return len(files), _with_names("file", names, read_images(files, schema))
+    arrays = read_npz_all(data)
+    name = array if array is not None else next((each for each in IMAGE_ARRAYS if each in arrays), "")
+    if name not in arrays:
+        raise InputError(f"{data}: must hold an array of images, it holds {listed(list(arrays))}; name it with --array")
+    images = arrays[name][..., None] if arrays[name].ndim == 3 else arrays[name]
+    shape = (schema.height, schema.width, schema.channels)
+    if images.shape[1:] != shape or images.dtype != np.uint8:
+        raise InputError(
+            f"{data}: {name} must be (N, {', '.join(map(str, shape))}) uint8, as in training, got {images.shape} "
+            f"{images.dtype}; resize it"
+        )
+    parts = (images[start : start + _BATCH].astype(np.uint8) for start in range(0, len(images), _BATCH))
+    return len(images), _with_names("row", np.arange(1, len(images) + 1), parts)
+
+
+def _spell(path: Path) -> str:
+    """The path in UTF-8, also where its bytes are something else."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _with_names(
+    kind: str, names: NDArray[Any], parts: Iterator[NDArray[np.uint8]]
+) -> Iterator[tuple[Columns, NDArray[np.uint8]]]:
+    start = 0
+    for part in parts:
+        yield {kind: names[start : start + len(part)]}, part
+        start += len(part)

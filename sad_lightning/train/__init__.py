@@ -1,0 +1,1 @@
+"""The command that trains a cell, or a sweep of cells."""

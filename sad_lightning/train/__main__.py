@@ -1,0 +1,126 @@
+"""``python -m sad_lightning.train KEY=VALUE ...``, or without ``.train``: train one cell, or a sweep of cells.
+
+Hydra composes the settings and asks for one cell after the other, or hands all of a sweep to the grid. Torch is
+imported when the first cell starts.
+"""
+
+import gc
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from sad_lightning.cell.key import cell_folder, cell_key
+from sad_lightning.command import VERSION, command
+from sad_lightning.config.location import CONF
+from sad_lightning.config.mistakes import is_not_defined, one_line
+from sad_lightning.errors import InputError
+from sad_lightning.result import FILE, Result
+from sad_lightning.train.arguments import check_arguments, multirun_first
+
+_command = partial(
+    command,
+    "sad_lightning",
+    interrupted="the same command goes on where it was",
+    way_out="choose a folder that can be written with runs=FOLDER",
+)
+
+
+def main() -> None:
+    """Train what the command line says."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions through
+    OmegaConf.register_new_resolver("cell_folder", cell_folder, replace=True)
+    failed: list[str] = []  # cells of a sweep, by their overrides
+
+    @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
+    def job(cfg: DictConfig) -> float | None:
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            return _cell_of_sweep(cfg, failed)
+        with _command():  # within Hydra, which else says of every mistake that there was one
+            return _cell(cfg)
+
+    with _command():
+        if "--version" in sys.argv[1:]:
+            print(VERSION)
+            return
+        check_arguments(sys.argv[1:])
+        sys.argv[1:] = multirun_first(sys.argv[1:])
+        job()
+        if failed:
+            raise InputError(
+                f"{len(failed)} cells of the sweep failed, each is named above; the same command tries again"
+            )
+
+
+def _cell_of_sweep(cfg: DictConfig, failed: list[str]) -> float | None:
+    """Train a cell; what stops it is said, and the others go on."""
+    overrides = " ".join(HydraConfig.get().overrides.task)
+    try:
+        return _cell(cfg)
+    except Exception as error:
+        line = one_line(error)
+        if line is None:
+            raise
+        if is_not_defined(error):
+            line = f"skipped: {line}"
+        else:
+            failed.append(overrides)
+        print(f"sad_lightning: {overrides}: {line}", file=sys.stderr)
+        return None
+
+
+def _cell(cfg: DictConfig) -> float:
+    """Train the cell or find its result, print it, and return the AUROC, which is what a sweeper maximises."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        result = _result(cfg, folder)
+    except Exception:
+        _remove_if_empty(folder, Path(str(cfg.runs)).resolve())
+        raise
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # Lightning starts the other processes of one run with this command
+        print(result.table(Path(os.path.relpath(folder))))
+    return result.metrics["auroc"]
+
+
+def _result(cfg: DictConfig, folder: Path) -> Result:
+    job = HydraConfig.get()
+    sweep = job.mode is RunMode.MULTIRUN
+    if cfg.plan_only:
+        raise InputError("plan_only=true plans a sweep with hydra/launcher=grid, and this is one cell; add --multirun")
+    devices = cfg.trainer.devices
+    if sweep and devices != 1 and not (OmegaConf.is_list(devices) and len(devices) == 1):
+        raise InputError(f"trainer.devices must be 1 within a sweep, got {devices!r}; a sweep scales by cells")
+    if cfg.overwrite:
+        for state in folder.glob("*.resume.ckpt"):
+            state.unlink(missing_ok=True)
+    elif (folder / FILE).exists():
+        result = Result.read(folder)
+        if result.key != cell_key(cfg):
+            raise InputError(f"{folder}: holds the result of another cell, {result.key}; choose another folder")
+        print("finished before; overwrite=true trains it again")
+        return result
+    from sad_lightning.cell.run import run  # torch and lightning take seconds to import
+    from sad_lightning.cell.values import Cell
+
+    choices = job.runtime.choices
+    result = run(Cell(cfg, folder, choices["data"], choices["method"], choices.get("experiment"), sweep))
+    gc.collect()  # a Trainer and its module hold each other, and a sweep has many
+    return result
+
+
+def _remove_if_empty(folder: Path, top: Path) -> None:
+    """Remove the folder that Hydra made for a cell that never began, and what it made above it."""
+    while folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+        if top not in (folder, *folder.parents):
+            break
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Arguments that Hydra would misread, drop or answer at length."""
+
+from collections.abc import Sequence
+
+from sad_lightning.errors import InputError
+
+_FLAGS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}  # one a time
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse what Hydra would accept and not do.
+
+    Raises:
+        InputError: flags exclude each other, an experiment is not added, or several are swept over.
+    """
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    modes = [flag for flag in flags if flag in _FLAGS]
+    if len(modes) > 1:
+        raise InputError(f"{' and '.join(modes)}: only one of them at a time; leave the others out")
+    if "--resolve" in flags and not {"--cfg", "-c", "--help", "-h"} & set(flags):
+        raise InputError("--resolve: says how --cfg prints the settings; add --cfg job")
+    if "--experimental-rerun" in flags:
+        raise InputError("--experimental-rerun: unpickles a file, which nothing here does; give the overrides again")
+    for argument in arguments:
+        if not argument.lstrip("+").startswith("experiment="):
+            continue
+        if not argument.startswith("+"):
+            raise InputError(f"{argument}: an experiment is added to the settings; write +{argument}")
+        if "," in argument:
+            raise InputError(
+                f"{argument}: sweeping over experiments drops what they say about their grid; give one command each"
+            )
+
+
+def multirun_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments as Hydra's parser understands them: with --multirun before all overrides, not between them."""
+    return sorted(arguments, key=lambda argument: argument not in {"-m", "--multirun"})

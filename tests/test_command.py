@@ -1,0 +1,170 @@
+"""The frame of all commands: both ways to name one, help and version, and what a mistake ends in."""
+
+import errno
+import os
+import re
+import shlex
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import sad_lightning
+from sad_lightning.__main__ import main
+from sad_lightning.command import VERSION, command, progress
+from sad_lightning.errors import InputError
+from sad_lightning.files import whole_file
+
+ROOT = Path(__file__).resolve().parent.parent
+VERBS = sorted(path.parent.name for path in (ROOT / "sad_lightning").glob("*/__main__.py"))
+PARSERS = [verb for verb in VERBS if verb != "train"]  # whose arguments Hydra reads
+
+
+def answer(run, arguments, monkeypatch, capsys) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["sad_lightning", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        run()
+    return stopped.value.code, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", PARSERS)
+def test_a_verb_is_the_module_of_its_name(verb, monkeypatch, capsys):
+    module = import_module(f"sad_lightning.{verb}.__main__")
+    code, text = answer(module.main, ["--help"], monkeypatch, capsys)
+    assert code == 0
+    assert answer(main, [verb, "--help"], monkeypatch, capsys) == (0, text)
+    assert answer(main, [verb, "--version"], monkeypatch, capsys) == (0, f"{VERSION}\n")
+    first, *_ = module.__doc__.splitlines()
+    assert first.startswith(f"``python -m sad_lightning.{verb}")
+    assert first.replace("``", "").split(":")[0] in text
+
+
+@pytest.mark.parametrize("verb", PARSERS)
+def test_the_example_of_the_help_is_understood(verb, monkeypatch, capsys):
+    class Understood(Exception):
+        pass
+
+    def frame(*args, **kwargs):
+        raise Understood
+
+    module = import_module(f"sad_lightning.{verb}.__main__")
+    _, text = answer(module.main, ["--help"], monkeypatch, capsys)
+    example = shlex.split(re.search(r"example:\n  (.*)", text)[1])
+    assert example[:3] == ["python", "-m", f"sad_lightning.{verb}"]
+    monkeypatch.setattr(module, "command", frame)
+    monkeypatch.setattr(sys, "argv", example[2:])
+    with pytest.raises(Understood):
+        module.main()
+
+
+def test_train_is_what_the_bare_command_does():
+    def settings(*words: str) -> str:
+        command = [sys.executable, "-m", *words, "--cfg", "job", "method=hsc"]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    bare = settings("sad_lightning")
+    assert "HSC" in bare
+    assert settings("sad_lightning", "train") == settings("sad_lightning.train") == bare
+
+
+def test_the_version_needs_no_settings(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["sad_lightning", "--version"])
+    main()
+    assert capsys.readouterr().out == f"sad_lightning {sad_lightning.__version__}\n"
+
+
+def test_a_word_that_is_no_command_names_those_there_are(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["sad_lightning", "predikt", "model.pt"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    error = capsys.readouterr().err
+    assert error.startswith("sad_lightning: predikt: is neither a command nor a setting KEY=VALUE; there are audit, ")
+    assert error.count("\n") == 1
+
+
+def test_no_help_waits_for_torch():
+    script = f"""
+import sys
+from importlib import import_module
+for verb in {PARSERS!r}:
+    sys.argv = [verb, "--help"]
+    try:
+        import_module(f"sad_lightning.{{verb}}.__main__").main()
+    except SystemExit as stop:
+        assert stop.code == 0, verb
+    assert "torch" not in sys.modules, verb
+"""
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
+class Closed:
+    """A pipe whose reader went away."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+ENDINGS = {
+    "a mistake": (InputError("x: must be\n  a number"), 2, "it: x: must be a number\n"),
+    "no such file": (FileNotFoundError(errno.ENOENT, "No such file", "x.csv"), 2, "it: x.csv: No such file; give the "),
+    "no permission": (PermissionError(errno.EACCES, "Denied", "/x"), 2, "it: /x: Denied; choose another with --out\n"),
+    "a full disk": (OSError(errno.ENOSPC, "Full", "/x"), 2, "it: /x: Full; make room, or choose another with --out\n"),
+    "Ctrl-C": (KeyboardInterrupt(), 130, "it: interrupted; nothing was written\n"),
+    "a killed worker": (KeyboardInterrupt("two workers stopped"), 130, "it: two workers stopped\n"),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_what_a_user_can_mend_is_one_line_and_an_exit_code(name, capsys):
+    error, code, words = ENDINGS[name]
+    with pytest.raises(SystemExit) as stopped, command("it"):
+        raise error
+    assert stopped.value.code == code
+    said = capsys.readouterr().err
+    assert said.startswith(words)
+    assert said.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_is_no_mistake(monkeypatch, capsys, tmp_path):
+    file = os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT)
+    monkeypatch.setattr(sys, "stdout", Closed(file))
+    with pytest.raises(SystemExit, match="1"), command("it"):
+        pass
+    assert capsys.readouterr().err == ""
+    os.write(file, b"goes nowhere")
+    os.close(file)
+    assert (tmp_path / "out").read_bytes() == b""
+
+
+@pytest.mark.parametrize("bug", [ValueError("x"), KeyError("x"), OSError("x")])
+def test_a_bug_keeps_its_traceback(bug):
+    with pytest.raises(type(bug)), command("it"):
+        raise bug
+
+
+def test_a_write_that_fails_names_the_file(tmp_path):
+    path = tmp_path / "scores.csv"
+    with pytest.raises(OSError, match="Full") as caught, whole_file(path):
+        raise OSError(errno.ENOSPC, "Full")  # which a write does not name
+    assert caught.value.filename == str(path)
+    with pytest.raises(OSError, match="Read-only") as caught, whole_file(path) as part:
+        raise OSError(errno.EROFS, "Read-only", str(part))
+    assert caught.value.filename == str(path)
+    with pytest.raises(OSError, match="Gone") as caught, whole_file(path):
+        raise OSError(errno.ENOENT, "Gone", "other.csv")
+    assert caught.value.filename == "other.csv"
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_bar_where_nobody_looks(capsys):
+    assert list(progress([1, 2], unit="row")) == [1, 2]
+    assert capsys.readouterr().err == ""
