@@ -4,6 +4,7 @@
     python benchmarks/grid.py cardio        cardio x sixty seeds, packed and one by one
     python benchmarks/grid.py sharing       Fashion-MNIST, 3 x 9 cells, with shared pretraining and without
     python benchmarks/grid.py memory        200 cells in a row in one worker: how its memory grows
+    python benchmarks/grid.py digits        two seeds of Deep SAD on the digits, packed and one by one: a smoke test
 
 Each side is the command that a person types, from nothing, imports included; beside it what follows the imports, which
 take as long on both sides. SAD_DATA_ROOT names the data.
@@ -106,7 +107,7 @@ def resident(pid: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("odds", "cardio", "sharing", "memory"))
+    parser.add_argument("what", choices=("odds", "cardio", "sharing", "memory", "digits"))
     parser.add_argument("--epochs", type=int, help="of both trainings, instead of the papers' 150")
     parser.add_argument("--data", nargs="*", help="of the ODDS sets, only these")
     given = parser.parse_args()
@@ -122,6 +123,9 @@ def main() -> None:
         )
     if given.what == "cardio":
         sweep = ("--multirun", "data=cardio", "seed=range(0,60)")
+        compared("packed against one by one", sweep, (*sweep, "pack=1"), given.epochs)
+    if given.what == "digits":
+        sweep = ("--multirun", "seed=0,1", "split.validation_ratio=0.0")
         compared("packed against one by one", sweep, (*sweep, "pack=1"), given.epochs)
     if given.what == "sharing":
         sweep = ("+experiment=fmnist_scenario1", "split.normal_class=0,1,2", "split.labeled_ratio=0.05")

@@ -20,7 +20,7 @@ from sad_lightning.errors import InputError
 from sad_lightning.grid.compose import compose_all
 from sad_lightning.grid.estimate import by_steps, estimate
 from sad_lightning.grid.local import Death
-from sad_lightning.grid.plan import Cell, Job, cell_of, jobs_of
+from sad_lightning.grid.plan import Job, PlannedCell, cell_of, jobs_of
 from sad_lightning.grid.store import Grid, Outcome, command_of, grid_folder, grid_name, keep, outcome_of
 from sad_lightning.result import FAILURE
 from sad_lightning.training.stacking import Verdict, stacking_pays
@@ -123,8 +123,8 @@ def _check(settings: Mapping[str, Any]) -> None:
     true_or_false("plan_only", settings["plan_only"])
 
 
-def _check_folders(cells: Sequence[Cell]) -> None:
-    first: dict[str, Cell] = {}
+def _check_folders(cells: Sequence[PlannedCell]) -> None:
+    first: dict[str, PlannedCell] = {}
     for cell in cells:
         other = first.setdefault(cell.folder, cell)
         if other is not cell:
@@ -134,14 +134,14 @@ def _check_folders(cells: Sequence[Cell]) -> None:
             )
 
 
-def _done(cells: Sequence[Cell]) -> dict[str, Outcome]:
+def _done(cells: Sequence[PlannedCell]) -> dict[str, Outcome]:
     """How cells ended before; those that failed are tried again."""
     before = {cell.key: outcome_of(cell) for cell in cells}
     return {key: ended for key, ended in before.items() if ended is not None and ended.status != "failed"}
 
 
 def _frozen(
-    name: str, planned: int, cells: Sequence[Cell], runs: Path, backend: Backend, done: Mapping[str, Outcome]
+    name: str, planned: int, cells: Sequence[PlannedCell], runs: Path, backend: Backend, done: Mapping[str, Outcome]
 ) -> tuple[Grid, str]:
     """The grid as it was planned when it began, else as it is planned now, and why it is packed so.
 
@@ -157,7 +157,7 @@ def _frozen(
     verdicts = {(cell.data, cell.method): cell for cell in reversed(todo)}
     pays = {kind: _pays(cell, backend) for kind, cell in verdicts.items()}
 
-    def size(cell: Cell) -> int:
+    def size(cell: PlannedCell) -> int:
         pack = 1 if cell.settings["patience"] else cell.settings["pack"]  # an epoch is chosen for a cell alone
         return pays[cell.data, cell.method].limit if pack == "auto" else int(pack)
 
@@ -167,7 +167,7 @@ def _frozen(
     return grid, "; ".join(sorted({each.reason for each in pays.values()})) if pack == "auto" else f"pack={pack}"
 
 
-def _pays(cell: Cell, backend: Backend) -> Verdict:
+def _pays(cell: PlannedCell, backend: Backend) -> Verdict:
     if cell.settings["selection"] is not None:
         return Verdict(False, "a baseline is not trained by steps")
     return stacking_pays(load(OmegaConf.create(cell.settings).data).shape, on_cpu=backend.on_cpu)
@@ -247,7 +247,7 @@ def _drive(
 
 
 def _settle(
-    cells: Sequence[Cell],
+    cells: Sequence[PlannedCell],
     outcomes: Sequence[Outcome],
     done: Mapping[str, Outcome],
     ended: dict[str, Outcome],
@@ -261,7 +261,7 @@ def _settle(
     bar.set_postfix_str(_mean(ended))
 
 
-def _failed(cell: Cell, line: str) -> Outcome:
+def _failed(cell: PlannedCell, line: str) -> Outcome:
     return Outcome(cell.key, "failed", line=line)
 
 
@@ -294,7 +294,7 @@ def _summarise(grid: Grid, ended: Mapping[str, Outcome]) -> None:
         )
 
 
-def _returned(cell: Cell, outcome: Outcome) -> JobReturn:
+def _returned(cell: PlannedCell, outcome: Outcome) -> JobReturn:
     """What Hydra's sweepers ask for."""
     returned = JobReturn(overrides=cell.overrides, status=JobStatus.COMPLETED)
     returned.return_value = outcome.auroc

@@ -14,7 +14,7 @@ from sad_lightning.version import __version__
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedCell:
     """One cell of a grid, as it was when the grid was planned.
 
     Attributes:
@@ -54,13 +54,13 @@ class Job(NamedTuple):
     """
 
     number: int
-    cells: tuple[Cell, ...]
+    cells: tuple[PlannedCell, ...]
     pretrains: bool
     needs: tuple[int, ...]
     stack: bool
 
 
-def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> Cell:
+def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> PlannedCell:
     """The cell of composed settings, which hold the ``hydra`` node."""
     promised = defining(cfg)
     key = digest({"version": __version__, **promised})
@@ -73,7 +73,7 @@ def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> Cell:
     settings["logger"] = OmegaConf.to_container(cfg.logger, resolve=True)  # it may ask Hydra, which is not there later
     shared = _pretraining(promised)
     chosen = cfg.hydra.runtime.choices
-    return Cell(
+    return PlannedCell(
         key=key,
         folder=str(folder),
         data=str(chosen["data"]),
@@ -118,7 +118,7 @@ def _without(settings: Mapping[str, Any], tops: Sequence[str], below: Mapping[st
     return kept
 
 
-def jobs_of(cells: Sequence[Cell], *, size: Callable[[Cell], int], slots: int) -> list[Job]:
+def jobs_of(cells: Sequence[PlannedCell], *, size: Callable[[PlannedCell], int], slots: int) -> list[Job]:
     """What the workers do, in an order in which nothing waits for what comes later.
 
     Args:
@@ -131,7 +131,7 @@ def jobs_of(cells: Sequence[Cell], *, size: Callable[[Cell], int], slots: int) -
     for number, pack in enumerate(packs):
         for cell in pack:
             users.setdefault(cell.shares, set()).add(number)
-    first: dict[str, Cell] = {}
+    first: dict[str, PlannedCell] = {}
     for cell in cells:
         if cell.shares and len(users[cell.shares]) > 1:
             first.setdefault(cell.shares, cell)
@@ -146,7 +146,7 @@ def jobs_of(cells: Sequence[Cell], *, size: Callable[[Cell], int], slots: int) -
     return jobs
 
 
-def _spread(cells: Sequence[Cell]) -> list[Cell]:
+def _spread(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
     """One cell of each normal class and seed first, then the next of each: neighbours share as little as can be.
 
     A method that does not look at labels trains alike for all known anomalies: what one worker has left, the others
@@ -162,11 +162,11 @@ def _spread(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _packs(
-    cells: Sequence[Cell], kinds: Sequence[str], size: Callable[[Cell], int], slots: int
-) -> list[tuple[Cell, ...]]:
+    cells: Sequence[PlannedCell], kinds: Sequence[str], size: Callable[[PlannedCell], int], slots: int
+) -> list[tuple[PlannedCell, ...]]:
     """Cells of one kind together, in packs of nearly equal size."""
     fair = -(-len(cells) // slots)
-    groups: dict[str, list[Cell]] = {}
+    groups: dict[str, list[PlannedCell]] = {}
     for cell, kind in zip(cells, kinds, strict=True):
         groups.setdefault(kind if size(cell) > 1 else cell.key, []).append(cell)
     packs = []

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
-from sad_lightning.grid.plan import Cell, Job
+from sad_lightning.grid.plan import Job, PlannedCell
 from sad_lightning.result import FAILURE, FILE, Result
 from sad_lightning.version import __version__
 
@@ -62,7 +62,7 @@ class Grid:
     planned: int
     version: str
     commit: str | None
-    cells: tuple[Cell, ...]
+    cells: tuple[PlannedCell, ...]
     jobs: tuple[Job, ...]
 
     def write(self, runs: Path) -> None:
@@ -73,7 +73,7 @@ class Grid:
         with whole_file(grid_folder(runs, self.name) / "plan.json") as part:
             part.write_text(json.dumps(document, indent=1) + "\n")
 
-    def renewed(self, cells: Sequence[Cell]) -> "Grid":
+    def renewed(self, cells: Sequence[PlannedCell]) -> "Grid":
         """The grid with these cells for those of the same keys: where and how they run may have changed."""
         new = {cell.key: cell for cell in (*self.cells, *cells)}
         jobs = tuple(job._replace(cells=tuple(new[cell.key] for cell in job.cells)) for job in self.jobs)
@@ -93,7 +93,7 @@ class Grid:
             cells = {}
             for cell in document.pop("cells"):
                 cell |= {"overrides": tuple(cell["overrides"]), "folder": str(path.parents[2] / cell["folder"])}
-                cells[cell["key"]] = Cell(**cell)
+                cells[cell["key"]] = PlannedCell(**cell)
             jobs = tuple(
                 Job(**{**job, "cells": tuple(cells[key] for key in job["cells"]), "needs": tuple(job["needs"])})
                 for job in document.pop("jobs")
@@ -110,7 +110,7 @@ def grid_folder(runs: Path, name: str) -> Path:
     return runs / "grids" / name
 
 
-def grid_name(cells: Sequence[Cell], *rest: object) -> str:
+def grid_name(cells: Sequence[PlannedCell], *rest: object) -> str:
     """Ten letters that two grids share when they have the same cells, packed by the same rule."""
     text = json.dumps([__version__, sorted(cell.key for cell in cells), *map(str, rest)])
     return blake2b(text.encode(), digest_size=5).hexdigest()
@@ -122,7 +122,7 @@ def grids(runs: Path) -> Iterator[Grid]:
         yield Grid.read(path)
 
 
-def outcome_of(cell: Cell) -> Outcome | None:
+def outcome_of(cell: PlannedCell) -> Outcome | None:
     """How the cell ended before; None where it did not, or failed and may be tried again."""
     folder = Path(cell.folder)
     if (folder / FILE).exists():
@@ -145,7 +145,7 @@ def failure_of(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def keep(cell: Cell, outcome: Outcome) -> None:
+def keep(cell: PlannedCell, outcome: Outcome) -> None:
     """Keep why a cell has no result, or forget it where it has one now."""
     path = Path(cell.folder) / FAILURE
     if outcome.status == "finished":
@@ -155,6 +155,6 @@ def keep(cell: Cell, outcome: Outcome) -> None:
         part.write_text(json.dumps({**outcome._asdict(), "command": command_of(cell)}, indent=1) + "\n")
 
 
-def command_of(cell: Cell) -> str:
+def command_of(cell: PlannedCell) -> str:
     """The command that runs this cell alone."""
     return f"python -m sad_lightning {shlex.join(cell.overrides)} hydra.mode=RUN"

@@ -14,7 +14,7 @@ from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.grid.compose import compose_all
 from sad_lightning.grid.estimate import Estimate, by_steps, estimate
-from sad_lightning.grid.plan import Cell, Job, jobs_of
+from sad_lightning.grid.plan import Job, PlannedCell, jobs_of
 from sad_lightning.grid.store import Grid, Outcome, command_of, failure_of, grid_name, grids, keep, outcome_of
 from sad_lightning.result import FAILURE
 from sad_lightning.training.stacking import stacking_pays
@@ -140,7 +140,7 @@ def test_a_pretraining_is_a_job_of_its_own_where_several_packs_need_it():
 
 def test_neighbours_differ_in_their_normal_class():
     """Two workers do not train twice what a method without an eye for labels trains once."""
-    cells = [Cell(**{**cell_named(n).__dict__, "key": f"{n}{k}"}) for n in range(3) for k in range(2)]
+    cells = [PlannedCell(**{**cell_named(n).__dict__, "key": f"{n}{k}"}) for n in range(3) for k in range(2)]
     order = [job.cells[0].settings["split"]["normal_class"] for job in jobs_of(cells, size=lambda _: 1, slots=2)]
     assert order == [0, 1, 2, 0, 1, 2]
 
@@ -171,14 +171,14 @@ def test_a_plan_reads_back_and_damage_is_told(tmp_path):
 
 
 def test_how_a_cell_ended_is_kept_until_it_ends_well(tmp_path):
-    cell = Cell(**{**cell_named(0).__dict__, "folder": str(tmp_path / "cell")})
+    cell = PlannedCell(**{**cell_named(0).__dict__, "folder": str(tmp_path / "cell")})
     assert outcome_of(cell) is None
     keep(cell, Outcome(cell.key, "failed", line="too bad", trace="Traceback ..."))
     assert outcome_of(cell) == Outcome(cell.key, "failed", line="too bad")
     failure = failure_of(Path(cell.folder))
     assert failure["trace"] == "Traceback ..."
     assert failure["command"] == command_of(cell) == "python -m sad_lightning x=1 hydra.mode=RUN"
-    other = Cell(**{**cell.__dict__, "key": "another"})
+    other = PlannedCell(**{**cell.__dict__, "key": "another"})
     assert outcome_of(other) is None  # what another cell left there
     (tmp_path / "cell" / FAILURE).write_text("{")
     assert outcome_of(cell) is None

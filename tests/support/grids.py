@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from sad_lightning.cell.key import cell_folder
 from sad_lightning.config.location import CONF
 from sad_lightning.grid.compose import compose_all
-from sad_lightning.grid.plan import Cell, cell_of
+from sad_lightning.grid.plan import PlannedCell, cell_of
 
 
 @contextmanager
@@ -32,13 +32,15 @@ def sweep(*arguments: str) -> Iterator[tuple[Any, DictConfig, list[list[str]]]]:
     HydraConfig.instance().cfg = before
 
 
-def cells_of(*arguments: str) -> list[Cell]:
+def cells_of(*arguments: str) -> list[PlannedCell]:
     """Every cell of a sweep, planned."""
     with sweep(*arguments) as (loader, master, cells):
         return [cell_of(cfg, cell) for cfg, cell in zip(compose_all(loader, master, cells), cells, strict=True)]
 
 
-def cell_named(number: int, kind: str = "a", shares: str = "") -> Cell:
+def cell_named(number: int, kind: str = "a", shares: str = "") -> PlannedCell:
     """A cell that nothing composed."""
     settings = {"split": {"normal_class": number}, "seed": 0, "data": {}}
-    return Cell(f"k{number}{kind}", f"/f{number}{kind}", "d", "m", None, ("x=1",), settings, kind, shares, shares[:1])
+    return PlannedCell(
+        f"k{number}{kind}", f"/f{number}{kind}", "d", "m", None, ("x=1",), settings, kind, shares, shares[:1]
+    )

@@ -1,0 +1,34 @@
+"""Every benchmark runs in a small form, so that none rots: their numbers are for people, not for tests."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SMOKE = {
+    "step": ["--rounds", "1", "--epochs", "1", "--rows", "100", "--batch-size", "50"],
+    "grid": ["digits", "--epochs", "1"],
+    "predict": ["--rows", "500", "--columns", "5"],
+    "preset": ["--seeds", "1", "--candidates", "iforest", "--tasks", "wine"],
+    "odds": ["--data", "cardio", "--methods", "iforest", "--seeds", "1"],
+    "leaking_halves": ["--data", "arrhythmia", "--seeds", "1"],
+}
+REAL_DATA = {"odds", "leaking_halves"}
+
+
+def test_every_benchmark_has_a_small_form():
+    assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == set(SMOKE)
+
+
+@pytest.mark.parametrize("name", SMOKE)
+def test_a_benchmark_runs(name, tmp_path, request):
+    if name in REAL_DATA:
+        request.getfixturevalue("real_data")
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *SMOKE[name]]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.strip()
