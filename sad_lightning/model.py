@@ -54,7 +54,7 @@ class BaselineScore(nn.Module):
 
     def score(self, x: Tensor) -> Tensor:
         """The baseline's anomaly score of each row, ``(B,)`` float64."""
-        features = x if self.first is None else self.first.get_submodule("encoder")(x)
+        features = x if self.first is None else self.first.get_encoder()(x)
         found = self.baseline.anomaly_score(features.detach().flatten(start_dim=1).double().cpu().numpy())
         return torch.from_numpy(np.ascontiguousarray(found)).to(x.device)
 

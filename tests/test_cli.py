@@ -112,7 +112,7 @@ MISTAKES = [
     (["split.validation_ratio=0.001"], "holds out none"),
     (["+split.foo=1"], "foo"),
     (["+method.foo=1"], "foo"),
-    (["method.allow_trivial_solution=abc"], "method.allow_trivial_solution must be true or false"),
+    (["network.allow_trivial_solution=abc"], "network.allow_trivial_solution must be true or false"),
     (["split.known_anomaly=9"], "split.known_anomaly must index"),
     (["seed=-1"], "seed must be a whole number >= 0"),
     (["seed=x"], "seed must be a whole number"),

@@ -70,7 +70,7 @@ def test_every_baseline_comes_back(name, settings, make, tmp_path):
     baseline = instantiate(settings(f"method={name}").method, _convert_="all")
     first = make("ae", "table").eval() if name.endswith("hybrid") else None
     x = of_numbers(9)(torch.randn(60, 9))
-    features = x if first is None else first.encoder(x).detach()
+    features = x if first is None else first.get_encoder()(x).detach()
     semi = np.repeat(np.int8([-1, 0]), [5, 55])
     baseline.fit(features.numpy(), semi)
     raw = torch.randn(7, 9)
@@ -153,7 +153,7 @@ def test_a_flipped_byte_of_the_weights_is_told(make, tmp_path):
     method = make("deep_sad", "table")
     model_of(of_numbers(9), method).save(path)
     content = bytearray(path.read_bytes())
-    content[content.index(method.encoder[0].weight.detach().numpy().tobytes()) + 5] ^= 0xFF
+    content[content.index(method.get_encoder()[0].weight.detach().numpy().tobytes()) + 5] ^= 0xFF
     path.write_bytes(content)
     with pytest.raises(InputError, match="reading it fails"):
         Model.load(path)

@@ -81,4 +81,4 @@ def _encoder(path: Path, settings: Mapping[str, Any]) -> torch.nn.Module:
     model = load_model(path, settings)
     member = model.members[0] if isinstance(model, Ensemble) else model
     assert isinstance(member, Method)
-    return member.get_submodule("encoder")
+    return member.get_encoder()

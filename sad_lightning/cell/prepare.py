@@ -225,7 +225,7 @@ def _pretrains(cfg: DictConfig, models: Sequence["Method | Baseline"]) -> bool:
     """
     there_is_one = cfg.pretrain.method is not None
     if isinstance(models[0], Method):
-        return there_is_one and bool(models[0].starts_from)
+        return there_is_one and models[0].starts_pretrained
     if cfg.ensemble != 1:
         raise InputError(f"ensemble must be 1 for a method that is not trained by steps, got {cfg.ensemble}; leave it")
     if whole_number("patience", cfg.patience, least=0):

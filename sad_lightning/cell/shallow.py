@@ -206,7 +206,7 @@ def features(data: DataModule, rows: Tensor, pretrained: Method | None) -> Float
     with torch.no_grad():
         for part in torch.split(rows.to(device), _BATCH):
             x = data.samples(part)
-            codes = x if pretrained is None else pretrained.get_submodule("encoder")(x)
+            codes = x if pretrained is None else pretrained.get_encoder()(x)
             parts.append(codes.flatten(start_dim=1).double().cpu())
     return torch.cat(parts).numpy()
 

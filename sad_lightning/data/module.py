@@ -160,10 +160,9 @@ class DataModule(LightningDataModule):
         self._move(rows.device)
         return to_network(self.x[rows], self.scale, self.shift, self.fill, image=self.x.ndim == 4)
 
-    def sweep(self, device: torch.device) -> Iterator[Batch]:
+    def sweep(self, device: torch.device) -> "Sweep":
         """Every training row once, in order, on ``device``."""
-        for positions in torch.split(torch.arange(len(self.rows), device=device), _SCORE_BATCH):
-            yield self.gather(positions)
+        return Sweep(self, device)
 
     def _move(self, device: torch.device) -> None:
         if self.x.device != device:
@@ -171,6 +170,17 @@ class DataModule(LightningDataModule):
             for name in ("scale", "shift", "rows", "semi"):
                 setattr(self, name, getattr(self, name).to(device))
             self.fill = None if self.fill is None else self.fill.to(device)
+
+
+class Sweep:
+    """Every training row once, in order, on a device, as often as it is asked for."""
+
+    def __init__(self, data: DataModule, device: torch.device) -> None:
+        self.data, self.device = data, device
+
+    def __iter__(self) -> Iterator[Batch]:
+        positions = torch.arange(len(self.data.rows), device=self.device)
+        return map(self.data.gather, torch.split(positions, _SCORE_BATCH))
 
 
 class StepBatches:

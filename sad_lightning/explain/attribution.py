@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from sad_lightning.command import progress
 from sad_lightning.data.schema import TableSchema
-from sad_lightning.methods.method import Method
+from sad_lightning.methods.autoencoder import Autoencoder
+from sad_lightning.methods.variational import Variational
 from sad_lightning.model import BaselineScore, Model
 from sad_lightning.training.ensemble import Ensemble
 
@@ -113,13 +114,10 @@ def reconstruction_errors(model: Model, raw: Tensor) -> Tensor | None:
 
 
 def _rebuilt(member: nn.Module, x: Tensor) -> Tensor | None:
-    parts = dict(member.named_children())
-    if not isinstance(member, Method) or not {"encoder", "decoder"} <= set(parts):
-        return None
-    rebuilt: Tensor = parts["decoder"](
-        parts["encoder"](x)[:, : member.network.rep_dim]
-    )  # means, where it is variational
-    return rebuilt
+    for part in member.children():
+        if isinstance(part, Autoencoder | Variational):
+            return part.reconstruct(x)
+    return None
 
 
 def _by_raw(values: Tensor, model: Model) -> Tensor:

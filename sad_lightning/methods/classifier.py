@@ -7,17 +7,14 @@ p(x), which ranks as p(x) does and never saturates. The network is that of the o
 linear unit behind the representation.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Unpack
 
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sad_lightning.checks import choice
 from sad_lightning.data.module import Batch
-from sad_lightning.methods.adam import Adam
-from sad_lightning.methods.method import Method
-from sad_lightning.networks import Network
+from sad_lightning.methods.method import ANY_LABEL, Method, Shared
 from sad_lightning.networks.network import start_glorot
 
 
@@ -25,24 +22,18 @@ class Classifier(Method):
     """Supervised deep binary classifier.
 
     Args:
-        network: builds the encoder below the last unit; biases are allowed.
-        optimizer: learning rate, schedule and weight decay.
         initial_weights: ``glorot``, uniform, as the paper says, or ``torch``, PyTorch's own.
-
-    Raises:
-        InputError: ``initial_weights`` is another word.
     """
 
-    rows = frozenset({-1, 0, 1})
+    rows = ANY_LABEL
     needs_anomalies = True
 
-    def __init__(
-        self, *, network: Network | Mapping[str, Any], optimizer: Adam | Mapping[str, Any], initial_weights: str
-    ) -> None:
-        super().__init__(network=network, optimizer=optimizer, initial_weights=initial_weights)
+    def __init__(self, *, initial_weights: str, **shared: Unpack[Shared]) -> None:
+        super().__init__(initial_weights=initial_weights, **shared)
+        choice("method.initial_weights", initial_weights, ("glorot", "torch"))
         self.encoder = self.network.encoder()
         self.head = nn.Sequential(nn.LeakyReLU(0.1), nn.Linear(self.network.rep_dim, 1))
-        if choice("method.initial_weights", initial_weights, ("glorot", "torch")) == "glorot":
+        if initial_weights == "glorot":
             start_glorot(self)
 
     def loss(self, batch: Batch) -> Tensor:

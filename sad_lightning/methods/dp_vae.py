@@ -12,69 +12,63 @@ step BatchNorm runs on the statistics of normal samples; the paper leaves that o
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
 from sad_lightning.checks import number
 from sad_lightning.data.module import Batch
-from sad_lightning.methods.adam import Adam
-from sad_lightning.methods.functional import gaussian, gaussian_kl
-from sad_lightning.methods.method import Method
-from sad_lightning.methods.variational import ELBO, AnomalySteps
-from sad_lightning.networks import Network
+from sad_lightning.methods.anomaly_steps import AnomalySteps
+from sad_lightning.methods.method import ANY_LABEL, Method, Shared
+from sad_lightning.methods.steps import Update
+from sad_lightning.methods.variational import ELBO, Variational
 
 
 class DPVAE(Method):
     """Dual-prior VAE.
 
     Args:
-        network: builds the encoders and the decoder; biases are allowed.
-        optimizer: learning rate, schedule and weight decay.
         elbo: the bound.
         anomalies: the steps on known anomalies.
         alpha: every coordinate of the mean of the known anomalies' prior.
-
-    Raises:
-        InputError: alpha is no number.
     """
 
-    rows = frozenset({-1, 0, 1})
+    rows = ANY_LABEL
+    elbo: ELBO
+    anomalies: AnomalySteps
+    alpha: float
 
     def __init__(
         self,
         *,
-        network: Network | Mapping[str, Any],
-        optimizer: Adam | Mapping[str, Any],
         elbo: ELBO | Mapping[str, Any],
         anomalies: AnomalySteps | Mapping[str, Any],
         alpha: float,
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(network=network, optimizer=optimizer, elbo=elbo, anomalies=anomalies, alpha=alpha)
-        self.elbo, self.anomalies = ELBO.build(elbo), AnomalySteps.build(anomalies)
-        self.alpha = number("method.alpha", alpha)
-        self.noise, self.updates = (self.elbo.samples, self.network.rep_dim), self.anomalies.updates()
-        self.encoder, self.decoder = self.network.encoder(heads=2), self.network.decoder()
-        if not self.anomalies.shared_encoder:
-            self.anomaly_encoder = self.network.encoder(heads=2)
+        elbo, anomalies, alpha = ELBO.build(elbo), AnomalySteps.build(anomalies), number("method.alpha", alpha)
+        super().__init__(elbo=elbo, anomalies=anomalies, alpha=alpha, **shared)
+        self.noise = (elbo.samples, self.network.rep_dim)
+        self.vae = Variational(self.network, elbo, anomaly_encoder=not anomalies.shared_encoder)
+
+    @property
+    def updates(self) -> tuple[Update, ...]:
+        """The steps of ``loss``, and those of ``anomaly_loss``."""
+        normal, anomalous = Update(self.loss, self.watch), Update(self.anomaly_loss, self.watch_anomalies)
+        return self.anomalies.updates(self.vae, normal, anomalous)
 
     def loss(self, batch: Batch) -> Tensor:
         """-ELBO of one batch under the prior of normal samples."""
-        return self.elbo.negative(self.encoder, self.decoder, batch).mean()
+        return self.vae.negative_elbo(batch).mean()
 
     def anomaly_loss(self, batch: Batch) -> Tensor:
         """-ELBO of one batch of known anomalies under their prior."""
-        encoder = self.get_submodule(self.anomalies.encoder)
-        return self.elbo.negative(encoder, self.decoder, batch, prior=self.alpha).mean()
-
-    def watch(self, batch: Batch) -> dict[str, Tensor]:
-        """The divergence of normal samples from their prior."""
-        return {"kl": gaussian_kl(*gaussian(self.encoder(batch.x)), 0.0).mean()}
+        return self.vae.negative_elbo(batch, anomalous=True, prior=self.alpha).mean()
 
     def watch_anomalies(self, batch: Batch) -> dict[str, Tensor]:
         """The divergence of known anomalies from the prior of normal samples, as the score sees it."""
-        return {"anomaly_kl": gaussian_kl(*gaussian(self.encoder(batch.x)), 0.0).mean()}
+        return {"anomaly_kl": self.vae.divergence(batch.x).mean()}
 
     def score(self, x: Tensor) -> Tensor:
         """-ELBO under the prior of normal samples, ``(B,)``."""
-        return self.elbo.score(self.encoder, self.decoder, x)
+        return self.vae(x)

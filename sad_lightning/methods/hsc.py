@@ -7,38 +7,26 @@ pseudo-Huber norm sqrt(||z||^2 + 1) - 1 of the method's own paper; there is no c
 normal. S(x) = h(phi(x)); the probability 1 - exp(-h) ranks alike but saturates.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Unpack
 
 from torch import Tensor
 
 from sad_lightning.checks import choice
 from sad_lightning.data.module import Batch
-from sad_lightning.methods.adam import Adam
-from sad_lightning.methods.functional import exponential_cross_entropy
-from sad_lightning.methods.method import Method
-from sad_lightning.networks import Network
+from sad_lightning.methods.cross_entropy import exponential_cross_entropy
+from sad_lightning.methods.method import ANY_LABEL, Method, Shared
 
 
 class HSC(Method):
-    """Hypersphere classifier.
+    """Hypersphere classifier; ``norm`` is ``squared`` or ``pseudo_huber``."""
 
-    Args:
-        network: builds phi.
-        optimizer: learning rate, schedule and weight decay.
-        norm: ``squared`` or ``pseudo_huber``.
-
-    Raises:
-        InputError: ``norm`` is another word.
-    """
-
-    rows = frozenset({-1, 0, 1})
+    rows = ANY_LABEL
     needs_anomalies = True
-    starts_from = ("encoder",)
+    starts_pretrained = True
+    norm: str
 
-    def __init__(self, *, network: Network | Mapping[str, Any], optimizer: Adam | Mapping[str, Any], norm: str) -> None:
-        super().__init__(network=network, optimizer=optimizer, norm=norm)
-        self.norm = choice("method.norm", norm, ("squared", "pseudo_huber"))
+    def __init__(self, *, norm: str, **shared: Unpack[Shared]) -> None:
+        super().__init__(norm=choice("method.norm", norm, ("squared", "pseudo_huber")), **shared)
         self.encoder = self.network.encoder()
 
     def loss(self, batch: Batch) -> Tensor:

@@ -1,4 +1,4 @@
-"""What hypersphere methods share: the center, the radius, and how much is left of the representation."""
+"""The hypersphere that Deep SVDD, Deep SAD and their kin are made of: an encoder and a fixed center."""
 
 from collections.abc import Iterable
 
@@ -6,9 +6,48 @@ import torch
 from torch import Tensor, nn
 
 from sad_lightning.data.module import Batch
-from sad_lightning.methods.functional import away_from_zero
+from sad_lightning.methods.part import Part
+from sad_lightning.networks import Network
+from sad_lightning.networks.network import check_hypersphere
 
 _LEAST_COORDINATE = 0.1
+
+
+class Hypersphere(Part):
+    """An encoder phi, and the center c that normal rows are mapped close to.
+
+    Args:
+        network: builds phi.
+
+    Attributes:
+        encoder: phi, ``(B, ...)`` to ``(B, D)``.
+        center: c, ``(D,)``; learnt before training, then fixed.
+
+    Raises:
+        InputError: phi has a bias, an affine normalisation or a bounded activation, so that it could map every row to
+            the center, and the network does not allow it.
+    """
+
+    center: Tensor
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.encoder = network.encoder()
+        if not network.allow_trivial_solution:
+            check_hypersphere(self.encoder)
+        self.register_buffer("center", torch.zeros(network.rep_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """||phi(x) - c||^2 of each row, ``(B,)``."""
+        return squared_distance(self.encoder(x), self.center)
+
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        """Fix the center."""
+        self.center.copy_(initial_center(self.encoder, batches))
+
+    def watch(self, batch: Batch) -> dict[str, Tensor]:
+        """What vanishes when the hypersphere collapses to a point."""
+        return spread(self.encoder(batch.x), self.center)
 
 
 @torch.no_grad()
@@ -29,43 +68,15 @@ def initial_center(encoder: nn.Module, batches: Iterable[Batch]) -> Tensor:
     return away_from_zero((total / count).float(), _LEAST_COORDINATE)
 
 
-def solve_radius(distance: Tensor, semi: Tensor, *, eta: float, nu: float) -> Tensor:
-    """The radius that minimises the soft-boundary objective for given distances, exactly; a scalar.
-
-    In r = R^2 the objective of ruff2019 equation 3 is convex and piecewise linear,
-
-        r + 1/(nu B) (sum over unlabeled max(0, d - r) + eta sum over known normals max(0, d - r)
-                      + eta sum over known anomalies max(0, r - d)).
-
-    Its slope at r is 1 - (n_u + eta n_+ - C(r)) / (nu B), where C(r) adds up the weights (1 unlabeled, eta labeled) of
-    all rows with d <= r, anomalies too. So the minimiser is a weighted quantile: the smallest d with
-    C(d) >= n_u + eta n_+ - nu B, and 0 where that number is not positive. Where the objective is flat this is the lower
-    end. Without labels it is the ceil(B (1 - nu))-th smallest d.
-
-    Args:
-        distance: ``(B,)`` squared distances to the center.
-        semi: ``(B,)`` labels; all 0 for the unsupervised objective (equation 1).
-        eta: weight of labeled rows.
-        nu: in (0, 1], the share of weight that may lie outside.
-    """
-    weight = torch.where(semi == 0, 1.0, eta)
-    needed = torch.where(semi < 0, 0.0, weight).sum() - nu * len(distance)
-    needed = needed - 1e-6 * weight.sum()  # 180.00001 needed of 180 reached is rounding
-    ascending, order = distance.sort()
-    reached = weight[order].cumsum(dim=0) >= needed
-    squared = torch.where(reached, ascending, torch.inf).amin()
-    return torch.where(needed > 0, squared, 0.0).sqrt()
+def away_from_zero(center: Tensor, least: float) -> Tensor:
+    """The center ``(D,)``, coordinates closer to zero than ``least`` pushed to +-``least``, sign kept, zero to +."""
+    sign = torch.where(center < 0, -1.0, 1.0)
+    return torch.where(center.abs() < least, sign * least, center)
 
 
-def solve_radius_everywhere(method: nn.Module, batches: Iterable[Batch], *, eta: float, nu: float) -> Tensor:
-    """``solve_radius`` over the distances of all training rows, in eval mode; ``method`` has a ``distance``."""
-    with torch.no_grad():
-        training = method.training
-        method.eval()
-        found = [(method.distance(batch.x), batch.semi) for batch in batches]  # type: ignore[operator]
-        method.train(training)
-    distance, semi = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return solve_radius(distance, semi, eta=eta, nu=nu)
+def squared_distance(representation: Tensor, center: Tensor) -> Tensor:
+    """||z - c||^2 of each row, ``(B, D)`` and ``(D,)`` to ``(B,)``, in float32 under any autocast."""
+    return (representation.float() - center).square().sum(dim=-1)
 
 
 def spread(representation: Tensor, center: Tensor) -> dict[str, Tensor]:

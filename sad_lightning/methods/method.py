@@ -1,58 +1,78 @@
-"""The contract of a method.
+"""The contract of a method: a ``loss`` that trains it and a ``score`` that ranks rows.
 
-A method is a LightningModule with a ``loss`` and a ``score``. Both are pure functions of parameters, buffers and
-batch: no ``.item()``, no indexing by a boolean mask, no Python state. Select with ``torch.where``, average with a
-mask. Then the same class trains alone under the Trainer, and stacked with others in a ``Population``. As BatchNorm does
-with its statistics, a loss may overwrite a buffer in place while the method is in training mode.
+Both are pure functions of parameters, buffers and batch: no ``.item()``, no indexing by a boolean mask, no Python
+state. Select with ``torch.where``, average with a mask. Then the same class trains alone under the Trainer, and stacked
+with others in a ``Population``.
 
-Every method is final: methods share functions, never a base beyond this one.
+What several methods have in common is a ``Part``: a ``Hypersphere``, an ``Autoencoder``, a ``Variational`` pair. A
+method holds its parts as attributes, and what a part knows (its center, its guard against collapse, its metrics) needs
+no further line. A method inherits from nothing but ``Method``.
 """
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sad_lightning.data.module import Batch
 from sad_lightning.errors import InputError
 from sad_lightning.methods.adam import Adam
+from sad_lightning.methods.part import parts_of
 from sad_lightning.methods.recipe import Recipe
 from sad_lightning.methods.steps import Steps, Update
 from sad_lightning.networks import Network
+
+ANY_LABEL = frozenset({-1, 0, 1})
+NO_ANOMALIES = frozenset({0, 1})  # what a label-free method trains on
+
+
+class Shared(TypedDict):
+    """The settings that every method has, as objects or as the plain recipes that a checkpoint holds.
+
+    Attributes:
+        network: what the encoder and the decoder are built from.
+        optimizer: learning rate, its schedule and weight decay.
+    """
+
+    network: Network | Mapping[str, Any]
+    optimizer: Adam | Mapping[str, Any]
 
 
 class Method(Steps):
     """What every method is.
 
     Args:
-        network: settings of the network, as an object or as the plain recipe that a checkpoint holds.
-        optimizer: settings of the optimiser, likewise.
-        settings: the method's own numbers, kept in the checkpoint.
+        network: see ``Shared``.
+        optimizer: likewise.
+        settings: the method's own. Each becomes an attribute of its name, and is kept in the checkpoint.
 
     Attributes:
-        rows: the values of ``semi`` that the method trains on; a label-free method leaves out -1.
-        needs_anomalies: whether the method is not defined without known anomalies.
-        starts_from: the parts that take the weights of the same part of the pretraining, where there is one.
-        updates: its kinds of optimiser step, where it has more than one.
+        rows: the values of ``semi`` that it trains on.
+        needs_anomalies: whether it is not defined without known anomalies.
+        starts_pretrained: whether its encoder starts with the weights of a pretrained one, where there is one.
         noise: the shape of the standard normal noise that it needs for each row.
     """
 
+    network: Network
+    optimizer: Adam
     rows: ClassVar[frozenset[int]]
     needs_anomalies: ClassVar[bool] = False
-    starts_from: tuple[str, ...] = ()
+    starts_pretrained: bool = False
     noise: tuple[int, ...] = ()
 
     def __init__(
         self, *, network: Network | Mapping[str, Any], optimizer: Adam | Mapping[str, Any], **settings: Any
     ) -> None:
         super().__init__()
-        self.network = Network.build(network)
-        self.optimizer = Adam.build(optimizer)
-        recipes = {"network": self.network.recipe(), "optimizer": self.optimizer.recipe()}
-        plain = {name: value.recipe() if isinstance(value, Recipe) else value for name, value in settings.items()}
-        self.save_hyperparameters({**recipes, **plain}, logger=False)
+        for name in settings.keys() - inspect.signature(type(self).__init__).parameters.keys():
+            raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument {name!r}")
+        settings = {"network": Network.build(network), "optimizer": Adam.build(optimizer), **settings}
+        for name, value in settings.items():
+            setattr(self, name, value)
+            settings[name] = value.recipe() if isinstance(value, Network | Recipe) else value
+        self.save_hyperparameters(settings, logger=False)
 
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:
@@ -62,56 +82,67 @@ class Method(Steps):
     def score(self, x: Tensor) -> Tensor:
         """The anomaly score of each row of ``x``, ``(B,)`` float32, higher = more anomalous."""
 
-    def watch(self, batch: Batch) -> dict[str, Tensor]:
-        """Scalars that tell how training is doing, from the last batch of an epoch, in eval mode."""
-        return {}
+    @property
+    def updates(self) -> tuple[Update, ...]:
+        """The kinds of optimiser step; the first passes over the training rows. One that minimises ``loss``."""
+        return (Update(self.loss, self.watch),)
 
     def prepare(self, batches: Iterable[Batch]) -> None:
-        """Learn from one pass over the training rows before training, where the method does (a center)."""
+        """Let each part learn from the training rows before training. ``batches`` can be walked several times."""
+        for part in parts_of(self).values():
+            part.prepare(batches)
+
+    def solve(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
+        """Let each part solve for what has no gradient, after a step on ``batch``.
+
+        Args:
+            batch: that of the step.
+            outputs: what the parts' forward gave in that step, by the parts' names.
+        """
+        for name, output in outputs.items():
+            parts_of(self)[name].solve(batch, output)
 
     def finish(self, batches: Iterable[Batch]) -> None:
-        """Compute from one pass over the training rows what training only estimated, where it did (a radius)."""
+        """Let each part compute from all training rows what training only estimated."""
+        for part in parts_of(self).values():
+            part.finish(batches)
 
-    def start_from(self, pretrained: "Method") -> None:
-        """Take over the weights of the parts in ``starts_from``.
+    def watch(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars that show how training is going, from the last batch of an epoch, in eval mode: those of the parts.
+
+        Where two parts have a metric of one name, that of the second is ``metric/part``.
+        """
+        metrics: dict[str, Tensor] = {}
+        for name, part in parts_of(self).items():
+            for metric, value in part.watch(batch).items():
+                metrics[f"{metric}/{name}" if metric in metrics else metric] = value
+        return metrics
+
+    def get_encoder(self) -> nn.Module:
+        """The module called ``encoder``, the method's own or that of its first part that has one.
 
         Raises:
-            InputError: the pretraining has no such part, or one of another shape.
+            InputError: there is none.
         """
-        for part in self.starts_from:
-            try:
-                self.get_submodule(part).load_state_dict(pretrained.get_submodule(part).state_dict())
-            except (AttributeError, RuntimeError) as error:
-                raise InputError(
-                    f"pretrain: the {part} of {type(pretrained).__name__} must fit the one of {type(self).__name__}, "
-                    f"but it does not; choose another with pretrain=ae, vae or none"
-                ) from error
+        for module in (self, *parts_of(self).values()):
+            for name, child in module.named_children():
+                if name == "encoder":
+                    return child
+        raise InputError(f"method: {type(self).__name__} has no encoder; choose a method that has one")
 
-    def losses(self, update: Update, batch: Batch) -> Tensor:
-        """The loss of one update, a scalar; parameters that it does not move get no gradient."""
-        frozen = [p for name, p in self.named_parameters() if p.requires_grad and not name.startswith(update.moves)]
-        for parameter in frozen:
-            parameter.requires_grad_(False)
-        value: Tensor = getattr(self, update.loss)(batch)
-        for parameter in frozen:
-            parameter.requires_grad_(True)
-        return value
+    def start_from(self, pretrained: "Method") -> None:
+        """Take over the weights of the encoder of another method.
 
-    def watched(self, update: Update, batch: Batch) -> dict[str, Tensor]:
-        """What the update's ``watch`` tells."""
-        values: dict[str, Tensor] = getattr(self, update.watch)(batch)
-        return values
-
-    def zeros(self, gradients: list[Tensor]) -> Tensor:
-        """The share of the gradients that is exactly zero."""
-        zeros = torch.stack([(gradient == 0).sum() for gradient in gradients]).sum()
-        return zeros / sum(gradient.numel() for gradient in gradients)
-
-    def clip(self, gradients: list[Tensor], largest: float) -> None:
-        """Scale the gradients to a joint norm of at most ``largest``, in place."""
-        norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
-        for gradient in gradients:
-            gradient.mul_((largest / (norm + 1e-6)).clamp(max=1.0))
+        Raises:
+            InputError: one of the two has no encoder, or they differ in shape.
+        """
+        try:
+            self.get_encoder().load_state_dict(pretrained.get_encoder().state_dict())
+        except (InputError, RuntimeError) as error:
+            raise InputError(
+                f"pretrain: the encoder of {type(pretrained).__name__} must fit the one of {type(self).__name__}, "
+                f"but it does not; choose another with pretrain=ae, vae or none"
+            ) from error
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The scores of one batch."""

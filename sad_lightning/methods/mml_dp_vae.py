@@ -10,77 +10,69 @@ paper leaves that open.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
 from sad_lightning.checks import number
 from sad_lightning.data.module import Batch
-from sad_lightning.methods.adam import Adam
-from sad_lightning.methods.functional import gaussian, gaussian_kl
-from sad_lightning.methods.method import Method
-from sad_lightning.methods.variational import CUBO, ELBO, AnomalySteps
-from sad_lightning.networks import Network
+from sad_lightning.methods.anomaly_steps import AnomalySteps
+from sad_lightning.methods.cubo import CUBO
+from sad_lightning.methods.method import ANY_LABEL, Method, Shared
+from sad_lightning.methods.steps import Update
+from sad_lightning.methods.variational import ELBO, Variational
 
 
 class MMLDPVAE(Method):
     """Max-min likelihood dual-prior VAE.
 
     Args:
-        network: builds the encoders and the decoder; biases are allowed.
-        optimizer: learning rate, schedule and weight decay.
         elbo: the bound from below.
         anomalies: the steps on known anomalies.
         alpha: every coordinate of the mean of the known anomalies' prior.
         cubo: the bound from above.
-
-    Raises:
-        InputError: alpha is no number.
     """
 
-    rows = frozenset({-1, 0, 1})
+    rows = ANY_LABEL
+    elbo: ELBO
+    anomalies: AnomalySteps
+    alpha: float
+    cubo: CUBO
 
     def __init__(
         self,
         *,
-        network: Network | Mapping[str, Any],
-        optimizer: Adam | Mapping[str, Any],
         elbo: ELBO | Mapping[str, Any],
         anomalies: AnomalySteps | Mapping[str, Any],
         alpha: float,
         cubo: CUBO | Mapping[str, Any],
+        **shared: Unpack[Shared],
     ) -> None:
-        super().__init__(network=network, optimizer=optimizer, elbo=elbo, anomalies=anomalies, alpha=alpha, cubo=cubo)
-        self.elbo, self.anomalies, self.cubo = ELBO.build(elbo), AnomalySteps.build(anomalies), CUBO.build(cubo)
-        self.alpha = number("method.alpha", alpha)
-        self.noise = (max(self.elbo.samples, self.cubo.samples), self.network.rep_dim)
-        self.updates = self.anomalies.updates()
-        self.encoder, self.decoder = self.network.encoder(heads=2), self.network.decoder()
-        if not self.anomalies.shared_encoder:
-            self.anomaly_encoder = self.network.encoder(heads=2)
+        elbo, anomalies, cubo = ELBO.build(elbo), AnomalySteps.build(anomalies), CUBO.build(cubo)
+        super().__init__(elbo=elbo, anomalies=anomalies, alpha=number("method.alpha", alpha), cubo=cubo, **shared)
+        self.noise = (max(elbo.samples, cubo.samples), self.network.rep_dim)
+        self.vae = Variational(self.network, elbo, anomaly_encoder=not anomalies.shared_encoder)
+
+    @property
+    def updates(self) -> tuple[Update, ...]:
+        """The steps of ``loss``, and those of ``anomaly_loss``."""
+        normal, anomalous = Update(self.loss, self.watch), Update(self.anomaly_loss, self.watch_anomalies)
+        return self.anomalies.updates(self.vae, normal, anomalous)
 
     def loss(self, batch: Batch) -> Tensor:
         """-ELBO of one batch under the prior of normal samples."""
-        return self.elbo.negative(self.encoder, self.decoder, batch).mean()
+        return self.vae.negative_elbo(batch).mean()
 
     def anomaly_loss(self, batch: Batch) -> Tensor:
         """-ELBO of one batch of known anomalies under their prior, and exp(2 CUBO_2) under that of normal samples."""
-        encoder = self.get_submodule(self.anomalies.encoder)
-        negative_elbo = self.elbo.negative(encoder, self.decoder, batch, prior=self.alpha).mean()
-        return negative_elbo + self.cubo.loss(self._exponent(batch))
-
-    def watch(self, batch: Batch) -> dict[str, Tensor]:
-        """The divergence of normal samples from their prior."""
-        return {"kl": gaussian_kl(*gaussian(self.encoder(batch.x)), 0.0).mean()}
+        negative_elbo = self.vae.negative_elbo(batch, anomalous=True, prior=self.alpha).mean()
+        return negative_elbo + self.cubo.loss(self.cubo.exponent(self.vae, batch))
 
     def watch_anomalies(self, batch: Batch) -> dict[str, Tensor]:
         """The divergence of known anomalies from the prior of normal samples, and the mean exponent of CUBO."""
-        divergence = gaussian_kl(*gaussian(self.encoder(batch.x)), 0.0).mean()
-        return {"anomaly_kl": divergence, "cubo_exponent": self._exponent(batch).mean()}
+        divergence = self.vae.divergence(batch.x).mean()
+        return {"anomaly_kl": divergence, "cubo_exponent": self.cubo.exponent(self.vae, batch).mean()}
 
     def score(self, x: Tensor) -> Tensor:
         """-ELBO under the prior of normal samples, ``(B,)``."""
-        return self.elbo.score(self.encoder, self.decoder, x)
-
-    def _exponent(self, batch: Batch) -> Tensor:
-        return self.cubo.exponent(self.elbo, self.get_submodule(self.anomalies.encoder), self.decoder, batch)
+        return self.vae(x)

@@ -6,19 +6,14 @@ with the reconstruction error e(x) = mean over values (decoder(encoder(x)) - x)^
 Deep SAD, where a loss of -e(x) would explode. Unlabeled samples count as normal. S(x) = e(x).
 """
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from sad_lightning.checks import choice
 from sad_lightning.data.module import Batch
-from sad_lightning.methods.adam import Adam
-from sad_lightning.methods.functional import reconstruction_error
-from sad_lightning.methods.method import Method
-from sad_lightning.networks import Network
-from sad_lightning.networks.network import start_glorot
+from sad_lightning.methods.autoencoder import Autoencoder
+from sad_lightning.methods.method import ANY_LABEL, Method, Shared
 
 _EPS = 1e-6
 
@@ -29,27 +24,14 @@ def sae_loss(error: Tensor, semi: Tensor) -> Tensor:
 
 
 class SAE(Method):
-    """Supervised autoencoder.
+    """Supervised autoencoder; ``initial_weights`` is as the part ``Autoencoder`` has it."""
 
-    Args:
-        network: builds the encoder and the decoder.
-        optimizer: learning rate, schedule and weight decay.
-        initial_weights: ``glorot``, uniform, or ``torch``, PyTorch's own.
-
-    Raises:
-        InputError: ``initial_weights`` is another word.
-    """
-
-    rows = frozenset({-1, 0, 1})
+    rows = ANY_LABEL
     needs_anomalies = True
 
-    def __init__(
-        self, *, network: Network | Mapping[str, Any], optimizer: Adam | Mapping[str, Any], initial_weights: str
-    ) -> None:
-        super().__init__(network=network, optimizer=optimizer, initial_weights=initial_weights)
-        self.encoder, self.decoder = self.network.encoder(), self.network.decoder()
-        if choice("method.initial_weights", initial_weights, ("glorot", "torch")) == "glorot":
-            start_glorot(self)
+    def __init__(self, *, initial_weights: str, **shared: Unpack[Shared]) -> None:
+        super().__init__(initial_weights=initial_weights, **shared)
+        self.autoencoder = Autoencoder(self.network, initial_weights)
 
     def loss(self, batch: Batch) -> Tensor:
         """The objective on one batch."""
@@ -57,4 +39,4 @@ class SAE(Method):
 
     def score(self, x: Tensor) -> Tensor:
         """The reconstruction error, ``(B,)``."""
-        return reconstruction_error(self.decoder(self.encoder(x)), x)
+        return self.autoencoder(x)

@@ -14,20 +14,15 @@ of that step. After training R is solved once more on all rows. S(x) = ||phi(x) 
 Without labels this is soft-boundary Deep SVDD.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from sad_lightning.checks import fraction_to_one, positive
 from sad_lightning.data.module import Batch
-from sad_lightning.methods.adam import Adam
-from sad_lightning.methods.functional import gathered, squared_distance
-from sad_lightning.methods.hypersphere import initial_center, solve_radius, solve_radius_everywhere, spread
-from sad_lightning.methods.method import Method
-from sad_lightning.networks import Network
-from sad_lightning.networks.network import check_hypersphere
+from sad_lightning.methods.method import ANY_LABEL, Method, Shared
+from sad_lightning.methods.soft_hypersphere import SoftHypersphere
 
 
 def soft_deep_sad_loss(distance: Tensor, semi: Tensor, radius: Tensor, eta: float, nu: float) -> Tensor:
@@ -50,69 +45,23 @@ class SoftDeepSAD(Method):
     """Soft-boundary SS-DSVDD.
 
     Args:
-        network: builds phi.
-        optimizer: learning rate, schedule and lambda.
         eta: weight of the labeled rows, above 0; 1 in the paper.
         nu: in (0, 1], the share of weight that may lie outside; 0.01 and 0.1 in the paper.
-        allow_trivial_solution: accept a network that can map everything to the center.
-
-    Raises:
-        InputError: eta or nu is out of range, or phi has a bias, an affine normalisation or a bounded activation.
     """
 
-    rows = frozenset({-1, 0, 1})
-    starts_from = ("encoder",)
-    center: Tensor
-    radius: Tensor
+    rows = ANY_LABEL
+    starts_pretrained = True
+    eta: float
+    nu: float
 
-    def __init__(
-        self,
-        *,
-        network: Network | Mapping[str, Any],
-        optimizer: Adam | Mapping[str, Any],
-        eta: float,
-        nu: float,
-        allow_trivial_solution: bool,
-    ) -> None:
-        super().__init__(
-            network=network, optimizer=optimizer, eta=eta, nu=nu, allow_trivial_solution=allow_trivial_solution
-        )
-        self.eta, self.nu = positive("method.eta", eta), fraction_to_one("method.nu", nu)
-        self.encoder = self.network.encoder()
-        check_hypersphere(self.encoder, allow_trivial_solution=allow_trivial_solution)
-        self.register_buffer("center", torch.zeros(self.network.rep_dim))
-        self.register_buffer("radius", torch.zeros(()))
-
-    def prepare(self, batches: Iterable[Batch]) -> None:
-        """Fix the center."""
-        self.center.copy_(initial_center(self.encoder, batches))
+    def __init__(self, *, eta: float, nu: float, **shared: Unpack[Shared]) -> None:
+        super().__init__(eta=positive("method.eta", eta), nu=fraction_to_one("method.nu", nu), **shared)
+        self.sphere = SoftHypersphere(self.network, nu=self.nu, eta=self.eta)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Equation 3 on one batch, R as the last batch left it; in training mode R is then solved on this one."""
-        distance = self.distance(batch.x)
-        loss = soft_deep_sad_loss(distance, batch.semi, self.radius, self.eta, self.nu)
-        if self.training:
-            self.radius.copy_(solve_radius(gathered(distance), gathered(batch.semi), eta=self.eta, nu=self.nu))
-        return loss
-
-    def finish(self, batches: Iterable[Batch]) -> None:
-        """Solve R on all training rows."""
-        self.radius.copy_(solve_radius_everywhere(self, batches, eta=self.eta, nu=self.nu))
-
-    def watch(self, batch: Batch) -> dict[str, Tensor]:
-        """R, the share outside, and what a collapse would take away."""
-        representation = self.encoder(batch.x)
-        outside = squared_distance(representation, self.center) > self.radius.square()
-        return {"radius": self.radius, "outside": outside.float().mean(), **spread(representation, self.center)}
+        """Equation 3 on one batch, with R as the last batch left it."""
+        return soft_deep_sad_loss(self.sphere(batch.x), batch.semi, self.sphere.radius, self.eta, self.nu)
 
     def score(self, x: Tensor) -> Tensor:
         """The distance to the center, ``(B,)``."""
-        return self.distance(x).sqrt()
-
-    def margin(self, x: Tensor) -> Tensor:
-        """The distance to the sphere, ``(B,)``, above zero outside."""
-        return self.score(x) - self.radius
-
-    def distance(self, x: Tensor) -> Tensor:
-        """||phi(x) - c||^2, ``(B,)``."""
-        return squared_distance(self.encoder(x), self.center)
+        return self.sphere(x).sqrt()

@@ -11,14 +11,14 @@ training minimises
   - alpha mean over labeled (x, y) log q(y|x)
 
 Unlabeled samples have no class here. S(x) = log q(anomalous|x) - log q(normal|x), which ranks as q(anomalous|x) does.
-p(x|y,z) is Bernoulli for pixels and N(., I) for columns and codes. M1+M2 takes the mean code of a variational
-autoencoder, trained before and then frozen, in place of x.
+p(x|y,z) is Bernoulli for pixels and N(., I) for columns and codes. In M1+M2 the mean code of a variational autoencoder,
+which is trained before and then frozen, takes the place of x.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +26,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from sad_lightning.checks import at_least_zero, choice, true_or_false, whole_numbers
 from sad_lightning.data.module import Batch
-from sad_lightning.methods.adam import Adam
-from sad_lightning.methods.functional import gaussian, gaussian_kl
-from sad_lightning.methods.method import Method
-from sad_lightning.networks import Network
+from sad_lightning.methods.method import ANY_LABEL, Method, Shared
+from sad_lightning.methods.variational import gaussian, gaussian_kl
 from sad_lightning.networks.network import start_glorot
 
 
@@ -57,48 +55,46 @@ class SSDGM(Method):
     """Semi-supervised deep generative model.
 
     Args:
-        network: builds what q(y|x) stands on, and the encoder of M1; its ``rep_dim`` is the dimension of z.
-        optimizer: learning rate, schedule and weight decay.
         stacked: whether this is M1+M2, on the codes of ``pretrain=vae``, or M2, on x itself.
         widths: units of the hidden layers of q(z|x,y), and in reverse of p(x|y,z).
         alpha: weight of the classification; 0.1 in the authors' code.
         initial_weights: ``glorot``, uniform, as the paper says, or ``torch``, PyTorch's own.
 
-    Raises:
-        InputError: a setting is out of range.
+    Attributes:
+        encoder: M1, frozen; of M1+M2 alone.
+        classifier: the logit of q(anomalous|x), ``(B, 1)``.
+        inference: q(z|x,y), the mean and the log-variance of a z of as many dimensions as a representation.
+        generation: p(x|y,z), its mean or its logits.
     """
 
-    rows = frozenset({-1, 0, 1})
+    rows = ANY_LABEL
     needs_anomalies = True
+    stacked: bool
+    widths: tuple[int, ...]
+    alpha: float
 
     def __init__(
-        self,
-        *,
-        network: Network | Mapping[str, Any],
-        optimizer: Adam | Mapping[str, Any],
-        stacked: bool,
-        widths: Sequence[int],
-        alpha: float,
-        initial_weights: str,
+        self, *, stacked: bool, widths: Sequence[int], alpha: float, initial_weights: str, **shared: Unpack[Shared]
     ) -> None:
-        settings = {"stacked": stacked, "alpha": alpha, "initial_weights": initial_weights}
-        widths = whole_numbers("method.widths", widths)
-        super().__init__(network=network, optimizer=optimizer, widths=widths, **settings)
-        self.alpha = at_least_zero("method.alpha", alpha)
-        self.stacked = true_or_false("method.stacked", stacked)
+        super().__init__(
+            stacked=true_or_false("method.stacked", stacked),
+            widths=whole_numbers("method.widths", widths),
+            alpha=at_least_zero("method.alpha", alpha),
+            initial_weights=choice("method.initial_weights", initial_weights, ("glorot", "torch")),
+            **shared,
+        )
         codes = self.network.rep_dim
+        values = codes if stacked else math.prod(self.network.shape)
         self.noise = (2, codes)
         if stacked:
-            self.starts_from = ("encoder",)
+            self.starts_pretrained = True
             self.encoder = self.network.encoder(heads=2)
-            self.classifier = _perceptron(codes, widths[0], 1)
-            values = codes
+            self.classifier = _perceptron(codes, self.widths[0], 1)
         else:
             self.classifier = nn.Sequential(self.network.encoder(), nn.LeakyReLU(0.1), nn.Linear(codes, 1))
-            values = math.prod(self.network.shape)
-        self.inference = _perceptron(values + 2, *widths, 2 * codes)
-        self.generation = _perceptron(codes + 2, *reversed(widths), values)
-        if choice("method.initial_weights", initial_weights, ("glorot", "torch")) == "glorot":
+        self.inference = _perceptron(values + 2, *self.widths, 2 * codes)
+        self.generation = _perceptron(codes + 2, *reversed(self.widths), values)
+        if initial_weights == "glorot":
             start_glorot(self)
         if stacked:
             self.encoder.requires_grad_(False).eval()
@@ -112,35 +108,38 @@ class SSDGM(Method):
 
     def loss(self, batch: Batch) -> Tensor:
         """The objective on one batch."""
-        x = self._input(batch.x)
-        values = x.flatten(start_dim=1)
-        classes = torch.eye(2, device=x.device).expand(len(x), 2, 2)
-        known = torch.cat([values.unsqueeze(1).expand(-1, 2, -1), classes], dim=2)
-        mean, log_variance = gaussian(self.inference(known))
-        z = mean + (0.5 * log_variance).exp() * batch.noise  # (B, 2, D), one sample a class
-        rebuilt = self.generation(torch.cat([z, classes], dim=2)).float()
-        bound = self._surprise(rebuilt, values.unsqueeze(1)) + math.log(2) + gaussian_kl(mean, log_variance, 0.0)
+        x = self._observed(batch.x)
         logit = self._logit(x)
-        return ss_dgm_loss(bound, torch.stack([logsigmoid(-logit), logsigmoid(logit)], dim=1), batch.semi, self.alpha)
+        log_q = torch.stack([logsigmoid(-logit), logsigmoid(logit)], dim=1)
+        return ss_dgm_loss(self._bound(x.flatten(start_dim=1), batch.noise), log_q, batch.semi, self.alpha)
 
     def score(self, x: Tensor) -> Tensor:
         """The logit of q(anomalous|x), ``(B,)``."""
-        return self._logit(self._input(x))
+        return self._logit(self._observed(x))
 
-    def _input(self, x: Tensor) -> Tensor:
+    def _observed(self, x: Tensor) -> Tensor:
+        """What the model is of: x itself, or its mean code, ``(B, D)``."""
         if not self.stacked:
             return x
         with torch.no_grad():
-            return self.encoder(x).float().chunk(2, dim=1)[0]  # type: ignore[no-any-return]
+            return gaussian(self.encoder(x))[0]
 
     def _logit(self, x: Tensor) -> Tensor:
         return self.classifier(x).squeeze(1).float()  # type: ignore[no-any-return]
 
-    def _surprise(self, rebuilt: Tensor, values: Tensor) -> Tensor:
-        """-log p(x|y,z), ``(B, 2, D)`` and ``(B, 1, D)`` to ``(B, 2)``."""
+    def _bound(self, values: Tensor, noise: Tensor) -> Tensor:
+        """L(x, y) for both classes y, from one sample of z each, ``(B, D)`` and ``(B, 2, K)`` to ``(B, 2)``."""
+        classes = torch.eye(2, device=values.device).expand(len(values), 2, 2)
+        both = values.unsqueeze(1).expand(-1, 2, -1)
+        mean, log_variance = gaussian(self.inference(torch.cat([both, classes], dim=2)))
+        z = mean + (0.5 * log_variance).exp() * noise
+        rebuilt = self.generation(torch.cat([z, classes], dim=2)).float()
         if self.stacked or len(self.network.shape) == 1:
-            return 0.5 * (rebuilt - values).square().sum(dim=2)
-        return binary_cross_entropy_with_logits(rebuilt, values.expand_as(rebuilt), reduction="none").sum(dim=2)
+            surprise = 0.5 * (rebuilt - both).square().sum(dim=2)
+        else:
+            surprise = binary_cross_entropy_with_logits(rebuilt, both, reduction="none").sum(dim=2)
+        bound: Tensor = surprise + math.log(2) + gaussian_kl(mean, log_variance, 0.0)
+        return bound
 
 
 def _perceptron(*units: int) -> nn.Sequential:

@@ -1,16 +1,15 @@
-"""How optimiser steps are taken, by a method alone and by a population of them.
+"""The engine below every method: how optimiser steps are taken, by one method alone and by a population of them.
 
-A module trains by one or several kinds of step (``updates``). The first passes over the training rows once an epoch;
-the others follow it on batches of their own, in eval mode: a batch of known anomalies alone has no statistics that
-BatchNorm should learn, and may hold a single row. Where an update ``settles``, the first runs in eval mode too from the
-epoch in which that update begins, on the statistics that BatchNorm has learned by then. What an update does not move
-stays as it is to the last bit: its gradient is not zero but absent, so that no momentum and no weight decay of Adam
-reaches it.
+A method trains by one or several kinds of step (``updates``). The first kind passes over the training rows once an
+epoch, in training mode. The others follow it on batches of their own, in eval mode: a batch of known anomalies alone
+has no statistics that BatchNorm should learn, and may hold a single row. A parameter that an update does not move has
+no gradient there at all, rather than a gradient of zero, so that Adam's momentum and weight decay do not move it
+either.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -18,61 +17,89 @@ from lightning import LightningModule
 from torch import Tensor, nn
 
 from sad_lightning.data.module import Batch, Stream
+from sad_lightning.methods.part import Part, parts_of
 
 
 class Update(NamedTuple):
     """One kind of optimiser step.
 
     Attributes:
-        loss: the method's function that is minimised; it also names the curve.
+        loss: what is minimised, a scalar; its name is that of the curve.
+        watch: scalars that show how training is going, asked for once an epoch.
         stream: where its batches come from.
-        moves: the parts it may move, by the beginning of their parameters' names.
-        clip: the largest norm of the gradient of one method; None for any.
-        watch: the method's function that tells, once an epoch, how training is doing.
-        settles: whether BatchNorm keeps its statistics from where this update begins. In those of its own batches the
-            first update does not see a shift of all channels, which is what another kind of batch asks for first.
+        moves: the modules whose parameters it moves; None for all.
+        clip: the largest norm of the gradient; None for any.
+        settles: whether BatchNorm stops learning its statistics in the epoch in which this update begins; from then on
+            the first update runs in eval mode too. On statistics of its own batches the first update would not notice
+            that the others shift all values of a channel.
     """
 
-    loss: str = "loss"
+    loss: Callable[[Batch], Tensor]
+    watch: Callable[[Batch], dict[str, Tensor]]
     stream: Stream = Stream()
-    moves: tuple[str, ...] = ("",)
+    moves: tuple[nn.Module, ...] | None = None
     clip: float | None = None
-    watch: str = "watch"
     settles: bool = False
+
+    def leaves(self, module: nn.Module) -> set[str]:
+        """The names of the parameters of ``module`` that this update does not move."""
+        if self.moves is None:
+            return set()
+        moved = {id(parameter) for part in self.moves for parameter in part.parameters()}
+        return {name for name, parameter in module.named_parameters() if id(parameter) not in moved}
 
 
 class Steps(LightningModule, ABC):
-    """What takes the steps of ``updates``, under manual optimisation: Lightning's own loop knows one kind of step.
+    """Takes the steps of ``updates`` under manual optimisation: Lightning's own loop knows one kind of step.
+
+    What is written here is for one method alone; a ``Population`` of K methods overrides it.
 
     Attributes:
-        updates: the kinds of step; the first has rows in every cell.
         stage: names the curves that are logged.
     """
 
-    updates: tuple[Update, ...] = (Update(),)
     stage = "train"
 
     def __init__(self) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self._taking, self._last, self._settled = self.updates[0], False, False
+        self._number, self._last, self._settled = 0, False, False  # of the update whose step is being taken
         self._metrics: dict[str, list[Tensor]] = {}
 
+    @property
     @abstractmethod
-    def losses(self, update: Update, batch: Batch) -> Tensor:
-        """What the update minimises: a scalar, or ``(K,)`` for K members."""
+    def updates(self) -> tuple[Update, ...]:
+        """The kinds of optimiser step; the first passes over the training rows."""
 
     @abstractmethod
+    def solve(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
+        """Solve for what has no gradient, after a step on ``batch``, from the outputs that ``losses`` gave."""
+
+    def losses(self, update: Update, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one update, a scalar or ``(K,)``, and the outputs of ``loss_and_outputs``."""
+        left = [self.get_parameter(name) for name in update.leaves(self)]
+        frozen = [parameter for parameter in left if parameter.requires_grad]
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+        loss = loss_and_outputs(self, update, batch)
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+        return loss
+
     def watched(self, update: Update, batch: Batch) -> dict[str, Tensor]:
-        """Metrics of one batch an epoch, by name: scalars, or ``(K,)``."""
+        """The metrics of one batch of an update, by name: scalars, or ``(K,)``."""
+        return update.watch(batch)
 
-    @abstractmethod
     def zeros(self, gradients: list[Tensor]) -> Tensor:
         """The share of the gradients that is exactly zero: a scalar, or ``(K,)``."""
+        zeros = torch.stack([(gradient == 0).sum() for gradient in gradients]).sum()
+        return zeros / sum(gradient.numel() for gradient in gradients)
 
-    @abstractmethod
     def clip(self, gradients: list[Tensor], largest: float) -> None:
-        """Scale the gradients of each method to a norm of at most ``largest``, in place."""
+        """Scale the gradients of each method to a joint norm of at most ``largest``, in place."""
+        norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+        for gradient in gradients:
+            gradient.mul_((largest / (norm + 1e-6)).clamp(max=1.0))
 
     def on_train_epoch_start(self) -> None:
         """Settle BatchNorm's statistics where an update that wants it begins."""
@@ -85,38 +112,43 @@ class Steps(LightningModule, ABC):
     def training_step(self, batches: Sequence[Batch | None], batch_idx: int) -> None:
         """One step of each update whose turn it is."""
         steps = int(self.trainer.num_training_batches)
-        for update, batch in zip(self.updates, batches, strict=True):
+        for number, (update, batch) in enumerate(zip(self.updates, batches, strict=True)):
             if batch is not None:
-                self._taking, self._last = update, batch_idx >= steps - update.stream.every
-                with mode(self, training=update is self.updates[0] and not self._settled):
+                self._number, self._last = number, batch_idx >= steps - update.stream.every
+                with mode(self, training=number == 0 and not self._settled):
                     loss = self._take(update, batch)
-                self._record({update.loss: loss})
+                self._record({update.loss.__name__: loss})
                 if self._last:
                     with mode(self, training=False), torch.no_grad():
                         self._record(self.watched(update, batch))
 
     def _take(self, update: Update, batch: Batch) -> Tensor:
         optimizer: Any = self.optimizers()
-        taken: list[Tensor] = []
+        taken: list[tuple[Tensor, dict[str, Tensor]]] = []
 
         def closure() -> Tensor:
             optimizer.zero_grad()
-            losses = self.losses(update, batch)
+            losses, outputs = self.losses(update, batch)
             self.manual_backward(losses.sum())  # the gradient of one member's loss meets no other member
-            taken.append(losses.detach())
-            return taken[-1].sum()
+            taken.append((losses.detach(), outputs))
+            return taken[-1][0].sum()
 
         optimizer.step(closure)
-        return taken[-1]
+        losses, outputs = taken[-1]
+        if self._number == 0:
+            with torch.no_grad():
+                self.solve(batch, outputs)
+        return losses
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip, and once an epoch count the gradients that are exactly zero."""
+        update = self.updates[self._number]
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         if self._last:
-            name = "zero_gradient" if self._taking is self.updates[0] else f"{self._taking.loss}_zero_gradient"
+            name = f"{update.loss.__name__}_zero_gradient" if self._number else "zero_gradient"
             self._record({name: self.zeros(gradients)})
-        if self._taking.clip is not None:
-            self.clip(gradients, self._taking.clip)
+        if update.clip is not None:
+            self.clip(gradients, update.clip)
 
     def on_train_epoch_end(self) -> None:
         """Advance the schedule of the learning rate."""
@@ -136,6 +168,20 @@ class Steps(LightningModule, ABC):
         reduced = self.trainer.strategy.reduce(torch.stack(list(means.values())), reduce_op="mean")
         assert isinstance(reduced, Tensor)  # a tensor is reduced to a tensor
         return [dict(zip(means, values, strict=True)) for values in reduced.T.tolist()]
+
+
+def loss_and_outputs(module: nn.Module, update: Update, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of one update of ``module``, and what the forward of each part that solves gave on the way, by name."""
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        return lambda part, arguments, output: outputs.update({name: output.detach()})
+
+    with ExitStack() as hooks:
+        for name, part in parts_of(module).items():
+            if type(part).solve is not Part.solve:
+                hooks.enter_context(part.register_forward_hook(keep(name)))
+        return update.loss(batch), outputs
 
 
 @contextmanager

@@ -7,49 +7,34 @@ within the first epochs. S(x) = -ELBO(x) at z = mu(x). Labels are not used: know
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
 from sad_lightning.data.module import Batch
-from sad_lightning.methods.adam import Adam
-from sad_lightning.methods.functional import gaussian, gaussian_kl
-from sad_lightning.methods.method import Method
-from sad_lightning.methods.variational import ELBO
-from sad_lightning.networks import Network
+from sad_lightning.methods.method import NO_ANOMALIES, Method, Shared
+from sad_lightning.methods.variational import ELBO, Variational
 
 
 class VAE(Method):
     """Variational autoencoder.
 
     Args:
-        network: builds the encoder and the decoder; biases are allowed.
-        optimizer: learning rate, schedule and weight decay.
         elbo: the bound.
     """
 
-    rows = frozenset({0, 1})
+    rows = NO_ANOMALIES
+    elbo: ELBO
 
-    def __init__(
-        self,
-        *,
-        network: Network | Mapping[str, Any],
-        optimizer: Adam | Mapping[str, Any],
-        elbo: ELBO | Mapping[str, Any],
-    ) -> None:
-        super().__init__(network=network, optimizer=optimizer, elbo=elbo)
-        self.elbo = ELBO.build(elbo)
+    def __init__(self, *, elbo: ELBO | Mapping[str, Any], **shared: Unpack[Shared]) -> None:
+        super().__init__(elbo=ELBO.build(elbo), **shared)
         self.noise = (self.elbo.samples, self.network.rep_dim)
-        self.encoder, self.decoder = self.network.encoder(heads=2), self.network.decoder()
+        self.vae = Variational(self.network, self.elbo)
 
     def loss(self, batch: Batch) -> Tensor:
         """-ELBO of one batch."""
-        return self.elbo.negative(self.encoder, self.decoder, batch).mean()
-
-    def watch(self, batch: Batch) -> dict[str, Tensor]:
-        """The divergence; near zero where the code carries nothing."""
-        return {"kl": gaussian_kl(*gaussian(self.encoder(batch.x)), 0.0).mean()}
+        return self.vae.negative_elbo(batch).mean()
 
     def score(self, x: Tensor) -> Tensor:
         """-ELBO, ``(B,)``."""
-        return self.elbo.score(self.encoder, self.decoder, x)
+        return self.vae(x)

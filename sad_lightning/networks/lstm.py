@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sad_lightning.checks import true_or_false, whole_number, whole_numbers
+from sad_lightning.checks import true_or_false, whole_number
 from sad_lightning.errors import InputError
 from sad_lightning.networks.network import Network
 
@@ -30,11 +30,9 @@ class LSTM(Network):
     bounded: bool
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", whole_numbers("network.shape", self.shape))
+        super().__post_init__()
         whole_number("network.width", self.width)
         whole_number("network.layers", self.layers)
-        whole_number("network.rep_dim", self.rep_dim)
-        true_or_false("network.bias", self.bias)
         true_or_false("network.bounded", self.bounded)
         if len(self.shape) != 3 or self.shape[0] != 1:
             raise InputError(

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from sad_lightning.checks import positive, true_or_false, whole_number, whole_numbers
+from sad_lightning.checks import positive, true_or_false, whole_numbers
 from sad_lightning.errors import InputError
 from sad_lightning.networks.network import Network
 
@@ -34,13 +34,11 @@ class MLP(Network):
     normalize: bool
 
     def __post_init__(self) -> None:
-        for name in ("shape", "widths"):
-            object.__setattr__(self, name, whole_numbers(f"network.{name}", getattr(self, name)))
+        super().__post_init__()
+        object.__setattr__(self, "widths", whole_numbers("network.widths", self.widths))
         positive("network.leak", self.leak)
-        true_or_false("network.bias", self.bias)
         true_or_false("network.bounded", self.bounded)
         true_or_false("network.normalize", self.normalize)
-        whole_number("network.rep_dim", self.rep_dim)
         if len(self.shape) != 1:
             raise InputError(
                 f"network: MLP needs rows (D,), the data has {self.shape}; choose network=mnist for images"

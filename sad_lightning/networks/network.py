@@ -8,19 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from sad_lightning.checks import true_or_false
+from sad_lightning.checks import true_or_false, whole_number, whole_numbers
 from sad_lightning.errors import InputError
 
-_BOUNDED = (
-    nn.Sigmoid,
-    nn.Tanh,
-    nn.Softmax,
-    nn.Hardtanh,
-    nn.Hardsigmoid,
-    nn.Softsign,
-    nn.Softmin,
-    nn.RNNBase,
-)  # ReLU6 is a Hardtanh; recurrent cells end in a tanh
+_BOUNDED = (nn.Sigmoid, nn.Tanh, nn.Softmax, nn.Hardtanh, nn.Hardsigmoid, nn.Softsign, nn.Softmin, nn.RNNBase)
+# ReLU6 is a Hardtanh; recurrent cells end in a tanh
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +24,23 @@ class Network(ABC):
         rep_dim: D, the dimension of the representation.
         bias: whether layers have biases, as the affine part of their BatchNorm where they have one; a hypersphere
             method refuses them.
+        allow_trivial_solution: whether a hypersphere method takes the network although it could map every row to the
+            center.
+
+    Raises:
+        InputError: a setting is out of range, or does not fit the shape of the data.
     """
 
     shape: tuple[int, ...]
     rep_dim: int
     bias: bool
+    allow_trivial_solution: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", whole_numbers("network.shape", self.shape))
+        whole_number("network.rep_dim", self.rep_dim)
+        true_or_false("network.bias", self.bias)
+        true_or_false("network.allow_trivial_solution", self.allow_trivial_solution)
 
     @abstractmethod
     def encoder(self, heads: int = 1) -> nn.Module:
@@ -84,25 +88,23 @@ def start_glorot(module: nn.Module) -> None:
             nn.init.xavier_uniform_(layer.weight)
 
 
-def check_hypersphere(encoder: nn.Module, *, allow_trivial_solution: bool) -> None:
-    """Refuse an encoder that can map everything to the center (Ruff et al. 2018, propositions 1 to 3).
+def check_hypersphere(encoder: nn.Module) -> None:
+    """Refuse an encoder that can map every row to the center (Ruff et al. 2018, propositions 1 to 3).
 
     Raises:
-        InputError: a bias, an affine normalisation or a bounded activation was found.
+        InputError: a layer has a bias, an affine normalisation or a bounded activation.
     """
-    if true_or_false("method.allow_trivial_solution", allow_trivial_solution):
-        return
     for name, layer in encoder.named_modules():
         if isinstance(getattr(layer, "bias", None), nn.Parameter) or getattr(layer, "bias", None) is True:
-            found = "a bias"
+            fault = "a bias"
         elif isinstance(layer, _BOUNDED):
-            found = "a bounded activation"
+            fault = "a bounded activation"
         elif any(True for _ in layer.parameters(recurse=False)) and "Norm" in type(layer).__name__:
-            found = "an affine normalisation"
+            fault = "an affine normalisation"
         else:
             continue
         raise InputError(
             f"network: a hypersphere network must have no bias, affine normalisation or bounded activation, or it can "
-            f"map everything to the center; layer {name} ({type(layer).__name__}) has {found}; remove it (network.bias="
-            f"false), or set method.allow_trivial_solution=true"
+            f"map everything to the center; layer {name} ({type(layer).__name__}) has {fault}; remove it (network.bias="
+            f"false), or set network.allow_trivial_solution=true"
         )

@@ -13,6 +13,7 @@ def mlp_for(
     rep_dim: int | None,
     leak: float,
     bias: bool,
+    allow_trivial_solution: bool,
     bounded: bool,
     normalize: bool,
 ) -> MLP:
@@ -30,8 +31,9 @@ def mlp_for(
     code = code if rep_dim is None else rep_dim
     units = (4 * code, 2 * code) if widths is None else widths
     return MLP(
-        shape=tuple(shape), widths=units, rep_dim=code, leak=leak, bias=bias, bounded=bounded, normalize=normalize
-    )
+        shape=tuple(shape), widths=units, rep_dim=code, leak=leak, bias=bias,
+        allow_trivial_solution=allow_trivial_solution, bounded=bounded, normalize=normalize,
+    )  # fmt: skip
 
 
 def lenet_for(
@@ -42,6 +44,7 @@ def lenet_for(
     rep_dim: int | None,
     leak: float,
     bias: bool,
+    allow_trivial_solution: bool,
 ) -> LeNet:
     """A LeNet for images of side H; what is None is chosen.
 
@@ -60,4 +63,7 @@ def lenet_for(
     if dense is None:
         dense = [] if large or rep_dim is not None else [64]
     code = rep_dim if rep_dim is not None else 128 if large else 32
-    return LeNet(shape=tuple(shape), widths=widths, dense=dense, rep_dim=code, leak=leak, bias=bias)
+    return LeNet(
+        shape=tuple(shape), widths=widths, dense=dense, rep_dim=code, leak=leak, bias=bias,
+        allow_trivial_solution=allow_trivial_solution,
+    )  # fmt: skip

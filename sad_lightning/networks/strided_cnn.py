@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from sad_lightning.checks import at_least_zero, choice, true_or_false, whole_number, whole_numbers
+from sad_lightning.checks import at_least_zero, choice, true_or_false, whole_numbers
 from sad_lightning.errors import InputError
 from sad_lightning.networks.network import Network, channels_last
 
@@ -35,13 +35,12 @@ class StridedCNN(Network):
     normalize: bool
 
     def __post_init__(self) -> None:
-        for name in ("shape", "widths", "dense"):
+        super().__post_init__()
+        for name in ("widths", "dense"):
             object.__setattr__(self, name, whole_numbers(f"network.{name}", getattr(self, name)))
         choice("network.kernel", str(self.kernel), ("3", "4"))
         at_least_zero("network.leak", self.leak)
-        true_or_false("network.bias", self.bias)
         true_or_false("network.normalize", self.normalize)
-        whole_number("network.rep_dim", self.rep_dim)
         if len(self.shape) != 3 or self.shape[1] != self.shape[2]:
             raise InputError(
                 f"network: StridedCNN needs square images (C, H, H), the data has {self.shape}; network=cardio is for "

@@ -7,7 +7,7 @@ member.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import nullcontext
 from itertools import repeat
 from typing import Any
@@ -23,7 +23,7 @@ from sad_lightning.data.module import Batch, DataModule, Draw, StepBatches, in_t
 from sad_lightning.data.preparation import to_network
 from sad_lightning.errors import InputError
 from sad_lightning.methods.method import Method
-from sad_lightning.methods.steps import Steps, Update
+from sad_lightning.methods.steps import Steps, Update, loss_and_outputs
 
 _DOT = "/"  # parameter names may not hold dots
 
@@ -54,9 +54,13 @@ class Population(Steps):
         self.state_names = tuple(buffers)
         for name, value in buffers.items():
             self.register_buffer(name.replace(".", _DOT), value)
-        self.optimizer = first.optimizer
-        self.updates, self.stage = first.updates, first.stage
+        self.optimizer, self.stage = first.optimizer, first.stage
         self._skeleton = (_Call(copy.deepcopy(first)).to("meta"),)  # in a tuple: no module of ours
+
+    @property
+    def updates(self) -> tuple[Update, ...]:
+        """Those of the skeleton, the method whose weights are in turn those of each member."""
+        return self._skeleton[0].method.updates
 
     def on_fit_start(self) -> None:
         """Refuse what would couple the members.
@@ -69,15 +73,28 @@ class Population(Steps):
                 "trainer.precision must not be 16-mixed in a population, it scales all losses as one; use bf16-mixed"
             )
 
-    def losses(self, update: Update, batch: Batch) -> Tensor:
+    def losses(self, update: Update, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each member, ``(K,)``; ``batch.x`` is ``(K, B, ...)``, ``batch.semi`` ``(K, B)``."""
-        result: Tensor = self._call(update.loss, update.moves, batch)
-        return result
+        method = self._skeleton[0].method
+        losses: tuple[Tensor, dict[str, Tensor]] = self._call(
+            lambda one: loss_and_outputs(method, update, one), batch, still=update.leaves(method)
+        )
+        return losses
+
+    def solve(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
+        """Each member solves for what has no gradient; outputs are ``(K, B)``."""
+
+        def solve(one: Batch, outputs: Mapping[str, Tensor]) -> tuple[()]:
+            self._skeleton[0].method.solve(one, outputs)
+            return ()
+
+        if outputs:
+            self._call(solve, batch, outputs)
 
     def watched(self, update: Update, batch: Batch) -> dict[str, Tensor]:
-        """What each member's ``watch`` tells, ``(K,)`` by name."""
-        found: dict[str, Tensor] = self._call(update.watch, update.moves, batch)
-        return found
+        """The metrics of each member, ``(K,)`` by name."""
+        metrics: dict[str, Tensor] = self._call(update.watch, batch)
+        return metrics
 
     def zeros(self, gradients: list[Tensor]) -> Tensor:
         """The share of each member's gradients that is exactly zero, ``(K,)``."""
@@ -91,22 +108,30 @@ class Population(Steps):
             factors = (largest / (norms + 1e-6)).clamp(max=1.0)
             gradient.mul_(factors.view(-1, *(1,) * (gradient.ndim - 1)))
 
-    def _call(self, function: str, moves: tuple[str, ...], batch: Batch) -> Any:
+    def _call(self, function: Callable[..., Any], batch: Batch, *more: Any, still: Set[str] = frozenset()) -> Any:
+        """A function of the skeleton and a batch, as each member would compute it.
+
+        Args:
+            function: takes the batch of one member, and of ``more``, tensors ``(K, ...)``, the part of that member.
+            batch: that of all members.
+            more: further arguments.
+            still: the names of parameters that are to have no gradient.
+        """
         skeleton = self._skeleton[0]
         if skeleton.training != self.training:
             skeleton.train(self.training)
         weights = {name.replace(_DOT, "."): value for name, value in self.weights.items()}
-        weights = {name: value if name.startswith(moves) else value.detach() for name, value in weights.items()}
+        weights = {name: value.detach() if name in still else value for name, value in weights.items()}
         state = {name: self.get_buffer(name.replace(".", _DOT)) for name in self.state_names}
 
-        def one(tensors: dict[str, Tensor], x: Tensor, semi: Tensor, noise: Tensor) -> Any:
+        def one(tensors: dict[str, Tensor], x: Tensor, semi: Tensor, noise: Tensor, *more: Any) -> Any:
             named = {f"method.{name}": value for name, value in tensors.items()}
-            return functional_call(skeleton, named, (function, Batch(x, semi, noise, batch.epoch)))
+            return functional_call(skeleton, named, (function, Batch(x, semi, noise, batch.epoch), *more))
 
         device = batch.x.device.type
         mixed = _Autocast(device) if torch.is_autocast_enabled(device) else nullcontext()
         with torch.autocast(device, enabled=False), mixed:
-            return vmap(one)({**weights, **state}, batch.x, batch.semi, batch.noise)
+            return vmap(one)({**weights, **state}, batch.x, batch.semi, batch.noise, *more)
 
     def configure_optimizers(self) -> Any:
         """The members' optimiser, on the stacked tensors."""
@@ -233,5 +258,5 @@ class _Call(nn.Module):
         super().__init__()
         self.method = method
 
-    def forward(self, function: str, batch: Batch) -> Any:
-        return getattr(self.method, function)(batch)
+    def forward(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)

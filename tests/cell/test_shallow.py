@@ -59,7 +59,7 @@ def test_a_hybrid_shares_the_pretraining_of_deep_sad_and_sees_its_codes(settings
         first.load_state_dict(torch.load(cached, weights_only=True)["weights"])
         rows = np.load(tmp_path / method / "scores.npz")["row"]
         with torch.no_grad():
-            codes = first.encoder(torch.from_numpy(digits(None).x[rows]).movedim(-1, 1) / 255).numpy()
+            codes = first.get_encoder()(torch.from_numpy(digits(None).x[rows]).movedim(-1, 1) / 255).numpy()
         np.testing.assert_allclose(model(result, tmp_path / method).anomaly_score(codes), scores, rtol=1e-3, atol=1e-6)
 
 

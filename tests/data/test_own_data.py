@@ -323,7 +323,7 @@ def test_npz_in_the_layout_of_medmnist(shape, labels, tmp_path):
 
 
 def test_networks_follow_the_data():
-    rest = {"widths": None, "rep_dim": None, "leak": 0.1, "bias": False}
+    rest = {"widths": None, "rep_dim": None, "leak": 0.1, "bias": False, "allow_trivial_solution": False}
     for columns, code in ((1, 8), (21, 8), (80, 8), (81, 16), (274, 32), (5000, 64)):
         network = mlp_for(shape=(columns,), bounded=False, normalize=True, **rest)
         assert (network.rep_dim, tuple(network.widths)) == (code, (4 * code, 2 * code))

@@ -14,8 +14,7 @@ from hydra.utils import get_class, instantiate
 from support.methods import CLASSIFIERS, KINDS, METHODS, batch_of, data_of, rows_of, train, trained
 
 from sad_lightning.data.module import Batch, DataModule
-from sad_lightning.methods.method import Method
-from sad_lightning.methods.steps import Update
+from sad_lightning.methods.method import Method, Shared
 from sad_lightning.training.population import Population, PopulationData
 from sad_lightning.training.stage import quiet
 
@@ -24,9 +23,10 @@ from sad_lightning.training.stage import quiet
 def test_yaml_keys_are_the_keyword_parameters(name, settings):
     settings = settings(f"method={name}").method
     target = get_class(settings["_target_"])
-    parameters = list(inspect.signature(target.__init__).parameters.values())[1:]
-    assert all(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
-    assert set(settings) - {"_target_"} == {p.name for p in parameters}
+    _, *own, shared = inspect.signature(target.__init__).parameters.values()
+    assert all(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in own)
+    assert shared.kind is shared.VAR_KEYWORD
+    assert set(settings) - {"_target_"} == {p.name for p in own} | Shared.__required_keys__
     assert target.__bases__ == (Method,)  # every method is final
     module = Path(inspect.getfile(target)).stem
     assert target.__name__.lower() == module.replace("_", "")
@@ -40,7 +40,7 @@ def test_training_finds_the_planted_outlier(name, kind, precision, make):
     before = {key: value.clone() for key, value in method.named_parameters()}
     data = data_of(kind, method)
     for update in method.updates:
-        loss = getattr(method, update.loss)(batch_of(data, 7))
+        loss = update.loss(batch_of(data, 7))
         assert loss.shape == ()
         assert torch.isfinite(loss)
     rows = method.updates[0].stream.rows or method.rows
@@ -80,9 +80,9 @@ def test_a_value_far_from_all_others_leaves_finite_numbers(name, make):
     method.eval()
     for update in method.updates:
         method.zero_grad()
-        getattr(method, update.loss)(batch).backward()
+        update.loss(batch).backward()
         for key, value in method.named_parameters():
-            assert value.grad is None or torch.isfinite(value.grad).all(), (update.loss, key)
+            assert value.grad is None or torch.isfinite(value.grad).all(), (update.loss.__name__, key)
     assert torch.isfinite(method.score(batch.x)).all()
 
 
@@ -151,7 +151,7 @@ def test_stacked_members_equal_the_cells_trained_alone(name, kind, precision, ma
 @pytest.mark.parametrize("name", METHODS)
 def test_labels_are_ignored_where_the_method_says_so(name, make):
     method = make(name, "table")
-    every_row = SimpleNamespace(rows=frozenset({-1, 0, 1}), updates=(Update(),), noise=method.noise)
+    every_row = SimpleNamespace(rows=frozenset({-1, 0, 1}), updates=method.updates[:1], noise=method.noise)
     batch = batch_of(data_of("table", every_row), 12)
     method.eval()
     with torch.no_grad():

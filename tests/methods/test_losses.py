@@ -1,5 +1,7 @@
 """Every loss against numbers worked out by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,16 +9,18 @@ from sad_lightning.data.module import Batch
 from sad_lightning.errors import InputError
 from sad_lightning.methods.adam import Adam
 from sad_lightning.methods.ae import AE
+from sad_lightning.methods.autoencoder import reconstruction_error
 from sad_lightning.methods.deep_sad import DeepSAD, deep_sad_loss
 from sad_lightning.methods.deep_svdd import DeepSVDD
-from sad_lightning.methods.functional import away_from_zero, reconstruction_error, squared_distance
-from sad_lightning.methods.hypersphere import initial_center, spread
+from sad_lightning.methods.hypersphere import away_from_zero, initial_center, spread, squared_distance
 from sad_lightning.methods.soft_deep_sad import SoftDeepSAD, soft_deep_sad_loss
 from sad_lightning.methods.soft_deep_svdd import SoftDeepSVDD, soft_deep_svdd_loss
 from sad_lightning.networks import MLP
 
 ADAM = Adam(lr=1e-3, milestones=[1], decay=0.1, weight_decay=0.0)
-NETWORK = MLP(shape=(2,), widths=[], rep_dim=2, leak=0.1, bias=False, bounded=False, normalize=True)
+NETWORK = MLP(
+    shape=(2,), widths=[], rep_dim=2, leak=0.1, bias=False, allow_trivial_solution=False, bounded=False, normalize=True
+)
 
 
 def semi(*values: int) -> torch.Tensor:
@@ -26,8 +30,8 @@ def semi(*values: int) -> torch.Tensor:
 def linear(method):
     """The encoder becomes z = 2 x, the center (1, 0)."""
     with torch.no_grad():
-        method.encoder[-1].weight.copy_(2 * torch.eye(2))
-        method.center.copy_(torch.tensor([1.0, 0.0]))
+        method.sphere.encoder[-1].weight.copy_(2 * torch.eye(2))
+        method.sphere.center.copy_(torch.tensor([1.0, 0.0]))
     return method
 
 
@@ -51,8 +55,8 @@ def test_deep_sad_epsilon_bounds_the_inverse_and_its_gradient():
 
 def test_deep_sad_without_labels_is_deep_svdd():
     x = torch.tensor([[1.0, 2.0], [0.5, 0.0], [3.0, 1.0]])
-    sad = linear(DeepSAD(network=NETWORK, optimizer=ADAM, eta=5.0, allow_trivial_solution=False))
-    svdd = linear(DeepSVDD(network=NETWORK, optimizer=ADAM, allow_trivial_solution=False))
+    sad = linear(DeepSAD(network=NETWORK, optimizer=ADAM, eta=5.0))
+    svdd = linear(DeepSVDD(network=NETWORK, optimizer=ADAM))
     # z = (2, 4), (1, 0), (6, 2): squared distances to (1, 0) are 17, 0, 29
     assert svdd.loss(Batch(x, semi(0, 0, 1))).item() == pytest.approx(46 / 3)
     assert sad.loss(Batch(x, semi(0, 0, 0))).item() == pytest.approx(46 / 3)
@@ -77,21 +81,21 @@ def test_soft_boundary_terms_alone_and_together():
     assert soft_deep_sad_loss(distance, semi(0, 1, -1), radius, 1e-12, 0.5).item() == pytest.approx(4)
 
 
-def test_the_radius_is_solved_after_the_step_and_only_in_training():
+def test_the_radius_is_solved_from_the_distances_of_the_step():
     x = torch.tensor([[1.0, 2.0], [0.5, 0.0], [3.0, 1.0]])  # squared distances 17, 0, 29
     for method in (
-        linear(SoftDeepSVDD(network=NETWORK, optimizer=ADAM, nu=0.5, allow_trivial_solution=False)),
-        linear(SoftDeepSAD(network=NETWORK, optimizer=ADAM, eta=1.0, nu=0.5, allow_trivial_solution=False)),
+        linear(SoftDeepSVDD(network=NETWORK, optimizer=ADAM, nu=0.5)),
+        linear(SoftDeepSAD(network=NETWORK, optimizer=ADAM, eta=1.0, nu=0.5)),
     ):
         batch = Batch(x, semi(0, 0, 0))
-        assert method.eval().loss(batch).item() == pytest.approx(46 / 1.5)
-        assert method.radius == 0
-        assert method.train().loss(batch).item() == pytest.approx(46 / 1.5)  # with the radius before it
-        assert method.radius.item() == pytest.approx(17**0.5)  # the second of three
-        assert method.eval().loss(batch).item() == pytest.approx(17 + 12 / 1.5)
-        assert method.margin(x).tolist() == pytest.approx([0, -(17**0.5), 29**0.5 - 17**0.5], abs=1e-5)
+        assert method.loss(batch).item() == pytest.approx(46 / 1.5)
+        assert method.sphere.radius == 0  # a loss changes nothing
+        method.solve(batch, {"sphere": method.sphere(x)})
+        assert method.sphere.radius.item() == pytest.approx(17**0.5)  # the second of three
+        assert method.loss(batch).item() == pytest.approx(17 + 12 / 1.5)
+        assert method.sphere.margin(x).tolist() == pytest.approx([0, -(17**0.5), 29**0.5 - 17**0.5], abs=1e-5)
         method.finish([batch, Batch(x[:1], semi(0))])  # 0, 17, 17, 29: the second of four
-        assert method.radius.item() == pytest.approx(17**0.5)
+        assert method.sphere.radius.item() == pytest.approx(17**0.5)
 
 
 def test_spread_vanishes_when_all_is_one_point():
@@ -109,16 +113,16 @@ def test_autoencoder_error_is_the_mean_over_all_values():
     assert reconstruction_error(torch.zeros(2, 1, 1, 2), x.view(2, 1, 1, 2)).tolist() == [2.5, 12.5]
     method = AE(network=NETWORK, optimizer=ADAM, initial_weights="glorot")
     with torch.no_grad():
-        method.encoder[-1].weight.copy_(torch.eye(2))
-        method.decoder[-1].weight.copy_(0.5 * torch.eye(2))
+        method.autoencoder.encoder[-1].weight.copy_(torch.eye(2))
+        method.autoencoder.decoder[-1].weight.copy_(0.5 * torch.eye(2))
     assert method.loss(Batch(x, semi(0, 0))).item() == pytest.approx((0.625 + 3.125) / 2)
 
 
 def test_autoencoder_starts_from_uniform_glorot_or_as_torch_does():
-    network = MLP(shape=(300,), widths=[], rep_dim=100, leak=0.1, bias=False, bounded=False, normalize=True)
+    network = replace(NETWORK, shape=(300,), rep_dim=100)
     for name, bound in (("glorot", (6 / 400) ** 0.5), ("torch", 300**-0.5)):
         torch.manual_seed(0)
-        weight = AE(network=network, optimizer=ADAM, initial_weights=name).encoder[-1].weight
+        weight = AE(network=network, optimizer=ADAM, initial_weights=name).get_encoder()[-1].weight
         assert weight.abs().max() <= bound
         assert weight.abs().mean().item() == pytest.approx(bound / 2, rel=0.02)
     with pytest.raises(InputError, match="initial_weights must be one of glorot, torch"):

@@ -9,9 +9,9 @@ from sad_lightning.cell.run import run
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.sets.tabular import odds
 from sad_lightning.data.split import draw_split
-from sad_lightning.methods.hypersphere import solve_radius
 from sad_lightning.methods.soft_deep_sad import soft_deep_sad_loss
 from sad_lightning.methods.soft_deep_svdd import SoftDeepSVDD
+from sad_lightning.methods.soft_hypersphere import solve_radius
 
 
 def objective(squared: float, distance: np.ndarray, semi: np.ndarray, eta: float, nu: float) -> float:
@@ -77,10 +77,10 @@ def test_the_share_outside_is_nu_on_real_data(nu, settings, tmp_path, real_data)
     result = run(Cell(cfg, tmp_path, "cardio", "soft_deep_svdd"))
     assert len(result.history["train"]["radius"]) == len(result.history["train"]["outside"]) == 10
     method = SoftDeepSVDD.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True).eval()
-    assert method.radius > 0
+    assert method.sphere.radius > 0
     arrays = odds("cardio", real_data)
     split = draw_split(arrays, **OmegaConf.to_container(cfg.split), seed=0)
     rows = arrays.x[split.train[split.semi >= 0]].astype(np.float64)
     with torch.no_grad():
-        margin = method.margin(torch.from_numpy((rows - rows.mean(axis=0)) / rows.std(axis=0)).float())
+        margin = method.sphere.margin(torch.from_numpy((rows - rows.mean(axis=0)) / rows.std(axis=0)).float())
     assert (margin > 1e-4).float().mean().item() == pytest.approx(nu, abs=0.005)

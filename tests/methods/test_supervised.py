@@ -11,7 +11,7 @@ from sad_lightning.errors import InputError
 from sad_lightning.methods.abc import ABC
 from sad_lightning.methods.adam import Adam
 from sad_lightning.methods.classifier import Classifier
-from sad_lightning.methods.functional import exponential_cross_entropy
+from sad_lightning.methods.cross_entropy import exponential_cross_entropy
 from sad_lightning.methods.hsc import HSC
 from sad_lightning.methods.sae import SAE, sae_loss
 from sad_lightning.methods.ss_dgm import SSDGM, ss_dgm_loss
@@ -20,7 +20,9 @@ from sad_lightning.methods.variational import ELBO
 from sad_lightning.networks import MLP
 
 ADAM = Adam(lr=1e-3, milestones=[1], decay=0.1, weight_decay=0.0)
-NETWORK = MLP(shape=(2,), widths=[], rep_dim=2, leak=0.1, bias=False, bounded=False, normalize=True)
+NETWORK = MLP(
+    shape=(2,), widths=[], rep_dim=2, leak=0.1, bias=False, allow_trivial_solution=False, bounded=False, normalize=True
+)
 
 
 def semi(*values: int) -> torch.Tensor:
@@ -71,8 +73,8 @@ def test_supervised_autoencoder_by_hand():
 def test_reconstruction_methods_score_the_error(kind):
     method = kind(network=NETWORK, optimizer=ADAM, initial_weights="torch")
     with torch.no_grad():
-        method.encoder[-1].weight.copy_(torch.eye(2))
-        method.decoder[-1].weight.copy_(0.5 * torch.eye(2))
+        method.autoencoder.encoder[-1].weight.copy_(torch.eye(2))
+        method.autoencoder.decoder[-1].weight.copy_(0.5 * torch.eye(2))
     x = torch.tensor([[2.0, 4.0], [1.0, 1.0]])  # halved: errors (1 + 4) / 2 and 1/4
     assert method.score(x).tolist() == pytest.approx([2.5, 0.25])
     pushed = 1 / 0.25 if kind is SAE else -math.log(1 - math.exp(-0.25))
@@ -125,7 +127,9 @@ def test_ss_dgm_bound_by_hand():
 def test_pixels_are_bernoulli():
     from sad_lightning.networks import LeNet
 
-    network = LeNet(shape=(1, 8, 8), widths=[2], dense=[], rep_dim=16, leak=0.1, bias=True)
+    network = LeNet(
+        shape=(1, 8, 8), widths=[2], dense=[], rep_dim=16, leak=0.1, bias=True, allow_trivial_solution=False
+    )
     method = SSDGM(network=network, optimizer=ADAM, stacked=False, widths=[3], alpha=0.0, initial_weights="torch")
     with torch.no_grad():
         for parameter in method.parameters():
@@ -139,7 +143,7 @@ def test_m1_is_taken_over_frozen_and_must_fit():
     first = VAE(network=NETWORK, optimizer=ADAM, elbo=elbo)
     second = SSDGM(network=NETWORK, optimizer=ADAM, stacked=True, widths=[3], alpha=0.1, initial_weights="glorot")
     second.start_from(first)
-    assert torch.equal(second.encoder[-1].weight, first.encoder[-1].weight)
+    assert torch.equal(second.encoder[-1].weight, first.vae.encoder[-1].weight)
     second.train()
     assert not second.encoder.training
     second.loss(Batch(torch.randn(3, 2), semi(0, 0, -1), torch.randn(3, 2, 2))).backward()

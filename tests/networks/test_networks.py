@@ -10,7 +10,8 @@ from sad_lightning.networks import LSTM, MLP, LeNet, Network, StridedCNN
 from sad_lightning.networks.network import check_hypersphere
 from sad_lightning.training.population import Population
 
-MNIST = {"shape": (1, 28, 28), "widths": [8, 4], "dense": [], "rep_dim": 32, "leak": 0.1, "bias": False}
+MNIST = {"shape": (1, 28, 28), "widths": [8, 4], "dense": [], "rep_dim": 32, "leak": 0.1, "bias": False,
+         "allow_trivial_solution": False}  # fmt: skip
 SIZES = [
     MNIST,
     {**MNIST, "widths": [16, 32], "dense": [64]},
@@ -51,10 +52,13 @@ def test_lenet_of_mnist_is_that_of_appendix_d():
 
 
 STRIDED = {"shape": (1, 28, 28), "widths": [64, 128], "dense": [1024], "rep_dim": 32, "kernel": 4, "leak": 0.0,
-           "bias": True, "normalize": False}  # fmt: skip
+           "bias": True, "allow_trivial_solution": False, "normalize": False}  # fmt: skip
 CATS = {**STRIDED, "shape": (3, 64, 64), "widths": [128, 256, 512], "dense": [], "rep_dim": 256, "kernel": 3,
         "leak": 0.1, "bias": False, "normalize": True}  # fmt: skip
-RECURRENT = {"shape": (1, 25, 12), "width": 16, "layers": 3, "rep_dim": 8, "bias": False, "bounded": True}
+TABLE = {"shape": (21,), "widths": [32, 16], "rep_dim": 8, "leak": 0.1, "bias": False,
+         "allow_trivial_solution": False, "bounded": True, "normalize": True}  # fmt: skip
+RECURRENT = {"shape": (1, 25, 12), "width": 16, "layers": 3, "rep_dim": 8, "bias": False,
+             "allow_trivial_solution": False, "bounded": True}  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "settings"), [(StridedCNN, STRIDED), (StridedCNN, CATS), (LSTM, RECURRENT)])
@@ -76,11 +80,10 @@ def test_strided_networks_are_those_of_daniel2021():
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in StridedCNN(**STRIDED).encoder())
     shapes = [tuple(p.shape) for p in StridedCNN(**CATS).encoder().parameters()]
     assert shapes == [(128, 3, 3, 3), (256, 128, 3, 3), (512, 256, 3, 3), (256, 512 * 8 * 8)]
-    check_hypersphere(StridedCNN(**CATS).encoder(), allow_trivial_solution=False)
+    check_hypersphere(StridedCNN(**CATS).encoder())
 
 
-@pytest.mark.parametrize("network", [LeNet(**{**MNIST, "bias": True}), MLP(shape=(5,), widths=[4], rep_dim=2, leak=0.1,
-                                     bias=True, bounded=False, normalize=True)])  # fmt: skip
+@pytest.mark.parametrize("network", [LeNet(**{**MNIST, "bias": True}), MLP(**{**TABLE, "bias": True})])
 def test_a_bias_stands_once_in_each_layer(network):
     """A bias before BatchNorm has no gradient but rounding, on which Adam would walk at random."""
     for part in (network.encoder(), network.decoder()):
@@ -96,23 +99,25 @@ def test_a_bias_stands_once_in_each_layer(network):
 def test_recurrent_networks_are_bounded_and_train_alone():
     network = LSTM(**RECURRENT)
     with pytest.raises(InputError, match=r"lstm \(LSTM\) has a bounded activation"):
-        check_hypersphere(network.encoder(), allow_trivial_solution=False)
+        check_hypersphere(network.encoder())
     adam = Adam(lr=1e-3, milestones=[], decay=0.1, weight_decay=0.0)
     methods = [AE(network=network, optimizer=adam, initial_weights="torch") for _ in range(2)]
     with pytest.raises(InputError, match="recurrent layers have no stacked form"):
         Population(methods)
-    svdd = DeepSVDD(network=network, optimizer=adam, allow_trivial_solution=True)
+    with pytest.raises(InputError, match="allow_trivial_solution=true"):
+        DeepSVDD(network=network, optimizer=adam)
+    svdd = DeepSVDD(network=LSTM(**{**RECURRENT, "allow_trivial_solution": True}), optimizer=adam)
     svdd.start_from(methods[0])
     x = torch.rand(4, 1, 25, 12)
     assert svdd.score(x).shape == methods[0].score(x).shape == (4,)
 
 
 def test_mlp_mirrors():
-    network = MLP(shape=(21,), widths=[32, 16], rep_dim=8, leak=0.1, bias=False, bounded=True, normalize=True)
+    network = MLP(**TABLE)
     assert [tuple(p.shape) for p in network.encoder().parameters()] == [(32, 21), (16, 32), (8, 16)]
     assert [tuple(p.shape) for p in network.decoder().parameters()] == [(16, 8), (32, 16), (21, 32)]
     assert isinstance(network.decoder()[-1], nn.Sigmoid)
-    plain = MLP(shape=(21,), widths=[32], rep_dim=8, leak=0.1, bias=True, bounded=False, normalize=False).encoder()
+    plain = MLP(**{**TABLE, "widths": [32], "bias": True, "normalize": False}).encoder()
     assert [type(layer) for layer in plain] == [nn.Linear, nn.LeakyReLU, nn.Linear]
     assert plain[0].bias is not None
 
@@ -132,19 +137,8 @@ def test_mlp_mirrors():
         (LeNet, {**MNIST, "widths": [1] * 6}, "network.widths"),
         (LeNet, {**MNIST, "leak": "x"}, "network.leak"),
         (LeNet, {**MNIST, "rep_dim": 0}, "network.rep_dim"),
-        (
-            MLP,
-            {
-                "shape": (1, 8, 8),
-                "widths": [4],
-                "rep_dim": 2,
-                "leak": 0.1,
-                "bias": False,
-                "bounded": True,
-                "normalize": True,
-            },
-            "rows",
-        ),
+        (MLP, {**TABLE, "shape": (1, 8, 8)}, "rows"),
+        (MLP, {**TABLE, "allow_trivial_solution": "no"}, "network.allow_trivial_solution must be true or false"),
     ],
 )
 def test_settings_that_do_not_fit_are_told(network, settings, words):
@@ -156,7 +150,7 @@ def test_settings_that_do_not_fit_are_told(network, settings, words):
 def test_recipes_are_plain_and_build_the_same_network():
     for network in (
         LeNet(**MNIST),
-        MLP(shape=(3,), widths=[4], rep_dim=2, leak=0.1, bias=False, bounded=True, normalize=True),
+        MLP(**TABLE),
     ):
         assert Network.build(network.recipe()) == network
     with pytest.raises(InputError, match="import the module"):
@@ -178,6 +172,5 @@ def test_recipes_are_plain_and_build_the_same_network():
 def test_what_lets_a_hypersphere_collapse_is_refused(layer, found):
     network = nn.Sequential(nn.Linear(2, 2, bias=False), layer)
     with pytest.raises(InputError, match=found):
-        check_hypersphere(network, allow_trivial_solution=False)
-    check_hypersphere(network, allow_trivial_solution=True)
-    check_hypersphere(LeNet(**MNIST).encoder(), allow_trivial_solution=False)
+        check_hypersphere(network)
+    check_hypersphere(LeNet(**MNIST).encoder())

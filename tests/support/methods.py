@@ -65,10 +65,10 @@ def make(settings):
     return method
 
 
-def train(module, data, epochs: int = 30, precision: str = "32-true") -> None:
+def train(module, data, epochs: int = 30, precision: str = "32-true", callbacks=()) -> None:
     trainer = lightning.Trainer(
         max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, precision=precision, deterministic=True,
+        enable_model_summary=False, precision=precision, deterministic=True, callbacks=list(callbacks),
     )  # fmt: skip
     with quiet():
         trainer.fit(module, datamodule=data)

@@ -51,7 +51,7 @@ def test_two_processes_equal_one_on_the_same_batches(tmp_path):
         (path,) = runs.rglob("model.ckpt")
         states.append(torch.load(path, weights_only=True)["state_dict"])
         scores.append(np.load(path.with_name("scores.npz"))["score"])
-    assert states[0]["radius"] > 0
+    assert states[0]["sphere.radius"] > 0
     for name, value in states[0].items():
         torch.testing.assert_close(states[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
     np.testing.assert_allclose(scores[1], scores[0], rtol=1e-3)

@@ -1,0 +1,45 @@
+"""The autoencoder that methods are made of: an encoder, the decoder that mirrors it, and their initial weights."""
+
+from torch import Tensor
+
+from sad_lightning.checks import choice
+from sad_lightning.methods.part import Part
+from sad_lightning.networks import Network
+from sad_lightning.networks.network import start_glorot
+
+
+class Autoencoder(Part):
+    """An encoder and a decoder.
+
+    Args:
+        network: builds both.
+        initial_weights: ``glorot``, uniform, as the text of ruff2020 says; ``torch``, PyTorch's own smaller ones, as
+            the authors' code has it for tables.
+
+    Attributes:
+        encoder: ``(B, ...)`` to ``(B, D)``.
+        decoder: back.
+
+    Raises:
+        InputError: ``initial_weights`` is another word.
+    """
+
+    def __init__(self, network: Network, initial_weights: str) -> None:
+        super().__init__()
+        choice("method.initial_weights", initial_weights, ("glorot", "torch"))
+        self.encoder, self.decoder = network.encoder(), network.decoder()
+        if initial_weights == "glorot":
+            start_glorot(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The reconstruction error of each row, ``(B,)``."""
+        return reconstruction_error(self.reconstruct(x), x)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """The rows as the decoder gives them back, ``(B, ...)``."""
+        return self.decoder(self.encoder(x))  # type: ignore[no-any-return]
+
+
+def reconstruction_error(reconstruction: Tensor, x: Tensor) -> Tensor:
+    """Mean squared error of each row over all its values, ``(B, ...)`` to ``(B,)``, in float32 under any autocast."""
+    return (reconstruction.float() - x).square().flatten(start_dim=1).mean(dim=1)
