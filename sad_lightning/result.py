@@ -10,10 +10,51 @@ from typing import Any
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 
-_SCHEMA = 2
+_SCHEMA = 3
 _METRICS = ("auroc", "average_precision", "recall_at_target_fpr", "threshold")  # that every result has
 FILE = "result.json"
 FAILURE = "failure.json"  # of a cell of a grid that ended without a result
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Where a cell stands among others: what tables, figures and statistics group and pair by.
+
+    Attributes:
+        normal_class: the classes that count as normal.
+        known_anomaly: indices of the known classes into the others; None where the seed drew them.
+        n_known: how many anomaly classes are known.
+        labeled_ratio: known anomalies over all training rows; of own data, what the labels came to.
+        known_normal_ratio: known normals over all training rows.
+        pollution_ratio: unknown anomalies over the unlabeled rows.
+        seed: of the cell.
+        epochs: of the training.
+        ensemble: how many members score.
+    """
+
+    normal_class: tuple[int, ...]
+    known_anomaly: tuple[int, ...] | None
+    n_known: int
+    labeled_ratio: float
+    known_normal_ratio: float
+    pollution_ratio: float
+    seed: int
+    epochs: int
+    ensemble: int
+
+    @staticmethod
+    def read(document: dict[str, Any]) -> "Coordinates":
+        """Those of a stored result.
+
+        Raises:
+            TypeError: one is missing.
+        """
+        known = document["known_anomaly"]
+        classes = {
+            "normal_class": tuple(document["normal_class"]),
+            "known_anomaly": None if known is None else tuple(known),
+        }
+        return Coordinates(**{**document, **classes})
 
 
 @dataclass(frozen=True)
@@ -26,8 +67,11 @@ class Result:
         method: the method's choice.
         normal_classes: names of the classes that count as normal.
         known_classes: names of the classes of the known anomalies.
-        settings: every setting that determines the numbers, resolved.
-        seeds: the seed of the cell and of each stage.
+        settings: every setting that determines the numbers, resolved: ``cell.key.key_of`` computes the key from them.
+        coordinates: where the cell stands among others.
+        target_fpr: the false-positive rate that the threshold aims at.
+        shape: of a sample, ``(C, H, W)`` or ``(D,)``.
+        seeds: of each stage.
         counts: rows in each pool of the split.
         metrics: auroc, average_precision, recall_at_target_fpr, threshold, and recall and false_positive_rate at it;
             conformal_threshold, nan where there are too few rows; shares in [0, 1].
@@ -53,6 +97,9 @@ class Result:
     normal_classes: list[str]
     known_classes: list[str]
     settings: dict[str, Any]
+    coordinates: Coordinates
+    target_fpr: float
+    shape: list[int]
     seeds: dict[str, int]
     counts: dict[str, int]
     metrics: dict[str, float]
@@ -90,8 +137,9 @@ class Result:
             metrics = _numbers(document.pop("metrics"), _METRICS)
             per_class = {name: _numbers(found, ()) for name, found in document.pop("per_class").items()}
             # what a grid and a report ask of every result
-            _ = document["settings"]["trainer"], document["counts"]["known_anomaly"], document["seeds"]["cell"]
-            return Result(**document, metrics=metrics, per_class=per_class)
+            _ = document["settings"]["trainer"], document["settings"]["split"], document["counts"]["known_anomaly"]
+            coordinates = Coordinates.read(document.pop("coordinates"))
+            return Result(**document, coordinates=coordinates, metrics=metrics, per_class=per_class)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
@@ -106,7 +154,7 @@ class Result:
         rows = {
             "AUROC": _percent(metrics["auroc"]),
             "average precision": _percent(metrics["average_precision"]),
-            f"recall at {100 * self.settings['target_fpr']:g} % FPR": _percent(metrics["recall_at_target_fpr"]),
+            f"recall at {100 * self.target_fpr:g} % FPR": _percent(metrics["recall_at_target_fpr"]),
             f"threshold ({self.threshold_rows})": f"{metrics['threshold']:.5g}",
             "seconds": f"{sum(seconds.values()):.1f}  ({', '.join(f'{k} {v:.1f}' for k, v in seconds.items())})",
             "folder": str(folder),
@@ -116,7 +164,7 @@ class Result:
             rows["chosen on test rows"] = f"{chosen}  ({self.selection['holdout_rows']} of them, with their labels)"
         title = f"{self.method} on {self.data}: normal {', '.join(self.normal_classes)}; known anomalies {known}"
         lines = [f"  {k:<25}{v}" for k, v in rows.items()] + [f"  warning: {text}" for text in self.warnings]
-        return "\n".join([f"{title}; seed {self.seeds['cell']}", *lines])
+        return "\n".join([f"{title}; seed {self.coordinates.seed}", *lines])
 
 
 def _percent(value: float) -> str:

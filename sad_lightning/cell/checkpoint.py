@@ -47,9 +47,10 @@ def project(folder: Path, settings: Mapping[str, Any], arrays: Arrays, rows: int
     test = split.test[:: max(len(split.test) // rows, 1)]
     scale, shift = torch.from_numpy(scaling.scale), torch.from_numpy(scaling.shift)
     x = to_network(torch.from_numpy(arrays.x[test]), scale, shift, None, image=arrays.x.ndim == 4)
-    encoder = _encoder(folder / "model.ckpt", settings)
+    member = _member(folder / "model.ckpt", settings)
+    encoder, means = member.get_encoder(), member.network.rep_dim
     with torch.inference_mode():
-        codes = torch.cat([encoder(batch)[:, : settings["network"]["rep_dim"]] for batch in torch.split(x, _BATCH)])
+        codes = torch.cat([encoder(batch)[:, :means] for batch in torch.split(x, _BATCH)])
     centered = codes.double().numpy() - codes.double().numpy().mean(axis=0)
     left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
     explained = float((sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-300))
@@ -77,8 +78,8 @@ def load_model(path: Path, settings: Mapping[str, Any]) -> Method | Ensemble:
     return model
 
 
-def _encoder(path: Path, settings: Mapping[str, Any]) -> torch.nn.Module:
+def _member(path: Path, settings: Mapping[str, Any]) -> Method:
     model = load_model(path, settings)
     member = model.members[0] if isinstance(model, Ensemble) else model
     assert isinstance(member, Method)
-    return member.get_encoder()
+    return member

@@ -11,8 +11,21 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.data.arrays import data_root
-from sad_lightning.version import __version__
+from sad_lightning.version import NUMBERS_VERSION
 
+_NEUTRAL: dict[str, Any] = {  # settings that change nothing at this value: a key does not name them
+    "ensemble": 1,
+    "features": "raw",
+    "patience": 0,
+    "selection": None,
+    "preprocess.fit_rows": "training",
+    "split.calibration": "held_out",
+    "split.known_normal_ratio": 0.0,
+    "split.known_weights": None,
+    "split.pollution_ratio": 0.0,
+    "split.scored": "test",
+    "split.validation_ratio": 0.0,
+}
 _WHERE = {  # what says where or how a cell runs: groups, and keys of groups
     "hydra": None,
     "logger": None,
@@ -80,7 +93,22 @@ def _of_file(path: Path, changed: int) -> str:
 
 def cell_key(cfg: DictConfig) -> str:
     """Ten letters that two cells share when their settings promise equal numbers on equal hardware."""
-    return digest({"version": __version__, **defining(cfg)})
+    return key_of(defining(cfg))
+
+
+def key_of(settings: Mapping[str, Any]) -> str:
+    """The key of the settings that ``defining`` gives, which a result stores.
+
+    Settings at their neutral value do not count, so that a new one changes no key; neither does the package's version,
+    but ``NUMBERS_VERSION``.
+    """
+    named = {name: dict(value) if isinstance(value, dict) else value for name, value in settings.items()}
+    for name, neutral in _NEUTRAL.items():
+        group, _, key = name.rpartition(".")
+        holder = named.get(group, {}) if group else named
+        if isinstance(holder, dict) and key in holder and holder[key] == neutral:
+            del holder[key]
+    return digest({"numbers": NUMBERS_VERSION, **named})
 
 
 def cell_folder(*, _root_: DictConfig) -> str:

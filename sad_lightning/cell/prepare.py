@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from sad_lightning.cell.key import cell_key, defining
+from sad_lightning.cell.key import defining, key_of
 from sad_lightning.cell.loading import load
 from sad_lightning.cell.seconds import timed
 from sad_lightning.cell.values import Cell, Learner, Prepared, trainer_of
@@ -26,6 +26,7 @@ from sad_lightning.data.preprocess import Scaling, fit_scaling
 from sad_lightning.data.split import Split, draw_split
 from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.methods.method import Method
+from sad_lightning.result import Coordinates
 from sad_lightning.seeding import derive
 from sad_lightning.stats.threshold import conformal_threshold
 from sad_lightning.tracking.logger import CellLog
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 _PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32")
-_NAMING = ("normal_class", "known_anomaly", "n_known", "labeled_ratio", "pollution_ratio")  # of the split
 _ROWS: WeakKeyDictionary[Arrays, Rows] = WeakKeyDictionary()
 
 
@@ -57,6 +57,7 @@ def prepare(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Prepare
     fraction("target_fpr", cell.cfg.target_fpr)
     choice("trainer.precision", str(cell.cfg.trainer.precision), _PRECISIONS)
     members = range(whole_number("ensemble", cell.cfg.ensemble))
+    whole_number("trainer.max_epochs", cell.cfg.trainer.max_epochs)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings(record=True) as caught, timed("data") as seconds:
         warnings.simplefilter("always")
@@ -64,18 +65,17 @@ def prepare(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Prepare
         split = split_of(cell.cfg, arrays, seed)
         scaling = fit_scaling(arrays, split, **to_kwargs(cell.cfg.preprocess))
     cfg = with_shape(cell.cfg, arrays)
-    key, settings = cell_key(cell.cfg), defining(cfg)
-    settings["split"] |= drawn_ratios(arrays, split)
+    settings = defining(cell.cfg)
+    key = key_of(settings)
+    coordinates = coordinates_of(cfg, arrays, split)
 
     models = [build(cfg.method, seed, stage_name("train", member)) for member in members]
     if not split.counts["known_anomaly"] and models[0].needs_anomalies:
         raise NotDefinedError(f"method={cell.method} is not defined without known anomalies, and this cell has none")
-    whole_number("trainer.max_epochs", cfg.trainer.max_epochs)
     rows = _Rows(arrays, split, scaling, seed)
     log = CellLog(
         cfg.logger, settings, experiment=cell.experiment, sweep=cell.sweep,
-        cell={"key": key, "data": cell.data, "method": cell.method, "seed": seed, "ensemble": len(models)}
-        | {name: settings["split"][name] for name in _NAMING},
+        cell={"key": key, "data": cell.data, "method": cell.method, **asdict(coordinates)},
     )  # fmt: skip
     if scorer is None:
         scorer = trainer_of(cfg, cell.folder, [])  # it refuses settings before anything is logged
@@ -84,7 +84,7 @@ def prepare(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Prepare
     if live:
         log.open()
     return Prepared(
-        cell, key, seed, settings, cfg, arrays, split, scaling, pretraining, learner, scorer, log, live,
+        cell, key, seed, settings, coordinates, cfg, arrays, split, scaling, pretraining, learner, scorer, log, live,
         tuple(str(warning.message) for warning in caught), seconds,
     )  # fmt: skip
 
@@ -133,17 +133,34 @@ def split_of(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
     return split
 
 
-def drawn_ratios(arrays: Arrays, split: Split) -> dict[str, Any]:
-    """What the split of own data came to, in the words of a split by class; empty for one that is."""
+def coordinates_of(cfg: DictConfig, arrays: Arrays, split: Split) -> Coordinates:
+    """Where the cell stands among others; of own data, whose labels are given, what its split came to."""
+    known: tuple[int, ...] | None
     if arrays.labels is None:
-        return {}
-    others = [c for c in range(len(arrays.classes)) if c not in split.normal_classes]
-    return {
-        "normal_class": list(split.normal_classes),
-        "known_anomaly": [others.index(c) for c in split.known_classes if c in others],
-        "n_known": len(split.known_classes),
-        "labeled_ratio": round(split.counts["known_anomaly"] / split.counts["train"], 4),
-    }
+        normal, known, n_known = _several(cfg.split.normal_class), None, int(cfg.split.n_known)
+        if cfg.split.known_anomaly is not None:
+            known = _several(cfg.split.known_anomaly)
+        labeled_ratio = float(cfg.split.labeled_ratio)
+    else:
+        normal, n_known = split.normal_classes, len(split.known_classes)
+        others = [c for c in range(len(arrays.classes)) if c not in normal]
+        known = tuple(others.index(c) for c in split.known_classes if c in others)
+        labeled_ratio = round(split.counts["known_anomaly"] / split.counts["train"], 4)
+    return Coordinates(
+        normal_class=normal,
+        known_anomaly=known,
+        n_known=n_known,
+        labeled_ratio=labeled_ratio,
+        known_normal_ratio=float(cfg.split.known_normal_ratio),
+        pollution_ratio=float(cfg.split.pollution_ratio),
+        seed=int(cfg.seed),
+        epochs=int(cfg.trainer.max_epochs),
+        ensemble=int(cfg.ensemble),
+    )
+
+
+def _several(value: int | Sequence[int]) -> tuple[int, ...]:
+    return (value,) if isinstance(value, int) else tuple(value)
 
 
 def with_shape(cfg: DictConfig, arrays: Arrays) -> DictConfig:

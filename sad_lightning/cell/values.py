@@ -18,6 +18,7 @@ from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.split import Split
 from sad_lightning.model import Scorer
+from sad_lightning.result import Coordinates
 from sad_lightning.tracking.logger import CellLog
 from sad_lightning.training.stage import Stage, Training, new_trainer
 
@@ -75,7 +76,8 @@ class Prepared:
         cell: what it was made from.
         key: names what determines its numbers.
         seed: of the cell.
-        settings: those that determine its numbers, resolved, as they are recorded.
+        settings: those that determine its numbers, resolved; its key is computed from them.
+        coordinates: where it stands among others.
         cfg: the settings, with the shape of the rows.
         arrays: the data set.
         split: which rows train, and which are scored.
@@ -93,6 +95,7 @@ class Prepared:
     key: str
     seed: int
     settings: dict[str, Any]
+    coordinates: Coordinates
     cfg: DictConfig
     arrays: Arrays
     split: Split

@@ -30,10 +30,10 @@ def read(folder: Path) -> tuple[list[str], list[Scorer], float]:
             if result.settings["preprocess"]["scaling"] != "none":
                 raise InputError(f"{path}: fresh rows are not scaled; train it with preprocess.scaling=none")
             deviations.add(float(result.settings["data"]["deviation"]))
-            found = trainings.setdefault(result.seeds["cell"], {})
+            found = trainings.setdefault(result.coordinates.seed, {})
             if result.method in found:
                 raise InputError(
-                    f"{path}: is the second training of {result.method} with seed {result.seeds['cell']} beside "
+                    f"{path}: is the second training of {result.method} with seed {result.coordinates.seed} beside "
                     f"{found[result.method]}; choose one folder each"
                 )
             found[result.method] = path.parent

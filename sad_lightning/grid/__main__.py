@@ -11,8 +11,6 @@ from sad_lightning.files import whole_file
 from sad_lightning.grid.store import Grid, command_of, failure_of, grids, outcome_of
 from sad_lightning.result import FILE, Result
 
-_SPLIT = ("labeled_ratio", "pollution_ratio", "n_known")
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print where grids stand, or write their table."""
@@ -94,17 +92,20 @@ def index(runs: Path) -> str:
 
 
 def _row(folder: Path, result: Result) -> dict[str, object]:
-    split = result.settings["split"]
+    at = result.coordinates
     return {
         "key": result.key,
         "data": result.data,
         "method": result.method,
-        "seed": result.seeds["cell"],
+        "seed": at.seed,
         "normal_classes": result.normal_classes,
         "known_classes": result.known_classes if result.counts["known_anomaly"] else [],
-        **{name: split.get(name) for name in _SPLIT},
-        "max_epochs": result.settings["trainer"]["max_epochs"],
-        "ensemble": result.settings["ensemble"],
+        "labeled_ratio": at.labeled_ratio,
+        "known_normal_ratio": at.known_normal_ratio,
+        "pollution_ratio": at.pollution_ratio,
+        "n_known": at.n_known,
+        "max_epochs": at.epochs,
+        "ensemble": at.ensemble,
         **result.metrics,
         "seconds": sum(result.seconds.values()),
         "folder": str(folder),

@@ -93,7 +93,7 @@ def _mean_seconds(runs: Path, data: str, method: str, epochs: object) -> float |
             result = Result.read(path.parent)
         except InputError:  # a damaged one says so when its turn comes
             continue
-        if result.settings["trainer"]["max_epochs"] == epochs:
+        if result.coordinates.epochs == epochs:
             found.append(sum(result.seconds.values()))
     return sum(found) / len(found) if found else None
 

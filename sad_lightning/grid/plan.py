@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, Node, OmegaConf, open_dict, read_write
 
-from sad_lightning.cell.key import defining, digest, folder_of
-from sad_lightning.version import __version__
+from sad_lightning.cell.key import defining, digest, folder_of, key_of
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Job(NamedTuple):
 def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> PlannedCell:
     """The cell of composed settings, which hold the ``hydra`` node."""
     promised = defining(cfg)
-    key = digest({"version": __version__, **promised})
+    key = key_of(promised)
     plain = _open(cfg.hydra.sweep, "subdir") == "${cell_folder:}"
     folder = Path(str(cfg.hydra.sweep.dir)).resolve() / (folder_of(cfg, key) if plain else str(cfg.hydra.sweep.subdir))
     with read_write(cfg.hydra.runtime), open_dict(cfg.hydra.runtime):

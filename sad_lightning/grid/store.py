@@ -20,7 +20,7 @@ from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.grid.plan import Job, PlannedCell
 from sad_lightning.result import FAILURE, FILE, Result
-from sad_lightning.version import __version__
+from sad_lightning.version import NUMBERS_VERSION
 
 _SCHEMA = 1
 
@@ -112,7 +112,7 @@ def grid_folder(runs: Path, name: str) -> Path:
 
 def grid_name(cells: Sequence[PlannedCell], *rest: object) -> str:
     """Ten letters that two grids share when they have the same cells, packed by the same rule."""
-    text = json.dumps([__version__, sorted(cell.key for cell in cells), *map(str, rest)])
+    text = json.dumps([NUMBERS_VERSION, sorted(cell.key for cell in cells), *map(str, rest)])
     return blake2b(text.encode(), digest_size=5).hexdigest()
 
 

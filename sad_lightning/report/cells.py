@@ -61,9 +61,8 @@ class Cell:
     @cached_property
     def place(self) -> Place:
         """Where it stands in its grid."""
-        split = self.result.settings["split"]
-        known = () if split["known_anomaly"] is None else _several(split["known_anomaly"])
-        return Place(_several(split["normal_class"]), known, self.result.seeds["cell"])
+        at = self.result.coordinates
+        return Place(at.normal_class, at.known_anomaly or (), at.seed)
 
     @property
     def known_classes(self) -> tuple[str, ...]:
@@ -73,7 +72,7 @@ class Cell:
     @property
     def pair(self) -> tuple[tuple[str, ...], tuple[str, ...], int]:
         """What it shares with the cells of other methods that it is compared with: classes and seed."""
-        return tuple(self.result.normal_classes), self.known_classes, self.result.seeds["cell"]
+        return tuple(self.result.normal_classes), self.known_classes, self.result.coordinates.seed
 
     @property
     def auroc(self) -> float:
@@ -238,18 +237,17 @@ def _groups(cells: Sequence[Cell]) -> list[Group]:
 
 def _group(cells: Sequence[Cell], varied: dict[str, Any]) -> Group:
     result = cells[0].result
-    split = result.settings["split"]
-    n_known = len(cells[0].known_classes)
+    at = result.coordinates
     return Group(
         data=result.data,
         method=result.method,
         variant=", ".join(f"{key}={_plain(value)}" for key, value in varied.items()),
         varied=varied,
-        labeled_ratio=float(split["labeled_ratio"]),
-        pollution_ratio=float(split["pollution_ratio"]),
-        n_known=n_known,
-        epochs=int(result.settings["trainer"]["max_epochs"]),
-        ensemble=int(result.settings.get("ensemble", 1)),
+        labeled_ratio=at.labeled_ratio,
+        pollution_ratio=at.pollution_ratio,
+        n_known=len(cells[0].known_classes),
+        epochs=at.epochs,
+        ensemble=at.ensemble,
         cells=tuple(sorted(cells, key=lambda cell: cell.place)),
         planned=len(cells),
         missing=(),
@@ -314,10 +312,6 @@ def _variants(kinds: dict[tuple[str, str, str], Result]) -> dict[tuple[str, str,
         for key in members:
             found[key] = {name: flat[key].get(name) for name in columns.values()}
     return found
-
-
-def _several(value: int | list[int]) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, list) else (value,)
 
 
 def _flat(settings: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

@@ -191,7 +191,7 @@ def _directions(
         changes.append(
             Change(name, name in second.known_classes, far[name], *means, interval, theirs, arrows.get(name))
         )
-    fpr = float(second.result.settings["target_fpr"])
+    fpr = second.result.target_fpr
     return Directions(data, label_free, with_labels, normal, known, len(pairs), fpr, tuple(changes))
 
 

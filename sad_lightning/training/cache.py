@@ -14,7 +14,7 @@ from sad_lightning.files import whole_file
 from sad_lightning.methods.method import Method
 from sad_lightning.training.members import NewTrainer, fit_members
 from sad_lightning.training.stage import Training
-from sad_lightning.version import __version__
+from sad_lightning.version import NUMBERS_VERSION
 
 
 def fit_cached(
@@ -80,7 +80,7 @@ def content_key(method: Method, data: DataModule, settings: Mapping[str, Any], p
         digest.update(part.cpu().contiguous().numpy().tobytes())
     recipe = {
         "format": 2,
-        "version": __version__,
+        "numbers": NUMBERS_VERSION,
         "method": type(method).__name__,
         "hyperparameters": dict(method.hparams),
         "seed": data.seed,

@@ -16,6 +16,7 @@ from support.cells import SHORT
 
 from sad_lightning.cell import loading, values
 from sad_lightning.cell import prepare as preparing
+from sad_lightning.cell.key import defining, key_of
 from sad_lightning.cell.prepare import build
 from sad_lightning.cell.run import run
 from sad_lightning.cell.values import Cell
@@ -100,8 +101,8 @@ def test_a_killed_cell_goes_on_and_ends_in_the_same_numbers(stage, method, setti
 
 def test_result_reads_back_and_damage_is_told(settings, tmp_path):
     result, _ = cell(settings, tmp_path, *SHORT)
-    assert Result.read(tmp_path) == Result(**json.loads(json.dumps(result.__dict__)))
-    assert result.seeds["cell"] == 0
+    assert Result.read(tmp_path) == result
+    assert result.coordinates.seed == 0
     assert result.environment["git_commit"] is None or len(result.environment["git_commit"]) >= 40
     for text, words in (("", "must be the result"), ("[]", "must be"), ('{"schema": 99}', "schema 99")):
         (tmp_path / "result.json").write_text(text)
@@ -272,6 +273,25 @@ def test_real_cell(settings, tmp_path, real_data):
     assert result.counts["test"] == 10_000
     assert result.metrics["auroc"] > 0.8
     assert result.per_class["5"]["auroc"] > 0.9  # the known class
+
+
+def test_a_key_is_computed_again_from_its_own_result(settings, tmp_path):
+    for number, overrides in enumerate(((), ("method=ocsvm",), ("split.labeled_ratio=0", "split.known_anomaly=3"))):
+        result, _ = cell(settings, tmp_path / str(number), *SHORT, *overrides)
+        stored = json.loads((tmp_path / str(number) / "result.json").read_text())
+        assert key_of(stored["settings"]) == stored["key"] == result.key
+
+
+def test_a_new_setting_at_its_neutral_value_and_a_new_version_change_no_key(settings, monkeypatch):
+    stored = defining(settings())
+    key = key_of(stored)
+    older = {name: value for name, value in stored.items() if name not in ("patience", "features", "selection")}
+    assert key_of(older) == key
+    assert key_of({**stored, "patience": 3}) != key
+    monkeypatch.setattr("sad_lightning.version.__version__", "9.9")
+    assert key_of(stored) == key
+    monkeypatch.setattr("sad_lightning.cell.key.NUMBERS_VERSION", 0)
+    assert key_of(stored) != key
 
 
 def test_pretraining_is_shared_only_by_equal_trainings(settings, tmp_path):

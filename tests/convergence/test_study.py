@@ -100,11 +100,11 @@ def test_without_trainings_it_says_which(tmp_path, monkeypatch, capsys):
 
 
 def test_two_trainings_of_one_method_and_seed_are_refused(tmp_path, monkeypatch):
-    told = SimpleNamespace(
-        data="synthetic", method="deep_sad", seeds={"cell": 0},
+    result = SimpleNamespace(
+        data="synthetic", method="deep_sad", coordinates=SimpleNamespace(seed=0),
         settings={"preprocess": {"scaling": "none"}, "data": {"deviation": 1.0}},
     )  # fmt: skip
-    monkeypatch.setattr("sad_lightning.convergence.trainings.Result.read", lambda folder: told)
+    monkeypatch.setattr("sad_lightning.convergence.trainings.Result.read", lambda folder: result)
     for name in ("bbb", "ccc"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "result.json").touch()

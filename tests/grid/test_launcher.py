@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 from support.grids import cell_named, sweep
+from support.results import COORDINATES
 
 from sad_lightning.errors import InputError
 from sad_lightning.grid.__main__ import main as grid_main
@@ -73,10 +74,11 @@ def finished(cell) -> Outcome:
     document = {name: [] for name in empty} | {
         name: {} for name in ("settings", "seeds", "counts", "per_class", "seconds", "environment", "history")
     }
-    told = {"schema": 2, "key": cell.key, "data": cell.data, "method": cell.method, "threshold_rows": "",
-            "pretraining": "", "resumed": False, "seeds": {"cell": 0}, "counts": {"known_anomaly": 1},
+    told = {"schema": 3, "coordinates": COORDINATES, "target_fpr": 0.05, "shape": [1, 8, 8], "key": cell.key,
+            "data": cell.data, "method": cell.method, "threshold_rows": "",
+            "pretraining": "", "resumed": False, "seeds": {}, "counts": {"known_anomaly": 1},
             "metrics": {"auroc": 0.75, "average_precision": 0.5, "recall_at_target_fpr": 0.5, "threshold": 1.0},
-            "settings": {"trainer": {"max_epochs": 60}}}  # fmt: skip
+            "settings": {"trainer": {"max_epochs": 60}, "split": {}}}  # fmt: skip
     (folder / "result.json").write_text(json.dumps(document | told))
     return Outcome(cell.key, "finished", 0.75)
 

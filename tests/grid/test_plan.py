@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 from support.grids import cell_named, cells_of, sweep
+from support.results import COORDINATES
 
 from sad_lightning.cell.key import cell_key, contents_of
 from sad_lightning.data.sets.images import digits
@@ -58,6 +59,9 @@ def test_the_whole_scenario_is_planned_and_equal_cells_are_one():
         ("trainer.accelerator=cpu", True),
         ("logger=csv", True),
         ("pack=7", True),
+        ("patience=0", True),
+        ("split.known_weights=null", True),
+        ("patience=3", False),
         ("hydra/launcher=basic", True),
         ("pretrain.cache=/elsewhere", True),
         ("overwrite=true", True),
@@ -202,8 +206,9 @@ def test_an_estimate_goes_by_finished_cells_and_else_by_steps(tmp_path):
     folder = tmp_path / "digits" / "deep_sad" / "one"
     folder.mkdir(parents=True)
     document = {
-        "schema": 2, "key": "k", "data": "digits", "method": "deep_sad", "normal_classes": [], "known_classes": [],
-        "settings": {"trainer": {"max_epochs": 60}}, "seeds": {"cell": 0}, "threshold_rows": "",
+        "schema": 3, "key": "k", "data": "digits", "method": "deep_sad", "normal_classes": [], "known_classes": [],
+        "settings": {"trainer": {"max_epochs": 60}, "split": {}}, "seeds": {}, "threshold_rows": "",
+        "coordinates": COORDINATES, "target_fpr": 0.05, "shape": [1, 8, 8],
         "counts": {"known_anomaly": 0},
         "metrics": {"auroc": 0.9, "average_precision": 0.9, "recall_at_target_fpr": 0.9, "threshold": 1.0},
         "pretraining": "", "resumed": False, "per_class": {}, "seconds": {"train": 8.0, "score": 2.0},

@@ -89,12 +89,13 @@ def test_cells_of_a_grid_that_failed_are_told_with_the_way_to_run_them_again(tmp
     assert "must say how a cell failed" in read([tmp_path]).problems[0]
 
 
-def test_a_result_without_its_split_is_told(tmp_path):
+@pytest.mark.parametrize("lacks", ["settings", "coordinates"])
+def test_a_result_without_its_split_is_told(lacks, tmp_path):
     write_cell(tmp_path, "ae", 1.0)
     write_cell(tmp_path, "ae", 1.0, normal=1)
     path = sorted(tmp_path.rglob("result.json"))[0]
     document = json.loads(path.read_text())
-    del document["settings"]["split"]
+    del document[lacks]["split" if lacks == "settings" else "seed"]
     path.write_text(json.dumps(document))
     grids = read([tmp_path])
     assert len(grids.groups) == len(grids.problems) == 1

@@ -1,10 +1,11 @@
 """Results that no training made: a grid in milliseconds."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from sad_lightning.result import Result
+from sad_lightning.result import Coordinates, Result
 from sad_lightning.stats.ranking import auroc
 
 CLASSES = tuple("0123456789")
@@ -23,29 +24,43 @@ def write_cell(
     y = (target != normal).astype(int)
     values = generator.normal(0, 1, rows) + separation * y
     others = [each for each in CLASSES if each != CLASSES[normal]]
+    stored: dict[str, Any] = {
+        "seed": seed,
+        "ensemble": 1,
+        "target_fpr": 0.05,
+        "split": {
+            "normal_class": normal,
+            "known_anomaly": known,
+            "n_known": n_known,
+            "labeled_ratio": ratio,
+            "pollution_ratio": pollution,
+        },
+        "trainer": {"max_epochs": 150},
+        "pretrain": {"epochs": 150},
+        "method": {},
+        **settings,
+    }
     result = Result(
         key="".join(f"{number + 1:x}" for number in key),
         data=data,
         method=name,
         normal_classes=[CLASSES[normal]],
         known_classes=[others[known or 0]],
-        settings={
-            "seed": seed,
-            "ensemble": 1,
-            "target_fpr": 0.05,
-            "split": {
-                "normal_class": normal,
-                "known_anomaly": known,
-                "n_known": n_known,
-                "labeled_ratio": ratio,
-                "pollution_ratio": pollution,
-            },
-            "trainer": {"max_epochs": 150},
-            "pretrain": {"epochs": 150},
-            "method": {},
-            **settings,
-        },
-        seeds={"cell": seed},
+        settings=stored,
+        coordinates=Coordinates(
+            normal_class=(normal,),
+            known_anomaly=None if known is None else (known,),
+            n_known=n_known,
+            labeled_ratio=ratio,
+            known_normal_ratio=0.0,
+            pollution_ratio=pollution,
+            seed=seed,
+            epochs=stored["trainer"]["max_epochs"],
+            ensemble=stored["ensemble"],
+        ),
+        target_fpr=stored["target_fpr"],
+        shape=[1, 8, 8],
+        seeds={},
         counts={"known_anomaly": 10 if has_known else 0},
         metrics={
             "auroc": auroc(y, values),
@@ -84,3 +99,9 @@ def write_grid(runs: Path, *, ratios=(0.0, 0.05), normals=range(3), knowns=range
                 write_cell(runs, "ae", 0.9, **at)
                 if ratio:
                     write_cell(runs, "classifier", 0.6, **at)
+
+
+COORDINATES = {
+    "normal_class": [0], "known_anomaly": [0], "n_known": 1, "labeled_ratio": 0.05, "known_normal_ratio": 0.0,
+    "pollution_ratio": 0.0, "seed": 0, "epochs": 60, "ensemble": 1,
+}  # fmt: skip
