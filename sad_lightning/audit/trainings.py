@@ -34,6 +34,7 @@ _OWN = {  # settings of a training that an audit does not take, and what it has 
     "overwrite": "a new folder, --out, trains anew",
     "logger": "its trainings do not log",
     "experiment": "an audit is no sweep",
+    "protocol": "an audit is no sweep",
     "pack": "an audit is no sweep",
     "plan_only": "an audit is no sweep",
 }

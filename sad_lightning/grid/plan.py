@@ -21,7 +21,7 @@ class PlannedCell:
         folder: where its files go.
         data: the data set's choice.
         method: the method's choice.
-        experiment: the experiment's choice, where there is one.
+        experiment: the choice of an experiment or a protocol, where there is one.
         overrides: what gives this cell on the command line.
         settings: composed; interpolations are open, but for the logger's.
         kind: names what could train as one with it: equal in all but classes and seed.
@@ -77,7 +77,7 @@ def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> PlannedCell:
         folder=str(folder),
         data=str(chosen["data"]),
         method=str(chosen["method"]),
-        experiment=chosen.get("experiment"),
+        experiment=chosen.get("experiment") or chosen.get("protocol"),
         overrides=tuple(overrides),
         settings=settings,
         kind=digest(_without(promised, ("seed",), {"split": ("normal_class", "known_anomaly")})),

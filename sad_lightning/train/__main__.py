@@ -108,7 +108,8 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
     from sad_lightning.cell.values import Cell
 
     choices = job.runtime.choices
-    result = run(Cell(cfg, folder, choices["data"], choices["method"], choices.get("experiment"), sweep))
+    experiment = choices.get("experiment") or choices.get("protocol")
+    result = run(Cell(cfg, folder, choices["data"], choices["method"], experiment, sweep))
     gc.collect()  # a Trainer and its module hold each other, and a sweep has many
     return result
 

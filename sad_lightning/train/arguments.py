@@ -11,7 +11,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     """Refuse what Hydra would accept and not do.
 
     Raises:
-        InputError: flags exclude each other, an experiment is not added, or several are swept over.
+        InputError: flags exclude each other, an experiment or protocol is not added, or several are swept over.
     """
     flags = [argument for argument in arguments if argument.startswith("-")]
     modes = [flag for flag in flags if flag in _FLAGS]
@@ -22,13 +22,14 @@ def check_arguments(arguments: Sequence[str]) -> None:
     if "--experimental-rerun" in flags:
         raise InputError("--experimental-rerun: unpickles a file, which nothing here does; give the overrides again")
     for argument in arguments:
-        if not argument.lstrip("+").startswith("experiment="):
+        group = argument.lstrip("+").partition("=")[0]
+        if group not in ("experiment", "protocol"):
             continue
         if not argument.startswith("+"):
-            raise InputError(f"{argument}: an experiment is added to the settings; write +{argument}")
+            raise InputError(f"{argument}: {group}s are added to the settings; write +{argument}")
         if "," in argument:
             raise InputError(
-                f"{argument}: sweeping over experiments drops what they say about their grid; give one command each"
+                f"{argument}: sweeping over {group}s drops what they say about their grid; give one command each"
             )
 
 
