@@ -21,6 +21,8 @@ class Part(nn.Module):
     def solve(self, batch: Batch, output: Tensor) -> None:
         """Solve exactly for what has no gradient (a radius), after each step on the training rows.
 
+        It looks at the part's own buffers, and at no parameter: a population has stacked those alone.
+
         Args:
             batch: that of the step.
             output: what ``forward`` gave for it in that step, without gradient.

@@ -7,7 +7,7 @@ member.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import repeat
 from typing import Any
@@ -76,24 +76,30 @@ class Population(Steps):
     def losses(self, update: Update, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each member, ``(K,)``; ``batch.x`` is ``(K, B, ...)``, ``batch.semi`` ``(K, B)``."""
         method = self._skeleton[0].method
+        left, tensors = update.leaves(method), self._tensors()
+        tensors |= {name: tensors[name].detach() for name in left}
         losses: tuple[Tensor, dict[str, Tensor]] = self._call(
-            lambda one: loss_and_outputs(method, update, one), batch, still=update.leaves(method)
+            lambda one: loss_and_outputs(method, update, one), tensors, batch
         )
         return losses
 
     def solve(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
         """Each member solves for what has no gradient; outputs are ``(K, B)``."""
+        method = self._skeleton[0].method
+        own = {
+            f"{part}.{name}" for part in outputs for name, _ in method.get_submodule(part).named_buffers(recurse=False)
+        }
 
         def solve(one: Batch, outputs: Mapping[str, Tensor]) -> tuple[()]:
-            self._skeleton[0].method.solve(one, outputs)
+            method.solve(one, outputs)
             return ()
 
         if outputs:
-            self._call(solve, batch, outputs)
+            self._call(solve, {name: self.get_buffer(name.replace(".", _DOT)) for name in own}, batch, outputs)
 
     def watched(self, update: Update, batch: Batch) -> dict[str, Tensor]:
         """The metrics of each member, ``(K,)`` by name."""
-        metrics: dict[str, Tensor] = self._call(update.watch, batch)
+        metrics: dict[str, Tensor] = self._call(update.watch, self._tensors(), batch)
         return metrics
 
     def zeros(self, gradients: list[Tensor]) -> Tensor:
@@ -108,21 +114,23 @@ class Population(Steps):
             factors = (largest / (norms + 1e-6)).clamp(max=1.0)
             gradient.mul_(factors.view(-1, *(1,) * (gradient.ndim - 1)))
 
-    def _call(self, function: Callable[..., Any], batch: Batch, *more: Any, still: Set[str] = frozenset()) -> Any:
-        """A function of the skeleton and a batch, as each member would compute it.
+    def _tensors(self) -> dict[str, Tensor]:
+        """Parameters and buffers of all members, ``(K, ...)``, by the names that a member has for them."""
+        weights: dict[str, Tensor] = {name.replace(_DOT, "."): value for name, value in self.weights.items()}
+        return weights | {name: self.get_buffer(name.replace(".", _DOT)) for name in self.state_names}
+
+    def _call(self, function: Callable[..., Any], tensors: dict[str, Tensor], batch: Batch, *more: Any) -> Any:
+        """A function of the skeleton, as each member would compute it.
 
         Args:
             function: takes the batch of one member, and of ``more``, tensors ``(K, ...)``, the part of that member.
+            tensors: the parameters and buffers that it looks at; buffers may be written to in place.
             batch: that of all members.
             more: further arguments.
-            still: the names of parameters that are to have no gradient.
         """
         skeleton = self._skeleton[0]
         if skeleton.training != self.training:
             skeleton.train(self.training)
-        weights = {name.replace(_DOT, "."): value for name, value in self.weights.items()}
-        weights = {name: value.detach() if name in still else value for name, value in weights.items()}
-        state = {name: self.get_buffer(name.replace(".", _DOT)) for name in self.state_names}
 
         def one(tensors: dict[str, Tensor], x: Tensor, semi: Tensor, noise: Tensor, *more: Any) -> Any:
             named = {f"method.{name}": value for name, value in tensors.items()}
@@ -131,7 +139,7 @@ class Population(Steps):
         device = batch.x.device.type
         mixed = _Autocast(device) if torch.is_autocast_enabled(device) else nullcontext()
         with torch.autocast(device, enabled=False), mixed:
-            return vmap(one)({**weights, **state}, batch.x, batch.semi, batch.noise, *more)
+            return vmap(one)(tensors, batch.x, batch.semi, batch.noise, *more)
 
     def configure_optimizers(self) -> Any:
         """The members' optimiser, on the stacked tensors."""
