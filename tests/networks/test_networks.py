@@ -141,7 +141,7 @@ def test_mlp_mirrors():
         (MLP, {**TABLE, "allow_trivial_solution": "no"}, "network.allow_trivial_solution must be true or false"),
     ],
 )
-def test_settings_that_do_not_fit_are_told(network, settings, words):
+def test_settings_that_do_not_fit_are_refused(network, settings, words):
     with pytest.raises(InputError, match="network") as raised:
         network(**settings)
     assert words in str(raised.value)
