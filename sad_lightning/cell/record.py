@@ -128,6 +128,8 @@ def _write_model(folder: Path, schema: Schema, arrays: Arrays, scored: Scored, r
     """Write the detector of own data, with its model card and a few raw rows."""
     scores, card = scored.scores, asdict(result)
     del card["history"]
+    lists = {name: list(value) if isinstance(value, tuple) else value for name, value in card["coordinates"].items()}
+    card["coordinates"] = lists  # as JSON has it
     Model(
         Preparation(schema, scored.prepared.scaling),
         scores.scorer,
