@@ -1,6 +1,6 @@
 """Deep methods in a cell: one, or the members of an ensemble, trained by steps under the Trainer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,28 +59,26 @@ class Deep:
         return Scores(prepared.split, scores[:tested], scores[tested:], scorer, seconds, warnings=notes)
 
 
-def deep_learner(trainings: Sequence[Training], split: Split, *, patience: int) -> Deep:
+def deep_learner(trainings: Sequence[Training], split: Split, *, patience: int, target_fpr: float) -> Deep:
     """The methods, with early stopping where ``patience`` asks for it.
 
     Raises:
-        InputError: there are several members, or no held-out labels to choose the epoch by.
+        InputError: there are several members, or no held-out labels to select the epoch by.
     """
     if not whole_number("patience", patience, least=0):
         return Deep(tuple(trainings))
-    y = (split.choice_semi < 0).astype(np.int64)
+    y = (split.selection_semi < 0).astype(np.int64)
     if len(trainings) > 1:
         raise InputError(f"patience must be 0 for an ensemble and for a baseline, got {patience}; leave it out")
     if not 0 < y.sum() < len(y):
         raise InputError(
-            f"patience={patience} chooses the epoch by held-out labels, which are {y.sum()} known anomalies and "
+            f"patience={patience} selects the epoch by held-out labels, which are {y.sum()} known anomalies and "
             f"{len(y) - y.sum()} others; give more labels, raise split.validation_ratio, or set patience=0"
         )
-    (training,), rows = trainings, torch.from_numpy(split.choice)
-    return Deep(
-        (training,),
-        (
-            EarlyStopping(
-                lambda device: (training.data.samples(part.to(device)) for part in torch.split(rows, 1000)), y, patience
-            ),
-        ),
-    )
+    (training,), rows = trainings, torch.from_numpy(split.selection)
+
+    def batches(device: torch.device) -> Iterator[torch.Tensor]:
+        return (training.data.samples(part.to(device)) for part in torch.split(rows, 1000))
+
+    early_stopping = EarlyStopping(training.stage, batches, y, patience=patience, target_fpr=target_fpr)
+    return Deep((training,), (early_stopping,))

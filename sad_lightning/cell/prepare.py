@@ -123,7 +123,7 @@ def split_of(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
     if arrays.labels is None:
         return draw_split(arrays, **to_kwargs(cfg.split), seed=seed)
     patience = whole_number("patience", cfg.patience, least=0)
-    split = draw_labeled_split(arrays, **to_kwargs(cfg.split), choose=patience > 0, seed=seed)
+    split = draw_labeled_split(arrays, **to_kwargs(cfg.split), early_stopping=patience > 0, seed=seed)
     n = len(split.validation)
     if n and np.isinf(conformal_threshold(np.zeros(n), cfg.target_fpr)):
         raise InputError(
@@ -228,7 +228,7 @@ def _learner(cfg: DictConfig, models: Sequence["Method | Baseline"], rows: _Rows
             Training(method, part, Stage(method.stage, log.key, log))
             for method, part in zip(methods, data, strict=True)
         ]
-        return deep_learner(trainings, rows.split, patience=cfg.patience)
+        return deep_learner(trainings, rows.split, patience=cfg.patience, target_fpr=cfg.target_fpr)
     from sad_lightning.cell.shallow import Shallow  # scikit-learn: half a second of import
 
     return Shallow(models[0], data[0], instantiate(cfg.selection, _convert_="all"))  # type: ignore[arg-type]

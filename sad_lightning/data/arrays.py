@@ -76,7 +76,7 @@ def read_npz(path: Path, expected: Mapping[str, int]) -> dict[str, NDArray[np.ge
     Raises:
         InputError: the file is damaged or holds something else.
     """
-    found: dict[str, NDArray[np.generic]] = {}
+    arrays: dict[str, NDArray[np.generic]] = {}
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             missing = sorted(set(expected) - set(file.files))
@@ -85,7 +85,7 @@ def read_npz(path: Path, expected: Mapping[str, int]) -> dict[str, NDArray[np.ge
                     f"{path}: must hold the arrays {', '.join(expected)}; it lacks {', '.join(missing)} and holds "
                     f"{', '.join(file.files) or 'none'}; remove the file to have it fetched again"
                 )
-            found = {name: file[name] for name in expected}
+            arrays = {name: file[name] for name in expected}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
@@ -94,12 +94,12 @@ def read_npz(path: Path, expected: Mapping[str, int]) -> dict[str, NDArray[np.ge
             f"remove the file to have it fetched again"
         ) from error
     for name, dimensions in expected.items():
-        if dimensions and found[name].ndim != dimensions:
+        if dimensions and arrays[name].ndim != dimensions:
             raise InputError(
-                f"{path}: array {name} must have {dimensions} dimensions, it has shape {found[name].shape}; "
+                f"{path}: array {name} must have {dimensions} dimensions, it has shape {arrays[name].shape}; "
                 f"remove the file to have it fetched again"
             )
-    return found
+    return arrays
 
 
 def read_npz_all(path: Path) -> dict[str, NDArray[Any]]:

@@ -41,16 +41,16 @@ class Split:
     Attributes:
         train: ``(n,)`` rows that train, ascending.
         semi: ``(n,)`` int8, the label that training sees: -1 known anomaly, 0 unlabeled, +1 known normal.
-        validation: unlabeled or known normal rows that are held out to set thresholds; may be empty.
-        test: rows that are scored.
-        half: every row of the training half, drawn or not.
+        validation: ``(v,)`` unlabeled or known normal rows that are held out to set thresholds; may be empty.
+        test: ``(t,)`` rows that are scored and evaluated.
+        half: ``(h,)`` every row of the training half, whether it trains or not.
         normal_classes: the classes that count as normal.
         known_classes: the classes of the known anomalies.
         counts: how many rows each pool holds, for the record.
-        calibration: normal rows, as far as a detector can know, whose scores set the threshold.
+        calibration: ``(c,)`` normal rows, as far as a detector can know, whose scores set the threshold.
         calibrated_on: what they are: ``validation``, ``in-sample``, ``test normals`` or ``all normals``.
-        choice: rows of own data that are held out to choose the best epoch; may be empty.
-        choice_semi: their labels.
+        selection: ``(s,)`` rows of own data that are held out to select the best epoch; may be empty.
+        selection_semi: ``(s,)`` int8, their labels.
     """
 
     train: Indices
@@ -63,8 +63,8 @@ class Split:
     counts: dict[str, int] = field(default_factory=dict)
     calibration: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     calibrated_on: str = "in-sample"
-    choice: Indices = field(default_factory=lambda: np.array([], dtype=np.int64))
-    choice_semi: NDArray[np.int8] = field(default_factory=lambda: np.array([], dtype=np.int8))
+    selection: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    selection_semi: NDArray[np.int8] = field(default_factory=lambda: np.empty(0, dtype=np.int8))
 
     def rows(self, allowed: frozenset[int]) -> tuple[Indices, NDArray[np.int8]]:
         """The training rows whose ``semi`` is in ``allowed``, and their ``semi``."""
@@ -170,7 +170,7 @@ def draw_split(
             f"split.normal_class={normal_class!r} leaves no unlabeled or known normal row to train on; choose another"
         )
     if calibration == "held_out":
-        rows, calibrated_on = held_out(train, semi, validation)
+        rows, calibrated_on = calibration_rows(train, semi, validation)
     else:
         rows = test if calibration == "test_normals" else np.arange(len(arrays.x))
         calibrated_on, rows = calibration.replace("_", " "), rows[np.isin(arrays.target_class[rows], normal)]
@@ -192,8 +192,14 @@ def draw_split(
     return Split(train, semi, validation, test, half, normal, known, counts, rows, calibrated_on)
 
 
-def held_out(train: Indices, semi: NDArray[np.int8], validation: Indices) -> tuple[Indices, str]:
-    """The rows that set the threshold, and what they are: validation rows, or without any those that train."""
+def calibration_rows(train: Indices, semi: NDArray[np.int8], validation: Indices) -> tuple[Indices, str]:
+    """The rows ``(c,)`` that set the threshold, and their name: the validation rows, or in-sample those that train.
+
+    Args:
+        train: ``(n,)`` rows that train.
+        semi: ``(n,)`` their labels.
+        validation: ``(v,)`` rows that do not; may be empty.
+    """
     return (validation, "validation") if len(validation) else (train[semi >= 0], "in-sample")
 
 
@@ -240,18 +246,18 @@ def _known_classes(
         return ()
     if known_anomaly is None:
         return tuple(sorted(_generator(seed, "known_classes").choice(others, n_known, replace=False).tolist()))
-    chosen = _listed(known_anomaly)
-    if not all(_indexes(i, len(others)) for i in chosen) or len(set(chosen)) < len(chosen):
+    indices = _listed(known_anomaly)
+    if not all(_indexes(i, len(others)) for i in indices) or len(set(indices)) < len(indices):
         named = ", ".join(f"{i} {arrays.classes[c]}" for i, c in enumerate(others))
         raise InputError(
             f"split.known_anomaly must index the classes that are not normal, got {known_anomaly!r}: {named}"
         )
-    if len(chosen) != n_known:
+    if len(indices) != n_known:
         raise InputError(
-            f"split.known_anomaly names {len(chosen)} classes but split.n_known is {n_known}; make them agree, or "
+            f"split.known_anomaly names {len(indices)} classes but split.n_known is {n_known}; make them agree, or "
             f"set split.known_anomaly=null to draw the classes"
         )
-    return tuple(others[i] for i in chosen)
+    return tuple(others[i] for i in indices)
 
 
 def _halves(arrays: Arrays, test_ratio: float, seed: int) -> tuple[Indices, Indices]:
@@ -262,9 +268,9 @@ def _halves(arrays: Arrays, test_ratio: float, seed: int) -> tuple[Indices, Indi
     train, test = [], []
     for c in range(len(arrays.classes)):
         members = generator.permutation(rows[arrays.target_class == c])
-        held = math.ceil(test_ratio * len(members) - 1e-6)
-        test.append(members[:held])
-        train.append(members[held:])
+        n_test = math.ceil(test_ratio * len(members) - 1e-6)
+        test.append(members[:n_test])
+        train.append(members[n_test:])
     return np.sort(np.concatenate(train)), np.sort(np.concatenate(test))
 
 
@@ -320,7 +326,16 @@ def _some(generator: np.random.Generator, left: Indices, count: int, known: tupl
 def hold_out(
     train: Indices, semi: NDArray[np.int8], ratio: float, seed: int
 ) -> tuple[Indices, NDArray[np.int8], Indices]:
-    """The rows that are left to train, their ``semi``, and the share of unlabeled and known normal rows held out.
+    """Hold out a share of the unlabeled and known normal rows.
+
+    Args:
+        train: ``(n,)`` rows.
+        semi: ``(n,)`` their labels.
+        ratio: the share, in [0, 1).
+        seed: the seed of the cell.
+
+    Returns:
+        The rows that are left to train, ``(n - v,)``; their labels; the rows that are held out, ``(v,)`` ascending.
 
     Raises:
         InputError: the share is less than one row.
@@ -331,7 +346,7 @@ def hold_out(
         raise InputError(
             f"split.validation_ratio={ratio} of {len(candidates)} rows holds out none; raise it, or set it to 0"
         )
-    held = _generator(seed, "validation").choice(candidates, count, replace=False)
+    validation = _generator(seed, "validation").choice(candidates, count, replace=False)
     keep = np.ones(len(train), dtype=bool)
-    keep[held] = False
-    return train[keep], semi[keep], np.sort(train[held])
+    keep[validation] = False
+    return train[keep], semi[keep], np.sort(train[validation])

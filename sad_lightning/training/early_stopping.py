@@ -10,68 +10,91 @@ from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sad_lightning.stats.ranking import auroc
+from sad_lightning.training.metrics import RESOLUTION, ranks, validation_metrics
+from sad_lightning.training.stage import Stage
 
 
 class EarlyStopping(Callback):
-    """Scores rows that do not train after each epoch, keeps the best weights, and stops where none better come.
+    """Measures held-out rows after each epoch, keeps the weights of the best, and stops where no better one comes.
+
+    Best is the highest AUROC, and of equal ones the first.
 
     Args:
-        batches: the held-out rows, ``(B, ...)`` at a time, on a device.
+        stage: the training, whose curves the metrics join: ``validation_auroc``, ...
+        batches: gives the held-out rows on a device, ``(B, ...)`` at a time.
         y: ``(n,)`` 1 for their known anomalies, 0 for the others; both must be there.
         patience: epochs without a better AUROC until training stops.
+        target_fpr: the false-positive rate at which recall is measured.
 
     Attributes:
-        curve: the AUROC of every epoch.
+        aurocs: the AUROC of every epoch.
     """
 
     def __init__(
-        self, batches: Callable[[torch.device], Iterator[Tensor]], y: NDArray[np.int64], patience: int
+        self,
+        stage: Stage,
+        batches: Callable[[torch.device], Iterator[Tensor]],
+        y: NDArray[np.int64],
+        *,
+        patience: int,
+        target_fpr: float,
     ) -> None:
-        self.batches, self.y, self.patience = batches, y, patience
-        self.curve: list[float] = []
+        self.stage, self.batches, self.y, self.patience = stage, batches, torch.from_numpy(y), patience
+        self.metrics = validation_metrics(target_fpr)
+        self.aurocs: list[float] = []
         self.best: dict[str, Tensor] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Train no further where what is resumed had come to its end."""
-        if self._over():
+        """Train no further where the resumed training had already stopped."""
+        if self._is_over():
             trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Score, keep, or stop."""
+        """Measure, keep the weights where they are better, or stop."""
         training = pl_module.training
         pl_module.eval()
         with torch.no_grad():
             scores = [pl_module.score(x).cpu().double() for x in self.batches(pl_module.device)]  # type: ignore[operator]
         pl_module.train(training)
-        area = auroc(self.y, torch.cat(scores).numpy())
-        if area > max(self.curve, default=-1.0):
+        self.metrics.reset()
+        self.metrics.update(ranks(torch.cat(scores)), self.y)
+        values = {name: float(value) for name, value in self.metrics.compute().items()}
+        self.stage.add(trainer.current_epoch, values)
+        self.aurocs.append(values["validation_auroc"])
+        if self._best_epoch() == len(self.aurocs) - 1:
             self.best = {name: value.detach().cpu().clone() for name, value in pl_module.state_dict().items()}
-        self.curve.append(area)
-        if self._over():
+        if self._is_over():
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go back to the best epoch."""
+        """Go back to the weights of the best epoch."""
         if self.best:
             pl_module.load_state_dict(self.best)
 
-    def _over(self) -> bool:
-        """Whether the last epochs, as many as the patience, were none of them better."""
-        return bool(self.curve) and len(self.curve) - 1 - int(np.argmax(self.curve)) >= self.patience
+    def _best_epoch(self) -> int:
+        """The first epoch, from 0, that no later one exceeds by more than rounding."""
+        best = 0
+        for epoch, auroc in enumerate(self.aurocs):
+            if auroc > self.aurocs[best] + RESOLUTION:
+                best = epoch
+        return best
+
+    def _is_over(self) -> bool:
+        """Whether as many epochs as ``patience`` says have passed since the best."""
+        return len(self.aurocs) > self._best_epoch() + self.patience
 
     def note(self) -> str:
-        """What a person should know of the choice."""
-        best = int(np.argmax(self.curve))
+        """Which epoch was kept, for the warnings of the result."""
+        best, anomalies = self._best_epoch(), int(self.y.sum())
         return (
-            f"epoch {best + 1} of {len(self.curve)} was kept: validation AUROC {self.curve[best]:.4f} on "
-            f"{int(self.y.sum())} known anomalies and {int((1 - self.y).sum())} other rows"
+            f"epoch {best + 1} of {len(self.aurocs)} was kept: validation AUROC {self.aurocs[best]:.4f} on "
+            f"{anomalies} known anomalies and {len(self.y) - anomalies} other rows"
         )
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed stage goes on from."""
-        return {"curve": self.curve, "best": self.best}
+        return {"aurocs": self.aurocs, "best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a saved state."""
-        self.curve, self.best = state_dict["curve"], state_dict["best"]
+        self.aurocs, self.best = state_dict["aurocs"], state_dict["best"]

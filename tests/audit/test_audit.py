@@ -34,7 +34,7 @@ def own(truth: bool = True) -> Arrays:
 
 def folded(held_out: str | None, data: Arrays | None = None) -> tuple[Arrays, object]:
     arrays = hold_out_group(data or own(), "", None, held_out, 0.3, 0.25, 0)
-    return arrays, draw_labeled_split(arrays, **OWN, choose=False, seed=0)
+    return arrays, draw_labeled_split(arrays, **OWN, early_stopping=False, seed=0)
 
 
 def test_every_fold_has_the_same_normals_and_holds_out_what_it_says():
@@ -84,7 +84,7 @@ def test_no_group_of_rows_is_torn_apart_and_the_normals_stay_where_they_are():
         normals = []
         for held_out in (None, ALL, "a", "b"):
             arrays = hold_out_group(data, "", None, held_out, 0.3, 0.25, seed)
-            split = draw_labeled_split(arrays, **OWN, choose=False, seed=0)
+            split = draw_labeled_split(arrays, **OWN, early_stopping=False, seed=0)
             part = np.full(240, -1)
             for number, rows in enumerate((split.train, split.validation, split.test)):
                 part[rows] = number

@@ -6,7 +6,7 @@ import pytest
 from sad_lightning.data.arrays import Arrays, Labels
 from sad_lightning.data.own.labeled_split import draw_labeled_split, row_hash, units
 from sad_lightning.data.own.labels import labels_of, part_of, semi_of
-from sad_lightning.data.own.values import Values, word
+from sad_lightning.data.own.values import Values, spell
 from sad_lightning.errors import InputError
 
 NONE = {"normal_class": None, "known_anomaly": None, "n_known": 0, "labeled_ratio": 0.0, "known_normal_ratio": 0.0,
@@ -20,7 +20,7 @@ def own(x: np.ndarray, semi: np.ndarray, **labels: object) -> Arrays:
 
 
 def draw(arrays: Arrays, **changes: object):
-    settings = {"test_ratio": 0.2, "validation_ratio": 0.25, "choose": False, "seed": 0, **NONE, **changes}
+    settings = {"test_ratio": 0.2, "validation_ratio": 0.25, "early_stopping": False, "seed": 0, **NONE, **changes}
     return draw_labeled_split(arrays, **settings)
 
 
@@ -33,9 +33,9 @@ def test_no_row_value_or_group_is_in_two_parts_over_many_seeds():
         if group is not None:
             x += 10 * np.arange(200)[:, None] // 4  # few rows stand twice, or all would hang together
         semi = generator.choice([-1, 0, 1], 200, p=[0.1, 0.8, 0.1])
-        split = draw(own(x, semi, group=group), choose=bool(seed % 3), seed=seed)
-        parts = {"train": split.train, "test": split.test, "validation": np.union1d(split.validation, split.choice)}
-        assert not np.intersect1d(split.validation, split.choice).size
+        split = draw(own(x, semi, group=group), early_stopping=bool(seed % 3), seed=seed)
+        parts = {"train": split.train, "test": split.test, "validation": np.union1d(split.validation, split.selection)}
+        assert not np.intersect1d(split.validation, split.selection).size
         assert (semi[split.validation] >= 0).all()
         for name, rows in parts.items():
             others = np.concatenate([r for other, r in parts.items() if other != name])
@@ -53,11 +53,11 @@ def test_shares_and_where_known_anomalies_go():
     split = draw(own(x, semi))
     assert split.counts == {
         "train": 570 + 40, "known_normal": 0, "unlabeled": 570, "pollution": 0, "known_anomaly": 40, "validation": 190,
-        "choice": 0, "test": 200, "test_anomaly": 10, "duplicates": 0,
+        "selection": 0, "test": 200, "test_anomaly": 10, "duplicates": 0,
     }  # fmt: skip
-    chosen = draw(own(x, semi), choose=True)
-    assert (chosen.counts["known_anomaly"], chosen.counts["validation"], chosen.counts["choice"]) == (30, 95, 105)
-    assert (chosen.choice_semi < 0).sum() == 10
+    chosen = draw(own(x, semi), early_stopping=True)
+    assert (chosen.counts["known_anomaly"], chosen.counts["validation"], chosen.counts["selection"]) == (30, 95, 105)
+    assert (chosen.selection_semi < 0).sum() == 10
     assert np.array_equal(chosen.test, split.test)
     assert not np.array_equal(draw(own(x, semi), seed=1).test, split.test)
     assert len(draw(own(x, semi), test_ratio=0.0, validation_ratio=0.0).train) == 1000
@@ -104,7 +104,7 @@ def test_words_become_labels():
     assert semi_of("x", numbers, known_anomaly=-1, known_normal=[1], unlabeled=[0]).tolist() == [1, 0, 0, -1]
     yes = Values("boolean", np.array([1.0, 0, np.nan])).as_words()
     assert semi_of("x", yes, known_anomaly=[True], known_normal=[False], unlabeled=[]).tolist() == [-1, 1, 0]
-    assert [word(value) for value in (1, 1.0, 1.5, True, "True", " a ")] == ["1", "1", "1.5", "true", "true", "a"]
+    assert [spell(value) for value in (1, 1.0, 1.5, True, "True", " a ")] == ["1", "1", "1.5", "true", "true", "a"]
     assert part_of("x", words("val", "train", "test")).tolist() == [1, 0, 2]
 
 

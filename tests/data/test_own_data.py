@@ -192,9 +192,12 @@ def test_the_best_epoch_on_held_out_labels_is_kept(tmp_path, monkeypatch):
     result = Result.read(run)
     (note,) = [text for text in result.warnings if "was kept" in text]
     kept, epochs = (int(word) for word in (note.split()[1], note.split()[3]))
-    assert epochs == len(result.history["train"]["loss"]) <= 30
+    history = result.history["train"]
+    assert epochs == len(history["loss"]) == len(history["validation_auroc"]) <= 30
+    assert np.argmax(history["validation_auroc"]) == kept - 1
+    assert {"validation_average_precision", "validation_recall_at_target_fpr"} < set(history)
     assert epochs == 30 or epochs == kept + 2
-    assert result.counts["choice"] > 0
+    assert result.counts["selection"] > 0
     again = Model.load(run / "model.pt")
     assert torch.isfinite(again.calibration).all()
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sad_lightning.training.early_stopping import EarlyStopping
+from sad_lightning.training.stage import Stage
 
 AREAS = {1: 0.5, 2: 1.0, 3: 0.75, 4: 1.0, 5: 0.5}  # by epoch; the second is the first that is best
 
@@ -25,26 +26,37 @@ class Scripted(torch.nn.Module):
         return torch.tensor(rank[AREAS[int(self.epoch)]])[x.long()]
 
 
+class Log(list):
+    """Keeps what is logged, by step."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self.append((step, metrics))
+
+
 def callback(patience: int) -> EarlyStopping:
-    return EarlyStopping(lambda device: iter([torch.arange(3), torch.tensor([3])]), np.array([1, 1, 0, 0]), patience)
+    stage = Stage("train", "key", Log())
+    batches = [torch.arange(3), torch.tensor([3])]
+    return EarlyStopping(stage, lambda device: iter(batches), np.array([1, 1, 0, 0]), patience=patience, target_fpr=0.5)
 
 
-def epoch(chooser: EarlyStopping, module: Scripted, number: int) -> bool:
-    trainer = SimpleNamespace(should_stop=False)
+def epoch(early_stopping: EarlyStopping, module: Scripted, number: int) -> bool:
+    trainer = SimpleNamespace(should_stop=False, current_epoch=number - 1)
     with torch.no_grad():
         module.epoch.fill_(number)
-    chooser.on_train_epoch_end(trainer, module)
+    early_stopping.on_train_epoch_end(trainer, module)
     assert module.training
     return trainer.should_stop
 
 
 def test_it_stops_after_its_patience_and_goes_back():
-    chooser, module = callback(2), Scripted()
-    assert [epoch(chooser, module, number) for number in (1, 2, 3, 4)] == [False, False, False, True]
-    assert chooser.curve == [0.5, 1.0, 0.75, 1.0]
-    chooser.on_train_end(None, module)
+    early_stopping, module = callback(2), Scripted()
+    assert [epoch(early_stopping, module, number) for number in (1, 2, 3, 4)] == [False, False, False, True]
+    assert early_stopping.aurocs == [0.5, 1.0, 0.75, 1.0]
+    early_stopping.on_train_end(None, module)
     assert module.epoch == 2
-    assert chooser.note() == ("epoch 2 of 4 was kept: validation AUROC 1.0000 on 2 known anomalies and 2 other rows")
+    assert early_stopping.note() == (
+        "epoch 2 of 4 was kept: validation AUROC 1.0000 on 2 known anomalies and 2 other rows"
+    )
 
 
 @pytest.mark.parametrize("broken_after", [1, 2, 3])
@@ -52,11 +64,11 @@ def test_it_goes_on_from_its_state(broken_after):
     unbroken, broken = callback(3), callback(3)
     module, other = Scripted(), Scripted()
     stops = [epoch(unbroken, module, number) for number in AREAS]
-    found = [epoch(broken, other, number) for number in range(1, broken_after + 1)]
+    resumed_stops = [epoch(broken, other, number) for number in range(1, broken_after + 1)]
     resumed = callback(3)
     resumed.load_state_dict(broken.state_dict())
-    found += [epoch(resumed, other, number) for number in range(broken_after + 1, 6)]
-    assert found == stops == [False, False, False, False, True]
+    resumed_stops += [epoch(resumed, other, number) for number in range(broken_after + 1, 6)]
+    assert resumed_stops == stops == [False, False, False, False, True]
     resumed.on_train_end(None, other)
     assert other.epoch == 2
 
@@ -66,12 +78,33 @@ def test_what_had_come_to_its_end_trains_no_further():
     module = Scripted()
     for number in (1, 2, 3, 4):
         epoch(ended, module, number)
-    for chooser, curve in ((going, ended.curve[:3]), (going, [])):
+    for aurocs in (ended.aurocs[:3], []):
         trainer = SimpleNamespace(should_stop=False)
-        chooser.load_state_dict({"curve": curve, "best": ended.best})
-        chooser.on_train_start(trainer, module)
+        going.load_state_dict({"aurocs": aurocs, "best": ended.best})
+        going.on_train_start(trainer, module)
         assert not trainer.should_stop
     trainer = SimpleNamespace(should_stop=False)
     going.load_state_dict(ended.state_dict())
     going.on_train_start(trainer, module)
     assert trainer.should_stop
+
+
+def test_its_metrics_are_curves_of_the_stage_and_are_logged():
+    early_stopping, module = callback(9), Scripted()
+    for number in AREAS:
+        epoch(early_stopping, module, number)
+    stage = early_stopping.stage
+    assert stage.curves == {
+        "validation_auroc": [0.5, 1.0, 0.75, 1.0, 0.5],
+        "validation_average_precision": [0.75, 1.0, 0.83333, 1.0, 0.75],
+        "validation_recall_at_target_fpr": [0.5, 1.0, 1.0, 1.0, 0.5],
+    }
+    assert [step for step, _ in stage.log] == [0, 1, 2, 3, 4]
+    assert set(stage.log[0][1]) == {f"train/{name}" for name in stage.curves}
+
+
+@pytest.mark.parametrize(("aurocs", "best"), [([0.5, 0.5 + 1e-8], 0), ([0.5, 0.6, 0.6 + 1e-7], 1), ([0.5, 0.50001], 1)])
+def test_a_difference_of_rounding_is_none(aurocs, best):
+    early_stopping = callback(9)
+    early_stopping.load_state_dict({"aurocs": aurocs, "best": {}})
+    assert early_stopping.note().startswith(f"epoch {best + 1} of ")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sad_lightning.data.own.values import NOT_TEXT, Values, check_names_once, moment, no_words
+from sad_lightning.data.own.values import NOT_TEXT, Values, check_names_once, not_categorical, spell_date
 from sad_lightning.errors import InputError
 
 BLOCK = 1 << 23  # bytes of a CSV, at a time
@@ -45,26 +45,26 @@ class Arrow:
         if self.is_csv:
             self.delimiter, self.names, self.lines = self._header()
         else:
-            self.names = self._told(lambda: parquet.ParquetFile(path).schema_arrow.names)
+            self.names = self._read(lambda: parquet.ParquetFile(path).schema_arrow.names)
         check_names_once(path, self.names)
 
     def whole(self, names: Sequence[str], words: Collection[str]) -> Any:
         """All rows of some columns, as an Arrow table."""
         if not self.is_csv:
-            return self._told(lambda: self.parquet.ParquetFile(self.path).read(names))
+            return self._read(lambda: self.parquet.ParquetFile(self.path).read(names))
         types = {name: self.pa.string() for name in words}
-        return self._told(lambda: self.csv.read_csv(self.path, **self._options(types, names)))
+        return self._read(lambda: self.csv.read_csv(self.path, **self._options(types, names)))
 
     def batches(self, kinds: Mapping[str, str]) -> Iterator[Any]:
         """Some columns, batch by batch."""
         if self.is_csv:
             arrow = {"number": self.pa.float64(), "boolean": self.pa.bool_(), "category": self.pa.string()}
             options = self._options({name: arrow[kind] for name, kind in kinds.items()}, list(kinds))
-            batches = self._told(lambda: self.csv.open_csv(self.path, **options))
+            batches = self._read(lambda: self.csv.open_csv(self.path, **options))
         else:
-            batches = self._told(lambda: self.parquet.ParquetFile(self.path).iter_batches(ROWS, columns=list(kinds)))
+            batches = self._read(lambda: self.parquet.ParquetFile(self.path).iter_batches(ROWS, columns=list(kinds)))
         iterator = iter(batches)
-        while (batch := self._told(lambda: next(iterator, None))) is not None:
+        while (batch := self._read(lambda: next(iterator, None))) is not None:
             yield batch
 
     def values(self, name: str, column: Any, *, as_words: bool) -> Values:
@@ -85,16 +85,17 @@ class Arrow:
             return values.as_words() if as_words else values
         is_binary = re.match(r"(large_|fixed_size_)?binary", str(kind)) is not None
         is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-        spelt = self._spelt(column) if as_words or is_text or is_binary else None
-        if spelt is not None:
-            dates = not as_words and bool(spelt.words) and all(_DATE.fullmatch(value) for value in spelt.words[:100])
-            return replace(spelt, kind="date") if dates else spelt
-        found = "date" if types.is_temporal(kind) else NOT_TEXT if is_binary else str(kind)
+        categories = self._categories(column) if as_words or is_text or is_binary else None
+        if categories is not None:
+            words = categories.words[:100]
+            dates = not as_words and bool(words) and all(_DATE.fullmatch(word) for word in words)
+            return replace(categories, kind="date") if dates else categories
+        contents = "date" if types.is_temporal(kind) else NOT_TEXT if is_binary else str(kind)
         if as_words:
-            raise no_words(self.path, name, found)
-        return Values(found, np.full(len(column), np.nan))
+            raise not_categorical(self.path, name, contents)
+        return Values(contents, np.full(len(column), np.nan))
 
-    def _spelt(self, column: Any) -> Values | None:
+    def _categories(self, column: Any) -> Values | None:
         """Any type as categories; None where it has no words."""
         try:
             encoded = column.dictionary_encode()
@@ -102,7 +103,7 @@ class Arrow:
         except self.pa.ArrowException:
             return None
         if self.pa.types.is_temporal(column.type):
-            words = [moment(text) for text in words]
+            words = [spell_date(text) for text in words]
         return Values.categories(encoded.indices.cast(self.pa.float64()).to_numpy(zero_copy_only=False), words)
 
     def _header(self) -> tuple[str, list[str], int]:
@@ -136,8 +137,8 @@ class Arrow:
             ),
         }
 
-    def _told(self, read: Any) -> Any:
-        """What ``read`` gives; what pyarrow says of a file becomes one line."""
+    def _read(self, read: Any) -> Any:
+        """What ``read`` returns; an error of pyarrow becomes one line that names the file."""
         try:
             return read()
         except (self.pa.ArrowException, OSError, UnicodeDecodeError) as error:

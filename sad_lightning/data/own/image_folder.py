@@ -20,7 +20,7 @@ from sad_lightning.checks import path_of
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.labels import as_words, labels_of, part_of, semi_of
 from sad_lightning.data.own.reading import read_table
-from sad_lightning.data.own.values import Values, listed, word
+from sad_lightning.data.own.values import Values, listed, spell
 from sad_lightning.data.schema import ImageSchema
 from sad_lightning.errors import InputError
 
@@ -96,11 +96,11 @@ def folder(
             top, columns["label"], known_anomaly=known_anomaly, known_normal=known_normal, unlabeled=unlabeled
         )
     parts = part_of(top, columns["part"]) if "part" in columns else None
-    target, classes, said = labels_of(top, semi, columns.get("truth"), normal, parts, columns.get("group"))
+    target, classes, given_labels = labels_of(top, semi, columns.get("truth"), normal, parts, columns.get("group"))
     x = np.empty((len(files), size, size, channels), dtype=np.uint8)
     for start, pixels in zip(range(0, len(files), _BATCH), read_images(files, schema), strict=True):
         x[start : start + _BATCH] = pixels
-    return Arrays(x, target.astype(np.int64), classes, labels=said, schema=schema)
+    return Arrays(x, target.astype(np.int64), classes, labels=given_labels, schema=schema)
 
 
 def image_files(top: Path) -> list[Path]:
@@ -151,7 +151,7 @@ def _of_folders(top: Path, files: Sequence[Path]) -> dict[str, Values]:
     if all(place and place[0] in _PARTS for place in places):
         columns["part"] = _as_values([place[0] for place in places])
         places = [place[1:] for place in places]
-    columns["label"] = _as_values([word(place[0]) if place else None for place in places])
+    columns["label"] = _as_values([spell(place[0]) if place else None for place in places])
     return columns
 
 
@@ -173,8 +173,8 @@ def _named(top: Path, listing: Path, files: Values) -> list[Path]:
     if np.isnan(files.numbers).any():
         row = int(np.isnan(files.numbers).argmax()) + 1
         raise InputError(f"{listing}: every row must name a file, row {row} names none; mend it")
-    found = [top / files.words[int(code)] for code in files.numbers]
-    missing = [files.words[int(code)] for code, file in zip(files.numbers, found, strict=True) if not file.is_file()]
+    paths = [top / files.words[int(code)] for code in files.numbers]
+    missing = [files.words[int(code)] for code, file in zip(files.numbers, paths, strict=True) if not file.is_file()]
     if missing:
         raise InputError(f"{listing}: names files that are not in {top}: {listed(missing)}; mend it, or data.path")
-    return found
+    return paths

@@ -4,9 +4,10 @@ Rows that are equal in every value, and rows of one group, form a unit, and a un
 also trained. Units with a known anomaly are drawn apart from the others, so that each part has its share of them.
 
     test        ``test_ratio`` of all units
-    validation  ``validation_ratio`` of the units that are left; its rows set the threshold. Known anomalies stay in
-                training, but where the best epoch is chosen: then those of the part and half its other rows choose
-                it, and the other half sets the threshold; and where there are groups, which are not torn apart
+    validation  ``validation_ratio`` of the units that are left; its rows set the threshold. Known anomalies all
+                train, with two exceptions. Groups are not torn apart, so that some may be held out with them. And for
+                early stopping their share is held out: they and half of the other validation rows select the best
+                epoch, and the other half sets the threshold
     train       the rest
 
 Where a column says the part, it stands; a row that also trains, value by value, is left out of the other two.
@@ -21,7 +22,7 @@ from scipy.sparse.csgraph import connected_components
 
 from sad_lightning.checks import fraction, true_or_false
 from sad_lightning.data.arrays import Arrays, Labels
-from sad_lightning.data.split import Indices, Split, held_out
+from sad_lightning.data.split import Indices, Split, calibration_rows
 from sad_lightning.errors import InputError
 from sad_lightning.seeding import derive
 
@@ -30,7 +31,13 @@ _PARTS = ("train", "validation", "test")
 
 
 def draw_labeled_split(
-    arrays: Arrays, *, test_ratio: float, validation_ratio: float, choose: bool, seed: int, **of_classes: object
+    arrays: Arrays,
+    *,
+    test_ratio: float,
+    validation_ratio: float,
+    early_stopping: bool,
+    seed: int,
+    **of_classes: object,
 ) -> Split:
     """Draw the parts of own data.
 
@@ -38,7 +45,7 @@ def draw_labeled_split(
         arrays: with ``labels``.
         test_ratio: share of the units that test.
         validation_ratio: share of the others that set the threshold; 0 sets it in-sample.
-        choose: whether validation rows choose the best epoch.
+        early_stopping: whether some validation rows select the best epoch.
         seed: the seed of the cell.
         of_classes: the settings of splits by class, which must be left as they are.
 
@@ -46,10 +53,10 @@ def draw_labeled_split(
         InputError: a setting is out of range or is not for own data, a group stands in two parts, or nothing is left to
             train on.
     """
-    assert arrays.labels is not None  # run.py draws by class else
+    assert arrays.labels is not None  # else the split is drawn by class
     fraction("split.test_ratio", test_ratio)
     fraction("split.validation_ratio", validation_ratio)
-    true_or_false("choose", choose)
+    true_or_false("early_stopping", early_stopping)
     for key, value in of_classes.items():
         if value:
             raise InputError(
@@ -60,21 +67,21 @@ def draw_labeled_split(
     rows = row_hash(arrays.x)
     unit = units(rows, labels.group)
     if labels.part is None:
-        part = _draw(unit, labels, test_ratio, validation_ratio, hold_anomalies=choose, seed=seed)
+        part = _draw(unit, labels, test_ratio, validation_ratio, hold_anomalies=early_stopping, seed=seed)
     else:
-        part = _as_told(rows, labels)
+        part = _parts_of_column(rows, labels)
     train, validation, test = (np.flatnonzero(part == number) for number in range(3))
     if not (labels.semi[train] >= 0).any():
         raise InputError(
             f"data.label: at least one training row must not be a known anomaly, of the {len(train)} that train none "
             f"is another; add rows, or lower split.test_ratio and split.validation_ratio"
         )
-    choice = np.array([], dtype=np.int64)
-    if choose:
+    selection = np.empty(0, dtype=np.int64)
+    if early_stopping:
         others = validation[labels.semi[validation] >= 0]
-        drawn = np.random.default_rng(derive(seed, "split", "choice")).permutation(others)[: len(others) // 2]
-        choice = np.union1d(validation[labels.semi[validation] < 0], drawn)
-    calibrates = np.setdiff1d(validation[labels.semi[validation] >= 0], choice)
+        half = np.random.default_rng(derive(seed, "split", "choice")).permutation(others)[: len(others) // 2]
+        selection = np.union1d(validation[labels.semi[validation] < 0], half)
+    calibrates = np.setdiff1d(validation[labels.semi[validation] >= 0], selection)
     test = test[arrays.target_class[test] >= 0]  # what is not known can not be evaluated
     semi = labels.semi[train]
     anomalous = ~np.isin(arrays.target_class, labels.normal_classes) & (arrays.target_class >= 0)
@@ -85,14 +92,14 @@ def draw_labeled_split(
         "pollution": int(anomalous[train[semi >= 0]].sum()),
         "known_anomaly": int((semi == -1).sum()),
         "validation": len(calibrates),
-        "choice": len(choice),
+        "selection": len(selection),
         "test": len(test),
         "test_anomaly": int(anomalous[test].sum()),
         "duplicates": len(rows) - len(np.unique(rows)),
     }
     return Split(
         train, semi, calibrates, test, train, labels.normal_classes, labels.known_classes, counts,
-        *held_out(train, semi, calibrates), choice=choice, choice_semi=labels.semi[choice],
+        *calibration_rows(train, semi, calibrates), selection=selection, selection_semi=labels.semi[selection],
     )  # fmt: skip
 
 
@@ -141,31 +148,31 @@ def _draw(
     of_unit = np.zeros(len(holds_anomaly), dtype=np.int8)
     for kind in (False, True):
         generator = np.random.default_rng(derive(seed, "split", "units", int(kind)))
-        drawn = generator.permutation(np.flatnonzero(holds_anomaly == kind))
-        tests = round(test_ratio * len(drawn))
-        held = 0 if kind and not (hold_anomalies or labels.group is not None) else validation_ratio
-        validates = round(held * (len(drawn) - tests))
-        of_unit[drawn[:tests]], of_unit[drawn[tests : tests + validates]] = 2, 1
-    for name, ratio, number in (("test_ratio", test_ratio, 2), ("validation_ratio", validation_ratio, 1)):
-        if ratio and number not in of_unit and not holds_anomaly.all():  # which is told elsewhere
+        shuffled = generator.permutation(np.flatnonzero(holds_anomaly == kind))
+        tests = round(test_ratio * len(shuffled))
+        ratio = 0 if kind and not (hold_anomalies or labels.group is not None) else validation_ratio
+        validates = round(ratio * (len(shuffled) - tests))
+        of_unit[shuffled[:tests]], of_unit[shuffled[tests : tests + validates]] = 2, 1
+    for name, share, number in (("test_ratio", test_ratio, 2), ("validation_ratio", validation_ratio, 1)):
+        if share and number not in of_unit and not holds_anomaly.all():  # which has an error of its own
             raise InputError(
-                f"split.{name}={ratio} of {len(of_unit)} {'rows' if labels.group is None else 'groups'} that differ "
+                f"split.{name}={share} of {len(of_unit)} {'rows' if labels.group is None else 'groups'} that differ "
                 f"holds out none; raise it, add some, or set it to 0"
             )
     part: NDArray[np.int8] = of_unit[unit]
     return part
 
 
-def _as_told(rows: NDArray[np.uint64], labels: Labels) -> NDArray[np.int8]:
-    """The parts of the column; -1 for a row that also stands in training."""
+def _parts_of_column(rows: NDArray[np.uint64], labels: Labels) -> NDArray[np.int8]:
+    """The part that the column gives each row, ``(N,)``; -1 where an equal row trains."""
     assert labels.part is not None
     part = labels.part.copy()
     if labels.group is not None:
-        first = {int(g): int(p) for g, p in zip(labels.group[::-1], part[::-1], strict=True)}
+        of_group = {int(g): int(p) for g, p in zip(labels.group[::-1], part[::-1], strict=True)}
         for g, p in zip(labels.group.tolist(), part.tolist(), strict=True):
-            if first[g] != p:
+            if of_group[g] != p:
                 raise InputError(
-                    f"data.group: a group must be in one part, one stands in {_PARTS[first[g]]} and in {_PARTS[p]}; "
+                    f"data.group: a group must be in one part, one stands in {_PARTS[of_group[g]]} and in {_PARTS[p]}; "
                     f"change the column of data.part, or leave data.group out"
                 )
     leaking = (part > 0) & np.isin(rows, rows[part == 0])

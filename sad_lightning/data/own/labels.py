@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import Labels
-from sad_lightning.data.own.values import Values, listed, word
+from sad_lightning.data.own.values import Values, listed, spell
 from sad_lightning.errors import InputError
 
 _PARTS = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
@@ -122,7 +122,7 @@ def part_of(path: Path, column: Values) -> NDArray[np.int8]:
 def as_words(value: object) -> list[str]:
     """A word, or a list of words, or none, as a list of words as labels are compared."""
     values: Sequence[Any] = [] if value is None else value if isinstance(value, list | tuple) else [value]
-    return [word(each) for each in values]
+    return [spell(each) for each in values]
 
 
 def _positions(values: Values) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import read_npz_all
 from sad_lightning.data.own.arrow import BLOCK, ROWS, Arrow
-from sad_lightning.data.own.values import NOT_TEXT, Table, Values, check_names_once, listed, moment, no_words
+from sad_lightning.data.own.values import NOT_TEXT, Table, Values, check_names_once, listed, not_categorical, spell_date
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
 
@@ -192,8 +192,10 @@ def _npz_table(path: Path, words: Collection[str] = (), ignore: Collection[str] 
     arrays = read_npz_all(path)
     x = arrays.get("X")
     if x is None or x.ndim != 2 or x.dtype.kind not in "fiub" or not x.size:
-        found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "nothing"
-        raise InputError(f"{path}: must hold X, (N, D) numbers with at least one row, it holds {found}; see the README")
+        contents = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "nothing"
+        raise InputError(
+            f"{path}: must hold X, (N, D) numbers with at least one row, it holds {contents}; see docs/own_data.md"
+        )
     x = x.astype(np.uint8) if x.dtype.kind == "b" else x  # numbers, as the others
     names = _decoded(arrays.get("columns", np.array([f"x{k}" for k in range(x.shape[1])]))).reshape(-1)
     if len(names) != x.shape[1]:
@@ -215,17 +217,17 @@ def _npz_values(path: Path, name: str, array: NDArray[Any], *, as_words: bool) -
         values = Values("boolean" if array.dtype.kind == "b" else "number", array.astype(np.float64))
         return values.as_words() if as_words else values
     if array.dtype.kind == "M" and as_words:
-        array = np.array(["" if text == "NaT" else moment(text) for text in np.datetime_as_string(array).tolist()])
+        array = np.array(["" if text == "NaT" else spell_date(text) for text in np.datetime_as_string(array).tolist()])
     array = _decoded(array)
     if array.dtype.kind == "U":
         words, positions = np.unique(array[array != ""], return_inverse=True)
         codes = np.full(len(array), np.nan)
         codes[array != ""] = positions
         return Values.categories(codes, words.tolist())
-    found = {"m": "date", "M": "date", "S": NOT_TEXT}.get(array.dtype.kind, str(array.dtype))
+    contents = {"m": "date", "M": "date", "S": NOT_TEXT}.get(array.dtype.kind, str(array.dtype))
     if as_words:
-        raise no_words(path, name, found)
-    return Values(found, np.full(len(array), np.nan))
+        raise not_categorical(path, name, contents)
+    return Values(contents, np.full(len(array), np.nan))
 
 
 def _decoded(array: NDArray[Any]) -> NDArray[Any]:

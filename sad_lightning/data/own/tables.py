@@ -61,24 +61,30 @@ def table(
     file = path_of("data.path", path)
     whole_number("data.max_categories", max_categories, least=2)
     choice("data.missing", missing, ("median", "refuse"))
-    roles = {"label": label, "truth": truth, "part": part, "group": group}
-    chosen = {role: str(name) for role, name in roles.items() if name is not None}
+    settings = {"label": label, "truth": truth, "part": part, "group": group}
+    names = {role: str(name) for role, name in settings.items() if name is not None}
     categories, ignored = _names(categorical), _names(ignore)
-    read = read_table(file, [*chosen.values(), *categories], ignored)
-    for key, name in [*chosen.items(), *(("ignore", n) for n in ignored), *(("categorical", n) for n in categories)]:
-        if name not in read:
-            raise InputError(f"data.{key}={name}: {file} has no such column; it has {listed(list(read))}")
-    said = {role: read[name].as_words() for role, name in chosen.items()}
-    n = len(next(iter(read.values())).numbers)
+    columns = read_table(file, [*names.values(), *categories], ignored)
+    for key, name in [
+        *names.items(),
+        *(("ignore", n) for n in ignored),
+        *(("categorical", n) for n in categories),
+    ]:
+        if name not in columns:
+            raise InputError(f"data.{key}={name}: {file} has no such column; it has {listed(list(columns))}")
+    roles = {role: columns[name].as_words() for role, name in names.items()}
+    n = len(next(iter(columns.values())).numbers)
     semi = np.zeros(n, dtype=np.int8)
-    if "label" in said:
-        semi = semi_of(file, said["label"], known_anomaly=known_anomaly, known_normal=known_normal, unlabeled=unlabeled)
-    parts = part_of(file, said["part"]) if "part" in said else None
-    target, classes, labels = labels_of(file, semi, said.get("truth"), normal, parts, said.get("group"))
-    features = {name: values for name, values in read.items() if name not in {*chosen.values(), *ignored}}
+    if "label" in roles:
+        semi = semi_of(
+            file, roles["label"], known_anomaly=known_anomaly, known_normal=known_normal, unlabeled=unlabeled
+        )
+    parts = part_of(file, roles["part"]) if "part" in roles else None
+    target, classes, labels = labels_of(file, semi, roles.get("truth"), normal, parts, roles.get("group"))
+    features = {name: values for name, values in columns.items() if name not in {*names.values(), *ignored}}
     if not features:
-        raise InputError(f"{file}: must hold a column beside {listed([*chosen.values(), *ignored])}; there is none")
-    aside = tuple(name for name in read if name not in features)
+        raise InputError(f"{file}: must hold a column beside {listed([*names.values(), *ignored])}; there is none")
+    aside = tuple(name for name in columns if name not in features)
     schema = replace(fit_schema(file, features, categories, max_categories, missing), aside=aside)
     raw, _ = raw_rows(file, features, schema, first=1)
     x = schema.expand(raw)

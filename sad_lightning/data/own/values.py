@@ -31,20 +31,20 @@ class Values:
     @classmethod
     def categories(cls, codes: NDArray[np.float64], words: Sequence[object]) -> "Values":
         """Categories from positions in a list of words, which may hold one in several spellings."""
-        spelt = [word(value) for value in words]
-        known = tuple(sorted(set(spelt)))
+        spellings = [spell(value) for value in words]
+        known = tuple(sorted(set(spellings)))
         code = {name: float(number) for number, name in enumerate(known)}
-        position = np.array([*(code[name] for name in spelt), np.nan])
-        return cls("category", position[np.where(np.isnan(codes), len(spelt), codes).astype(np.int64)], known)
+        position = np.array([*(code[name] for name in spellings), np.nan])
+        return cls("category", position[np.where(np.isnan(codes), len(spellings), codes).astype(np.int64)], known)
 
     @classmethod
     def of_numbers(cls, numbers: NDArray[Any]) -> "Values":
         """Categories from numbers, ``(n,)``, whole ones to the last digit; NaN is missing."""
         present = ~np.isnan(numbers)
-        found, positions = np.unique(numbers[present], return_inverse=True)
+        distinct, positions = np.unique(numbers[present], return_inverse=True)
         codes = np.full(len(numbers), np.nan)
         codes[present] = positions
-        return cls.categories(codes, found.tolist())
+        return cls.categories(codes, distinct.tolist())
 
     def as_words(self) -> "Values":
         """Numbers and booleans as categories: 1.0 is the word 1, and true is true."""
@@ -61,8 +61,8 @@ class Values:
 Table = dict[str, Values]
 
 
-def word(value: object) -> str:
-    """A value as a label is compared: 1.0 is 1, True is true, and spaces around do not count."""
+def spell(value: object) -> str:
+    """The one spelling by which labels are compared: 1.0 is 1, True is true, and spaces around do not count."""
     text = str(value).strip()
     text = re.sub(r"^(-?\d+)\.0+$", r"\1", text)
     return text.lower() if text.lower() in ("true", "false") else text
@@ -74,14 +74,14 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (f" and {more} more" if more > 0 else "")
 
 
-def moment(text: str) -> str:
+def spell_date(text: str) -> str:
     """A date or a time as most CSVs spell it: a space before the hour, and no fraction of zeros."""
     return re.sub(r"\.0+(?!\d)", "", text.replace("T", " "))
 
 
-def no_words(path: Path, name: str, found: str) -> InputError:
-    """What is wrong with a column that can not be words."""
-    return InputError(f"{path}: column {name} must hold words, numbers or dates, it holds {found}; write it as text")
+def not_categorical(path: Path, name: str, contents: str) -> InputError:
+    """The error of a column whose values have no spelling, so that they can not be categories."""
+    return InputError(f"{path}: column {name} must hold words, numbers or dates, it holds {contents}; write it as text")
 
 
 def check_names_once(path: Path, names: Sequence[str]) -> None:

@@ -40,9 +40,9 @@ def digits(root: str | None) -> Arrays:
     """
     from sklearn.datasets import load_digits  # a second of import that no other data set needs
 
-    found = load_digits()
-    pixels = np.round(found.images * (255 / 16)).astype(np.uint8)  # 17 grey levels, spread over a byte
-    return Arrays(pixels[..., None], found.target.astype(np.int64), tuple("0123456789"))
+    bundle = load_digits()
+    pixels = np.round(bundle.images * (255 / 16)).astype(np.uint8)  # 17 grey levels, spread over a byte
+    return Arrays(pixels[..., None], bundle.target.astype(np.int64), tuple("0123456789"))
 
 
 def mnist(root: str | None) -> Arrays:

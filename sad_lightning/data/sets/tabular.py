@@ -117,15 +117,15 @@ def read_mat(path: Path) -> Raw:
     from scipy.io import loadmat  # scipy's readers take a while to import
 
     try:
-        found = loadmat(path, variable_names=["X", "y"])
+        arrays = loadmat(path, variable_names=["X", "y"])
     except Exception as error:  # scipy's reader raises whatever the damaged bytes lead it to
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"{path}: must be a whole .mat file, but reading it fails ({reason}); fetch it again"
         ) from error
-    if "X" not in found or "y" not in found:
+    if "X" not in arrays or "y" not in arrays:
         raise InputError(f"{path}: must hold X and y; it does not; remove the file to have it fetched again")
-    return {"X": found["X"], "y": found["y"]}
+    return {"X": arrays["X"], "y": arrays["y"]}
 
 
 def verify(name: str, root: str | None) -> bool:
