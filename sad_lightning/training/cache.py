@@ -76,7 +76,8 @@ def _read(path: Path, training: Training) -> bool:
 def content_key(method: Method, data: DataModule, settings: Mapping[str, Any], processes: int) -> str:
     """Names the rows, the scaling, the network and its start, the optimisation: equal keys, equal weights."""
     digest = blake2b(digest_size=10)
-    for part in (data.x[data.rows], data.semi, data.scale, data.shift, *method.state_dict().values()):
+    fill = () if data.fill is None else (data.fill,)
+    for part in (data.x[data.rows], data.semi, data.scale, data.shift, *fill, *method.state_dict().values()):
         digest.update(part.cpu().contiguous().numpy().tobytes())
     recipe = {
         "format": 2,

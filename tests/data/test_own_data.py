@@ -12,6 +12,10 @@ import torch
 from PIL import Image
 from support.commands import Outcome, run_main
 
+from sad_lightning.cell.loading import load as load_arrays
+from sad_lightning.cell.run import run, run_cells
+from sad_lightning.cell.values import Cell
+from sad_lightning.data.module import DataModule
 from sad_lightning.data.own.image_folder import read_images
 from sad_lightning.data.schema import ImageSchema
 from sad_lightning.errors import InputError
@@ -20,6 +24,7 @@ from sad_lightning.networks.sized import lenet_for, mlp_for
 from sad_lightning.predict import __main__ as predict_module
 from sad_lightning.result import Result
 from sad_lightning.stats.ranking import auroc
+from sad_lightning.training.population import PopulationData
 
 pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
 FAST = ("trainer.max_epochs=2", "pretrain.epochs=1", "optimizer.milestones=[1]", "logger=none")
@@ -200,6 +205,34 @@ def test_the_best_epoch_on_held_out_labels_is_kept(tmp_path, monkeypatch):
     assert result.counts["selection"] > 0
     again = Model.load(run / "model.pt")
     assert torch.isfinite(again.calibration).all()
+
+
+def test_the_seeds_of_a_table_train_as_one_population_on_one_copy_of_it(settings, tmp_path, monkeypatch):
+    path = write(tmp_path / "parts.csv")  # with missing numbers and with categories
+    populations: list[PopulationData] = []
+
+    class Recorded(PopulationData):
+        def __init__(self, members: list[DataModule]) -> None:
+            super().__init__(members)
+            populations.append(self)
+
+    def cells(name: str) -> list[Cell]:
+        compose = [settings(*FAST, *TABLE, f"data.path={path}", f"seed={seed}") for seed in range(3)]
+        return [Cell(cfg, tmp_path / name / str(cfg.seed), "table", "deep_sad") for cfg in compose]
+
+    monkeypatch.setattr("sad_lightning.training.members.PopulationData", Recorded)
+    packed = run_cells(cells("packed"), stack=True)
+    assert [len(population.members) for population in populations] == [3, 3]  # pretraining, training
+    table = torch.from_numpy(load_arrays(cells("packed")[0].cfg.data).x)
+    assert table.isnan().any()
+    for population in populations:
+        assert {member.x.data_ptr() for member in population.members} == {population.x.data_ptr(), table.data_ptr()}
+    for cell, result in zip(cells("alone"), packed, strict=True):
+        run(cell)
+        alone, together = (load(tmp_path / name / str(cell.cfg.seed) / "scores.npz") for name in ("alone", "packed"))
+        np.testing.assert_array_equal(alone["row"], together["row"])
+        np.testing.assert_allclose(together["score"], alone["score"], rtol=1e-3)
+        assert isinstance(result, Result)
 
 
 def test_a_changed_file_is_another_cell(tmp_path):

@@ -1,0 +1,60 @@
+"""The key of cached weights names all that determines them."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+
+from sad_lightning.data.module import DataModule
+from sad_lightning.data.preprocess import Scaling
+from sad_lightning.methods.method import Method
+from sad_lightning.training.cache import content_key
+
+X = np.float32([[0, 1], [np.nan, 2], [4, 8], [1, 1]])
+ONE = np.ones(2, dtype=np.float32)
+
+
+def key_of(
+    method: Method, *, x=X, rows=(0, 1, 2), semi=(0, 0, 1), scale=ONE, shift=ONE, fill=ONE, seed=0, batch_size=2,
+    processes=1,
+) -> str:  # fmt: skip
+    data = DataModule(
+        x, Scaling(scale, shift, fill), rows=np.array(rows), semi=np.array(semi, dtype=np.int8), scored=np.array([3]),
+        batch_size=batch_size, seed=seed,
+    )  # fmt: skip
+    return content_key(method, data, {"max_epochs": 2}, processes)
+
+
+@pytest.fixture
+def key(make) -> Callable[..., str]:
+    return partial(key_of, make("ae", "table"))
+
+
+def test_what_does_not_train_does_not_count(key):
+    other = X.copy()
+    other[3] = 7
+    assert key() == key(x=other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rows": (0, 1, 3)},
+        {"semi": (0, 0, 0)},
+        {"scale": 2 * ONE},
+        {"shift": 2 * ONE},
+        {"fill": 2 * ONE},
+        {"fill": None},
+        {"seed": 1},
+        {"batch_size": 3},
+        {"processes": 2},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_determines_the_weights_counts(change, key):
+    assert key(**change) != key()
+
+
+def test_so_do_the_initial_weights(make):
+    assert key_of(make("ae", "table")) != key_of(make("ae", "table", seed=1))
