@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -148,7 +149,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(arguments, words, tmp_path, mo
 
     if "trainer.accelerator=gpu" in arguments and (torch.cuda.is_available() or torch.backends.mps.is_available()):
         pytest.skip("there is a GPU")
-    monkeypatch.setattr("sad_lightning.data.sets.tabular.fetch", no_network)
+    monkeypatch.setattr("torchvision.datasets.utils.download_url", no_network)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "mnist.npz").write_bytes(b"PK\x03\x04 cut off")
     (tmp_path / "file").write_text("")
@@ -162,10 +163,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(arguments, words, tmp_path, mo
     assert not (tmp_path / "runs").exists()
 
 
-def no_network(urls: list[str], path: Path) -> Path:
-    from sad_lightning.errors import InputError
-
-    raise InputError(f"{path}: is not there")
+def no_network(url: str, root: Path, filename: str) -> None:
+    raise URLError("there is no network")
 
 
 def test_a_folder_that_holds_another_cell_is_refused(tmp_path):

@@ -1,8 +1,11 @@
-"""Files as they come: missing, broken, wrong; and downloads that break off."""
+"""Files as they come: missing, broken, wrong; and downloads, from a server on this machine."""
 
 import gzip
+import hashlib
 import http.server
 import io
+import pickle
+import struct
 import tarfile
 import threading
 import zipfile
@@ -12,143 +15,202 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
+from torchvision import datasets
 
-from sad_lightning.data.sets import images, tabular
-from sad_lightning.data.sets.download import fetch
+from sad_lightning.data.sets import download, images, tabular
 from sad_lightning.errors import InputError
-
-BODY = np.random.default_rng(0).bytes(700_000)
 
 
 class Server(http.server.ThreadingHTTPServer):
-    broken = 0  # how many answers still break off half way
-    requests: list[str | None]
-    body = BODY
+    """Serves files; while it is ``broken`` answers break off half way, and while ``going`` is not set they wait."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files: dict[str, bytes] = {}
+        self.broken, self.going, self.served = False, threading.Event(), list[str]()
+        self.address = f"http://127.0.0.1:{self.server_address[1]}/"
+        self.going.set()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     server: Server
 
-    def do_GET(self) -> None:
-        wanted = self.headers.get("Range")
-        self.server.requests.append(wanted)
-        if self.path != "/file":
+    def do_HEAD(self) -> None:
+        self.server.going.wait(5)
+        content = self.server.files.get(self.path.removeprefix("/"))
+        if content is None:
             self.send_error(404)
             return
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        rest = self.server.body[start:]
-        self.send_response(206 if wanted else 200)
-        self.send_header("Content-Length", str(len(rest)))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        if self.server.broken:
-            self.server.broken -= 1
-            rest = rest[: len(rest) // 2]
-        self.wfile.write(rest)
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        content = self.server.files.get(self.path.removeprefix("/"), b"")
+        self.server.served.append(self.path)
+        self.wfile.write(content[: len(content) // 2] if self.server.broken else content)
 
     def log_message(self, *_: object) -> None:
         pass
 
 
 @pytest.fixture
-def server() -> Iterator[tuple[Server, str]]:
-    with Server(("127.0.0.1", 0), Handler) as served:
-        served.requests = []
-        thread = threading.Thread(target=served.serve_forever)
+def server() -> Iterator[Server]:
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield served, f"http://127.0.0.1:{served.server_address[1]}"
-        served.shutdown()
+        yield server
+        server.going.set()
+        server.shutdown()
         thread.join()
 
 
-def test_download_resumes_where_it_broke_off(server, tmp_path):
-    served, address = server
-    served.broken = 1
-    path = tmp_path / "deep" / "file"
-    with pytest.raises(InputError, match="broke off"):
-        fetch([f"{address}/file"], path)
-    assert not path.exists()
-    assert fetch([f"{address}/file"], path).read_bytes() == BODY
-    assert served.requests == [None, "bytes=350000-"]
-    fetch([f"{address}/file"], path)
-    assert len(served.requests) == 2  # in place: no network
-    assert [p.name for p in path.parent.iterdir()] == ["file"]
+@pytest.fixture
+def cardio(server, tmp_path, monkeypatch) -> Path:
+    """The server has a small cardio; where it is to be in the end."""
+    raw = {"X": np.random.default_rng(0).random((50, 4)), "y": np.zeros((50, 1))}
+    scipy.io.savemat(tmp_path / "made.mat", raw)
+    server.files["cardio.mat"] = (tmp_path / "made.mat").read_bytes()
+    monkeypatch.setitem(tabular._ODDS, "cardio", (f"{server.address}cardio.mat", images.content_digest(raw)))
+    return tmp_path / "root" / "odds" / "cardio.mat"
 
 
-def test_download_tries_the_next_mirror_and_tells_when_none_answers(server, tmp_path):
-    _, address = server
-    assert fetch([f"{address}/gone", f"{address}/file"], tmp_path / "file").read_bytes() == BODY
-    with pytest.raises(InputError, match="put the file there by hand") as raised:
-        fetch([f"{address}/gone"], tmp_path / "other")
-    assert "404" in str(raised.value)
+def fetch_cardio(path: Path) -> None:
+    assert tabular.odds("cardio", str(path.parent.parent)).x.shape == (50, 4)
 
 
-@pytest.mark.parametrize("valid", [True, False])
-def test_a_downloaded_file_of_other_content_is_refused_and_removed(valid, server, tmp_path, monkeypatch):
-    served, address = server
-    if valid:
-        scipy.io.savemat(tmp_path / "other.mat", {"X": np.eye(4), "y": np.zeros((4, 1))})
-        served.body = (tmp_path / "other.mat").read_bytes()
-    monkeypatch.setitem(tabular._ODDS, "cardio", (f"{address}/file", "0" * 64))
-    with pytest.raises(InputError, match="sha256 differs" if valid else "whole .mat file"):
-        tabular.odds("cardio", str(tmp_path))
-    assert list((tmp_path / "odds").iterdir()) == []
+def test_a_download_that_broke_off_leaves_nothing_and_the_next_one_is_whole(server, cardio):
+    server.broken = True
+    check(lambda: fetch_cardio(cardio), "cardio.mat", "not a whole .mat file")
+    assert list(cardio.parent.iterdir()) == []
+    server.broken = False
+    fetch_cardio(cardio)
+    assert [path.name for path in cardio.parent.iterdir()] == ["cardio.mat"]
+    assert cardio.read_bytes() == server.files["cardio.mat"]
+    served = list(server.served)
+    fetch_cardio(cardio)
+    assert server.served == served  # in place: no network
 
 
-def test_idx_files_become_the_one_cache_layout(tmp_path, monkeypatch):
+def test_a_file_that_nobody_has_is_one_line_with_the_way_out(server, cardio):
+    del server.files["cardio.mat"]
+    check(lambda: fetch_cardio(cardio), "cardio.mat", "HTTP Error 404: Not Found); try again later, put the file there")
+    assert list(cardio.parent.iterdir()) == []
+
+
+def test_a_transfer_that_stalls_ends(server, cardio, monkeypatch):
+    monkeypatch.setattr(download, "_TIMEOUT_SECONDS", 0.1)
+    server.going.clear()
+    check(lambda: fetch_cardio(cardio), "cardio.mat", "timed out")
+    assert list(cardio.parent.iterdir()) == []
+
+
+def test_a_folder_that_can_not_be_written_is_one_line(server, cardio):
+    cardio.parent.parent.write_text("a file where a folder should be")
+    check(lambda: fetch_cardio(cardio), "data.root", "choose another folder")
+
+
+@pytest.mark.parametrize(("content", "words"), [(None, "sha256 differs"), (b"<html>", "not a whole .mat file")])
+def test_a_downloaded_file_of_other_content_is_refused_and_removed(content, words, server, cardio, monkeypatch):
+    if content is None:
+        monkeypatch.setitem(tabular._ODDS, "cardio", (f"{server.address}cardio.mat", "0" * 64))
+    else:
+        server.files["cardio.mat"] = content
+    check(lambda: fetch_cardio(cardio), "cardio.mat", words)
+    assert list(cardio.parent.iterdir()) == []
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("mnist", datasets.MNIST), ("fashion_mnist", datasets.FashionMNIST)], ids=["mnist", "fashion"]
+)
+def test_idx_files_become_the_one_cache_layout(name, kind, server, tmp_path, monkeypatch):
     generator = np.random.default_rng(0)
-    raw = {}
-    folder = tmp_path / "downloads" / "mnist"
-    folder.mkdir(parents=True)
+    raw, resources = {}, []
     for half, stem, n in (("train", "train", 12), ("test", "t10k", 5)):
         raw[f"{half}_images"] = generator.integers(0, 256, (n, 28, 28)).astype(np.uint8)
         raw[f"{half}_labels"] = generator.integers(0, 10, n).astype(np.uint8)
-        for kind, header, values in (("images-idx3", 16, "images"), ("labels-idx1", 8, "labels")):
-            content = bytes(header) + raw[f"{half}_{values}"].tobytes()
-            (folder / f"{stem}-{kind}-ubyte.gz").write_bytes(gzip.compress(content))
-    monkeypatch.setitem(images._DIGESTS, "mnist", images.content_digest(raw))
-    fetched = images.mnist(str(tmp_path))
-    assert fetched.x.shape == (17, 28, 28, 1)
-    assert fetched.n_train == 12
-    monkeypatch.setattr(images, "fetch", None)  # the second time nothing is fetched
-    again = images.mnist(str(tmp_path))
-    np.testing.assert_array_equal(again.x, fetched.x)
-    assert images.verify("mnist", str(tmp_path))
-    monkeypatch.setitem(images._DIGESTS, "mnist", "0" * 64)
-    assert not images.verify("mnist", str(tmp_path))
+        for part, suffix in (("images", "images-idx3"), ("labels", "labels-idx1")):
+            values = raw[f"{half}_{part}"]
+            header = struct.pack(f">{1 + values.ndim}i", 0x800 + values.ndim, *values.shape)
+            content = gzip.compress(header + values.tobytes())
+            server.files[f"{stem}-{suffix}-ubyte.gz"] = content
+            resources.append((f"{stem}-{suffix}-ubyte.gz", md5(content)))
+    monkeypatch.setattr(kind, "resources", resources)
+    monkeypatch.setattr(kind, "mirrors", ["http://127.0.0.1:1/", server.address])  # nobody answers there
+    load = getattr(images, name)
+    check(lambda: load(str(tmp_path)), f"{name}.npz", "is not the published data")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setitem(images._DIGESTS, name, images.content_digest(raw))
+    server.broken = True
+    check(lambda: load(str(tmp_path)), f"{name}.npz", "downloading it fails")
+    assert list(tmp_path.iterdir()) == []
+    server.broken = False
+    arrays = load(str(tmp_path))
+    assert (arrays.x.shape, arrays.n_train) == ((17, 28, 28, 1), 12)
+    np.testing.assert_array_equal(arrays.x[:12, ..., 0], raw["train_images"])
+    np.testing.assert_array_equal(arrays.target_class[12:], raw["test_labels"])
+    assert [path.name for path in tmp_path.iterdir()] == [f"{name}.npz"]
+    server.files = {}  # the second time nothing is downloaded
+    np.testing.assert_array_equal(load(str(tmp_path)).x, arrays.x)
+    assert images.verify(name, str(tmp_path))
+    monkeypatch.setitem(images._DIGESTS, name, "0" * 64)
+    assert not images.verify(name, str(tmp_path))
 
 
-def test_the_cifar_archive_becomes_the_one_cache_layout(tmp_path, monkeypatch):
+def test_the_cifar_archive_becomes_the_one_cache_layout(server, tmp_path, monkeypatch):
     generator = np.random.default_rng(0)
-    rows = {name: generator.integers(0, 10, (3, 3073)).astype(np.uint8) for name in
-            (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")}  # fmt: skip
-    folder = tmp_path / "downloads" / "cifar10"
-    folder.mkdir(parents=True)
-    with tarfile.open(folder / "cifar-10-binary.tar.gz", "w:gz") as archive:
-        for name, values in rows.items():
-            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}.bin")
-            member.size = values.nbytes
-            archive.addfile(member, io.BytesIO(values.tobytes()))
-    with pytest.raises(InputError, match="content sha256"):
-        images.cifar10(str(tmp_path))  # not the published images
+    names = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+    batches = {
+        name: {"data": generator.integers(0, 256, (3, 3072)).astype(np.uint8), "labels": [1, number, 7]}
+        for number, name in enumerate(names)
+    }
+    files = {name: pickle.dumps(batch, protocol=2) for name, batch in batches.items()}
+    files["batches.meta"] = pickle.dumps({"label_names": list("abcdefghij")}, protocol=2)
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    server.files["cifar.tar.gz"] = archive.getvalue()
+    changes = {
+        "url": f"{server.address}cifar.tar.gz",
+        "tgz_md5": md5(archive.getvalue()),
+        "train_list": [[name, md5(files[name])] for name in names[:5]],
+        "test_list": [["test_batch", md5(files["test_batch"])]],
+        "meta": {"filename": "batches.meta", "key": "label_names", "md5": md5(files["batches.meta"])},
+    }
+    for attribute, value in changes.items():
+        monkeypatch.setattr(datasets.CIFAR10, attribute, value)
+    check(lambda: images.cifar10(str(tmp_path)), "cifar10.npz", "is not the published data")
     monkeypatch.setattr(images, "content_digest", lambda raw: images._DIGESTS["cifar10"])
     arrays = images.cifar10(str(tmp_path))
-    assert (arrays.n_train, len(arrays.x)) == (15, 18)
-    second = rows["data_batch_1"][1]
-    assert arrays.target_class[1] == second[0]
-    assert arrays.x[1, 2, 5].tolist() == [second[1 + 32 * 2 + 5 + 1024 * colour] for colour in range(3)]
+    assert (arrays.n_train, len(arrays.x), arrays.shape) == (15, 18, (3, 32, 32))
+    assert arrays.target_class.tolist() == [1, 0, 7, 1, 1, 7, 1, 2, 7, 1, 3, 7, 1, 4, 7, 1, 5, 7]
+    second = batches["data_batch_1"]["data"][1]  # 1,024 bytes of each colour
+    assert arrays.x[1, 2, 5].tolist() == [second[32 * 2 + 5 + 1024 * colour] for colour in range(3)]
+    assert [path.name for path in tmp_path.iterdir()] == ["cifar10.npz"]
     (tmp_path / "cifar10.npz").unlink()
-    (folder / "cifar-10-binary.tar.gz").write_bytes(b"cut off")
-    with pytest.raises(InputError, match="not the CIFAR-10 archive"):
-        images.cifar10(str(tmp_path))
-    assert list(folder.iterdir()) == []
+    server.files["cifar.tar.gz"] = b"another"
+    check(lambda: images.cifar10(str(tmp_path)), "cifar10.npz", "File not found or corrupted")
 
 
-def test_the_landsat_archive_becomes_the_one_cache_layout(tmp_path, monkeypatch):
-    folder = tmp_path / "downloads"
-    folder.mkdir()
-    with zipfile.ZipFile(folder / "landsat.zip", "w") as archive:
-        archive.writestr("sat.trn", "1 2 3 7\n4 5 6 1\n")
-        archive.writestr("sat.tst", "7 8 9 5\n")
+def test_the_landsat_archive_becomes_the_one_cache_layout(server, tmp_path, monkeypatch):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("sat.trn", "1 2 3 7\n4 5 6 1\n")
+        file.writestr("sat.tst", "7 8 9 5\n")
+    server.files = {"landsat.zip": archive.getvalue(), "other.zip": b"<html>"}
+    monkeypatch.setattr(tabular, "_LANDSAT", f"{server.address}other.zip")
+    check(lambda: tabular.landsat(str(tmp_path)), "landsat.npz", "is not the StatLog archive")
+    monkeypatch.setattr(tabular, "_LANDSAT", f"{server.address}landsat.zip")
+    check(lambda: tabular.landsat(str(tmp_path)), "landsat.npz", "is not the published data")
+    assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(tabular, "content_digest", lambda raw: tabular._LANDSAT_DIGEST)
     arrays = tabular.landsat(str(tmp_path))
     assert arrays.x.tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]

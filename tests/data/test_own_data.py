@@ -11,11 +11,15 @@ import pytest
 import torch
 from PIL import Image
 from support.commands import Outcome, run_main
+from torchvision import datasets
+from torchvision.datasets.folder import IMG_EXTENSIONS
+from torchvision.transforms import v2 as transforms
 
 from sad_lightning.cell.loading import load as load_arrays
 from sad_lightning.cell.run import run, run_cells
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.module import DataModule
+from sad_lightning.data.own import image_folder
 from sad_lightning.data.own.image_folder import read_images
 from sad_lightning.data.schema import ImageSchema
 from sad_lightning.errors import InputError
@@ -318,6 +322,22 @@ def test_from_folders_of_images_to_scores(tmp_path):
     np.testing.assert_allclose(found["score"][stored["row"]], stored["score"], rtol=1e-4)
     one = run_predict(run, top / "good" / "003.png", "--output", tmp_path / "one.csv")
     assert "rows        1" in one.out
+
+
+def test_folders_are_read_as_torchvision_reads_them(tmp_path):
+    top = pictures(tmp_path / "pictures", {"good": 7, "bad": 5, "bad_other/deeper": 3})
+    (top / "good" / "notes.txt").write_text("no image")
+    dataset = datasets.ImageFolder(str(top), transform=transforms.Resize((16, 16)))
+    assert set(image_folder.SUFFIXES) == set(IMG_EXTENSIONS)
+    files = image_folder.image_files(top)
+    assert [str(file) for file in files] == [file for file, _ in dataset.samples]
+    (pixels,) = read_images(files, ImageSchema(16, 16, 3))
+    np.testing.assert_array_equal(pixels, [np.asarray(image) for image, _ in dataset])
+    arrays = image_folder.folder(
+        str(top), size=16, channels=3, labels=None, file="file", label=None, known_anomaly=["bad", "bad_other"],
+        known_normal=[], unlabeled=["good"], truth=None, normal=["good"], part=None, group=None,
+    )  # fmt: skip
+    assert [arrays.classes[c] for c in arrays.target_class] == [dataset.classes[c] for c in dataset.targets]
 
 
 def test_parts_as_folders_and_a_csv_of_labels(tmp_path):

@@ -4,7 +4,8 @@
     path/train/CLASS/x.png              likewise, and the part: train, validation or test
     path/x.png and labels.csv           a column of files, relative to ``path``, and the columns of a table
 
-Each image is decoded on its own, made grey or coloured, and resized; only the small one is kept, a byte a value.
+Each image is decoded on its own, made grey or coloured, and resized; only the small one is kept, a byte a value. Pillow
+does it, as behind torchvision's ImageFolder and Resize: planning reads a data set too, and does not wait for torch.
 """
 
 import os
@@ -24,7 +25,7 @@ from sad_lightning.data.own.values import Values, listed, spell
 from sad_lightning.data.schema import ImageSchema
 from sad_lightning.errors import InputError
 
-_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _PARTS = {"train", "training", "val", "valid", "validation", "test"}
 _DEEP = {"PNG", "PPM"}  # formats whose mode I holds 16 bits
 _BATCH = 512
@@ -111,9 +112,9 @@ def image_files(top: Path) -> list[Path]:
     """
     if not top.is_dir():
         raise InputError(f"{top}: must be a folder of images, and is none; give the right one with data.path=FOLDER")
-    files = sorted(file for file in top.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
+    files = sorted(file for file in top.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
     if not files:
-        raise InputError(f"{top}: must hold images ({', '.join(_SUFFIXES)}), it holds none; give another folder")
+        raise InputError(f"{top}: must hold images ({', '.join(SUFFIXES)}), it holds none; give another folder")
     return files
 
 

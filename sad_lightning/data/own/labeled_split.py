@@ -104,7 +104,10 @@ def draw_labeled_split(
 
 
 def row_hash(x: NDArray[np.generic]) -> NDArray[np.uint64]:
-    """A number for each row, ``(N,)``: the same for rows equal in every value, missing ones too."""
+    """A number for each row, ``(N,)``: the same for rows equal in every value, missing ones too.
+
+    Rows are drawn in the order of these numbers: another hash, or ``np.unique`` of the rows, is another split.
+    """
     hashes = np.empty(len(x), dtype=np.uint64)
     for start in range(0, len(x), _CHUNK):
         part = np.ascontiguousarray(x[start : start + _CHUNK].reshape(len(x[start : start + _CHUNK]), -1))

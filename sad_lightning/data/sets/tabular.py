@@ -1,6 +1,6 @@
 """Tabular data sets as arrays: six of the ODDS collection (ruff2020 Table 1) and StatLog's landsat."""
 
-import io
+import os
 import warnings
 import zipfile
 from pathlib import Path
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from sad_lightning.checks import choice
 from sad_lightning.data.arrays import Arrays, content_digest, data_root, read_npz
-from sad_lightning.data.sets.download import fetch
+from sad_lightning.data.sets.download import download_folder
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 
-# The mirrors that the code of ruff2020 names; what arrives is checked by content, not trusted.
+# The addresses that the code of ruff2020 names; what arrives is checked by content, not trusted.
 _ODDS = {
     "arrhythmia": (
         "https://www.dropbox.com/s/lmlwuspn1sey48r/arrhythmia.mat?dl=1",
@@ -64,7 +64,7 @@ def odds(name: str, root: str | None) -> Arrays:
     choice("data.name", name, tuple(_ODDS))
     path = data_root(root) / "odds" / f"{name}.mat"
     url, digest = _ODDS[name]
-    raw = read_mat(path) if path.exists() else _fetch_mat(url, path, digest)
+    raw = read_mat(path) if path.exists() else _download_mat(url, path, digest)
     return table(path, raw["X"], raw["y"], ("normal", "anomaly"))
 
 
@@ -75,7 +75,7 @@ def landsat(root: str | None) -> Arrays:
         InputError: the file is damaged, or is not there and can not be fetched.
     """
     path = data_root(root) / "landsat.npz"
-    raw = read_npz(path, {"X": 2, "y": 1, "classes": 1}) if path.exists() else _fetch_landsat(path)
+    raw = read_npz(path, {"X": 2, "y": 1, "classes": 1}) if path.exists() else _download_landsat(path)
     return table(path, raw["X"], raw["y"], tuple(str(name) for name in raw["classes"]))
 
 
@@ -140,27 +140,34 @@ def verify(name: str, root: str | None) -> bool:
     return content_digest(read_mat(data_root(root) / "odds" / f"{name}.mat")) == _ODDS[name][1]
 
 
-def _fetch_mat(url: str, path: Path, digest: str) -> Raw:
-    try:
-        raw = read_mat(fetch([url], path))
+def _download_mat(url: str, path: Path, digest: str) -> Raw:
+    with download_folder(path) as folder:
+        from torchvision.datasets.utils import download_url  # imports torch, which those who read the file do without
+
+        file = folder / path.name
+        download_url(url, folder, file.name)
+        try:
+            raw = read_mat(file)
+        except InputError as error:
+            raise InputError(f"{path}: what was downloaded is not a whole .mat file; try again later") from error
         if content_digest(raw) != digest:
-            raise InputError(f"{path}: what was downloaded is not the published data (sha256 differs); fetch it again")
-    except InputError:
-        path.unlink(missing_ok=True)  # or it would be taken for the data the next time
-        raise
+            raise InputError(
+                f"{path}: what was downloaded is not the published data (sha256 differs); try again later, or put the "
+                f"file there by hand"
+            )
+        os.replace(file, path)
     return raw
 
 
-def _fetch_landsat(path: Path) -> Raw:
-    archive = fetch([_LANDSAT], path.parent / "downloads" / "landsat.zip")
-    try:
-        with zipfile.ZipFile(archive) as file:
-            rows = np.concatenate(
-                [np.loadtxt(io.BytesIO(file.read(name)), dtype=int, ndmin=2) for name in ("sat.trn", "sat.tst")]
-            )
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        archive.unlink()
-        raise InputError(f"{archive}: what was downloaded is not the StatLog archive; fetch it again") from error
+def _download_landsat(path: Path) -> Raw:
+    with download_folder(path) as folder:
+        from torchvision.datasets.utils import download_and_extract_archive
+
+        try:
+            download_and_extract_archive(_LANDSAT, folder, filename="landsat.zip")
+            rows = np.concatenate([np.loadtxt(folder / name, dtype=int, ndmin=2) for name in ("sat.trn", "sat.tst")])
+        except (zipfile.BadZipFile, FileNotFoundError, ValueError) as error:
+            raise InputError(f"{path}: what was downloaded is not the StatLog archive; try again later") from error
     soil = rows[:, -1]
     raw: Raw = {
         "X": rows[:, :-1].astype(np.uint8),
@@ -168,7 +175,10 @@ def _fetch_landsat(path: Path) -> Raw:
         "classes": np.array(_LANDSAT_CLASSES),
     }
     if content_digest(raw) != _LANDSAT_DIGEST:
-        raise InputError(f"landsat: what was downloaded is not the published data; remove {archive} and fetch it again")
-    with whole_file(path) as part, open(part, "wb") as opened:
-        np.savez(opened, allow_pickle=False, **raw)
+        raise InputError(
+            f"{path}: what was downloaded is not the published data (sha256 differs); try again later, or put the file "
+            f"there by hand"
+        )
+    with whole_file(path) as part, open(part, "wb") as file:
+        np.savez(file, allow_pickle=False, **raw)
     return raw
