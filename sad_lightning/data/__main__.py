@@ -20,7 +20,8 @@ _NO_FILE = "needs no file"
 
 def main() -> None:
     """Run; a failed verification is exit code 1."""
-    known = tuple(sorted(path.stem for path in (CONF / "data").glob("*.yaml") if "root" in _settings(path.stem, None)))
+    stems = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
+    known = tuple(name for name in stems if not OmegaConf.is_missing(_settings(name, None), "path"))  # not own data
     parser = command_parser("data", __doc__, "verify digits")
     parser.add_argument("action", nargs="?", default="list", choices=("list", "fetch", "verify"), help="list")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(known)}; none means all")
@@ -36,7 +37,7 @@ def main() -> None:
 def _settings(name: str, root: str | None) -> DictConfig:
     settings = OmegaConf.load(CONF / "data" / f"{name}.yaml")
     assert isinstance(settings, DictConfig)  # every yaml of the group is a mapping
-    if "root" in settings:  # own data has a path instead
+    if "root" in settings:
         settings.root = root
     return settings
 
@@ -44,7 +45,7 @@ def _settings(name: str, root: str | None) -> DictConfig:
 def _path(name: str, root: str | None) -> Path | None:
     """The file of a data set; None for one that needs none."""
     settings = _settings(name, root)
-    if name == "digits" or _module(name, root).__name__ == "sad_lightning.data.sets.synthetic":
+    if "root" not in settings:
         return None
     odds = "name" in settings
     return data_root(root) / "odds" / f"{name}.mat" if odds else data_root(root) / f"{name}.npz"

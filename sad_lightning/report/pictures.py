@@ -7,6 +7,7 @@ import base64
 import os
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,10 @@ def load(settings: Mapping[str, Any]) -> Arrays:
         raise InputError(f"data: pictures are drawn of the package's own sets, and this is {target}")
     module, _, name = target.rpartition(".")
     function: Callable[..., Arrays] = getattr(import_module(module), name)
-    return function(
-        **{key: value for key, value in settings.items() if key not in ("_target_", "root")},
-        root=os.environ.get("SAD_DATA_ROOT"),
-    )
+    arguments = {key: value for key, value in settings.items() if key not in ("_target_", "root")}
+    if "root" in signature(function).parameters:
+        arguments["root"] = os.environ.get("SAD_DATA_ROOT")  # a result does not say where its files lay
+    return function(**arguments)
 
 
 def samples(contest: Contest, cell: Cell, arrays: Arrays, name: str) -> Figure:

@@ -206,7 +206,7 @@ def test_ensemble_members_differ_and_their_mean_score_counts(settings, tmp_path)
     assert set(three.history) == {f"{name}{k or ''}" for name in ("pretrain", "train") for k in range(4)}
     loaded = Ensemble.load_from_checkpoint(tmp_path / "both" / "model.ckpt", weights_only=True).eval()
     rows = np.load(tmp_path / "both" / "scores.npz")["row"]
-    x = torch.from_numpy(digits(None).x[rows]).movedim(-1, 1) / 255
+    x = torch.from_numpy(digits().x[rows]).movedim(-1, 1) / 255
     with torch.no_grad():
         scores = [member.score(x).numpy() for member in loaded.members]
     np.testing.assert_allclose(scores[0], first, rtol=1e-5)  # the cell itself
@@ -314,7 +314,7 @@ def test_the_method_starts_from_the_pretrained_encoder(settings, tmp_path):
 def test_scores_on_disk_are_those_of_the_checkpoint_on_the_test_rows(settings, tmp_path):
     result, scores = cell(settings, tmp_path, *SHORT)
     stored = np.load(tmp_path / "scores.npz")
-    arrays = digits(None)
+    arrays = digits()
     method = DeepSAD.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True).eval()
     x = torch.from_numpy(arrays.x[stored["row"]]).movedim(-1, 1) / 255
     with torch.no_grad():

@@ -39,7 +39,7 @@ def model(result: Result, folder: Path):
 def test_scores_on_disk_are_those_of_the_model_on_the_raw_rows(method, settings, tmp_path):
     result, scores = cell(settings, tmp_path, method)
     rows = np.load(tmp_path / "scores.npz")["row"]
-    x = (digits(None).x[rows].reshape(len(rows), -1) / 255).astype(np.float32)
+    x = (digits().x[rows].reshape(len(rows), -1) / 255).astype(np.float32)
     np.testing.assert_allclose(model(result, tmp_path).anomaly_score(x), scores, rtol=1e-5, atol=1e-7)
     assert result == Result.read(tmp_path)
     assert result.metrics["auroc"] > 0.8
@@ -59,7 +59,7 @@ def test_a_hybrid_shares_the_pretraining_of_deep_sad_and_sees_its_codes(settings
         first.load_state_dict(torch.load(cached, weights_only=True)["weights"])
         rows = np.load(tmp_path / method / "scores.npz")["row"]
         with torch.no_grad():
-            codes = first.get_encoder()(torch.from_numpy(digits(None).x[rows]).movedim(-1, 1) / 255).numpy()
+            codes = first.get_encoder()(torch.from_numpy(digits().x[rows]).movedim(-1, 1) / 255).numpy()
         np.testing.assert_allclose(model(result, tmp_path / method).anomaly_score(codes), scores, rtol=1e-3, atol=1e-6)
 
 

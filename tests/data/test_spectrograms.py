@@ -15,7 +15,7 @@ from sad_lightning.errors import InputError
 
 @pytest.fixture(scope="module")
 def synthetic():
-    return synthetic_spectrograms(None, seed=0, rows=20)
+    return synthetic_spectrograms(seed=0, rows=20)
 
 
 def test_synthetic_bursts_are_what_they_are_called(synthetic):
@@ -28,9 +28,9 @@ def test_synthetic_bursts_are_what_they_are_called(synthetic):
     loud = {name: (some > 100).sum(axis=1).max(axis=1).mean() for name, some in kinds.items()}
     assert loud["NB-10ms"] == pytest.approx(50, abs=15)
     assert loud["NB-5ms"] == pytest.approx(30, abs=15)
-    again = synthetic_spectrograms(None, seed=0, rows=20)
+    again = synthetic_spectrograms(seed=0, rows=20)
     assert np.array_equal(again.x, synthetic.x)
-    assert not np.array_equal(synthetic_spectrograms(None, seed=1, rows=20).x, synthetic.x)
+    assert not np.array_equal(synthetic_spectrograms(seed=1, rows=20).x, synthetic.x)
 
 
 def test_a_file_of_the_layout_is_read(synthetic, tmp_path):

@@ -196,9 +196,9 @@ def test_an_estimate_goes_by_finished_cells_and_else_by_steps(tmp_path):
     settings = {**cells[0].settings, "pretrain": {"batch_size": 32, "epochs": 60}}
     # 174 eights, 139 of them train: 4 steps of 32 an epoch, 60 epochs
     training = 4 * 60 * (0.09 * 64 * 32 / 200 / 1000)
-    assert by_steps(jobs[0]._replace(needs=(1,)), settings, digits(None)) == pytest.approx(2 * training)
-    assert by_steps(jobs[0]._replace(pretrains=True), settings, digits(None)) == pytest.approx(2 * 2 * training)
-    work = [by_steps(job, settings, digits(None)) for job in jobs]
+    assert by_steps(jobs[0]._replace(needs=(1,)), settings, digits()) == pytest.approx(2 * training)
+    assert by_steps(jobs[0]._replace(pretrains=True), settings, digits()) == pytest.approx(2 * 2 * training)
+    work = [by_steps(job, settings, digits()) for job in jobs]
     assert work == [pytest.approx(2 * 3 * training)]  # two cells, each with its own pretraining
     rough = estimate(jobs, work, tmp_path, slots=2, on_cpu=True)
     assert rough.seconds == pytest.approx(3 * training)  # two cells at a time

@@ -25,11 +25,8 @@ _DIGESTS = {
 }
 
 
-def digits(root: str | None) -> Arrays:
-    """The 1,797 handwritten digits of 8x8 pixels that ship with scikit-learn, so ``root`` is not looked at.
-
-    They have no test half of their own.
-    """
+def digits() -> Arrays:
+    """The 1,797 handwritten digits of 8x8 pixels that ship with scikit-learn; they have no test half of their own."""
     from sklearn.datasets import load_digits  # a second of import that no other data set needs
 
     bundle = load_digits()

@@ -21,7 +21,6 @@ Floats = NDArray[np.float32]
 
 
 def gaussians(
-    root: str | None,
     seed: int,
     deviation: float,
     n_train: int,
@@ -32,7 +31,6 @@ def gaussians(
     """Nine Gaussian columns, normal samples and two kinds of anomalies, with a test half of its own.
 
     Args:
-        root: not looked at, there is no file.
         seed: draws everything.
         deviation: of the shifted columns.
         n_train: normals of the training half.
@@ -73,14 +71,13 @@ def draw_anomalies(generator: np.random.Generator, n: int, deviation: float) -> 
     return np.where(ranks < shifted[:, None], np.float32(_MEAN) + np.float32(deviation) * x, x), shifted
 
 
-def synthetic_spectrograms(root: str | None, seed: int, rows: int) -> Arrays:
+def synthetic_spectrograms(seed: int, rows: int) -> Arrays:
     """Synthetic spectrograms in the layout of ``data.spectrograms``, for tests; they are no measurement of anything.
 
     The background is traffic: a few slots of random subcarriers and times. A wideband burst raises most subcarriers
     all the time, behind a blockage (nlos) by less; a narrowband burst a few, for 10 time steps or 5 in every 25.
 
     Args:
-        root: not looked at, there is no file.
         seed: draws everything.
         rows: of each class.
 
