@@ -1,6 +1,5 @@
 """What a cell leaves: metrics, curves, scores, a model file, and last of all ``result.json``: then it is finished."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -127,8 +126,7 @@ def _seconds(scored: Scored) -> dict[str, float]:
 
 def _write_model(folder: Path, schema: Schema, arrays: Arrays, scored: Scored, result: Result) -> None:
     """Write the detector of own data, with its model card and a few raw rows."""
-    scores = scored.scores
-    card = json.loads(json.dumps(asdict(result)))  # plain data: tuples become lists
+    scores, card = scored.scores, asdict(result)
     del card["history"]
     lists = {name: list(value) if isinstance(value, tuple) else value for name, value in card["coordinates"].items()}
     card["coordinates"] = lists  # as JSON has it
