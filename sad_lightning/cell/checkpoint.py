@@ -68,7 +68,8 @@ def load_model(path: Path, settings: Mapping[str, Any]) -> Method | Ensemble:
         InputError: there is no checkpoint, or it can not be read.
     """
     module, _, name = str(settings["method"]["_target_"]).rpartition(".")
-    kind = Ensemble if settings["ensemble"] > 1 else getattr(import_module(module), name)
+    method: type[Method] = getattr(import_module(module), name)  # an ensemble finds it among what is imported
+    kind = Ensemble if settings["ensemble"] > 1 else method
     try:
         model = kind.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
     except Exception as error:  # a damaged checkpoint fails in many ways

@@ -1,5 +1,6 @@
 """The data set that a cell names, read once for the cells that follow each other."""
 
+import warnings
 from functools import lru_cache
 
 from hydra.utils import instantiate
@@ -11,17 +12,22 @@ from sad_lightning.errors import InputError
 
 
 def load(settings: DictConfig) -> Arrays:
-    """The rows that ``data`` names.
+    """The rows that ``data`` names; what reading them warned of is a warning each time.
 
     Raises:
         InputError: it is own data and names none, or the file is wrong.
     """
     if OmegaConf.is_missing(settings, "path"):
         raise InputError("data.path must name a file or a folder, got nothing; for example data.path=table.csv")
-    return _loaded(OmegaConf.to_yaml(settings, resolve=True), tuple(contents_of(settings).values()))
+    arrays, messages = _loaded(OmegaConf.to_yaml(settings, resolve=True), tuple(contents_of(settings).values()))
+    for message in messages:
+        warnings.warn(message, stacklevel=2)
+    return arrays
 
 
 @lru_cache(maxsize=1)
-def _loaded(settings: str, contents: tuple[str, ...]) -> Arrays:
-    arrays: Arrays = instantiate(OmegaConf.create(settings), _convert_="all")
-    return arrays
+def _loaded(settings: str, contents: tuple[str, ...]) -> tuple[Arrays, tuple[str, ...]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        arrays: Arrays = instantiate(OmegaConf.create(settings), _convert_="all")
+    return arrays, tuple(str(warning.message) for warning in caught)

@@ -22,7 +22,7 @@ from sad_lightning.model import Model
 from sad_lightning.result import FILE, Result
 from sad_lightning.seeding import derive
 from sad_lightning.stats.threshold import conformal_threshold, p_values, threshold_at_fpr
-from sad_lightning.training.stage import Stage, Training
+from sad_lightning.training.stage import Training
 
 _EXAMPLES = 32  # raw rows in a model file, to check an exported graph on and to tell a typical one
 _ORDER = ("data", "pretrain", "train", "score")  # of the seconds
@@ -114,13 +114,12 @@ def _seconds(scored: Scored) -> dict[str, float]:
     """Wall time by stage, that of the trainings included."""
     prepared = scored.prepared
 
-    def spent(stages: Sequence[Stage]) -> float:
-        return sum(stage.seconds for stage in stages)
+    def spent(trainings: Sequence[Training]) -> float:
+        return sum(training.stage.seconds for training in trainings)
 
-    trained = len(prepared.pretraining)
     seconds = added(prepared.seconds, scored.scores.seconds)
-    seconds["pretrain"] = seconds.get("pretrain", 0.0) + spent(prepared.stages[:trained])
-    seconds["train"] = seconds.get("train", 0.0) + spent(prepared.stages[trained:])
+    seconds["pretrain"] = seconds.get("pretrain", 0.0) + spent(prepared.pretraining)
+    seconds["train"] = seconds.get("train", 0.0) + spent(prepared.learner.trainings)
     return {name: round(seconds[name], 3) for name in _ORDER if seconds.get(name)}
 
 

@@ -93,7 +93,7 @@ def pretrain(cells: Sequence[Prepared], stack: bool | None) -> None:
     fit_cached(
         [training for cell in cells for training in cell.pretraining],
         first.pretrainer,
-        settings={**first.settings["trainer"], "max_epochs": first.cfg.pretrain.epochs},
+        settings={**first.settings["trainer"], "max_epochs": first.pretrain_epochs},
         processes=first.scorer.world_size,
         cache=Path(first.cfg.pretrain.cache),
         writes=first.scorer.is_global_zero,

@@ -6,12 +6,12 @@ Only on request: they need the data, below ``SAD_DATA_ROOT``, and the checkpoint
 import base64
 import os
 from collections.abc import Callable, Iterable, Mapping
-from importlib import import_module
 from inspect import signature
 from typing import Any
 
 import numpy as np
 
+from sad_lightning import data
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.pictures import png
@@ -21,7 +21,6 @@ from sad_lightning.report.cells import Cell
 from sad_lightning.report.table import Contest
 from sad_lightning.report.text import setting_words
 
-_ROOM = "sad_lightning.data."  # a result file names a function, and only these are called
 _SHOWN = 12
 
 
@@ -58,11 +57,10 @@ def load(settings: Mapping[str, Any]) -> Arrays:
     Raises:
         InputError: it is none of the package's, or its file is not there.
     """
-    target = str(settings["_target_"])
-    if not target.startswith(_ROOM):
-        raise InputError(f"data: pictures are drawn of the package's own sets, and this is {target}")
-    module, _, name = target.rpartition(".")
-    function: Callable[..., Arrays] = getattr(import_module(module), name)
+    room, _, name = str(settings["_target_"]).rpartition(".")
+    if room != data.__name__ or name not in data.__all__:  # what a stored file names is called only if it is public
+        raise InputError(f"data: pictures are drawn of the package's own sets, and this is {room}.{name}")
+    function: Callable[..., Arrays] = getattr(data, name)
     arguments = {key: value for key, value in settings.items() if key not in ("_target_", "root")}
     if "root" in signature(function).parameters:
         arguments["root"] = os.environ.get("SAD_DATA_ROOT")  # a result does not say where its files lay

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -341,3 +343,25 @@ def test_a_result_that_lacks_what_all_have_is_told(change, settings, tmp_path):
     (tmp_path / "result.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match="must be the result of a cell"):
         Result.read(tmp_path)
+
+
+def test_what_reading_a_data_set_warns_of_is_in_every_result(settings, tmp_path, real_data):
+    """The rows are read once for the cells that follow each other; each is told what is wrong with them."""
+    options = ("data=arrhythmia", f"data.root={real_data}", "method=iforest")
+    for seed in range(2):
+        (tmp_path / str(seed)).mkdir()
+        result = run(Cell(settings(*options, f"seed={seed}"), tmp_path / str(seed), "arrhythmia", "iforest"))
+        assert any("columns are constant" in warning for warning in result.warnings), seed
+
+
+def test_the_checkpoint_of_an_ensemble_is_read_in_a_process_that_knows_no_method(settings, tmp_path):
+    result, _ = cell(settings, tmp_path, *SHORT, "method=ae", "ensemble=2")
+    script = (
+        "import json, sys; from pathlib import Path; from sad_lightning.cell.checkpoint import load_model; "
+        "folder = Path(sys.argv[1]); settings = json.loads((folder / 'result.json').read_text())['settings']; "
+        "print(len(load_model(folder / 'model.ckpt', settings).members))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert ended.stdout.split() == ["2"], ended.stderr
+    assert result.coordinates.ensemble == 2

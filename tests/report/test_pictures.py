@@ -70,5 +70,6 @@ def test_what_can_not_be_drawn_is_told(settings, tmp_path):
     drawn, problems = pictures(contests(rows(read([tmp_path]).groups)), "middle")
     assert drawn == []
     assert "the package's own sets" in problems[0]
-    with pytest.raises(InputError, match="own sets"):
-        load({"_target_": "os.system"})
+    for target in ("os.system", "sad_lightning.data.sets.images.digits", "sad_lightning.data.own", "digits"):
+        with pytest.raises(InputError, match="own sets"):  # public names of the package alone
+            load({"_target_": target})
