@@ -129,7 +129,7 @@ MISTAKES = [
     (["network.bias=true"], "network.bias=false"),
     (["network.shape=[1,9,9]"], "network.shape must be that of the rows, [1, 8, 8]"),
     (["network.rep_dim=30"], "network.rep_dim must be a multiple of 16"),
-    (["network=cardio"], "MLP needs rows"),
+    (["network=mlp"], "MLP needs rows"),
     (["data=cardio", "data.root=/nowhere/at/all"], "cardio.mat"),
     (["data=mnist", "data.root={tmp}/broken"], "mnist.npz: must be a whole npz file"),
     (["runs={tmp}/file/below"], "choose a folder that can be written"),

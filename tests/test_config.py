@@ -1,6 +1,8 @@
 """Every yaml composes and builds; experiments hold the papers' cells."""
 
+import csv
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+import sad_lightning
 from sad_lightning.cell.key import cell_key, defining
 from sad_lightning.config.location import CONF
 from sad_lightning.data.arrays import Arrays
@@ -19,12 +22,13 @@ from sad_lightning.data.split import draw_split
 from sad_lightning.networks import Network
 
 DATA = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
+PACKAGE = Path(sad_lightning.__file__).parent
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32),
           "arrhythmia": (274,), "cardio": (21,), "satellite": (36,), "satimage-2": (36,), "shuttle": (9,),
           "thyroid": (6,), "landsat": (36,), "synthetic": (9,), "spectrograms": (1, 125, 128),
           "synthetic_spectrograms": (1, 125, 128), "table": (30,), "folder": (3, 32, 32),
-          "npz": (1, 28, 28)}  # fmt: skip
+          "npz": (1, 28, 28), "odds": (21,)}  # fmt: skip
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -107,6 +111,42 @@ def test_every_experiment_is_short_and_says_what_it_costs_and_gives():
         head = [line for line in lines if line.startswith("#")]
         assert any("Cost:" in line for line in head), path
         assert any("ublished" in line or "Expected" in line for line in head), path
+
+
+def effective(path: Path) -> list[str]:
+    lines = path.read_text().splitlines()
+    return [line for line in lines if line.strip() and not line.strip().startswith("#")]
+
+
+def test_an_experiment_that_is_a_protocol_on_a_set_says_just_that():
+    of_protocols = [path for path in (CONF / "experiment").glob("*.yaml") if "scenario" in path.stem or
+                    path.stem.endswith(("_eta", "_rep_dim"))]  # fmt: skip
+    plain = [path for path in of_protocols if not path.stem.startswith("ye2021")]
+    assert len(plain) == 29
+    for path in plain:
+        first, protocol, data = effective(path)
+        assert (first, protocol.split("/")[0], data.split("/")[0]) == ("defaults:", "  - ", "  - override "), path
+
+
+NAMES = {"mnist": "mnist", "fmnist": "fashion_mnist", "cifar": "cifar10"}  # as experiments and as papers say it
+
+
+@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if re.fullmatch(r"(ruff2019_)?\w+_scenario\d", name)
+                                        and not name.startswith(("ye2021", "digits"))])  # fmt: skip
+def test_the_published_means_in_a_header_are_those_of_the_table(experiment):
+    """In the order of the last axis, as the file of all published numbers has them."""
+    paper = "ruff2019" if experiment.startswith("ruff2019") else "ruff2020"
+    method = "one_class_ss_dsvdd" if paper == "ruff2019" else "deep_sad"
+    header = re.search(r"\(Table (\d)\): ([\d. ]+)$", (CONF / "experiment" / f"{experiment}.yaml").read_text(), re.M)
+    with open(PACKAGE / "report" / "published_results.csv") as file:
+        rows = [row for row in csv.DictReader(file) if row["paper"] == paper and row["table"] == header[1]
+                and row["dataset"] == NAMES[experiment.split("_")[-2]] and row["metric"] == "auroc"]  # fmt: skip
+    axis = ("labeled_ratio", "pollution_ratio", "known_classes")[int(experiment[-1]) - 1]
+    printed = {float(row[axis]): float(row["mean"]) for row in rows if row["method"] == method}
+    if 0.0 not in printed:  # without labels it is Deep SVDD, which the papers print instead
+        printed |= {0.0: float(row["mean"]) for row in rows if row["method"].endswith("deep_svdd") and
+                    not row["method"].startswith("soft") and float(row[axis]) == 0}  # fmt: skip
+    assert [printed[value] for value in sorted(printed)] == [float(number) for number in header[2].split()]
 
 
 @pytest.mark.parametrize("protocol", sorted(path.stem for path in (CONF / "protocol").glob("*.yaml")))
@@ -215,7 +255,7 @@ def test_a_data_set_of_your_own_needs_no_edit_of_the_package(tmp_path: Path):
         "    return Arrays(x, np.arange(n) % 3, ('a', 'b', 'c'))\n"
     )
     out = run_main(
-        "--config-dir", str(tmp_path / "conf"), "data=own", "network=cardio", "trainer.max_epochs=1",
+        "--config-dir", str(tmp_path / "conf"), "data=own", "trainer.max_epochs=1",
         "optimizer.milestones=[1]", f"runs={tmp_path / 'runs'}", path=tmp_path,
     )  # fmt: skip
     assert out.code == 0, out.err

@@ -200,7 +200,7 @@ def test_the_seed_decides(data):
         ({"settings": {"method.eta": "abc"}}, "method.eta must be a positive number, got 'abc'"),
         ({"settings": {"data.path": "x.csv"}}, "settings must not hold data.path"),
         ({"settings": {"split.labeled_ratio": 0.1}}, "settings must not hold split.labeled_ratio"),
-        ({"settings": {"network": "mnist"}}, "network: LeNet needs square images"),
+        ({"settings": {"network": "lenet"}}, "network: LeNet needs square images"),
         ({"settings": {"split.validation_ratio": 0.01}}, "needs more than 1/target_fpr - 1 validation rows"),
         ({"target_fpr": 2.0}, r"target_fpr must be a number in \[0, 1\), got 2.0"),
         ({"random_state": -1}, "seed must be a whole number >= 0, got -1"),

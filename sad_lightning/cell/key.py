@@ -34,6 +34,7 @@ _WHERE = {  # what says where or how a cell runs: groups, and keys of groups
     "pack": None,
     "plan_only": None,
     "data": ("root",),
+    "data_root": None,
     "pretrain": ("cache",),
     "trainer": ("accelerator", "devices", "num_nodes", "strategy"),
 }

@@ -3,16 +3,16 @@
 import os
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from hydra.utils import get_method
+from hydra.utils import call, get_method
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.checks import choice
 from sad_lightning.command import command, command_parser
 from sad_lightning.config.location import CONF
+from sad_lightning.config.options import options
 from sad_lightning.data.arrays import Arrays, data_root
 
 _NO_FILE = "needs no file"
@@ -20,25 +20,25 @@ _NO_FILE = "needs no file"
 
 def main() -> None:
     """Run; a failed verification is exit code 1."""
-    stems = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
-    known = tuple(name for name in stems if not OmegaConf.is_missing(_settings(name, None), "path"))  # not own data
+    known = tuple(name for name in options("data") if not OmegaConf.missing_keys(_settings(name, None)))  # not own data
     parser = command_parser("data", __doc__, "verify digits")
     parser.add_argument("action", nargs="?", default="list", choices=("list", "fetch", "verify"), help="list")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(known)}; none means all")
     parser.add_argument("--root", default=os.environ.get("SAD_DATA_ROOT"), help="folder of the files (SAD_DATA_ROOT)")
-    options = parser.parse_args()
+    typed = parser.parse_args()
     with command("sad_lightning.data", way_out="choose another with --root"):
-        names = tuple(choice("NAME", name, known) for name in options.names) or known
-        failed = {"list": _list, "fetch": _fetch, "verify": _verify}[options.action](names, options.root)
+        names = tuple(choice("NAME", name, known) for name in typed.names) or known
+        failed = {"list": _list, "fetch": _fetch, "verify": _verify}[typed.action](names, typed.root)
         if failed:
             sys.exit(1)
 
 
 def _settings(name: str, root: str | None) -> DictConfig:
-    settings = OmegaConf.load(CONF / "data" / f"{name}.yaml")
-    assert isinstance(settings, DictConfig)  # every yaml of the group is a mapping
-    if "root" in settings:
-        settings.root = root
+    """What makes a data set, from its yaml and those that it builds on."""
+    own = OmegaConf.load(CONF / "data" / f"{name}.yaml")
+    bases = [base for base in own.get("defaults", ()) if isinstance(base, str) and base != "_self_"]
+    files = [OmegaConf.load(CONF / "data" / f"{base}.yaml") for base in bases]
+    settings: DictConfig = OmegaConf.merge({"seed": 0, "data_root": root}, *files, own).data
     return settings
 
 
@@ -61,24 +61,23 @@ def _published(name: str, root: str | None) -> bool:
 
 
 def _list(names: tuple[str, ...], root: str | None) -> bool:
+    about = options("data")
     for name in names:
-        about = (CONF / "data" / f"{name}.yaml").read_text().splitlines()[0].lstrip("# ")
         path = _path(name, root)
         where = _NO_FILE if path is None else str(path) + ("" if path.exists() else "  (not there yet)")
-        print(f"{name:<22}  {about:<62}  {where}")
+        print(f"{name:<22}  {about[name]:<62}  {where}")
     return False
 
 
 def _fetch(names: tuple[str, ...], root: str | None) -> bool:
     for name in names:
-        settings, path = _settings(name, root), _path(name, root)
+        path = _path(name, root)
         if path is not None and not _published(name, root):
             print(f"{name:<22}  is not public{'' if path.exists() else f'; write {path} yourself'}")
             continue
-        function: Callable[..., Arrays] = get_method(settings.pop("_target_"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # constant columns are told where they matter, at training
-            arrays = function(**{str(key): value for key, value in settings.items()})
+            arrays: Arrays = call(_settings(name, root))
         print(f"{name:<22}  {len(arrays.x)} rows of {arrays.shape}, {len(arrays.classes)} classes")
     return False
 

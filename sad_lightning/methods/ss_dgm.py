@@ -28,7 +28,8 @@ from sad_lightning.checks import at_least_zero, choice, true_or_false, whole_num
 from sad_lightning.data.module import Batch
 from sad_lightning.methods.method import ANY_LABEL, Method, Shared
 from sad_lightning.methods.variational import gaussian, gaussian_kl
-from sad_lightning.networks.network import start_glorot
+from sad_lightning.networks.mlp import MLP
+from sad_lightning.networks.network import Network, start_glorot
 
 
 def ss_dgm_loss(bound: Tensor, log_q: Tensor, semi: Tensor, alpha: float) -> Tensor:
@@ -56,7 +57,8 @@ class SSDGM(Method):
 
     Args:
         stacked: whether this is M1+M2, on the codes of ``pretrain=vae``, or M2, on x itself.
-        widths: units of the hidden layers of q(z|x,y), and in reverse of p(x|y,z).
+        widths: units of the hidden layers of q(z|x,y), and in reverse of p(x|y,z); None takes those of a network for
+            rows, and 128 and 64 for images and codes.
         alpha: weight of the classification; 0.1 in the authors' code.
         initial_weights: ``glorot``, uniform, as the paper says, or ``torch``, PyTorch's own.
 
@@ -74,8 +76,17 @@ class SSDGM(Method):
     alpha: float
 
     def __init__(
-        self, *, stacked: bool, widths: Sequence[int], alpha: float, initial_weights: str, **shared: Unpack[Shared]
+        self,
+        *,
+        stacked: bool,
+        widths: Sequence[int] | None,
+        alpha: float,
+        initial_weights: str,
+        **shared: Unpack[Shared],
     ) -> None:
+        if widths is None:  # of the authors' code
+            network = Network.build(shared["network"])
+            widths = network.widths if isinstance(network, MLP) and not stacked else (128, 64)
         super().__init__(
             stacked=true_or_false("method.stacked", stacked),
             widths=whole_numbers("method.widths", widths),

@@ -4,7 +4,6 @@ from sad_lightning.networks.lenet import LeNet
 from sad_lightning.networks.lstm import LSTM
 from sad_lightning.networks.mlp import MLP
 from sad_lightning.networks.network import Network
-from sad_lightning.networks.sized import lenet_for, mlp_for
 from sad_lightning.networks.strided_cnn import StridedCNN
 
-__all__ = ["LSTM", "MLP", "LeNet", "Network", "StridedCNN", "lenet_for", "mlp_for"]
+__all__ = ["LSTM", "MLP", "LeNet", "Network", "StridedCNN"]

@@ -8,6 +8,7 @@ BatchNorm (eps 1e-4, no affine part) is in the authors' code, and in the text of
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 from torch import nn
 
@@ -40,7 +41,7 @@ class LeNet(Network):
         positive("network.leak", self.leak)
         if len(self.shape) != 3 or self.shape[1] != self.shape[2]:
             raise InputError(
-                f"network: LeNet needs square images (C, H, H), the data has {self.shape}; network=cardio is for tables"
+                f"network: LeNet needs square images (C, H, H), the data has {self.shape}; network=mlp is for tables"
             )
         if not self.widths or self.shape[1] < 2 ** len(self.widths):
             raise InputError(
@@ -48,6 +49,33 @@ class LeNet(Network):
                 f"at least one module, and no more than the image has sides to halve"
             )
         self._plan()  # refuses what the decoder can not mirror before anything trains
+
+    @classmethod
+    def sized(
+        cls,
+        *,
+        shape: Sequence[int],
+        widths: Sequence[int] | None = None,
+        dense: Sequence[int] | None = None,
+        rep_dim: int | None = None,
+        **settings: Any,
+    ) -> Self:
+        """A LeNet for images of side H; what is None is chosen by the networks of Fashion-MNIST and CIFAR-10.
+
+        At least two modules halve the side until it is 7 or less, with 16 filters in the first, or 32 from 32 pixels
+        on, and twice as many in each next, at most 128. The representation has 32 dimensions below 32 pixels, behind a
+        dense layer of 64, and 128 from there on.
+        """
+        large = shape[-1] >= 32
+        if widths is None:
+            widths = [32 if large else 16]
+            while shape[-1] // 2 ** len(widths) > 7 or len(widths) < 2:
+                widths = [*widths, min(128, 2 * widths[-1])]
+        if dense is None:
+            dense = [] if large or rep_dim is not None else [64]
+        if rep_dim is None:
+            rep_dim = 128 if large else 32
+        return cls(shape=tuple(shape), widths=widths, dense=dense, rep_dim=rep_dim, **settings)
 
     def encoder(self, heads: int = 1) -> nn.Sequential:
         """``(B, C, H, H)`` to ``(B, heads * D)``."""

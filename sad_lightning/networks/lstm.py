@@ -36,8 +36,8 @@ class LSTM(Network):
         true_or_false("network.bounded", self.bounded)
         if len(self.shape) != 3 or self.shape[0] != 1:
             raise InputError(
-                f"network: LSTM needs sequences (1, T, F), the data has {self.shape}; network=cifar10 is for colour "
-                f"images, network=cardio for tables"
+                f"network: LSTM needs sequences (1, T, F), the data has {self.shape}; network=lenet is for colour "
+                f"images, network=mlp for tables"
             )
 
     def encoder(self, heads: int = 1) -> nn.Module:

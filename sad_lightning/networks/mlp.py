@@ -7,6 +7,7 @@ may end in a sigmoid, as in the authors' code; columns must then lie in [0, 1]: 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, Self
 
 from torch import nn
 
@@ -41,8 +42,25 @@ class MLP(Network):
         true_or_false("network.normalize", self.normalize)
         if len(self.shape) != 1:
             raise InputError(
-                f"network: MLP needs rows (D,), the data has {self.shape}; choose network=mnist for images"
+                f"network: MLP needs rows (D,), the data has {self.shape}; choose network=lenet for images"
             )
+
+    @classmethod
+    def sized(
+        cls, *, shape: Sequence[int], widths: Sequence[int] | None = None, rep_dim: int | None = None, **settings: Any
+    ) -> Self:
+        """A perceptron for rows of D columns; what is None is chosen by the sizes of ruff2020 appendix D.
+
+        The representation has the smallest power of two from 8 to 64 that is at least D / 10 (8 for cardio's 21, 32
+        for arrhythmia's 274), and the hidden layers four and two times as many units.
+        """
+        if rep_dim is None:
+            rep_dim = 8
+            while rep_dim < 64 and 10 * rep_dim < shape[0]:
+                rep_dim *= 2
+        if widths is None:
+            widths = (4 * rep_dim, 2 * rep_dim)
+        return cls(shape=tuple(shape), widths=widths, rep_dim=rep_dim, **settings)
 
     def encoder(self, heads: int = 1) -> nn.Sequential:
         """``(B, columns)`` to ``(B, heads * D)``."""

@@ -43,7 +43,7 @@ class StridedCNN(Network):
         true_or_false("network.normalize", self.normalize)
         if len(self.shape) != 3 or self.shape[1] != self.shape[2]:
             raise InputError(
-                f"network: StridedCNN needs square images (C, H, H), the data has {self.shape}; network=cardio is for "
+                f"network: StridedCNN needs square images (C, H, H), the data has {self.shape}; network=mlp is for "
                 f"tables"
             )
         if not self.widths or self.shape[1] % 2 ** len(self.widths):

@@ -22,6 +22,7 @@ from sad_lightning.config.mistakes import is_not_defined, one_line
 from sad_lightning.errors import InputError
 from sad_lightning.result import FILE, Result
 from sad_lightning.train.arguments import check_arguments, multirun_first
+from sad_lightning.train.help import help_text
 
 _command = partial(
     command,
@@ -47,6 +48,9 @@ def main() -> None:
     with _command():
         if "--version" in sys.argv[1:]:
             print(VERSION)
+            return
+        if {"--help", "-h"} & set(sys.argv[1:]):
+            print(help_text(sys.argv[1:]))
             return
         check_arguments(sys.argv[1:])
         sys.argv[1:] = multirun_first(sys.argv[1:])

@@ -24,7 +24,7 @@ from sad_lightning.data.own.image_folder import read_images
 from sad_lightning.data.schema import ImageSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
-from sad_lightning.networks.sized import lenet_for, mlp_for
+from sad_lightning.networks import MLP, LeNet
 from sad_lightning.predict import __main__ as predict_module
 from sad_lightning.result import Result
 from sad_lightning.stats.ranking import auroc
@@ -379,15 +379,15 @@ def test_npz_in_the_layout_of_medmnist(shape, labels, tmp_path):
 
 
 def test_networks_follow_the_data():
-    rest = {"widths": None, "rep_dim": None, "leak": 0.1, "bias": False, "allow_trivial_solution": False}
+    rest = {"leak": 0.1, "bias": False, "allow_trivial_solution": False}
     for columns, code in ((1, 8), (21, 8), (80, 8), (81, 16), (274, 32), (5000, 64)):
-        network = mlp_for(shape=(columns,), bounded=False, normalize=True, **rest)
+        network = MLP.sized(shape=(columns,), bounded=False, normalize=True, **rest)
         assert (network.rep_dim, tuple(network.widths)) == (code, (4 * code, 2 * code))
     for side in (8, 16, 28, 32, 48, 64, 128, 224):
-        network = lenet_for(shape=(1, side, side), dense=None, **rest)
+        network = LeNet.sized(shape=(1, side, side), **rest)
         x = torch.rand(2, 1, side, side)
         assert network.decoder()(network.encoder()(x)).shape == x.shape
-    assert tuple(lenet_for(shape=(3, 32, 32), dense=None, **rest).widths) == (32, 64, 128)  # CIFAR-10's
+    assert tuple(LeNet.sized(shape=(3, 32, 32), **rest).widths) == (32, 64, 128)  # CIFAR-10's
 
 
 # Wrong inputs: what the file holds (text, bytes, columns, or None for no file), the settings, and what the line says.
@@ -444,7 +444,7 @@ WRONG_TABLES = {
     "patience of an ensemble": (columns_of(600), ("data.ignore=[kind]", "patience=3", "ensemble=2"), "for an ensemble"),
     "negative patience": (GOOD, ("patience=-1",), "patience must be a whole number >= 0"),
     "a method that needs anomalies": ({**GOOD, "status": [None] * 60}, ("method=classifier",), "is not defined"),
-    "images for a table": (GOOD, ("network=mnist",), "LeNet needs square images"),
+    "images for a table": (GOOD, ("network=lenet",), "LeNet needs square images"),
     "a list for a path": (GOOD, ("data.path=[a,b]",), "data.path must name a file"),
     "a path that Hydra can not read": (GOOD, ("data.label=Class (0/1)",), "quote a value with spaces or signs"),
     "a share that holds out none": (GOOD, ("split.test_ratio=0.001",), "split.test_ratio=0.001 of 60 rows"),

@@ -230,5 +230,5 @@ def test_a_recipe_in_a_checkpoint_never_names_what_is_imported(make, tmp_path):
 
 
 def test_instantiate_is_what_hydra_does(settings):
-    cfg = settings("network=cardio", "network.shape=[9]")
+    cfg = settings("network=mlp", "network.shape=[9]")
     assert isinstance(instantiate(cfg.method, _convert_="all"), Method)

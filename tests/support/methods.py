@@ -54,12 +54,12 @@ def batch_of(data: DataModule, count: int | None = None) -> Batch:
 @pytest.fixture
 def make(settings):
     def method(name: str, kind: str, seed: int = 0, lr: float = 1e-3) -> Method:
-        network = "digits" if kind == "images" else "cardio"
-        cfg = settings(f"method={name}", f"network={network}", f"optimizer.lr={lr}")
+        data = "digits" if kind == "images" else "cardio"
+        cfg = settings(f"method={name}", f"data={data}", f"optimizer.lr={lr}")
         cfg.network.shape = KINDS[kind]
         if "anomalies" in cfg.method:
             cfg.method.anomalies.warm_up = 2
-            cfg.method.anomalies.settle = kind == "images"  # as conf/settings has it
+            cfg.method.anomalies.settle = kind == "images"  # as conf/pair has it
         return build_method(cfg.method, seed)
 
     return method

@@ -1,0 +1,31 @@
+"""What there is to choose from: the groups of the configuration, and the options of each."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sad_lightning.config.location import CONF
+
+ADDED = ("experiment", "protocol", "preset")  # groups that no cell has unless it is asked for: +experiment=NAME
+_INTERNAL = ("hydra", "pair")  # what nobody chooses
+
+
+def groups() -> list[str]:
+    """The names of the groups, those of a cell first."""
+    names = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in _INTERNAL)
+    return [name for name in names if name not in ADDED] + list(ADDED)
+
+
+def options(group: str, folders: Sequence[Path] = ()) -> dict[str, str]:
+    """Each option of a group and what its file's first comment says.
+
+    Args:
+        group: its name.
+        folders: where more of them lie, beside the package's own.
+    """
+    files = {path.stem: path for folder in (CONF, *folders) for path in (folder / group).glob("*.yaml")}
+    return {name: _about(files[name]) for name in sorted(files)}
+
+
+def _about(file: Path) -> str:
+    comments = (line[1:].strip() for line in file.read_text().splitlines() if line.startswith("#"))
+    return next((comment for comment in comments if not comment.startswith("@package")), "")

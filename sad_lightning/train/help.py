@@ -1,0 +1,62 @@
+"""What ``--help`` answers: how to begin, and what there is to choose from, a screen at a time."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from sad_lightning.config.options import ADDED, groups, options
+from sad_lightning.errors import InputError
+
+_BEGIN = """\
+Deep semi-supervised anomaly detection.
+
+  python -m sad_lightning                                        one Deep SAD cell on scikit-learn's digits
+  python -m sad_lightning data=cardio method=deep_svdd seed=3    choose from the groups below
+  python -m sad_lightning +experiment=mnist_scenario1            a grid of the papers
+  python -m sad_lightning +protocol=scenario1 data=mine          the grid of a paper on another data set
+  python -m sad_lightning --multirun seed=0,1,2                  a sweep of your own
+  python -m sad_lightning --cfg job                              every setting and its value
+  python -m sad_lightning --help method                          what each option of a group is
+
+Commands, each with --help; `sad_lightning VERB` is the same as `python -m sad_lightning.VERB`:
+  data      list, fetch and verify the data sets            grid      status and index of a grid
+  predict   score new rows with a model file                report    tables and figures of finished cells
+  explain   why rows score as they do                       export    a model file as one graph
+  audit     whether the labels of your own data hurt        hpo       search for settings
+
+Groups, GROUP=OPTION:"""
+
+
+def help_text(arguments: Sequence[str]) -> str:
+    """The answer to ``--help``, or to ``--help GROUP``.
+
+    Args:
+        arguments: of the command line; a folder after ``--config-dir`` has options too.
+
+    Raises:
+        InputError: there is no such group.
+    """
+    words, folders = [], []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in ("--config-dir", "-cd"):
+            folders += [Path(folder) for folder in (next(rest, None),) if folder]
+        elif not argument.startswith("-") and "=" not in argument:
+            words.append(argument)
+    if words:
+        group = words[0]
+        if group not in groups():
+            raise InputError(f"--help {group}: there is no such group; there are {', '.join(groups())}")
+        return "\n".join([f"{'+' if group in ADDED else ''}{group}=OPTION:", *_explained(options(group, folders))])
+    lines = [_BEGIN]
+    for group in groups():
+        names = options(group, folders)
+        plus = "+" if group in ADDED else ""
+        listed = ", ".join(names) if len(names) < 30 else f"{len(names)} of them; --help {group} lists them"
+        lines.append(textwrap.fill(listed, 110, initial_indent=f"  {plus + group:<12}", subsequent_indent=" " * 14))
+    return "\n".join(lines)
+
+
+def _explained(options: dict[str, str]) -> list[str]:
+    width = max(len(name) for name in options)
+    return [f"  {name:<{width}}  {about}" for name, about in options.items()]
