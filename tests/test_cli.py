@@ -183,12 +183,20 @@ def test_the_flag_of_a_sweep_may_stand_anywhere(flag, tmp_path):
 
 
 def test_help_and_cfg_answer_without_torch():
-    for arguments, method in ((["--help"], "DeepSAD"), (["--cfg", "job", "method=deep_svdd"], "DeepSVDD")):
+    for arguments, words in (
+        (["--help"], "deep_svdd, dp_vae"),
+        (["--help", "method"], "hypersphere classifier (ye2021 Table 2)"),
+        (["--help", "--config-dir", "conf", "experiment"], "+experiment=OPTION"),
+        (["--cfg", "job", "method=deep_svdd"], "DeepSVDD"),
+    ):
         command = [sys.executable, "-X", "importtime", "-m", "sad_lightning", *arguments]
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert result.returncode == 0
         assert not re.search(r"\|\s+torch$", result.stderr, re.MULTILINE)
-        assert method in result.stdout
+        assert words in result.stdout
+    wrong = run_main("--help", "methods")
+    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
+    assert "--help methods: there is no such group; there are data" in wrong.err
 
 
 def test_data_command_lists_and_refuses(tmp_path):

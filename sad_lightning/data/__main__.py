@@ -5,6 +5,7 @@ import sys
 import warnings
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from hydra.utils import call, get_method
 from omegaconf import DictConfig, OmegaConf
@@ -35,7 +36,7 @@ def main() -> None:
 
 def _settings(name: str, root: str | None) -> DictConfig:
     """What makes a data set, from its yaml and those that it builds on."""
-    own = OmegaConf.load(CONF / "data" / f"{name}.yaml")
+    own: Any = OmegaConf.load(CONF / "data" / f"{name}.yaml")
     bases = [base for base in own.get("defaults", ()) if isinstance(base, str) and base != "_self_"]
     files = [OmegaConf.load(CONF / "data" / f"{base}.yaml") for base in bases]
     settings: DictConfig = OmegaConf.merge({"seed": 0, "data_root": root}, *files, own).data
