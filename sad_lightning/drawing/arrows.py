@@ -7,10 +7,10 @@ from typing import NamedTuple
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.numbers import signed
 from sad_lightning.drawing.svg import Figure
-from sad_lightning.stats.bias import DOWN, UP
+from sad_lightning.stats.bias import DOWN, UNDECIDED, UP
 from sad_lightning.stats.ranking import Interval
 
-SIGNS = {UP: "\N{BLACK UP-POINTING TRIANGLE}", DOWN: "\N{BLACK DOWN-POINTING TRIANGLE}"}  # nothing for undecided
+SIGNS = {UP: "\N{BLACK UP-POINTING TRIANGLE}", DOWN: "\N{BLACK DOWN-POINTING TRIANGLE}", UNDECIDED: ""}
 _COLOURS = {UP: 2, DOWN: 1}  # green and orange; what is undecided is grey
 _GREY = 8
 
@@ -78,5 +78,5 @@ def _line(line: Arrow, at: float, x: svg.Axis) -> list[str]:
         )
     low, high = line.interval
     interval = "" if math.isnan(low) else f"  ({signed(low)} to {signed(high)})"
-    parts.append(svg.text(572, at + 4, f"{signed(line.after - line.before)}{interval}  {SIGNS.get(line.verdict, '')}"))
+    parts.append(svg.text(572, at + 4, f"{signed(line.after - line.before)}{interval}  {SIGNS[line.verdict]}"))
     return parts

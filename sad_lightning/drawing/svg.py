@@ -25,6 +25,9 @@ _RULES = (
     ".label{fill:var(--c);font-weight:600}.small{font-size:11px}.end{text-anchor:end}.mid{text-anchor:middle}"
     ".interval{stroke:var(--c);stroke-width:5;stroke-linecap:round;opacity:.4}.strong{font-weight:600}"
 )
+LIGHT_COLOURS, DARK_COLOURS = (
+    "".join(f"--s{i}:{colour};" for i, colour in enumerate(colours)) for colours in (LIGHT, DARK)
+)
 STYLE = _RULES + "".join(f".s{i}{{--c:var(--s{i},{colour})}}" for i, colour in enumerate(LIGHT))
 
 
@@ -51,10 +54,8 @@ class Figure(NamedTuple):
 
     def file(self) -> str:
         """The drawing as a file of its own."""
-        dark = "".join(f"--s{i}:{colour};" for i, colour in enumerate(DARK))
-        style = (
-            f"svg{{background:var(--paper,#fff)}}{STYLE}@media(prefers-color-scheme:dark){{svg{{{dark}{DARK_INK}}}}}"
-        )
+        dark = f"@media(prefers-color-scheme:dark){{svg{{{DARK_COLOURS}{DARK_INK}}}}}"
+        style = f"svg{{background:var(--paper,#fff)}}{STYLE}{dark}"
         return self.svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1).replace(
             "</title>", f"</title><style>{style}</style>", 1
         )

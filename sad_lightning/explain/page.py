@@ -2,18 +2,16 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
-from string import Template
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.drawing import svg
+from sad_lightning.drawing.pages import environment
 from sad_lightning.drawing.pictures import png
 from sad_lightning.drawing.svg import Figure
 
-_TEMPLATE = Path(__file__).with_name("page.html")
 _SHOWN = 8  # columns
 _BAR, _SIDE = 110, 160  # pixels
 Parts = Mapping[str, NDArray[np.float32]]
@@ -87,13 +85,8 @@ def leading(numbers: NDArray[np.floating]) -> list[int]:
 
 def explanation_page(title: str, note: str, figures: Sequence[Figure]) -> str:
     """One self-contained page."""
-    body = "".join(
-        f"<figure>{each.svg}<figcaption><strong>{escape(each.title)}</strong></figcaption></figure>" for each in figures
-    )
-    dark = "".join(f"--s{i}:{colour};" for i, colour in enumerate(svg.DARK)) + svg.DARK_INK
-    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=escape(title), note=escape(note), style=svg.STYLE, dark=dark, body=body
-    )
+    template = environment(Path(__file__).parent).get_template("page.html")
+    return template.render(title=title, note=note, figures=figures)
 
 
 def _short(text: str) -> str:

@@ -15,7 +15,6 @@ from sad_lightning.files import whole_file
 from sad_lightning.report.cells import Grids, read
 from sad_lightning.report.directions import directions
 from sad_lightning.report.figures import draw
-from sad_lightning.report.page import page
 from sad_lightning.report.table import Contest, Row, contests, rows
 from sad_lightning.report.text import (
     cells_csv,
@@ -98,13 +97,15 @@ def write(
     out: Path, grids: Grids, table: list[Row], found: list[Contest], pictures: list[Figure], *, title: str
 ) -> dict[str, str]:
     """Write every file of the report into a folder, each whole or not at all; their contents by name."""
+    from sad_lightning.report.page.render import report_page  # jinja2: asking for help does without
+
     changes = directions(grids.groups)
     drawn = draw(table, found, changes)
     parts = [
         f"# {title}", markdown(table), markdown_contests(found), markdown_directions(changes), markdown_notes(table),
     ]  # fmt: skip
     files = {
-        "report.html": page(grids, table, drawn, pictures, title),
+        "report.html": report_page(grids, table, drawn, pictures, title),
         "report.md": "\n\n".join(part for part in parts if part) + "\n",
         "results.csv": table_csv(table),
         "cells.csv": cells_csv(grids.groups),

@@ -118,6 +118,21 @@ class Directions:
         )
 
 
+def sentences(found: Iterable[Directions]) -> list[tuple[str, str]]:
+    """What labels do in each pair of methods, behind its name: one comparison in words, of several their counts."""
+    pairs: dict[str, list[Directions]] = {}
+    for each in found:
+        pairs.setdefault(f"{each.data}, {each.label_free} to {each.with_labels}", []).append(each)
+    return [(where, some[0].words if len(some) == 1 else _counts(some)) for where, some in pairs.items()]
+
+
+def _counts(found: Sequence[Directions]) -> str:
+    counts = ", ".join(f"{which} {sum(len(each.named(which)) for each in found)}" for which in (UP, DOWN, UNDECIDED))
+    agree, arrows = (sum(numbers) for numbers in zip(*(each.agreement for each in found), strict=True))
+    beside = f" The means move as ye2021's arrows say {agree} of {arrows} times." if arrows else ""
+    return f"Classes: {counts}.{beside}"
+
+
 _Pair = tuple[Cell, Cell]
 
 

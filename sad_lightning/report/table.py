@@ -102,6 +102,13 @@ def _row(group: Group) -> Row:
     )
 
 
+def doubts(table: Iterable[Row]) -> list[str]:
+    """What is doubtful about the published numbers of all rows, each said once."""
+    return list(
+        dict.fromkeys(f"{row.group.method} on {row.group.data}: {doubt}" for row in table for doubt in row.doubts)
+    )
+
+
 class Pair(NamedTuple):
     """Two groups of one setting on the cells that both have.
 
@@ -160,6 +167,11 @@ class Contest:
     def best(self) -> Pair | None:
         """First against second best; None where there is no second."""
         return self.pairs[0] if self.pairs else None
+
+    @property
+    def by_rank(self) -> list[tuple[float, Row]]:
+        """The rows with their average ranks, the lowest rank first."""
+        return sorted(zip(self.ranks[0], self.rows, strict=True), key=lambda pair: pair[0])
 
     @cached_property
     def ranks(self) -> tuple[list[float], int]:

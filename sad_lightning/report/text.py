@@ -10,7 +10,7 @@ from sad_lightning.drawing.numbers import DASH, interval_words, p_value, signed
 from sad_lightning.report.cells import Group
 from sad_lightning.report.directions import Directions
 from sad_lightning.report.published import with_deviation
-from sad_lightning.report.table import Contest, Row
+from sad_lightning.report.table import Contest, Row, doubts
 from sad_lightning.stats.compare import Summary
 
 _HEAD = ("data", "method", "labeled", "pollution", "known classes", "epochs", "cells")
@@ -46,8 +46,7 @@ def markdown(table: Iterable[Row]) -> str:
 
 def markdown_notes(table: Iterable[Row]) -> str:
     """What is doubtful about the published numbers, a line each."""
-    notes = {f"{row.group.method} on {row.group.data}: {doubt}": None for row in table for doubt in row.doubts}
-    return "\n".join(f"- {_markdown_cell(note)}" for note in notes)
+    return "\n".join(f"- {_markdown_cell(doubt)}" for doubt in doubts(table))
 
 
 def markdown_contests(found: Iterable[Contest]) -> str:

@@ -14,7 +14,6 @@ from support.results import write_cell, write_grid
 
 from sad_lightning.report.__main__ import main
 from sad_lightning.report.cells import read
-from sad_lightning.report.markup import Html, tag
 from sad_lightning.report.table import rows
 from sad_lightning.report.text import number
 
@@ -164,10 +163,6 @@ def test_one_cell_is_a_report_too(tmp_path, monkeypatch, capsys):
     write_cell(tmp_path, "ae", 1.0, data="digits", scores=False)
     assert "| digits | ae | 0.05 | 0 | 1 | 150 | 1 |" in report(monkeypatch, capsys, tmp_path).out
     assert "scores.npz that can be read" in (tmp_path / "report/report.html").read_text()
-
-
-def test_elements_escape_what_is_not_markup():
-    assert tag("td", "<b>", Html("<i>"), title='"') == '<td title="&quot;">&lt;b&gt;<i></td>'
 
 
 @pytest.mark.parametrize("folder", ["", "nothing"])

@@ -1,0 +1,1 @@
+"""The report as one HTML page: a template a section, drawn by Jinja2."""
