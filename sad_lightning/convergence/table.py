@@ -1,11 +1,10 @@
 """Bias and false-positive rate of each pair of methods, as lines of a table."""
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from sad_lightning.convergence.study import Design, Runs, exponent, spread
+from sad_lightning.drawing.tables import csv_table, markdown_table
 
 PAIRS = (("deep_svdd", "deep_sad"), ("deep_svdd", "hsc"), ("ae", "sae"), ("ae", "abc"))  # ye2021 Figures 2, 9 to 11
 
@@ -45,19 +44,16 @@ def summarize(found: Runs, design: Design, names: Sequence[str], first: int, sec
 def markdown(lines: Sequence[Line]) -> str:
     """The lines as a Markdown table."""
     head = ("label-free", "with labels", "alpha", "n", "bias", "spread", "exponent", "FPR", "spread", "exponent")
-    rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for line in lines:
-        cells = [
+    rows = [
+        [
             line.first, line.second, f"{line.alpha:g}", str(line.n), f"{line.bias:+.3f}", f"{line.bias_spread:.4f}",
             f"{line.bias_exponent:.2f}", f"{line.fpr:.4f}", f"{line.fpr_spread:.4f}", f"{line.fpr_exponent:.2f}",
-        ]  # fmt: skip
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+        ]
+        for line in lines
+    ]  # fmt: skip
+    return markdown_table(head, rows)
 
 
 def as_csv(lines: Sequence[Line]) -> str:
     """The lines as CSV."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerows([Line._fields, *lines])
-    return file.getvalue()
+    return csv_table(Line._fields, lines)

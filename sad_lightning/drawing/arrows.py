@@ -43,14 +43,9 @@ def arrows(name: str, title: str, lines: Sequence[Arrow]) -> Figure:
         title: a few words.
         lines: one a group.
     """
-    step, top, left = 30, 12, 24 + 7.1 * max(len(line.name) for line in lines)
-    bottom = top + step * len(lines)
-    x = svg.linear(0, 100, left, 560, "recall in percent", 5)
-    parts = [f'<path class="grid" d="M{x(v):.1f} {top}V{bottom}"/>' for v, _ in x.ticks]
-    parts += [svg.text(x(v), bottom + 18, words, "soft mid") for v, words in x.ticks]
-    parts.append(svg.text((x.start + x.end) / 2, bottom + 37, x.label, "soft mid"))
-    for i, line in enumerate(lines):
-        parts += _line(line, top + step * (i + 0.5), x)
+    x, places, height, parts = svg.row_frame([line.name for line in lines], 0, 100, 560, "recall in percent")
+    for line, at in zip(lines, places, strict=True):
+        parts += _line(line, at, x)
     said = "; ".join(f"{each.name} {each.before:.0f} to {each.after:.0f}, {each.verdict}" for each in lines)
     published = " Hollow: the paper's." if any(line.published for line in lines) else ""
     return Figure(
@@ -59,7 +54,7 @@ def arrows(name: str, title: str, lines: Sequence[Arrow]) -> Figure:
         caption="Arrow: from the recall without labels to the recall with them; at the right the difference in points,"
         f" its interval over all lines together, and a triangle where it leaves zero out.{published}",
         alt=f"{title}, recall in percent: {said}.",
-        svg=svg.drawing(780, bottom + 48, title, parts),
+        svg=svg.drawing(780, height, title, parts),
     )
 
 
@@ -67,9 +62,7 @@ def _line(line: Arrow, at: float, x: svg.Axis) -> list[str]:
     colour = _COLOURS.get(line.verdict, _GREY)
     start, end = x(line.before), x(line.after)
     sign = math.copysign(1, end - start)
-    parts = [svg.text(x.start - 14, at + 4, line.name, "strong end")]
-    for value in line.published or ():
-        parts.append(svg.diamond(x(value), at + 9, colour, f"published: {value:.0f}"))
+    parts = [svg.diamond(x(value), at + 9, colour, f"published: {value:.0f}") for value in line.published or ()]
     parts.append(f'<path class="curve s{colour}" d="M{start:.1f} {at:g}H{end:.1f}"/>')
     parts.append(f'<circle class="hollow s{colour}" cx="{start:.1f}" cy="{at:g}" r="3.5"/>')
     if abs(end - start) > 5:

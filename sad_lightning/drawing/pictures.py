@@ -1,5 +1,6 @@
 """Pixels as a picture file."""
 
+import base64
 import io
 
 import numpy as np
@@ -12,3 +13,12 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "png", optimize=True)
     return file.getvalue()
+
+
+def picture(pixels: NDArray[np.uint8], x: float, y: float, width: float, height: float) -> str:
+    """``(H, W, 1 or 3)`` pixels in a drawing, stretched to a size and not smoothed."""
+    content = base64.b64encode(png(pixels)).decode()
+    return (
+        f'<image href="data:image/png;base64,{content}" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"'
+        ' preserveAspectRatio="none" style="image-rendering:pixelated"/>'
+    )

@@ -144,6 +144,42 @@ def frame(x: Axis, y: Axis) -> list[str]:
     return parts
 
 
+class RowFrame(NamedTuple):
+    """One axis over rows that each have a name.
+
+    Attributes:
+        x: the axis.
+        rows: the middle of each row, in pixels from the top.
+        height: of the whole drawing.
+        parts: grid lines, ticks, the label and the names.
+    """
+
+    x: Axis
+    rows: list[float]
+    height: float
+    parts: list[str]
+
+
+def row_frame(names: Sequence[str], low: float, high: float, end: float, label: str, count: int = 5) -> RowFrame:
+    """What every chart of rows stands on: the names at the left, one axis below, which ends at the pixel ``end``."""
+    top, step = 12, 30
+    x = linear(low, high, 24 + 7.1 * max(map(len, names)), end, label, count)
+    rows, bottom = [top + step * (i + 0.5) for i in range(len(names))], top + step * len(names)
+    parts = [f'<path class="grid" d="M{x(value):.1f} {top}V{bottom}"/>' for value, _ in x.ticks]
+    parts += [text(x(value), bottom + 18, words, "soft mid") for value, words in x.ticks]
+    parts.append(text((x.start + x.end) / 2, bottom + 37, x.label, "soft mid"))
+    parts += [text(x.start - 14, at + 4, name, "strong end") for at, name in zip(rows, names, strict=True)]
+    return RowFrame(x, rows, bottom + 48, parts)
+
+
+def interval(x: Axis, at: float, low: float, high: float, series: int) -> str:
+    """A thick line between two values, as far as they lie on the axis; nothing where they are nan."""
+    if math.isnan(low):
+        return ""
+    ends = x(within(x, low)), x(within(x, high))
+    return f'<path class="interval s{series % len(LIGHT)}" d="M{ends[0]:.1f} {at:g}H{ends[1]:.1f}"/>'
+
+
 def text(x: float, y: float, words: str, css: str = "") -> str:
     """Words at a point."""
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{css}">{escape(words)}</text>'

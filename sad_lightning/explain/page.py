@@ -1,6 +1,5 @@
 """What adds to a score, drawn: bars for the columns of a table, heat maps for images. No torch."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.pages import environment
-from sad_lightning.drawing.pictures import png
+from sad_lightning.drawing.pictures import picture
 from sad_lightning.drawing.svg import Figure
 
 _SHOWN = 8  # columns
@@ -55,12 +54,8 @@ def heat_maps(title: str, image: NDArray[np.uint8], parts: Parts) -> Figure:
     drawn = []
     for i, (name, pixels) in enumerate(pictures.items()):
         x = (_SIDE + 14) * i
-        content = base64.b64encode(png(pixels)).decode()
         drawn.append(svg.text(x, 14, name, "soft"))
-        drawn.append(
-            f'<image href="data:image/png;base64,{content}" x="{x}" y="22" width="{_SIDE}" height="{_SIDE}"'
-            ' preserveAspectRatio="none" style="image-rendering:pixelated"/>'
-        )
+        drawn.append(picture(pixels, x, 22, _SIDE, _SIDE))
     row, column = np.unravel_index(np.argmax(parts["occlusion"]), image.shape[:2])
     alt = f"{title}. By occlusion, what adds most lies around row {row}, column {column} of {image.shape[:2]} pixels."
     return Figure(

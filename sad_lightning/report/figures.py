@@ -108,26 +108,18 @@ def direction(found: Directions) -> Figure:
 
 def overview(contest: Contest, series: svg.Series) -> Figure:
     """Each method's mean, its interval, its cells and the published mean, the best on top."""
-    rows, step, top = contest.rows, 30, 12
+    rows = contest.rows
     values = [cell.auroc for row in rows for cell in row.group.distinct]
     values += [row.published[0].mean for row in rows if row.published]
-    left = 24 + 7.1 * max(len(row.group.name) for row in rows)
-    x = svg.linear(*svg.padded(values), left, 640, "AUROC in percent", 6)
-    bottom = top + step * len(rows)
-    parts = [f'<path class="grid" d="M{x(v):.1f} {top}V{bottom}"/>' for v, _ in x.ticks]
-    parts += [svg.text(x(v), bottom + 18, words, "soft mid") for v, words in x.ticks]
-    parts.append(svg.text((x.start + x.end) / 2, bottom + 37, x.label, "soft mid"))
+    names = [row.group.name for row in rows]
+    x, places, height, parts = svg.row_frame(names, *svg.padded(values), 640, "AUROC in percent", 6)
     said = []
-    for i, row in enumerate(rows):
-        at, colour = top + step * (i + 0.5), series[row.group.name]
+    for i, (row, at) in enumerate(zip(rows, places, strict=True)):
+        colour = series[row.group.name]
         star = " *" if i == 0 and contest.best is not None and contest.best.significant else ""
-        parts.append(svg.text(left - 14, at + 4, row.group.name, "strong end"))
         for k, cell in enumerate(row.group.distinct if row.auroc.n > 1 else ()):
             parts.append(svg.mark(x(cell.auroc), at + (k * 0.618 % 1 - 0.5) * 13, colour, "faint", 2.5))
-        low, high = row.auroc.interval
-        if not math.isnan(low):
-            low, high = max(low, x.low), min(high, x.high)
-            parts.append(f'<path class="interval s{colour % len(svg.LIGHT)}" d="M{x(low):.1f} {at:g}H{x(high):.1f}"/>')
+        parts.append(svg.interval(x, at, *row.auroc.interval, colour))
         if row.published:
             first = row.published[0]
             parts.append(svg.diamond(x(first.mean), at, colour, f"{first.source}: {first.text}"))
@@ -141,7 +133,7 @@ def overview(contest: Contest, series: svg.Series) -> Figure:
         caption="Mean (dot), its 95 % interval (bar), each cell (small dots) and the published mean (diamond)."
         " A star: the first differs from the second (Wilcoxon, p ≤ 0.05).",
         alt=alt,
-        svg=svg.drawing(740, bottom + 48, alt, parts),
+        svg=svg.drawing(740, height, alt, parts),
     )
 
 
@@ -275,16 +267,11 @@ def history(contest: Contest, series: svg.Series) -> list[Figure]:
 def seconds(contest: Contest, series: svg.Series) -> Figure:
     """What a cell of each method costs."""
     rows = sorted(contest.rows, key=lambda row: row.seconds.mean)
-    step, top = 26, 8
-    left = 24 + 7.1 * max(len(row.group.name) for row in rows)
-    x = svg.linear(0, max(max(row.seconds.mean for row in rows), 0.1) * 1.05, left, 600, "seconds a cell")
-    bottom = top + step * len(rows)
-    parts = [f'<path class="grid" d="M{x(v):.1f} {top}V{bottom}"/>' for v, _ in x.ticks]
-    parts += [svg.text(x(v), bottom + 18, words, "soft mid") for v, words in x.ticks]
-    parts.append(svg.text((x.start + x.end) / 2, bottom + 37, x.label, "soft mid"))
-    for i, row in enumerate(rows):
-        at, colour = top + step * (i + 0.5), series[row.group.name] % len(svg.LIGHT)
-        parts.append(svg.text(left - 12, at + 4, row.group.name, "strong end"))
+    longest = max(max(row.seconds.mean for row in rows), 0.1)
+    names = [row.group.name for row in rows]
+    x, places, height, parts = svg.row_frame(names, 0, 1.05 * longest, 600, "seconds a cell")
+    for row, at in zip(rows, places, strict=True):
+        colour = series[row.group.name] % len(svg.LIGHT)
         width = max(x(row.seconds.mean) - x.start, 1)
         parts.append(
             f'<rect class="bar s{colour}" x="{x.start:g}" y="{at - 7:g}" width="{width:.1f}" height="14" rx="2"/>'
@@ -297,7 +284,7 @@ def seconds(contest: Contest, series: svg.Series) -> Figure:
         title="Seconds a cell",
         caption="Wall time of all stages, the mean over cells; pretraining that was cached costs nothing.",
         alt=alt,
-        svg=svg.drawing(660, bottom + 48, alt, parts),
+        svg=svg.drawing(660, height, alt, parts),
     )
 
 

@@ -3,7 +3,6 @@
 Only on request: they need the data, below ``SAD_DATA_ROOT``, and the checkpoints.
 """
 
-import base64
 import os
 from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
@@ -14,7 +13,7 @@ import numpy as np
 from sad_lightning import data
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.drawing import svg
-from sad_lightning.drawing.pictures import png
+from sad_lightning.drawing.pictures import picture
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
 from sad_lightning.report.cells import Cell
@@ -85,11 +84,8 @@ def samples(contest: Contest, cell: Cell, arrays: Arrays, name: str) -> Figure:
         parts.append(svg.text(128, top + side / 2 + 4, words, "soft end"))
         strip = arrays.x[rows[chosen[:_SHOWN]]]  # (n, H, W, C)
         n, height, width, channels = strip.shape
-        image = base64.b64encode(png(strip.transpose(1, 0, 2, 3).reshape(height, n * width, channels))).decode()
-        parts.append(
-            f'<image href="data:image/png;base64,{image}" x="140" y="{top}" width="{side * n}" height="{side}"'
-            ' preserveAspectRatio="none" style="image-rendering:pixelated"/>'
-        )
+        pixels = strip.transpose(1, 0, 2, 3).reshape(height, n * width, channels)
+        parts.append(picture(pixels, 140, top, side * n, side))
     known = ", ".join(cell.known_classes) or "none"
     where = f"normal {', '.join(cell.result.normal_classes)}, known anomalies {known}, seed {cell.place.seed}"
     alt = (

@@ -1,12 +1,10 @@
 """The main table as Markdown, CSV and LaTeX, and every cell as CSV."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
-from html import escape
 
 from sad_lightning.drawing.numbers import DASH, interval_words, p_value, signed
+from sad_lightning.drawing.tables import csv_table, markdown_table, markdown_text
 from sad_lightning.report.cells import Group
 from sad_lightning.report.directions import Directions
 from sad_lightning.report.published import with_deviation
@@ -35,63 +33,51 @@ def number(summary: Summary) -> str:
 def markdown(table: Iterable[Row]) -> str:
     """The rows as a Markdown table; what is missing is said in the column of the cells."""
     head = (*_HEAD, "AUROC, ours", "published", "seconds")
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines = []
     for row in table:
         theirs = row.published[0].text + (" \\*" if row.doubts else "") if row.published else row.note or ""
         seconds = f"{row.seconds.mean:.0f}" if row.seconds.n else ""
-        cells = [*_setting(row), _with_status(row), number(row.auroc), theirs, seconds]
-        lines.append(f"| {' | '.join(_markdown_cell(cell) for cell in cells)} |")
-    return "\n".join(lines)
+        lines.append([*_setting(row), _with_status(row), number(row.auroc), theirs, seconds])
+    return markdown_table(head, lines)
 
 
 def markdown_notes(table: Iterable[Row]) -> str:
     """What is doubtful about the published numbers, a line each."""
-    return "\n".join(f"- {_markdown_cell(doubt)}" for doubt in doubts(table))
+    return "\n".join(f"- {markdown_text(doubt)}" for doubt in doubts(table))
 
 
 def markdown_contests(found: Iterable[Contest]) -> str:
     """Best against second best of each setting, with both tests."""
     head = ("data", "labeled", "pollution", "known classes", "best", "second", "pairs", "difference", "Wilcoxon p",
             "paired t p")  # fmt: skip
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines = []
     for contest in found:
         if contest.best is None:
             continue
         first, second, values, comparison, _ = contest.best
         labeled, pollution, n_known = contest.setting
-        cells = [
+        lines.append([
             contest.data, f"{labeled:g}", f"{pollution:g}", str(n_known), first.group.name, second.group.name,
             str(len(values)), signed(comparison.difference), p_value(comparison.wilcoxon), p_value(comparison.paired_t),
-        ]  # fmt: skip
-        lines.append(f"| {' | '.join(_markdown_cell(cell) for cell in cells)} |")
-    return "\n".join(lines) if len(lines) > 2 else ""
+        ])  # fmt: skip
+    return markdown_table(head, lines)
 
 
 def markdown_directions(found: Sequence[Directions]) -> str:
     """What labels do to the recall of each class: a sentence and a table for each pair of methods; empty without."""
     parts = []
     for each in found:
-        head = (
-            "class",
-            "distance",
-            each.label_free,
-            each.with_labels,
-            "difference",
-            "interval",
-            "",
-            "published",
-            "arrow",
-        )
-        lines = [f"| {' | '.join(_markdown_cell(word) for word in head)} |", "|---" * len(head) + "|"]
+        head = ("class", "distance", each.label_free, each.with_labels, "difference", "interval", "", "published",
+                "arrow")  # fmt: skip
+        lines = []
         for change in each.changes:
             theirs = " to ".join(f"{number.mean:.0f}" for number in change.published) if change.published else ""
-            cells = [
+            lines.append([
                 f"{change.name}{' (known)' * change.known}", _distance(change.distance), f"{change.before:.1f}",
                 f"{change.after:.1f}",
                 signed(change.difference), interval_words(change.interval), change.verdict, theirs, change.arrow or "",
-            ]  # fmt: skip
-            lines.append(f"| {' | '.join(_markdown_cell(cell) for cell in cells)} |")
-        parts.append("\n".join([_markdown_cell(each.words), "", *lines]))
+            ])  # fmt: skip
+        parts.append(f"{markdown_text(each.words)}\n\n{markdown_table(head, lines)}")
     return "\n\n".join(["## What labels do to recall", *parts]) if parts else ""
 
 
@@ -113,7 +99,7 @@ def directions_csv(found: Iterable[Directions]) -> str:
                 *start, change.name, change.known, change.distance, each.runs, each.fpr, change.before, change.after,
                 change.difference, *change.interval, change.verdict, *theirs, change.arrow,
             ])  # fmt: skip
-    return _csv(head, lines)
+    return csv_table(head, lines)
 
 
 def latex(found: Sequence[Contest]) -> str:
@@ -158,7 +144,7 @@ def table_csv(table: Iterable[Row]) -> str:
             row.recall.mean, row.recall.deviation, row.seconds.mean, first and first.mean, first and first.deviation,
             first and first.source, row.difference, row.inside, "; ".join(filter(None, [row.status, *row.doubts])),
         ])  # fmt: skip
-    return _csv(head, lines)
+    return csv_table(head, lines)
 
 
 def cells_csv(groups: Iterable[Group]) -> str:
@@ -178,7 +164,7 @@ def cells_csv(groups: Iterable[Group]) -> str:
         for place in group.missing:
             where = ["+".join(map(str, place.normal)), "+".join(map(str, place.known)) or "drawn", place.seed]
             lines.append([*start, *where, "missing", *[None] * (len(metrics) + 5)])
-    return _csv(head, lines)
+    return csv_table(head, lines)
 
 
 def _setting(row: Row) -> tuple[str, ...]:
@@ -190,19 +176,6 @@ def _setting(row: Row) -> tuple[str, ...]:
 
 def _with_status(row: Row) -> str:
     return row.count + (f", {row.status}" if row.status else "")
-
-
-def _csv(head: Sequence[str], lines: Iterable[Iterable[object]]) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(head)
-    for line in lines:
-        writer.writerow(["" if isinstance(value, float) and math.isnan(value) else value for value in line])
-    return file.getvalue()
-
-
-def _markdown_cell(text: str) -> str:
-    return escape(" ".join(text.split()), quote=False).replace("|", "\\|")
 
 
 _LATEX = {c: rf"\{c}" for c in "&%$#_{}"} | {

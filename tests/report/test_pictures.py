@@ -1,11 +1,9 @@
 """Samples by score and the representation, of cells that were trained."""
 
-import io
 import json
 
 import numpy as np
 import pytest
-from PIL import Image
 from support.cells import SHORT
 
 from sad_lightning.cell.checkpoint import project
@@ -13,15 +11,8 @@ from sad_lightning.cell.run import run
 from sad_lightning.cell.values import Cell
 from sad_lightning.errors import InputError
 from sad_lightning.report.cells import read
-from sad_lightning.report.pictures import load, pictures, png
+from sad_lightning.report.pictures import load, pictures
 from sad_lightning.report.table import contests, rows
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_png_reads_back(channels):
-    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
-    image = np.asarray(Image.open(io.BytesIO(png(pixels))))
-    assert (image.reshape(pixels.shape) == pixels).all()
 
 
 @pytest.mark.parametrize("method", ["deep_sad", "vae"])
