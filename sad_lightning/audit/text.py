@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sad_lightning.audit.study import WANTED, Finding
-from sad_lightning.drawing.arrows import Arrow, arrows
+from sad_lightning.drawing.arrows import Arrow, arrow_chart
 from sad_lightning.drawing.numbers import interval_words
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.drawing.tables import csv_table, markdown_table
@@ -91,4 +91,4 @@ def figure(findings: Sequence[Finding], label_free: str, with_labels: str) -> Fi
         Arrow(_name(each), 100 * each.recalls[0], 100 * each.recalls[1], _percent(each.interval), each.verdict)
         for each in findings
     ]
-    return arrows("audit", f"{label_free} to {with_labels}", lines)
+    return arrow_chart("audit", f"{label_free} to {with_labels}", lines)

@@ -35,7 +35,7 @@ class Arrow(NamedTuple):
     published: tuple[float, float] | None = None
 
 
-def arrows(name: str, title: str, lines: Sequence[Arrow]) -> Figure:
+def arrow_chart(name: str, title: str, lines: Sequence[Arrow]) -> Figure:
     """Draw the lines, the first on top.
 
     Args:
@@ -46,14 +46,14 @@ def arrows(name: str, title: str, lines: Sequence[Arrow]) -> Figure:
     x, places, height, parts = svg.row_frame([line.name for line in lines], 0, 100, 560, "recall in percent")
     for line, at in zip(lines, places, strict=True):
         parts += _line(line, at, x)
-    said = "; ".join(f"{each.name} {each.before:.0f} to {each.after:.0f}, {each.verdict}" for each in lines)
+    numbers = "; ".join(f"{each.name} {each.before:.0f} to {each.after:.0f}, {each.verdict}" for each in lines)
     published = " Hollow: the paper's." if any(line.published for line in lines) else ""
     return Figure(
         name=name,
         title=title,
         caption="Arrow: from the recall without labels to the recall with them; at the right the difference in points,"
         f" its interval over all lines together, and a triangle where it leaves zero out.{published}",
-        alt=f"{title}, recall in percent: {said}.",
+        alt=f"{title}, recall in percent: {numbers}.",
         svg=svg.drawing(780, height, title, parts),
     )
 

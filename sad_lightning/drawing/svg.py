@@ -185,6 +185,11 @@ def text(x: float, y: float, words: str, css: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{css}">{escape(words)}</text>'
 
 
+def diagonal(x: Axis, y: Axis) -> str:
+    """A dashed line from the start of both axes to their end."""
+    return f'<path class="rule" stroke-dasharray="4 4" d="M{x.start:g} {y.start:g}L{x.end:g} {y.end:g}"/>'
+
+
 def curve(points: Sequence[tuple[float, float]], series: int, css: str = "") -> str:
     """A line through points in pixels; it breaks where one is nan."""
     path, pen = [], "M"
@@ -229,6 +234,17 @@ def _outline(shape: str, x: float, y: float, size: float) -> str:
         "down": ((0, 1.2), (1.15, -0.9), (-1.15, -0.9)),
     }[shape]
     return "M" + "L".join(f"{x + size * dx:.1f} {y + size * dy:.1f}" for dx, dy in corners) + "Z"
+
+
+def labels(
+    ends: Sequence[tuple[str, float]], x: float, gap: float, y: Axis, series: Series, css: str = "label"
+) -> list[str]:
+    """The names of lines beside the heights at which they end, moved apart where they would lie on each other."""
+    heights = apart([height for _, height in ends], gap, y.end, y.start)
+    return [
+        text(x, height + 4, name, f"{css} s{series[name] % len(LIGHT)}")
+        for (name, _), height in zip(ends, heights, strict=True)
+    ]
 
 
 def apart(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:

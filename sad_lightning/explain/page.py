@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.pages import environment
-from sad_lightning.drawing.pictures import picture
+from sad_lightning.drawing.pixels import picture
 from sad_lightning.drawing.svg import Figure
 
 _SHOWN = 8  # columns

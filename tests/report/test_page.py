@@ -12,10 +12,10 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from support.results import write_cell, write_grid
 
+from sad_lightning.drawing.numbers import summary_words
 from sad_lightning.report.__main__ import main
-from sad_lightning.report.cells import read
-from sad_lightning.report.table import rows
-from sad_lightning.report.text import number
+from sad_lightning.report.gather.groups import read
+from sad_lightning.report.gather.table import make_table
 
 EVIL = "<script>alert(1)</script>"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -59,7 +59,7 @@ def test_the_page_in_a_browser(tmp_path, monkeypatch, capsys):
     seen = subprocess.run([*command, profile, probed.as_uri()], capture_output=True, text=True, timeout=120)
     assert "CONSOLE" not in seen.stderr, seen.stderr
     said = json.loads(html.unescape(re.search(r'<pre id="probe">(.*?)</pre>', seen.stdout, re.DOTALL)[1]))
-    stored = [number(row.auroc) for row in rows(read([tmp_path / "runs"]).groups)]
+    stored = [summary_words(row.auroc) for row in make_table(read([tmp_path / "runs"]).groups)]
     assert said["first"] == stored  # the numbers shown are the store's
     missing = "\N{EN DASH}"
     values = sorted((text for text in stored if text != missing), key=lambda text: float(text.split()[0]))
@@ -112,8 +112,12 @@ def test_every_figure_says_what_it_shows(tmp_path, monkeypatch, capsys):
     for kind in ("curve-mnist-labeled_ratio", "overview", "scatter", "roc", "scores-ae", "history-radius", "classes"):
         assert any(name.startswith(kind) for name in names), kind
     curve = next((tmp_path / "report/figures").glob("curve-*")).read_text()
-    (row,) = [r for r in rows(read([tmp_path]).groups) if (r.group.method, r.group.labeled_ratio) == ("deep_sad", 0.05)]
-    assert f"0.05: {number(row.auroc)}" in curve
+    (row,) = [
+        r
+        for r in make_table(read([tmp_path]).groups)
+        if (r.group.method, r.group.setting.labeled_ratio) == ("deep_sad", 0.05)
+    ]
+    assert f"0.05: {summary_words(row.auroc)}" in curve
 
 
 def test_sensitivity_to_a_setting(tmp_path, monkeypatch, capsys):

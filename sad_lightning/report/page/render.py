@@ -5,39 +5,49 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sad_lightning.drawing.arrows import SIGNS
-from sad_lightning.drawing.numbers import DASH
+from sad_lightning.drawing.numbers import DASH, summary_words
 from sad_lightning.drawing.pages import environment
 from sad_lightning.drawing.svg import Figure
-from sad_lightning.report.cells import Grids
-from sad_lightning.report.directions import sentences
-from sad_lightning.report.figures import Drawn
-from sad_lightning.report.table import Row, doubts, recalls
-from sad_lightning.report.text import number, setting_words
+from sad_lightning.report.figures.collection import Figures
+from sad_lightning.report.gather.directions import Directions, sentences
+from sad_lightning.report.gather.groups import Grids
+from sad_lightning.report.gather.recall import compare_recalls
+from sad_lightning.report.gather.table import Row, doubts
 from sad_lightning.stats.compare import LEVEL
 
 
-def report_page(grids: Grids, table: Sequence[Row], figures: Drawn, pictures: Sequence[Figure], title: str) -> str:
+def report_page(
+    grids: Grids,
+    table: Sequence[Row],
+    directions: Sequence[Directions],
+    figures: Figures,
+    pictures: Sequence[Figure],
+    title: str,
+) -> str:
     """The whole report.
 
     Args:
         grids: all cells.
         table: a row for each group of cells.
+        directions: what labels do to recall.
         figures: drawn from these.
         pictures: figures of the data, shown last.
         title: of the page.
     """
-    contests = [each.contest for each in figures.settings]
-    leaders = {id(contest.rows[0]) for contest in contests}
-    stars = {id(contest.best.first) for contest in contests if contest.best and contest.best.significant}
+    rankings = [each.ranking for each in figures.settings]
+    leaders = {id(ranking.rows[0]) for ranking in rankings}
+    stars = {id(ranking.best.better) for ranking in rankings if ranking.best and ranking.best.significant}
     templates = environment(Path(__file__).parent)
-    templates.filters.update(mean=number, words=setting_words, percent=_percent, recalls=recalls, sentences=sentences)
+    templates.filters.update(mean=summary_words, percent=_percent, recalls=compare_recalls)
     return templates.get_template("page.html").render(
         title=title,
         facts=_facts(grids),
         problems=_problems(grids),
-        contests=contests,
+        rankings=rankings,
         table=table,
         results=[(row, id(row) in leaders, id(row) in stars) for row in table],
+        directions=directions,
+        sentences=sentences(directions),
         figures=figures,
         signs=SIGNS,
         pictures=pictures,
@@ -63,9 +73,9 @@ def _facts(grids: Grids) -> list[tuple[str, str]]:
 def _problems(grids: Grids) -> list[str]:
     """What could not be read or drawn, a line each."""
     unfinished = [f"{folder}: began, and has no result yet" for folder in grids.unfinished]
-    unreadable = sum(cell.ranking is None for group in grids.groups for cell in group.distinct)
-    scoreless = [f"{unreadable} cells have no scores.npz that can be read: no interval, no ROC curve"]
-    return [*grids.problems, *unfinished, *(scoreless if unreadable else [])]
+    scoreless = sum(cell.roc is None for group in grids.groups for cell in group.distinct)
+    lines = [f"{scoreless} cells have no scores.npz that can be read: no interval, no ROC curve"]
+    return [*grids.problems, *unfinished, *(lines if scoreless else [])]
 
 
 def _percent(share: float) -> str:

@@ -1,4 +1,4 @@
-"""Pixels as a picture file."""
+"""Pixels as a picture."""
 
 import base64
 import io

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sad_lightning.drawing.pictures import picture
+from sad_lightning.drawing.pixels import picture
 
 
 @pytest.mark.parametrize("channels", [1, 3])

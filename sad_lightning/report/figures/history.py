@@ -1,0 +1,71 @@
+"""What training recorded, epoch by epoch."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.drawing import svg
+from sad_lightning.drawing.svg import Figure
+from sad_lightning.report.gather.ranking import Ranking
+from sad_lightning.report.gather.table import Row
+
+_CURVES = {
+    "radius": "radius R",
+    "spread": "spread of the representation",
+    "score_spread": "spread of the scores",
+    "outside": "share outside the radius",
+    "kl": "Kullback-Leibler term",
+}
+
+
+def history_figures(ranking: Ranking, series: svg.Series) -> list[Figure]:
+    """Radius and spread over epochs: the mean over cells of what training recorded."""
+    figures = []
+    for name, words in _CURVES.items():
+        lines = {row.group.name: line for row in ranking.rows if (line := _mean_history(row, name)) is not None}
+        finite = [value for line in lines.values() for value in line.tolist() if not math.isnan(value)]
+        if not finite:
+            continue
+        x = svg.linear(0, max(len(line) for line in lines.values()), 60, 340, "epoch", 4)
+        wide = min(finite) > 0 and max(finite) > 30 * min(finite)
+        span = (min(finite), max(finite)) if wide else svg.padded(finite, bound=math.inf)
+        low, high = span
+        y = svg.logarithmic(low, high, 210, 30, words) if wide else svg.linear(low, high, 210, 30, words)
+        parts, numbers, ends = svg.frame(x, y), [], []
+        for method, line in lines.items():
+            points = [(x(i + 1), y(v) if not math.isnan(v) else math.nan) for i, v in enumerate(line.tolist())]
+            parts.append(svg.curve(points, series[method]))
+            ends.append((method, [height for _, height in points if not math.isnan(height)][-1]))
+            known = line[~np.isnan(line)]
+            numbers.append(f"{method} from {known[0]:.3g} to {known[-1]:.3g}")
+        parts += svg.labels(ends, 348, 14, y, series, "label small")
+        alt = f"{words.capitalize()} over epochs on {ranking.data}: {'; '.join(numbers)}."
+        figures.append(
+            Figure(
+                name=f"history-{name}-{ranking.name}",
+                title=words[0].upper() + words[1:],
+                caption="The mean over cells, by epoch." + (" Logarithmic." if wide else ""),
+                alt=alt,
+                svg=svg.drawing(470, 256, alt, parts),
+            )
+        )
+    return figures
+
+
+def _mean_history(row: Row, name: str) -> NDArray[np.float64] | None:
+    """A curve of a method's trainings, the mean of the cells that have a value at each epoch; None without any."""
+    lines = [
+        np.array([math.nan if value is None else value for value in curves[name]])
+        for cell in row.group.distinct
+        for stage, curves in cell.result.history.items()
+        if stage.startswith("train") and curves.get(name)
+    ]
+    lines = [line for line in lines if not np.isnan(line).all()]
+    if not lines:
+        return None
+    padded = np.full((len(lines), max(map(len, lines))), math.nan)
+    for i, line in enumerate(lines):
+        padded[i, : len(line)] = line
+    known = ~np.isnan(padded)
+    return np.where(known.any(0), np.where(known, padded, 0).sum(0) / np.maximum(known.sum(0), 1), math.nan)

@@ -1,0 +1,33 @@
+"""ROC curves."""
+
+import numpy as np
+
+from sad_lightning.drawing import svg
+from sad_lightning.drawing.svg import Figure
+from sad_lightning.report.gather.cells import FPR
+from sad_lightning.report.gather.ranking import Ranking
+
+
+def roc_figure(ranking: Ranking, series: svg.Series) -> Figure | None:
+    """The mean ROC curve of each method over its cells."""
+    x = svg.linear(0, 1, 52, 372, "false-positive rate")
+    y = svg.linear(0, 1, 350, 30, "recall")
+    parts = [*svg.frame(x, y), svg.diagonal(x, y)]
+    numbers = []
+    for row in reversed(ranking.rows):
+        recalls = [cell.roc.recalls for cell in row.group.distinct if cell.roc]
+        if recalls:
+            mean = np.mean(recalls, axis=0)
+            points = [(x(0), y(0)), *((x(a), y(b)) for a, b in zip(FPR.tolist(), mean.tolist(), strict=True))]
+            parts.append(svg.curve(points, series[row.group.name]))
+            numbers.append(f"{row.group.name} finds {100 * mean[5]:.0f} % at 5 % false positives")
+    if not numbers:
+        return None
+    alt = f"ROC curves on {ranking.data}, {ranking.setting.words}: {'; '.join(reversed(numbers))}."
+    return Figure(
+        name=f"roc-{ranking.name}",
+        title="ROC curves",
+        caption="Recall against the false-positive rate, the mean over cells. Colours as above.",
+        alt=alt,
+        svg=svg.drawing(400, 398, alt, parts),
+    )

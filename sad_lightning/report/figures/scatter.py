@@ -1,0 +1,30 @@
+"""Two methods, cell against cell."""
+
+from sad_lightning.drawing import svg
+from sad_lightning.drawing.numbers import p_value, signed
+from sad_lightning.drawing.svg import Figure
+from sad_lightning.report.gather.ranking import Pair, Ranking
+
+
+def scatter_figure(ranking: Ranking, pair: Pair, series: svg.Series) -> Figure:
+    """Each common cell as a point, the worse method across and the better upwards (ruff2020 Figures 7 to 9)."""
+    low, high = svg.padded([value for values in pair.values for value in values])
+    x = svg.linear(low, high, 52, 372, f"{pair.worse.group.name}, AUROC in percent")
+    y = svg.linear(low, high, 350, 30, f"{pair.better.group.name}, AUROC in percent")
+    parts = [*svg.frame(x, y), svg.diagonal(x, y)]
+    colour = series[pair.better.group.name]
+    for ours, theirs in pair.values:
+        parts.append(svg.mark(x(theirs), y(ours), colour, hint=f"{ours:.1f} against {theirs:.1f}"))
+    comparison, p = pair.comparison, p_value(pair.comparison.wilcoxon)
+    alt = (
+        f"{pair.better.group.name} against {pair.worse.group.name} on {ranking.data}, {ranking.setting.words}:"
+        f" higher in {comparison.wins} and lower in {comparison.losses} of {comparison.n} cells, mean difference"
+        f" {signed(comparison.difference)} points, Wilcoxon p {p}."
+    )
+    return Figure(
+        name=f"scatter-{ranking.name}",
+        title="Best against second best",
+        caption=f"Above the diagonal the best wins: {comparison.wins} of {comparison.n} cells, p {p}.",
+        alt=alt,
+        svg=svg.drawing(400, 398, alt, parts),
+    )
