@@ -12,8 +12,8 @@ PAIRS = (("deep_svdd", "deep_sad"), ("deep_svdd", "hsc"), ("ae", "sae"), ("ae", 
 class Line(NamedTuple):
     """One pair at one n and alpha, over all runs; means and pooled deviations, and how the latter fall with n."""
 
-    first: str
-    second: str
+    label_free: str
+    with_labels: str
     n: int
     alpha: float
     bias: float
@@ -24,17 +24,17 @@ class Line(NamedTuple):
     fpr_exponent: float
 
 
-def summarize(found: Runs, design: Design, names: Sequence[str], first: int, second: int) -> list[Line]:
-    """The lines of one pair, by alpha and n."""
-    biases = found.recall[..., second] - found.recall[..., first]  # (sizes, alphas, R)
-    rates = found.fpr[..., second]  # (sizes, R)
-    fpr_spreads = [spread(some, found.training) for some in rates]
+def summarize(runs: Runs, design: Design, names: Sequence[str], free: int, labels: int) -> list[Line]:
+    """The lines of one pair, by alpha and n; ``free`` and ``labels`` are the positions of its methods."""
+    biases = runs.recall[..., labels] - runs.recall[..., free]  # (sizes, alphas, R)
+    rates = runs.fpr[..., labels]  # (sizes, R)
+    fpr_spreads = [spread(some, runs.training) for some in rates]
     lines = []
     for i, alpha in enumerate(design.alphas):
-        spreads = [spread(some, found.training) for some in biases[:, i]]
+        spreads = [spread(some, runs.training) for some in biases[:, i]]
         for k, n in enumerate(design.sizes):
             lines.append(Line(
-                names[first], names[second], n, alpha, float(biases[k, i].mean()), spreads[k],
+                names[free], names[labels], n, alpha, float(biases[k, i].mean()), spreads[k],
                 exponent(design.sizes, spreads), float(rates[k].mean()), fpr_spreads[k],
                 exponent(design.sizes, fpr_spreads),
             ))  # fmt: skip
@@ -46,8 +46,9 @@ def markdown(lines: Sequence[Line]) -> str:
     head = ("label-free", "with labels", "alpha", "n", "bias", "spread", "exponent", "FPR", "spread", "exponent")
     rows = [
         [
-            line.first, line.second, f"{line.alpha:g}", str(line.n), f"{line.bias:+.3f}", f"{line.bias_spread:.4f}",
-            f"{line.bias_exponent:.2f}", f"{line.fpr:.4f}", f"{line.fpr_spread:.4f}", f"{line.fpr_exponent:.2f}",
+            line.label_free, line.with_labels, f"{line.alpha:g}", str(line.n), f"{line.bias:+.3f}",
+            f"{line.bias_spread:.4f}", f"{line.bias_exponent:.2f}", f"{line.fpr:.4f}", f"{line.fpr_spread:.4f}",
+            f"{line.fpr_exponent:.2f}",
         ]
         for line in lines
     ]  # fmt: skip

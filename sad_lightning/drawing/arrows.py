@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.numbers import signed
-from sad_lightning.drawing.svg import Figure
 from sad_lightning.stats.bias import DOWN, UNDECIDED, UP
 from sad_lightning.stats.ranking import Interval
 
@@ -35,7 +34,7 @@ class Arrow(NamedTuple):
     published: tuple[float, float] | None = None
 
 
-def arrow_chart(name: str, title: str, lines: Sequence[Arrow]) -> Figure:
+def arrow_chart(name: str, title: str, lines: Sequence[Arrow]) -> svg.Figure:
     """Draw the lines, the first on top.
 
     Args:
@@ -48,13 +47,14 @@ def arrow_chart(name: str, title: str, lines: Sequence[Arrow]) -> Figure:
         parts += _line(line, at, x)
     numbers = "; ".join(f"{each.name} {each.before:.0f} to {each.after:.0f}, {each.verdict}" for each in lines)
     published = " Hollow: the paper's." if any(line.published for line in lines) else ""
-    return Figure(
-        name=name,
+    return svg.drawing(
+        name,
+        (780, height),
+        parts,
         title=title,
         caption="Arrow: from the recall without labels to the recall with them; at the right the difference in points,"
         f" its interval over all lines together, and a triangle where it leaves zero out.{published}",
         alt=f"{title}, recall in percent: {numbers}.",
-        svg=svg.drawing(780, height, title, parts),
     )
 
 

@@ -98,8 +98,8 @@ def linear(low: float, high: float, start: float, end: float, label: str, count:
         low, high = low - 1, high + 1
     step = 10 ** math.floor(math.log10((high - low) / count))
     step *= min((1, 2, 5, 10), key=lambda factor: abs((high - low) / (step * factor) - count))
-    first = math.ceil(low / step - 1e-9)
-    values = [round(k * step, 10) for k in range(first, math.floor(high / step + 1e-9) + 1)]
+    start_k, end_k = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    values = [round(k * step, 10) for k in range(start_k, end_k + 1)]
     return Axis(low, high, start, end, tuple((value, f"{value:,.10g}") for value in values), label)
 
 
@@ -120,13 +120,17 @@ def ordinal(texts: Sequence[str], start: float, end: float, label: str) -> Axis:
     return Axis(-pad, len(texts) - 1 + pad, start, end, ticks, label)
 
 
-def drawing(width: float, height: float, alt: str, parts: Iterable[str]) -> str:
-    """The parts as one image with a text for those who do not see it."""
+def drawing(
+    name: str, size: tuple[float, float], parts: Iterable[str], *, title: str, alt: str, caption: str = ""
+) -> Figure:
+    """The parts as one figure of a width and a height, with a text for those who do not see it."""
+    (width, height), words = size, escape(alt)
     css = ' class="big"' if width > 500 else ""
-    return (
-        f'<svg{css} viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" aria-label="{escape(alt)}">'
-        f"<title>{escape(alt)}</title>{''.join(parts)}</svg>"
+    image = (
+        f'<svg{css} viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" aria-label="{words}">'
+        f"<title>{words}</title>{''.join(parts)}</svg>"
     )
+    return Figure(name, title, caption, alt, image)
 
 
 def frame(x: Axis, y: Axis) -> list[str]:

@@ -21,23 +21,23 @@ EVIL = "<script>alert(1)</script>"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PROBE = """
 <script>{
-const said = {}, table = document.getElementById("table-results");
+const probe = {}, table = document.getElementById("table-results");
 const heads = [...table.tHead.rows[0].cells].map(head => head.textContent);
 const column = name => [...table.tBodies[0].rows].filter(row => !row.hidden)
   .map(row => row.cells[heads.indexOf(name)].firstChild.textContent);
 const click = name => table.tHead.rows[0].cells[heads.indexOf(name)].querySelector("button").click();
-said.first = column("AUROC");
-click("AUROC"); said.down = column("AUROC");
-click("AUROC"); said.up = column("AUROC");
-click("method"); said.methods = column("method");
+probe.initial = column("AUROC");
+click("AUROC"); probe.down = column("AUROC");
+click("AUROC"); probe.up = column("AUROC");
+click("method"); probe.methods = column("method");
 const filter = document.querySelector("input[data-for=results]");
-filter.value = "ae 0.05"; filter.dispatchEvent(new Event("input")); said.filtered = column("method");
+filter.value = "ae 0.05"; filter.dispatchEvent(new Event("input")); probe.filtered = column("method");
 const paper = () => getComputedStyle(document.body).backgroundColor, button = document.getElementById("theme");
-button.click(); said.light = paper(); button.click(); said.dark = paper();
-said.images = [...document.querySelectorAll("svg")].every(image => image.getAttribute("aria-label"));
-said.outside = document.querySelectorAll("[src],link,iframe").length;
-const probe = document.createElement("pre"); probe.id = "probe"; probe.textContent = JSON.stringify(said);
-document.body.append(probe);
+button.click(); probe.light = paper(); button.click(); probe.dark = paper();
+probe.images = [...document.querySelectorAll("svg")].every(image => image.getAttribute("aria-label"));
+probe.outside = document.querySelectorAll("[src],link,iframe").length;
+const element = document.createElement("pre"); element.id = "probe"; element.textContent = JSON.stringify(probe);
+document.body.append(element);
 }</script>"""
 
 
@@ -56,21 +56,21 @@ def test_the_page_in_a_browser(tmp_path, monkeypatch, capsys):
     probed.write_text(page.replace("</body>", PROBE + "</body>"))
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
     profile = f"--user-data-dir={tmp_path / 'profile'}"
-    seen = subprocess.run([*command, profile, probed.as_uri()], capture_output=True, text=True, timeout=120)
-    assert "CONSOLE" not in seen.stderr, seen.stderr
-    said = json.loads(html.unescape(re.search(r'<pre id="probe">(.*?)</pre>', seen.stdout, re.DOTALL)[1]))
+    browser = subprocess.run([*command, profile, probed.as_uri()], capture_output=True, text=True, timeout=120)
+    assert "CONSOLE" not in browser.stderr, browser.stderr
+    probe = json.loads(html.unescape(re.search(r'<pre id="probe">(.*?)</pre>', browser.stdout, re.DOTALL)[1]))
     stored = [summary_words(row.auroc) for row in make_table(read([tmp_path / "runs"]).groups)]
-    assert said["first"] == stored  # the numbers shown are the store's
+    assert probe["initial"] == stored  # the numbers shown are the store's
     missing = "\N{EN DASH}"
     values = sorted((text for text in stored if text != missing), key=lambda text: float(text.split()[0]))
-    assert [float(text.split()[0]) for text in said["up"][:-1]] == [float(text.split()[0]) for text in values]
-    assert said["down"][:-1] == said["up"][:-1][::-1]
-    assert said["up"][-1] == said["down"][-1] == missing  # what has no number stays last
-    assert said["methods"] == sorted(said["methods"])
-    assert said["filtered"] == ["ae"]
-    assert said["light"] != said["dark"]
-    assert said["images"]
-    assert said["outside"] == 0
+    assert [float(text.split()[0]) for text in probe["up"][:-1]] == [float(text.split()[0]) for text in values]
+    assert probe["down"][:-1] == probe["up"][:-1][::-1]
+    assert probe["up"][-1] == probe["down"][-1] == missing  # what has no number stays last
+    assert probe["methods"] == sorted(probe["methods"])
+    assert probe["filtered"] == ["ae"]
+    assert probe["light"] != probe["dark"]
+    assert probe["images"]
+    assert probe["outside"] == 0
 
 
 def test_names_from_results_show_as_text(tmp_path, monkeypatch, capsys):
@@ -82,14 +82,14 @@ def test_names_from_results_show_as_text(tmp_path, monkeypatch, capsys):
         document["normal_classes"] = [EVIL]
         document["per_class"] = {EVIL: {"auroc": 0.9, "recall": 0.5, "count": 3}, "b": {"auroc": None, "count": 1}}
         path.write_text(json.dumps(document))
-    said = report(monkeypatch, capsys, tmp_path, "--out", tmp_path / "out").out
+    printed = report(monkeypatch, capsys, tmp_path, "--out", tmp_path / "out").out
     page = (tmp_path / "out/report.html").read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert page.count("<script>") == 1  # its own
-    assert "<script>" not in said + (tmp_path / "out/report.md").read_text()
+    assert "<script>" not in printed + (tmp_path / "out/report.md").read_text()
     assert r"a\textbar" not in (tmp_path / "out/results.tex").read_text()
     assert r"a|b \& c\_d" in (tmp_path / "out/results.tex").read_text()
-    assert r"a\|b &amp; c_d" in said
+    assert r"a\|b &amp; c_d" in printed
     for path in (tmp_path / "out/figures").iterdir():
         tree = ElementTree.parse(path)
         assert not [each for each in tree.iter() if each.tag.endswith("script")]
@@ -146,8 +146,8 @@ def test_pollution_and_known_classes_are_axes_too(tmp_path, monkeypatch, capsys)
 
 def test_the_tables_as_files(tmp_path, monkeypatch, capsys):
     write_grid(tmp_path)
-    said = report(monkeypatch, capsys, tmp_path).out
-    assert "| mnist | deep_sad | 0.05 | 0 | 1 | 150 | 8/9, 1 missing |" in said
+    printed = report(monkeypatch, capsys, tmp_path).out
+    assert "| mnist | deep_sad | 0.05 | 0 | 1 | 150 | 8/9, 1 missing |" in printed
     with open(tmp_path / "report/results.csv", newline="") as file:
         table = list(csv.DictReader(file))
     (row,) = [row for row in table if (row["method"], row["labeled_ratio"]) == ("deep_sad", "0.05")]

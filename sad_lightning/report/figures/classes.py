@@ -3,11 +3,10 @@
 import numpy as np
 
 from sad_lightning.drawing import svg
-from sad_lightning.drawing.svg import Figure
 from sad_lightning.report.gather.ranking import Ranking
 
 
-def classes_figure(ranking: Ranking) -> Figure | None:
+def classes_figure(ranking: Ranking) -> svg.Figure | None:
     """AUROC of each anomaly class against the normals, the mean over cells; None where there is one class only."""
     tables: dict[str, dict[str, list[float]]] = {}
     for row in ranking.rows:
@@ -48,10 +47,11 @@ def classes_figure(ranking: Ranking) -> Figure | None:
         for method, table in means.items()
     )
     alt = f"AUROC in percent of each anomaly class on {ranking.data}: {numbers}."
-    return Figure(
-        name=f"classes-{ranking.name}",
+    return svg.drawing(
+        f"classes-{ranking.name}",
+        (left + width * len(classes) + 40, top + height * len(means) + 8),
+        parts,
         title="AUROC of each anomaly class",
         caption="Each class against the normals, the mean over the cells in which it is not normal.",
         alt=alt,
-        svg=svg.drawing(left + width * len(classes) + 40, top + height * len(means) + 8, alt, parts),
     )

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.numbers import summary_words
-from sad_lightning.drawing.svg import Figure
 from sad_lightning.report.gather.ranking import Ranking
 from sad_lightning.report.gather.setting import Setting
 
@@ -16,7 +15,7 @@ _WORDS = {
 }
 
 
-def curve_figures(rankings: Sequence[Ranking], series: svg.Series) -> list[Figure]:
+def curve_figures(rankings: Sequence[Ranking], series: svg.Series) -> list[svg.Figure]:
     """A figure for each axis and each setting of the other two, where there are two values to go along."""
     figures = []
     for _, some in itertools.groupby(rankings, key=lambda ranking: ranking.data):
@@ -46,7 +45,7 @@ def _lies_on(line: Setting, axis: str, setting: Setting) -> bool:
     return _without(axis, setting) == line
 
 
-def _curve(axis: str, line: Setting, places: Mapping[float, Ranking], series: svg.Series) -> Figure:
+def _curve(axis: str, line: Setting, places: Mapping[float, Ranking], series: svg.Series) -> svg.Figure:
     rankings = list(places.values())
     data = rankings[0].data
     names = sorted({row.group.name for ranking in rankings for row in ranking.rows}, key=series.__getitem__)
@@ -89,12 +88,13 @@ def _curve(axis: str, line: Setting, places: Mapping[float, Ranking], series: sv
             parts.append(svg.text(x(i), 24, "★", "strong mid"))
     others = {name: f"{value:g}" for name, value in line._asdict().items() if name != axis}
     alt = f"AUROC in percent on {data} against the {_WORDS[axis]}. {'; '.join(numbers)}."
-    return Figure(
-        name="-".join(["curve", data, axis, *others.values()]),
+    return svg.drawing(
+        "-".join(["curve", data, axis, *others.values()]),
+        (640, 376),
+        parts,
         title=f"AUROC against the {_WORDS[axis]}",
         caption="; ".join(f"{_WORDS[name]} {value}" for name, value in others.items()).capitalize()
         + ". Mean and standard deviation over cells; dashed with diamonds: published. ★: best and second best differ"
         " (Wilcoxon, p ≤ 0.05).",
         alt=alt,
-        svg=svg.drawing(640, 376, alt, parts),
     )

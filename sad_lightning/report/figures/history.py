@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.drawing import svg
-from sad_lightning.drawing.svg import Figure
 from sad_lightning.report.gather.ranking import Ranking
 from sad_lightning.report.gather.table import Row
 
@@ -19,7 +18,7 @@ _CURVES = {
 }
 
 
-def history_figures(ranking: Ranking, series: svg.Series) -> list[Figure]:
+def history_figures(ranking: Ranking, series: svg.Series) -> list[svg.Figure]:
     """Radius and spread over epochs: the mean over cells of what training recorded."""
     figures = []
     for name, words in _CURVES.items():
@@ -42,12 +41,13 @@ def history_figures(ranking: Ranking, series: svg.Series) -> list[Figure]:
         parts += svg.labels(ends, 348, 14, y, series, "label small")
         alt = f"{words.capitalize()} over epochs on {ranking.data}: {'; '.join(numbers)}."
         figures.append(
-            Figure(
-                name=f"history-{name}-{ranking.name}",
+            svg.drawing(
+                f"history-{name}-{ranking.name}",
+                (470, 256),
+                parts,
                 title=words[0].upper() + words[1:],
                 caption="The mean over cells, by epoch." + (" Logarithmic." if wide else ""),
                 alt=alt,
-                svg=svg.drawing(470, 256, alt, parts),
             )
         )
     return figures

@@ -4,12 +4,11 @@ import numpy as np
 
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.drawing import svg
-from sad_lightning.drawing.svg import Figure
 from sad_lightning.report.gather.cells import CellResult
 from sad_lightning.report.gather.ranking import Ranking
 
 
-def representation_figure(ranking: Ranking, cell: CellResult, arrays: Arrays, name: str) -> Figure:
+def representation_figure(ranking: Ranking, cell: CellResult, arrays: Arrays, name: str) -> svg.Figure:
     """The code of the test rows of a cell on its two principal components."""
     from sad_lightning.report.figures.projection import project  # torch, which a report without pictures does without
 
@@ -37,11 +36,12 @@ def representation_figure(ranking: Ranking, cell: CellResult, arrays: Arrays, na
         + ", ".join(f"{int(chosen.sum())} {words}" for words, (_, chosen) in kinds.items())
         + "."
     )
-    return Figure(
-        name=f"representation-{name}-{ranking.name}-{cell.result.key}",
+    return svg.drawing(
+        f"representation-{name}-{ranking.name}-{cell.result.key}",
+        (400, 344),
+        parts,
         title=f"{name}: representation",
         caption=f"{ranking.data}, {ranking.setting.words}. Principal components of the code of the test rows,"
         f" {100 * projection.explained:.0f} % of its variance; normal {', '.join(cell.result.normal_classes)}.",
         alt=alt,
-        svg=svg.drawing(400, 344, alt, parts),
     )

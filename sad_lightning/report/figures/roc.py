@@ -3,12 +3,11 @@
 import numpy as np
 
 from sad_lightning.drawing import svg
-from sad_lightning.drawing.svg import Figure
 from sad_lightning.report.gather.cells import FPR
 from sad_lightning.report.gather.ranking import Ranking
 
 
-def roc_figure(ranking: Ranking, series: svg.Series) -> Figure | None:
+def roc_figure(ranking: Ranking, series: svg.Series) -> svg.Figure | None:
     """The mean ROC curve of each method over its cells."""
     x = svg.linear(0, 1, 52, 372, "false-positive rate")
     y = svg.linear(0, 1, 350, 30, "recall")
@@ -24,10 +23,11 @@ def roc_figure(ranking: Ranking, series: svg.Series) -> Figure | None:
     if not numbers:
         return None
     alt = f"ROC curves on {ranking.data}, {ranking.setting.words}: {'; '.join(reversed(numbers))}."
-    return Figure(
-        name=f"roc-{ranking.name}",
+    return svg.drawing(
+        f"roc-{ranking.name}",
+        (400, 398),
+        parts,
         title="ROC curves",
         caption="Recall against the false-positive rate, the mean over cells. Colours as above.",
         alt=alt,
-        svg=svg.drawing(400, 398, alt, parts),
     )

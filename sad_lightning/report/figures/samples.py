@@ -5,14 +5,13 @@ import numpy as np
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.pixels import picture
-from sad_lightning.drawing.svg import Figure
 from sad_lightning.report.gather.cells import CellResult
 from sad_lightning.report.gather.ranking import Ranking
 
 _SHOWN = 12
 
 
-def samples_figure(ranking: Ranking, cell: CellResult, arrays: Arrays, name: str) -> Figure:
+def samples_figure(ranking: Ranking, cell: CellResult, arrays: Arrays, name: str) -> svg.Figure:
     """The test images that score highest and lowest, of anomalies and of normals."""
     with np.load(cell.folder / "scores.npz") as file:
         rows, scores, classes = file["row"], file["score"], file["target_class"]
@@ -39,10 +38,11 @@ def samples_figure(ranking: Ranking, cell: CellResult, arrays: Arrays, name: str
         f" anomalies and of the normals; the lowest anomaly scores {scores[strips['anomalies, lowest'][0]]:.3g}, the"
         f" highest normal {scores[strips['normals, highest'][0]]:.3g}."
     )
-    return Figure(
-        name=f"samples-{name}-{ranking.name}-{cell.result.key}",
+    return svg.drawing(
+        f"samples-{name}-{ranking.name}-{cell.result.key}",
+        (140 + side * _SHOWN, 12 + 4 * (side + 14)),
+        parts,
         title=f"{name}: most and least anomalous",
         caption=f"{ranking.data}, {ranking.setting.words}; {where}.",
         alt=alt,
-        svg=svg.drawing(140 + side * _SHOWN, 12 + 4 * (side + 14), alt, parts),
     )

@@ -2,11 +2,10 @@
 
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.numbers import p_value, signed
-from sad_lightning.drawing.svg import Figure
 from sad_lightning.report.gather.ranking import Pair, Ranking
 
 
-def scatter_figure(ranking: Ranking, pair: Pair, series: svg.Series) -> Figure:
+def scatter_figure(ranking: Ranking, pair: Pair, series: svg.Series) -> svg.Figure:
     """Each common cell as a point, the worse method across and the better upwards (ruff2020 Figures 7 to 9)."""
     low, high = svg.padded([value for values in pair.values for value in values])
     x = svg.linear(low, high, 52, 372, f"{pair.worse.group.name}, AUROC in percent")
@@ -21,10 +20,11 @@ def scatter_figure(ranking: Ranking, pair: Pair, series: svg.Series) -> Figure:
         f" higher in {comparison.wins} and lower in {comparison.losses} of {comparison.n} cells, mean difference"
         f" {signed(comparison.difference)} points, Wilcoxon p {p}."
     )
-    return Figure(
-        name=f"scatter-{ranking.name}",
+    return svg.drawing(
+        f"scatter-{ranking.name}",
+        (400, 398),
+        parts,
         title="Best against second best",
         caption=f"Above the diagonal the best wins: {comparison.wins} of {comparison.n} cells, p {p}.",
         alt=alt,
-        svg=svg.drawing(400, 398, alt, parts),
     )

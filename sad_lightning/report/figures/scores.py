@@ -37,12 +37,13 @@ def score_figures(ranking: Ranking) -> list[Figure]:
             f" threshold {threshold:.3g} finds {100 * cell.result.metrics['recall']:.0f} % of the anomalies."
         )
         figures.append(
-            Figure(
-                name=f"scores-{row.group.name}-{ranking.name}",
+            svg.drawing(
+                f"scores-{row.group.name}-{ranking.name}",
+                (240, 118),
+                parts,
                 title=row.group.name,
                 caption="",
                 alt=alt,
-                svg=svg.drawing(240, 118, alt, parts),
             )
         )
     return figures

@@ -6,14 +6,13 @@ from typing import Any
 
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.numbers import summary_words
-from sad_lightning.drawing.svg import Figure
 from sad_lightning.report.gather.setting import Setting
 from sad_lightning.report.gather.table import Row
 
 _Line = list[tuple[float, Row]]  # the setting's value and the row that has it
 
 
-def sensitivity_figures(table: Sequence[Row]) -> list[Figure]:
+def sensitivity_figures(table: Sequence[Row]) -> list[svg.Figure]:
     """A figure for each data set, setting to compare under, and number that varies; a line a method."""
     lines: dict[tuple[Any, ...], _Line] = {}
     for row in table:
@@ -32,7 +31,7 @@ def sensitivity_figures(table: Sequence[Row]) -> list[Figure]:
     ]
 
 
-def _figure(data: str, key: str, setting: Setting, lines: Sequence[tuple[str, _Line]]) -> Figure:
+def _figure(data: str, key: str, setting: Setting, lines: Sequence[tuple[str, _Line]]) -> svg.Figure:
     ticks = sorted({value for _, line in lines for value, _ in line})
     x = svg.ordinal([f"{value:g}" for value in ticks], 52, 500, key)
     y = svg.linear(*svg.padded([row.auroc.mean for _, line in lines for _, row in line]), 270, 34, "AUROC in percent")
@@ -45,10 +44,11 @@ def _figure(data: str, key: str, setting: Setting, lines: Sequence[tuple[str, _L
         parts.append(svg.text(512, points[-1][1] + 4, method, f"label s{colour % len(svg.LIGHT)}"))
         numbers.append(f"{method} " + ", ".join(f"{value:g}: {summary_words(row.auroc)}" for value, row in line))
     alt = f"AUROC in percent on {data} against {key}, {setting.words}. {'; '.join(numbers)}."
-    return Figure(
-        name="-".join(["sensitivity", data, key, *setting.texts]),
+    return svg.drawing(
+        "-".join(["sensitivity", data, key, *setting.texts]),
+        (640, 316),
+        parts,
         title=f"Sensitivity to {key}",
         caption=f"With {setting.words}, all other settings equal.",
         alt=alt,
-        svg=svg.drawing(640, 316, alt, parts),
     )

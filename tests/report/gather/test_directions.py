@@ -25,8 +25,8 @@ FREE, LABELS = [0, 1], [-1, 0, 1]
 
 
 def of(runs, **options):
-    (found,) = compare_labels(read([runs]).groups)
-    return found, {change.name: change for change in found.changes}
+    (directions,) = compare_labels(read([runs]).groups)
+    return directions, {change.name: change for change in directions.changes}
 
 
 def test_several_seeds_speak_by_student_over_pairs(tmp_path):
@@ -36,24 +36,24 @@ def test_several_seeds_speak_by_student_over_pairs(tmp_path):
         write_cell(tmp_path, "deep_svdd", 0.9, seed=seed, trained_on=FREE)
         recalls = {name: values[seed] for name, values in after.items()}
         write_cell(tmp_path, "deep_sad", 1.2, seed=seed, trained_on=LABELS, recalls=recalls)
-    found, changes = of(tmp_path)
-    assert (found.label_free, found.with_labels, found.runs) == ("deep_svdd", "deep_sad", 4)
-    assert (found.classes("up"), found.classes("down")) == (["1"], ["2"])
+    directions, changes = of(tmp_path)
+    assert (directions.label_free, directions.with_labels, directions.runs) == ("deep_svdd", "deep_sad", 4)
+    assert (directions.classes("up"), directions.classes("down")) == (["1"], ["2"])
     assert changes["1"].known
     assert not changes["2"].known
     differences = 100 * (np.array(after["1"]) - 0.5)
     expected = stats.t.interval(1 - 0.05 / 9, 3, differences.mean(), stats.sem(differences))  # nine classes together
     assert changes["1"].interval == pytest.approx(expected)
     assert changes["1"].difference == pytest.approx(differences.mean())
-    assert "up on 1; down on 2; undecided on 3, 4" in found.words
-    assert "(4 runs)" in found.words
+    assert "up on 1; down on 2; undecided on 3, 4" in directions.words
+    assert "(4 runs)" in directions.words
 
 
 def test_one_seed_speaks_by_the_rows_that_were_counted(tmp_path):
     write_cell(tmp_path, "ae", 0.9, trained_on=FREE, recalls={"1": 0.1, "2": 0.4})
     write_cell(tmp_path, "abc", 1.2, trained_on=LABELS, recalls={"1": 0.9, "2": 0.6})
-    found, changes = of(tmp_path)
-    assert found.classes("up") == ["1"]
+    directions, changes = of(tmp_path)
+    assert directions.classes("up") == ["1"]
     assert changes["2"].verdict == "undecided"  # eight of twenty against twelve of twenty
     low, high = difference_interval(0.1, 0.9, (20, 20), 1 - 0.05 / 9)
     assert changes["1"].interval == pytest.approx((100 * low, 100 * high))
@@ -65,9 +65,9 @@ def test_a_label_free_cell_stands_for_all_known_classes(tmp_path):
         write_cell(tmp_path, "abc", 1.2, known=known, trained_on=LABELS)
     write_cell(tmp_path, "abc", 1.2, known=1, normal=4, trained_on=LABELS)  # nothing to compare it with
     write_cell(tmp_path, "abc", 1.2, known=1, seed=7, trained_on=LABELS)
-    found = compare_labels(read([tmp_path]).groups)
-    assert [each.known for each in found] == [("2",), ("3",)]
-    assert all(each.runs == 1 for each in found)
+    directions = compare_labels(read([tmp_path]).groups)
+    assert [each.known for each in directions] == [("2",), ("3",)]
+    assert all(each.runs == 1 for each in directions)
 
 
 def test_the_nearest_label_free_cell_is_taken(tmp_path):
@@ -111,7 +111,7 @@ def test_mixtures_have_numbers_of_their_own():
     assert reversed_[1]["trouser"].mean == 6
     assert published_change("fashion_mnist", "deep_svdd", "deep_sad", ["top"], mixed, [0.3, 0.7])[1] == {}
     counts = 2 * 54 + 2 * 30 + 2 * 24 + 3 * 54  # Tables 3 and 6, 4 and 7, 5 and 8, 9 to 11: classes x methods
-    assert sum(len(found) for found in _recalls().values()) == counts
+    assert sum(len(directions) for directions in _recalls().values()) == counts
 
 
 def test_intervals_of_shares():

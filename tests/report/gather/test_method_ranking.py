@@ -32,17 +32,17 @@ def test_cells_are_paired_by_classes_and_seed_and_repeats_count_once(tmp_path):
 def test_ties_of_different_cells_are_pairs_each(tmp_path):
     areas = {"deep_sad": [1.0] * 8 + [0.9], "ae": [1.0] * 8 + [0.8]}
     cells = {}
-    for method, found in areas.items():
-        for known in range(len(found)):
+    for method, of_method in areas.items():
+        for known in range(len(of_method)):
             write_cell(tmp_path, method, 1.0, known=known)
         cells[method] = [
             replace(cell, result=replace(cell.result, metrics={**cell.result.metrics, "auroc": area, "recall": k / 9}))
             for (group,) in [[g for g in read([tmp_path]).groups if g.method == method]]
-            for k, (cell, area) in enumerate(zip(group.cells, found, strict=True))
+            for k, (cell, area) in enumerate(zip(group.cells, of_method, strict=True))
         ]
-    seen = compare(*zip(*common_values(cells["deep_sad"], cells["ae"]), strict=True))
-    assert seen.n == 9
-    assert seen.difference == pytest.approx(10 / 9)
+    comparison = compare(*zip(*common_values(cells["deep_sad"], cells["ae"]), strict=True))
+    assert comparison.n == 9
+    assert comparison.difference == pytest.approx(10 / 9)
 
 
 def test_a_planted_difference_is_found_and_a_planted_tie_is_not(tmp_path):

@@ -58,10 +58,10 @@ def test_contradictions_are_noted():
 
 
 def test_illegible_numbers_say_so():
-    (found,) = find("mnist", "dp_vae", 0.05, 0.1, ensemble=5)
-    assert found.source == "daniel2021 Table 9"
-    assert "printed illegibly, read by hand" in found.notes
-    assert any("machine readings agree" in note for note in found.notes)
+    (number,) = find("mnist", "dp_vae", 0.05, 0.1, ensemble=5)
+    assert number.source == "daniel2021 Table 9"
+    assert "printed illegibly, read by hand" in number.notes
+    assert any("machine readings agree" in note for note in number.notes)
 
 
 def test_what_nobody_could_read_says_so():
@@ -86,9 +86,9 @@ def test_variants_find_their_own_number():
 
 
 def test_the_recall_of_each_class_in_percent():
-    found = published_recall("fashion_mnist", "deep_sad", ["top"], ["shirt"])
-    assert (found["shirt"].mean, found["ankle boot"].mean) == (71.0, 29.0)
-    assert len(found) == 9
+    recalls = published_recall("fashion_mnist", "deep_sad", ["top"], ["shirt"])
+    assert (recalls["shirt"].mean, recalls["ankle boot"].mean) == (71.0, 29.0)
+    assert len(recalls) == 9
     assert len(published_recall("fashion_mnist", "hsc", ["top"], ["sneaker", "shirt"])) == 9
     assert len(published_recall("landsat", "abc", ["very damp grey soil"], ["red soil"])) == 5
     assert published_recall("mnist", "abc", ["0"], ["1"]) == {}

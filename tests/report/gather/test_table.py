@@ -30,7 +30,7 @@ def test_the_recall_of_each_class_beside_ye2021(tmp_path):
     document["per_class"] = {"shirt": {"auroc": 0.9, "recall": 0.6, "count": 9}}
     path.write_text(json.dumps(document))
     (ranking,) = rank_methods(make_table(read([tmp_path]).groups))
-    found = {each.name: each for each in compare_recalls(ranking)}
-    assert len(found) == 9
-    assert (found["shirt"].ours.mean, found["shirt"].published.mean) == (60.0, 71.0)
-    assert found["ankle boot"].ours.n == 0
+    recalls = {each.name: each for each in compare_recalls(ranking)}
+    assert len(recalls) == 9
+    assert (recalls["shirt"].ours.mean, recalls["shirt"].published.mean) == (60.0, 71.0)
+    assert recalls["ankle boot"].ours.n == 0
