@@ -23,15 +23,13 @@ def box_plots(runs: Runs, design: Design, names: Sequence[str], free: int, label
         f"n = {n}: bias {biases[i, -1].mean():.3f}, false-positive rate {runs.fpr[i, :, labels].mean():.4f}"
         for i, n in enumerate(design.sizes)
     )
-    return svg.drawing(
-        f"{names[free]}-{names[labels]}",
-        (_WIDTH * (len(panels) + 1) + 20, _HEIGHT + 50),
-        parts,
-        title=title,
-        caption="Box: quartiles and median over the runs; whiskers: 1.5 times as far as the box is wide, or to the last"
-        " run; triangle: mean; dashed: the target rate.",
-        alt=f"{title}, by the number of validation normals. {means}.",
+    caption = (
+        "Box: quartiles and median over the runs; whiskers: 1.5 times as far as the box is wide, or to the last"
+        " run; triangle: mean; dashed: the target rate."
     )
+    alt = f"{title}, by the number of validation normals. {means}."
+    size = (_WIDTH * (len(panels) + 1) + 20, _HEIGHT + 50)
+    return svg.drawing(f"{names[free]}-{names[labels]}", size, parts, title=title, alt=alt, caption=caption)
 
 
 def _panels(panels: Sequence[tuple[str, Floats]], design: Design, place: int, target: float | None = None) -> list[str]:

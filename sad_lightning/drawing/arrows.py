@@ -47,15 +47,12 @@ def arrow_chart(name: str, title: str, lines: Sequence[Arrow]) -> svg.Figure:
         parts += _line(line, at, x)
     numbers = "; ".join(f"{each.name} {each.before:.0f} to {each.after:.0f}, {each.verdict}" for each in lines)
     published = " Hollow: the paper's." if any(line.published for line in lines) else ""
-    return svg.drawing(
-        name,
-        (780, height),
-        parts,
-        title=title,
-        caption="Arrow: from the recall without labels to the recall with them; at the right the difference in points,"
-        f" its interval over all lines together, and a triangle where it leaves zero out.{published}",
-        alt=f"{title}, recall in percent: {numbers}.",
+    caption = (
+        "Arrow: from the recall without labels to the recall with them; at the right the difference in points,"
+        f" its interval over all lines together, and a triangle where it leaves zero out.{published}"
     )
+    alt = f"{title}, recall in percent: {numbers}."
+    return svg.drawing(name, (780, height), parts, title=title, alt=alt, caption=caption)
 
 
 def _line(line: Arrow, at: float, x: svg.Axis) -> list[str]:

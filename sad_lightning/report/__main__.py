@@ -59,7 +59,12 @@ def _report(runs: list[Path], out: Path, which: str | None, with_wandb: bool) ->
     table = make_table(grids.groups)
     rankings = rank_methods(table)
     title = " + ".join(folder.resolve().name for folder in runs)
-    pictures, problems = _pictures(rankings, which) if which else ([], [])
+    pictures: list[Figure] = []
+    problems: list[str] = []
+    if which:
+        from sad_lightning.report.figures.pictures import draw_pictures  # imports what reads the data
+
+        pictures, problems = draw_pictures(rankings, which)
     files = write(out, grids, table, rankings, pictures, title=title)
     for problem in (*grids.problems, *problems):
         print(f"sad_lightning.report: {problem}", file=sys.stderr)
@@ -86,12 +91,6 @@ def _workspace(where: str) -> str:
         raise InputError("--wandb-workspace: nobody is logged in to W&B; `wandb login` first")
     board.save()
     return str(board.url)
-
-
-def _pictures(rankings: list[Ranking], which: str) -> tuple[list[Figure], list[str]]:
-    from sad_lightning.report.figures.pictures import draw_pictures  # imports what reads the data
-
-    return draw_pictures(rankings, which)
 
 
 def write(

@@ -1,13 +1,15 @@
 """AUROC of each anomaly class."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sad_lightning.drawing import svg
 from sad_lightning.report.gather.ranking import Ranking
 
 
-def classes_figure(ranking: Ranking) -> svg.Figure | None:
-    """AUROC of each anomaly class against the normals, the mean over cells; None where there is one class only."""
+def class_figures(ranking: Ranking) -> Iterator[svg.Figure]:
+    """AUROC of each anomaly class against the normals, the mean over cells; no figure of one class."""
     tables: dict[str, dict[str, list[float]]] = {}
     for row in ranking.rows:
         for cell in row.group.distinct:
@@ -17,7 +19,7 @@ def classes_figure(ranking: Ranking) -> svg.Figure | None:
                     tables.setdefault(row.group.name, {}).setdefault(name, []).append(100 * value)
     classes = sorted({name for table in tables.values() for name in table})
     if len(classes) < 2:
-        return None
+        return
     means = {row: {name: float(np.mean(values)) for name, values in table.items()} for row, table in tables.items()}
     lowest = min(value for table in means.values() for value in table.values())
     left = 24 + 7.1 * max(len(name) for name in means)
@@ -46,12 +48,8 @@ def classes_figure(ranking: Ranking) -> svg.Figure | None:
         f"{method} lowest on {min(table, key=lambda name: table[name])} with {min(table.values()):.1f}"
         for method, table in means.items()
     )
+    title = "AUROC of each anomaly class"
     alt = f"AUROC in percent of each anomaly class on {ranking.data}: {numbers}."
-    return svg.drawing(
-        f"classes-{ranking.name}",
-        (left + width * len(classes) + 40, top + height * len(means) + 8),
-        parts,
-        title="AUROC of each anomaly class",
-        caption="Each class against the normals, the mean over the cells in which it is not normal.",
-        alt=alt,
-    )
+    caption = "Each class against the normals, the mean over the cells in which it is not normal."
+    size = (left + width * len(classes) + 40, top + height * len(means) + 8)
+    yield svg.drawing(f"classes-{ranking.name}", size, parts, title=title, alt=alt, caption=caption)

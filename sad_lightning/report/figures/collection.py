@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sad_lightning.drawing.svg import Figure, Series
-from sad_lightning.report.figures.classes import classes_figure
+from sad_lightning.report.figures.classes import class_figures
 from sad_lightning.report.figures.curves import curve_figures
 from sad_lightning.report.figures.directions import directions_figure
 from sad_lightning.report.figures.history import history_figures
-from sad_lightning.report.figures.overview import overview_figure
-from sad_lightning.report.figures.roc import roc_figure
-from sad_lightning.report.figures.scatter import scatter_figure
+from sad_lightning.report.figures.overview import overview_figures
+from sad_lightning.report.figures.roc import roc_figures
+from sad_lightning.report.figures.scatter import scatter_figures
 from sad_lightning.report.figures.scores import score_figures
-from sad_lightning.report.figures.seconds import seconds_figure
+from sad_lightning.report.figures.seconds import seconds_figures
 from sad_lightning.report.figures.sensitivity import sensitivity_figures
 from sad_lightning.report.gather.directions import Directions
 from sad_lightning.report.gather.ranking import Ranking
@@ -52,33 +52,29 @@ class Figures(NamedTuple):
 
     def all(self) -> list[Figure]:
         """One after the other."""
-        return [*self.axes, *self.arrows] + [
-            figure for each in self.settings for figure in (*each.wide, *each.narrow, *each.scores)
-        ]
+        of_settings = [figure for each in self.settings for figure in (*each.wide, *each.narrow, *each.scores)]
+        return [*self.axes, *self.arrows, *of_settings]
 
 
 def draw(table: Sequence[Row], rankings: Sequence[Ranking], directions: Sequence[Directions] = ()) -> Figures:
     """Draw everything that the results allow; a method has one colour in all figures."""
     series = {name: i for i, name in enumerate(dict.fromkeys(row.group.name for row in table))}
     return Figures(
-        axes=curve_figures(rankings, series) + sensitivity_figures(table),
+        axes=[*curve_figures(rankings, series), *sensitivity_figures(table)],
         arrows=[directions_figure(each) for each in directions] if len(directions) <= _MANY else [],
         settings=[_draw_setting(ranking, series) for ranking in rankings if ranking.rows],
     )
 
 
 def _draw_setting(ranking: Ranking, series: Series) -> SettingFigures:
-    several = ranking.best is not None and len(ranking.best.values) > 1
-    wide = [overview_figure(ranking, series), classes_figure(ranking)]
-    narrow = [
-        scatter_figure(ranking, ranking.best, series) if several and ranking.best else None,
-        roc_figure(ranking, series),
-        *history_figures(ranking, series),
-        seconds_figure(ranking, series),
-    ]
     return SettingFigures(
         ranking,
-        [figure for figure in wide if figure is not None],
-        [figure for figure in narrow if figure is not None],
-        score_figures(ranking),
+        wide=[*overview_figures(ranking, series), *class_figures(ranking)],
+        narrow=[
+            *scatter_figures(ranking, series),
+            *roc_figures(ranking, series),
+            *history_figures(ranking, series),
+            *seconds_figures(ranking, series),
+        ],
+        scores=[*score_figures(ranking)],
     )

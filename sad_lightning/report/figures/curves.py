@@ -1,7 +1,7 @@
 """AUROC against each axis that a grid goes along, all else equal (ruff2020 Figures 2 to 4)."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.numbers import summary_words
@@ -15,9 +15,8 @@ _WORDS = {
 }
 
 
-def curve_figures(rankings: Sequence[Ranking], series: svg.Series) -> list[svg.Figure]:
+def curve_figures(rankings: Sequence[Ranking], series: svg.Series) -> Iterator[svg.Figure]:
     """A figure for each axis and each setting of the other two, where there are two values to go along."""
-    figures = []
     for _, some in itertools.groupby(rankings, key=lambda ranking: ranking.data):
         of_data = list(some)
         for axis in _WORDS:
@@ -29,8 +28,7 @@ def curve_figures(rankings: Sequence[Ranking], series: svg.Series) -> list[svg.F
                     lines.setdefault(line, {})[ranking.setting._asdict()[axis]] = ranking
             for line, places in lines.items():
                 if len(places) > 1:
-                    figures.append(_curve(axis, line, dict(sorted(places.items())), series))
-    return figures
+                    yield _curve(axis, line, dict(sorted(places.items())), series)
 
 
 def _without(axis: str, setting: Setting) -> Setting:
@@ -88,13 +86,10 @@ def _curve(axis: str, line: Setting, places: Mapping[float, Ranking], series: sv
             parts.append(svg.text(x(i), 24, "★", "strong mid"))
     others = {name: f"{value:g}" for name, value in line._asdict().items() if name != axis}
     alt = f"AUROC in percent on {data} against the {_WORDS[axis]}. {'; '.join(numbers)}."
-    return svg.drawing(
-        "-".join(["curve", data, axis, *others.values()]),
-        (640, 376),
-        parts,
-        title=f"AUROC against the {_WORDS[axis]}",
-        caption="; ".join(f"{_WORDS[name]} {value}" for name, value in others.items()).capitalize()
+    caption = (
+        "; ".join(f"{_WORDS[name]} {value}" for name, value in others.items()).capitalize()
         + ". Mean and standard deviation over cells; dashed with diamonds: published. ★: best and second best differ"
-        " (Wilcoxon, p ≤ 0.05).",
-        alt=alt,
+        " (Wilcoxon, p ≤ 0.05)."
     )
+    name, title = "-".join(["curve", data, axis, *others.values()]), f"AUROC against the {_WORDS[axis]}"
+    return svg.drawing(name, (640, 376), parts, title=title, alt=alt, caption=caption)

@@ -1,6 +1,7 @@
 """What training recorded, epoch by epoch."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,8 @@ _CURVES = {
 }
 
 
-def history_figures(ranking: Ranking, series: svg.Series) -> list[svg.Figure]:
+def history_figures(ranking: Ranking, series: svg.Series) -> Iterator[svg.Figure]:
     """Radius and spread over epochs: the mean over cells of what training recorded."""
-    figures = []
     for name, words in _CURVES.items():
         lines = {row.group.name: line for row in ranking.rows if (line := _mean_history(row, name)) is not None}
         finite = [value for line in lines.values() for value in line.tolist() if not math.isnan(value)]
@@ -28,9 +28,10 @@ def history_figures(ranking: Ranking, series: svg.Series) -> list[svg.Figure]:
             continue
         x = svg.linear(0, max(len(line) for line in lines.values()), 60, 340, "epoch", 4)
         wide = min(finite) > 0 and max(finite) > 30 * min(finite)
-        span = (min(finite), max(finite)) if wide else svg.padded(finite, bound=math.inf)
-        low, high = span
-        y = svg.logarithmic(low, high, 210, 30, words) if wide else svg.linear(low, high, 210, 30, words)
+        if wide:
+            y = svg.logarithmic(min(finite), max(finite), 210, 30, words)
+        else:
+            y = svg.linear(*svg.padded(finite, bound=math.inf), 210, 30, words)
         parts, numbers, ends = svg.frame(x, y), [], []
         for method, line in lines.items():
             points = [(x(i + 1), y(v) if not math.isnan(v) else math.nan) for i, v in enumerate(line.tolist())]
@@ -40,17 +41,9 @@ def history_figures(ranking: Ranking, series: svg.Series) -> list[svg.Figure]:
             numbers.append(f"{method} from {known[0]:.3g} to {known[-1]:.3g}")
         parts += svg.labels(ends, 348, 14, y, series, "label small")
         alt = f"{words.capitalize()} over epochs on {ranking.data}: {'; '.join(numbers)}."
-        figures.append(
-            svg.drawing(
-                f"history-{name}-{ranking.name}",
-                (470, 256),
-                parts,
-                title=words[0].upper() + words[1:],
-                caption="The mean over cells, by epoch." + (" Logarithmic." if wide else ""),
-                alt=alt,
-            )
-        )
-    return figures
+        caption = "The mean over cells, by epoch." + (" Logarithmic." if wide else "")
+        title = words[0].upper() + words[1:]
+        yield svg.drawing(f"history-{name}-{ranking.name}", (470, 256), parts, title=title, alt=alt, caption=caption)
 
 
 def _mean_history(row: Row, name: str) -> NDArray[np.float64] | None:
@@ -61,11 +54,10 @@ def _mean_history(row: Row, name: str) -> NDArray[np.float64] | None:
         for stage, curves in cell.result.history.items()
         if stage.startswith("train") and curves.get(name)
     ]
-    lines = [line for line in lines if not np.isnan(line).all()]
-    if not lines:
-        return None
-    padded = np.full((len(lines), max(map(len, lines))), math.nan)
+    padded = np.full((len(lines), max(map(len, lines), default=0)), math.nan)
     for i, line in enumerate(lines):
         padded[i, : len(line)] = line
-    known = ~np.isnan(padded)
-    return np.where(known.any(0), np.where(known, padded, 0).sum(0) / np.maximum(known.sum(0), 1), math.nan)
+    if np.isnan(padded).all():
+        return None
+    mean: NDArray[np.float64] = np.ma.masked_invalid(padded).mean(axis=0).filled(math.nan)
+    return mean

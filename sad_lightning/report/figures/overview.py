@@ -1,11 +1,13 @@
 """The methods of a setting side by side."""
 
+from collections.abc import Iterator
+
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.numbers import summary_words
 from sad_lightning.report.gather.ranking import Ranking
 
 
-def overview_figure(ranking: Ranking, series: svg.Series) -> svg.Figure:
+def overview_figures(ranking: Ranking, series: svg.Series) -> Iterator[svg.Figure]:
     """Each method's mean, its interval, its cells and the published mean, the best on top."""
     rows = ranking.rows
     values = [cell.auroc for row in rows for cell in row.group.distinct]
@@ -26,12 +28,8 @@ def overview_figure(ranking: Ranking, series: svg.Series) -> svg.Figure:
         parts.append(svg.text(652, at + 4, summary_words(row.auroc) + star))
         numbers.append(f"{row.group.name} {summary_words(row.auroc)}")
     alt = f"AUROC in percent on {ranking.data}, {ranking.setting.words}: {'; '.join(numbers)}."
-    return svg.drawing(
-        f"overview-{ranking.name}",
-        (740, height),
-        parts,
-        title="Methods",
-        caption="Mean (dot), its 95 % interval (bar), each cell (small dots) and the published mean (diamond)."
-        " A star: the first differs from the second (Wilcoxon, p ≤ 0.05).",
-        alt=alt,
+    caption = (
+        "Mean (dot), its 95 % interval (bar), each cell (small dots) and the published mean (diamond)."
+        " A star: the first differs from the second (Wilcoxon, p ≤ 0.05)."
     )
+    yield svg.drawing(f"overview-{ranking.name}", (740, height), parts, title="Methods", alt=alt, caption=caption)

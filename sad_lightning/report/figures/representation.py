@@ -36,12 +36,9 @@ def representation_figure(ranking: Ranking, cell: CellResult, arrays: Arrays, na
         + ", ".join(f"{int(chosen.sum())} {words}" for words, (_, chosen) in kinds.items())
         + "."
     )
-    return svg.drawing(
-        f"representation-{name}-{ranking.name}-{cell.result.key}",
-        (400, 344),
-        parts,
-        title=f"{name}: representation",
-        caption=f"{ranking.data}, {ranking.setting.words}. Principal components of the code of the test rows,"
-        f" {100 * projection.explained:.0f} % of its variance; normal {', '.join(cell.result.normal_classes)}.",
-        alt=alt,
+    caption = (
+        f"{ranking.data}, {ranking.setting.words}. Principal components of the code of the test rows,"
+        f" {100 * projection.explained:.0f} % of its variance; normal {', '.join(cell.result.normal_classes)}."
     )
+    file, title = f"representation-{name}-{ranking.name}-{cell.result.key}", f"{name}: representation"
+    return svg.drawing(file, (400, 344), parts, title=title, alt=alt, caption=caption)

@@ -1,5 +1,7 @@
 """ROC curves."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sad_lightning.drawing import svg
@@ -7,7 +9,7 @@ from sad_lightning.report.gather.cells import FPR
 from sad_lightning.report.gather.ranking import Ranking
 
 
-def roc_figure(ranking: Ranking, series: svg.Series) -> svg.Figure | None:
+def roc_figures(ranking: Ranking, series: svg.Series) -> Iterator[svg.Figure]:
     """The mean ROC curve of each method over its cells."""
     x = svg.linear(0, 1, 52, 372, "false-positive rate")
     y = svg.linear(0, 1, 350, 30, "recall")
@@ -21,13 +23,7 @@ def roc_figure(ranking: Ranking, series: svg.Series) -> svg.Figure | None:
             parts.append(svg.curve(points, series[row.group.name]))
             numbers.append(f"{row.group.name} finds {100 * mean[5]:.0f} % at 5 % false positives")
     if not numbers:
-        return None
+        return
     alt = f"ROC curves on {ranking.data}, {ranking.setting.words}: {'; '.join(reversed(numbers))}."
-    return svg.drawing(
-        f"roc-{ranking.name}",
-        (400, 398),
-        parts,
-        title="ROC curves",
-        caption="Recall against the false-positive rate, the mean over cells. Colours as above.",
-        alt=alt,
-    )
+    caption = "Recall against the false-positive rate, the mean over cells. Colours as above."
+    yield svg.drawing(f"roc-{ranking.name}", (400, 398), parts, title="ROC curves", alt=alt, caption=caption)

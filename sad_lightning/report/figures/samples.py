@@ -38,11 +38,7 @@ def samples_figure(ranking: Ranking, cell: CellResult, arrays: Arrays, name: str
         f" anomalies and of the normals; the lowest anomaly scores {scores[strips['anomalies, lowest'][0]]:.3g}, the"
         f" highest normal {scores[strips['normals, highest'][0]]:.3g}."
     )
-    return svg.drawing(
-        f"samples-{name}-{ranking.name}-{cell.result.key}",
-        (140 + side * _SHOWN, 12 + 4 * (side + 14)),
-        parts,
-        title=f"{name}: most and least anomalous",
-        caption=f"{ranking.data}, {ranking.setting.words}; {where}.",
-        alt=alt,
-    )
+    caption = f"{ranking.data}, {ranking.setting.words}; {where}."
+    file, title = f"samples-{name}-{ranking.name}-{cell.result.key}", f"{name}: most and least anomalous"
+    size = (140 + side * _SHOWN, 12 + 4 * (side + 14))
+    return svg.drawing(file, size, parts, title=title, alt=alt, caption=caption)

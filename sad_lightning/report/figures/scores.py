@@ -1,16 +1,16 @@
 """How the scores of normals and anomalies lie."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.drawing import svg
-from sad_lightning.drawing.svg import Axis, Figure
 from sad_lightning.report.gather.ranking import Ranking
 
 
-def score_figures(ranking: Ranking) -> list[Figure]:
+def score_figures(ranking: Ranking) -> Iterator[svg.Figure]:
     """For each method the scores of normals and anomalies in its middle cell, and the threshold."""
-    figures = []
     for row in ranking.rows:
         cell = row.group.median
         scores = cell.scores()
@@ -36,20 +36,10 @@ def score_figures(ranking: Ranking) -> list[Figure]:
             f" normal scores {np.median(values[y == 0]):.3g}, the middle anomaly {np.median(values[y == 1]):.3g}; the"
             f" threshold {threshold:.3g} finds {100 * cell.result.metrics['recall']:.0f} % of the anomalies."
         )
-        figures.append(
-            svg.drawing(
-                f"scores-{row.group.name}-{ranking.name}",
-                (240, 118),
-                parts,
-                title=row.group.name,
-                caption="",
-                alt=alt,
-            )
-        )
-    return figures
+        yield svg.drawing(f"scores-{row.group.name}-{ranking.name}", (240, 118), parts, title=row.group.name, alt=alt)
 
 
-def _steps(shares: NDArray[np.float64], tallest: float, x: Axis, bottom: float, top: float, colour: int) -> str:
+def _steps(shares: NDArray[np.float64], tallest: float, x: svg.Axis, bottom: float, top: float, colour: int) -> str:
     """A histogram as one filled outline."""
     width = (x.end - x.start) / len(shares)
     path = [f"M{x.start:g} {bottom:g}"]

@@ -1,11 +1,13 @@
 """What training costs."""
 
+from collections.abc import Iterator
+
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.numbers import rounded
 from sad_lightning.report.gather.ranking import Ranking
 
 
-def seconds_figure(ranking: Ranking, series: svg.Series) -> svg.Figure:
+def seconds_figures(ranking: Ranking, series: svg.Series) -> Iterator[svg.Figure]:
     """What a cell of each method costs."""
     rows = sorted(ranking.rows, key=lambda row: row.seconds.mean)
     longest = max(max(row.seconds.mean for row in rows), 0.1)
@@ -20,11 +22,5 @@ def seconds_figure(ranking: Ranking, series: svg.Series) -> svg.Figure:
         parts.append(svg.text(x.start + width + 8, at + 4, rounded(row.seconds.mean), "soft"))
     numbers = "; ".join(f"{row.group.name} {rounded(row.seconds.mean)}" for row in rows)
     alt = f"Seconds a cell on {ranking.data}: {numbers}."
-    return svg.drawing(
-        f"seconds-{ranking.name}",
-        (660, height),
-        parts,
-        title="Seconds a cell",
-        caption="Wall time of all stages, the mean over cells; pretraining that was cached costs nothing.",
-        alt=alt,
-    )
+    caption = "Wall time of all stages, the mean over cells; pretraining that was cached costs nothing."
+    yield svg.drawing(f"seconds-{ranking.name}", (660, height), parts, title="Seconds a cell", alt=alt, caption=caption)

@@ -44,11 +44,6 @@ def _figure(data: str, key: str, setting: Setting, lines: Sequence[tuple[str, _L
         parts.append(svg.text(512, points[-1][1] + 4, method, f"label s{colour % len(svg.LIGHT)}"))
         numbers.append(f"{method} " + ", ".join(f"{value:g}: {summary_words(row.auroc)}" for value, row in line))
     alt = f"AUROC in percent on {data} against {key}, {setting.words}. {'; '.join(numbers)}."
-    return svg.drawing(
-        "-".join(["sensitivity", data, key, *setting.texts]),
-        (640, 316),
-        parts,
-        title=f"Sensitivity to {key}",
-        caption=f"With {setting.words}, all other settings equal.",
-        alt=alt,
-    )
+    caption = f"With {setting.words}, all other settings equal."
+    name, title = "-".join(["sensitivity", data, key, *setting.texts]), f"Sensitivity to {key}"
+    return svg.drawing(name, (640, 316), parts, title=title, alt=alt, caption=caption)

@@ -184,16 +184,13 @@ def illegible(data: str, method: str, setting: Setting) -> str | None:
 
     daniel2021 Table 9 has each pollution ratio of ruff2020's scenario (ii) for three sets and three methods.
     """
-    axes = {(row["dataset"], row["method"], row["pollution_ratio"]) for row in _rows() if _is_table_9(row)}
+    table = [row for row in _rows() if (row["paper"], row["table"]) == ("daniel2021", "9")]
+    axes = {(row["dataset"], row["method"], row["pollution_ratio"]) for row in table}
     sets, methods, ratios = ({key[i] for key in axes} for i in range(3))
     if setting.labeled_ratio != 0.05 or setting.n_known != 1 or data not in sets or method not in methods:
         return None
     ratio = f"{setting.pollution_ratio:g}"
     return "illegible in daniel2021 Table 9" if ratio in ratios and (data, method, ratio) not in axes else None
-
-
-def _is_table_9(row: Mapping[str, str]) -> bool:
-    return (row["paper"], row["table"]) == ("daniel2021", "9")
 
 
 def _one_number(lines: list[_Line], ensemble: int) -> Published:
