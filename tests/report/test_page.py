@@ -12,9 +12,10 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from support.results import write_cell, write_grid
 
-from sad_lightning.drawing.numbers import summary_words
+from sad_lightning.drawing.numbers import p_value, signed, summary_words
 from sad_lightning.report.__main__ import main
 from sad_lightning.report.gather.groups import read
+from sad_lightning.report.gather.ranking import rank_methods
 from sad_lightning.report.gather.table import make_table
 
 EVIL = "<script>alert(1)</script>"
@@ -71,6 +72,48 @@ def test_the_page_in_a_browser(tmp_path, monkeypatch, capsys):
     assert probe["light"] != probe["dark"]
     assert probe["images"]
     assert probe["outside"] == 0
+
+
+def text_of(page):
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", page)).split())
+
+
+def test_the_page_says_who_ranks_best(tmp_path, monkeypatch, capsys):
+    write_grid(tmp_path)
+    report(monkeypatch, capsys, tmp_path)
+    page = text_of((tmp_path / "report/report.html").read_text())
+    _, ranking = rank_methods(make_table(read([tmp_path]).groups))
+    best, comparison = ranking.rows[0], ranking.best.comparison
+    sentence = (
+        f"mnist, 5 % labeled anomalies of 1 classdeep_sad ranks best with an AUROC of {summary_words(best.auroc)} %;"
+        f" {signed(comparison.difference)} points against ae on 8 common cells, a significant difference"
+        f" (Wilcoxon p = {p_value(comparison.wilcoxon)}). Published: 96.7 ± 2.4 (ruff2020 Tables 3, 4),"
+        f" ours {signed(best.difference)}, outside our interval. 1 cells are missing."
+    )
+    assert sentence in page
+    assert "cells finished44 of 54" in page
+    assert "Average ranks over 8 common cells" in page
+
+
+@pytest.mark.parametrize("pollution", [0.0, 0.1])
+@pytest.mark.parametrize("sets", [("mnist",), ("mnist", "cardio")])
+def test_every_line_of_a_table_has_an_entry_for_each_column(pollution, sets, tmp_path, monkeypatch, capsys):
+    labels = {"trained_on": [-1, 0, 1], "pollution": pollution}
+    for data in sets:
+        for seed in range(2):
+            write_cell(tmp_path, "ae", 1.0, data=data, seed=seed, trained_on=[0, 1], pollution=pollution)
+            write_cell(tmp_path, "abc", 1.2, data=data, seed=seed, **labels)
+        write_cell(tmp_path, "abc", 1.2, data=data, normal=1, **labels)
+    report(monkeypatch, capsys, tmp_path)
+    tables = re.findall(r"<table.*?</table>", (tmp_path / "report/report.html").read_text(), re.DOTALL)
+    names = [re.search('id="table-([a-z]+)', table)[1] for table in tables]
+    assert set(names) == {"results", "directions", "pairs", "cells"}
+    heads = re.findall("<button[^>]*>([^<]*)", tables[names.index("results")])
+    assert ("data" in heads, "pollution" in heads) == (len(sets) > 1, pollution > 0)
+    for table in tables:
+        head, *lines = (re.findall("<t[hd][ >]", line) for line in re.findall(r"<tr.*?</tr>", table, re.DOTALL))
+        assert lines
+        assert {len(line) for line in lines} == {len(head)}
 
 
 def test_names_from_results_show_as_text(tmp_path, monkeypatch, capsys):
