@@ -110,7 +110,7 @@ def read(folders: Iterable[Path]) -> Grids:
         for path in sorted(folder.rglob(FILE)):
             try:
                 cell = CellResult(path.parent, Result.read(path.parent))
-                _group([cell], {})  # what a report needs of it is there
+                _group([cell], {})  # fails where it lacks what a report needs
                 cells.append(cell)
             except InputError as error:
                 problems.append(str(error))
