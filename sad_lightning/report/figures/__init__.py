@@ -1,1 +1,1 @@
-"""A figure a file; ``collection.py`` lists them."""
+"""One file per kind of figure; ``collection.py`` calls them all."""

@@ -9,7 +9,7 @@ from sad_lightning.report.gather.ranking import Ranking
 
 
 def class_figures(ranking: Ranking) -> Iterator[svg.Figure]:
-    """AUROC of each anomaly class against the normals, the mean over cells; no figure of one class."""
+    """AUROC of each anomaly class against the normals, the mean over cells; nothing where there is only one class."""
     tables: dict[str, dict[str, list[float]]] = {}
     for row in ranking.rows:
         for cell in row.group.distinct:

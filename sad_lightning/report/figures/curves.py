@@ -37,7 +37,7 @@ def _without(axis: str, setting: Setting) -> Setting:
 
 
 def _lies_on(line: Setting, axis: str, setting: Setting) -> bool:
-    """Whether the setting is a place of the line; where nothing is labeled, whatever number of classes it has."""
+    """Whether a setting lies on a line; without labels the number of known classes does not matter."""
     if axis == "labeled_ratio" and setting.labeled_ratio == 0:
         return setting.pollution_ratio == line.pollution_ratio
     return _without(axis, setting) == line

@@ -55,7 +55,7 @@ class Change(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """With less without labels, in points."""
+        """Recall with labels minus recall without, in points."""
         return self.after - self.before
 
     @property
@@ -119,7 +119,7 @@ class Directions:
 
 
 def sentences(directions: Iterable[Directions]) -> list[tuple[str, str]]:
-    """What labels do in each pair of methods, behind its name: one comparison in words, of several their counts."""
+    """A heading and a sentence for each pair of methods; where a pair has several comparisons, the sentence counts."""
     pairs: dict[str, list[Directions]] = {}
     for each in directions:
         pairs.setdefault(f"{each.data}, {each.label_free} to {each.with_labels}", []).append(each)
@@ -158,7 +158,7 @@ def _each(groups: Iterable[Group]) -> Iterator[tuple[Group, CellResult]]:
 
 
 def _rows(cell: CellResult) -> object:
-    """What two cells share whose label-free rows are the same."""
+    """A key that is equal for cells with the same label-free training rows."""
     settings = cell.result.settings
     split: Mapping[str, object] = settings["split"]
     clean = {"labeled_ratio"} if not split["pollution_ratio"] else set()  # only pollution is counted from it

@@ -63,7 +63,7 @@ class Group:
 
     @cached_property
     def distinct(self) -> tuple[CellResult, ...]:
-        """The cells with those dropped that only repeat another: same normal class, same seed, same numbers.
+        """The cells without those that repeat another: same normal class, same seed, same numbers.
 
         Without known anomalies, and for methods that do not look at them, nine known classes are one training.
         """
@@ -98,7 +98,7 @@ class Grids(NamedTuple):
 
 
 def read(folders: Iterable[Path]) -> Grids:
-    """Gather the results below the folders; what can not be read is among the problems, and the others stand.
+    """Gather the results below the folders; what can not be read is listed among the problems.
 
     Raises:
         InputError: there is no result at all.
@@ -127,7 +127,7 @@ def read(folders: Iterable[Path]) -> Grids:
 
 
 def _failures(folder: Path) -> Iterator[str]:
-    """A line on each cell that failed; what is not defined did not."""
+    """A line for each cell that failed; one that is not defined did not fail."""
     for path in sorted(folder.rglob(FAILURE)):
         try:
             failure = json.loads(path.read_text())
@@ -202,7 +202,7 @@ def _absent(groups: Sequence[Group]) -> Iterator[Group]:
 
 
 def _kind(result: Result) -> str:
-    """What cells of one group share: all settings but the seed and the classes; no known class is a kind of its own."""
+    """A key that is equal for cells of one group: all settings but seed and classes, and whether a class is known."""
     settings = {
         name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value  # 1 is 1.0
         for name, value in _flat(result.settings)
@@ -212,7 +212,7 @@ def _kind(result: Result) -> str:
 
 
 def _variants(kinds: dict[tuple[str, str, str], Result]) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """For each kind, the settings in which the kinds of its data set and method differ, the shortest name of each."""
+    """For each kind, the settings that differ among kinds of its data set and method, by their shortest names."""
     variants: dict[tuple[str, str, str], dict[str, Any]] = {}
     for pair, keys in itertools.groupby(sorted(kinds), key=lambda key: key[:2]):
         members = [key for key in keys if key[:2] == pair]

@@ -84,7 +84,7 @@ class Published(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """A line of the file; what it needs of our settings to be the same experiment."""
+    """A line of the file, and the settings of ours that make the same experiment."""
 
     published: Published
     ensemble: int | None

@@ -1,1 +1,1 @@
-"""The report as one HTML page: a template a section, drawn by Jinja2."""
+"""The report as one HTML page: one Jinja2 template per section."""

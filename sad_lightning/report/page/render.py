@@ -71,7 +71,7 @@ def _facts(grids: Grids) -> list[tuple[str, str]]:
 
 
 def _problems(grids: Grids) -> list[str]:
-    """What could not be read or drawn, a line each."""
+    """What could not be read, a line each."""
     unfinished = [f"{folder}: began, and has no result yet" for folder in grids.unfinished]
     scoreless = sum(cell.roc is None for group in grids.groups for cell in group.distinct)
     lines = [f"{scoreless} cells have no scores.npz that can be read: no interval, no ROC curve"]
