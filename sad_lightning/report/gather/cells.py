@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sad_lightning.result import Result
 from sad_lightning.stats.ranking import Interval, auroc_interval, roc_curve
 
+PairKey = tuple[tuple[str, ...], tuple[str, ...], int]  # normal classes, known classes, seed
 FPR = np.linspace(0, 1, 101)  # where ROC curves are read off
 
 
@@ -61,7 +62,7 @@ class CellResult:
         return tuple(self.result.known_classes) if self.result.counts["known_anomaly"] else ()
 
     @property
-    def pair_key(self) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+    def pair_key(self) -> PairKey:
         """What it shares with the cells of other methods that it is compared with: classes and seed."""
         return tuple(self.result.normal_classes), self.known_classes, self.result.coordinates.seed
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from sad_lightning.report.gather.cells import CellResult
+from sad_lightning.report.gather.cells import CellResult, PairKey
 from sad_lightning.report.gather.setting import Setting
 from sad_lightning.report.gather.table import Row
 from sad_lightning.stats.compare import LEVEL, Comparison, average_ranks, compare, holm
@@ -39,18 +39,6 @@ class Pair(NamedTuple):
     def reversed(self) -> bool:
         """Whether it is worse on these: on a grid that is not finished the means go over other cells."""
         return self.comparison.wilcoxon <= LEVEL and self.comparison.difference < 0
-
-
-class AverageRanks(NamedTuple):
-    """How methods rank on the cells that all of them have.
-
-    Attributes:
-        ranks: of each row, the mean over the cells; nan where there is no such cell.
-        cells: how many these are.
-    """
-
-    ranks: list[float]
-    cells: int
 
 
 @dataclass(frozen=True)
@@ -89,20 +77,20 @@ class Ranking:
         """Best against second best; None where there is no second."""
         return self.pairs[0] if self.pairs else None
 
+    @cached_property
+    def common(self) -> list[PairKey]:
+        """The cells that all rows have."""
+        keys = [{cell.pair_key for cell in row.group.distinct} for row in self.rows]
+        return sorted(set.intersection(*keys)) if keys else []
+
     @property
     def by_rank(self) -> list[tuple[float, Row]]:
-        """The rows with their average ranks, the lowest rank first."""
-        return sorted(zip(self.average_ranks.ranks, self.rows, strict=True), key=lambda pair: pair[0])
-
-    @cached_property
-    def average_ranks(self) -> AverageRanks:
-        """Of each row, over the cells that all rows have."""
+        """The rows with their average ranks over the common cells, the lowest rank first; empty without these."""
         tables = [{cell.pair_key: cell.auroc for cell in row.group.distinct} for row in self.rows]
-        common = sorted(set.intersection(*(set(table) for table in tables))) if tables else []
-        if not common:
-            return AverageRanks([math.nan] * len(tables), 0)
-        values = [[table[key] for table in tables] for key in common]
-        return AverageRanks(average_ranks(values).tolist(), len(common))
+        if not self.common:
+            return []
+        ranks = average_ranks([[table[key] for table in tables] for key in self.common]).tolist()
+        return sorted(zip(ranks, self.rows, strict=True), key=lambda pair: pair[0])
 
 
 def common_values(ours: Sequence[CellResult], theirs: Sequence[CellResult]) -> tuple[tuple[float, float], ...]:

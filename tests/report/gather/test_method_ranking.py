@@ -58,10 +58,9 @@ def test_a_planted_difference_is_found_and_a_planted_tie_is_not(tmp_path):
     assert {tie.better.group.method, tie.worse.group.method} == {"good", "same"}
     assert not tie.significant
     assert tie.holm >= tie.comparison.wilcoxon
-    ranks, common = ranking.average_ranks
-    assert common == 20
-    assert ranks[0] == min(ranks)
-    assert sum(ranks) == pytest.approx(6)
+    assert len(ranking.common) == 20
+    assert ranking.by_rank[0][1] is ranking.rows[0]
+    assert sum(rank for rank, _ in ranking.by_rank) == pytest.approx(6)
 
 
 def test_a_handful_of_lucky_cells_does_not_lead(tmp_path):
