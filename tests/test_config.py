@@ -140,7 +140,7 @@ def test_the_published_means_in_a_header_are_those_of_the_table(experiment):
     paper = "ruff2019" if experiment.startswith("ruff2019") else "ruff2020"
     method = "one_class_ss_dsvdd" if paper == "ruff2019" else "deep_sad"
     header = re.search(r"\(Table (\d)\): ([\d. ]+)$", (CONF / "experiment" / f"{experiment}.yaml").read_text(), re.M)
-    with open(PACKAGE / "report" / "published_results.csv") as file:
+    with open(PACKAGE / "report" / "gather" / "published_results.csv") as file:
         rows = [row for row in csv.DictReader(file) if row["paper"] == paper and row["table"] == header[1]
                 and row["dataset"] == NAMES[experiment.split("_")[-2]] and row["metric"] == "auroc"]  # fmt: skip
     axis = ("labeled_ratio", "pollution_ratio", "known_classes")[int(experiment[-1]) - 1]

@@ -51,6 +51,18 @@ def test_imports_go_down(path):
     assert not [other for other in others if ROOMS.index(other) > ROOMS.index(room)]
 
 
+# The same within the report: from results to values, figures and texts, and the page.
+REPORT_ROOMS = ("gather", "figures", "text", "page", "dashboard", "__main__")
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("report/**/*.py")), ids=lambda path: path.stem)
+def test_the_report_goes_from_results_to_the_page(path):
+    prefix = "sad_lightning.report."
+    room = name_of(path).removeprefix(prefix).split(".")[0]
+    others = {name.removeprefix(prefix).split(".")[0] for name in imports(path) if name.startswith(prefix)}
+    assert not [other for other in others if REPORT_ROOMS.index(other) > REPORT_ROOMS.index(room)]
+
+
 def test_no_module_imports_itself_by_a_detour():
     modules = {name_of(path) for path in FILES}
     graph = {
@@ -78,18 +90,18 @@ def test_a_folder_with_a_main_is_a_command_and_nothing_else_is():
 
 # Planning, reporting and asking for help do not wait for torch, which takes seconds to import: whole rooms, and of the
 # others the modules that are named.
-LIGHT_ROOMS = {"version", "errors", "checks", "seeding", "files", "config", "command", "stats", "result", "baselines",
-               "drawing", "grid", "report", "train", "__main__"}  # fmt: skip
+LIGHT_ROOMS = {"version", "errors", "checks", "seeding", "files", "config", "command", "stats", "result", "data",
+               "baselines", "drawing", "grid", "report", "train", "__main__"}  # fmt: skip
 LIGHT_MODULES = {"cell.key", "cell.loading", "cell.evaluation", "audit.fold", "audit.study", "convergence.figure",
                  "convergence.study"}  # fmt: skip
-HEAVY_MODULES = {"data.module", "data.preparation"}  # of data, which is light but for them
+HEAVY_MODULES = {"data.module", "data.preparation", "report.figures.projection"}  # in rooms that are light but for them
 
 
 def test_light_rooms_never_import_torch():
     light = []
     for name in (name_of(path).removeprefix("sad_lightning.") for path in FILES):
         command = name.endswith(".__main__")
-        room = name.split(".")[0] in LIGHT_ROOMS or (name.startswith("data.") and name not in HEAVY_MODULES)
+        room = name.split(".")[0] in LIGHT_ROOMS and name not in HEAVY_MODULES
         if room or command or name in LIGHT_MODULES:
             light.append(f"sad_lightning.{name}")
     script = f"""

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+BESIDE_CODE = {".html", ".css", ".js", ".csv"}  # templates and published numbers
 
 
 def test_the_wheel_holds_the_configuration_and_runs_from_another_folder(tmp_path):
@@ -19,6 +20,10 @@ def test_the_wheel_holds_the_configuration_and_runs_from_another_folder(tmp_path
         path.relative_to(site / "sad_lightning" / "conf") for path in (site / "sad_lightning/conf").rglob("*.yaml")
     }
     assert shipped == {path.relative_to(ROOT / "conf") for path in (ROOT / "conf").rglob("*.yaml")}
+
+    beside = {path.relative_to(ROOT) for path in (ROOT / "sad_lightning").rglob("*.*") if path.suffix in BESIDE_CODE}
+    assert len(beside) > 10
+    assert not [path for path in beside if not (site / path).exists()]
 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -1,13 +1,12 @@
 """An audit in words, as a table, as CSV and as a figure."""
 
-import csv
-import io
 from collections.abc import Sequence
 
 from sad_lightning.audit.study import WANTED, Finding
-from sad_lightning.drawing.arrows import Arrow, arrows
+from sad_lightning.drawing.arrows import Arrow, arrow_chart
 from sad_lightning.drawing.numbers import interval_words
 from sad_lightning.drawing.svg import Figure
+from sad_lightning.drawing.tables import csv_table, markdown_table
 from sad_lightning.stats.bias import DOWN, UNDECIDED, UP
 from sad_lightning.stats.ranking import Interval
 
@@ -62,28 +61,28 @@ _HEAD = ("group", "trained", "rows", "normals", "without labels", "with labels",
 
 def table(findings: Sequence[Finding]) -> str:
     """A Markdown table, in percent and points."""
-    lines = [f"| {' | '.join(_HEAD)} |", "|---" * len(_HEAD) + "|"]
-    for each in findings:
-        cells = [
-            each.group.replace("|", "\\|"), "yes" if each.seen else "no", str(each.rows), str(each.normals),
+    lines = [
+        [
+            each.group, "yes" if each.seen else "no", str(each.rows), str(each.normals),
             *(f"{100 * recall:.1f}" for recall in each.recalls), f"{100 * each.difference:+.1f}",
             interval_words(_percent(each.interval)), interval_words(_percent(each.dkw)), each.verdict,
             f"{each.needed:,}",
-        ]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        ]
+        for each in findings
+    ]  # fmt: skip
+    return markdown_table(_HEAD, lines)
 
 
 def as_csv(findings: Sequence[Finding]) -> str:
     """Every number in full, shares in [0, 1]."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["group", "trained", "rows", "normals", "trainings", "recall_without", "recall_with", "difference",
-                     "low", "high", "dkw_low", "dkw_high", "verdict", "needed"])  # fmt: skip
-    for each in findings:
-        writer.writerow([each.group, each.seen, each.rows, each.normals, each.trainings, *each.recalls, each.difference,
-                         *each.interval, *each.dkw, each.verdict, each.needed])  # fmt: skip
-    return file.getvalue()
+    head = ("group", "trained", "rows", "normals", "trainings", "recall_without", "recall_with", "difference", "low",
+            "high", "dkw_low", "dkw_high", "verdict", "needed")  # fmt: skip
+    lines = [
+        [each.group, each.seen, each.rows, each.normals, each.trainings, *each.recalls, each.difference,
+         *each.interval, *each.dkw, each.verdict, each.needed]
+        for each in findings
+    ]  # fmt: skip
+    return csv_table(head, lines)
 
 
 def figure(findings: Sequence[Finding], label_free: str, with_labels: str) -> Figure:
@@ -92,4 +91,4 @@ def figure(findings: Sequence[Finding], label_free: str, with_labels: str) -> Fi
         Arrow(_name(each), 100 * each.recalls[0], 100 * each.recalls[1], _percent(each.interval), each.verdict)
         for each in findings
     ]
-    return arrows("audit", f"{label_free} to {with_labels}", lines)
+    return arrow_chart("audit", f"{label_free} to {with_labels}", lines)

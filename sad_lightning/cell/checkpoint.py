@@ -1,60 +1,13 @@
-"""Where a trained encoder puts the test rows of a cell (daniel2021 Figure 1)."""
+"""The trained model of a cell, read from its checkpoint."""
 
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.preparation import to_network
-from sad_lightning.data.preprocess import fit_scaling
-from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError
 from sad_lightning.methods.method import Method
 from sad_lightning.training.ensemble import Ensemble
-
-_BATCH = 500
-
-
-class Projection(NamedTuple):
-    """The representation in two dimensions.
-
-    Attributes:
-        points: ``(n, 2)`` the first two principal components.
-        target_class: ``(n,)`` original class of each row.
-        explained: the share of the variance that the two components hold.
-    """
-
-    points: NDArray[np.float64]
-    target_class: NDArray[np.int64]
-    explained: float
-
-
-def project(folder: Path, settings: Mapping[str, Any], arrays: Arrays, rows: int = 600) -> Projection:
-    """Encode some test rows of a finished cell and project them on their two principal components.
-
-    A variational encoder gives means; of an ensemble it is the first member's.
-
-    Raises:
-        InputError: there is no checkpoint, or it can not be read.
-    """
-    split = draw_split(arrays, **settings["split"], seed=settings["seed"])
-    scaling = fit_scaling(arrays, split, **settings["preprocess"])
-    test = split.test[:: max(len(split.test) // rows, 1)]
-    scale, shift = torch.from_numpy(scaling.scale), torch.from_numpy(scaling.shift)
-    x = to_network(torch.from_numpy(arrays.x[test]), scale, shift, None, image=arrays.x.ndim == 4)
-    member = _member(folder / "model.ckpt", settings)
-    encoder, means = member.get_encoder(), member.network.rep_dim
-    with torch.inference_mode():
-        codes = torch.cat([encoder(batch)[:, :means] for batch in torch.split(x, _BATCH)])
-    centered = codes.double().numpy() - codes.double().numpy().mean(axis=0)
-    left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
-    explained = float((sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-300))
-    return Projection(left[:, :2] * sizes[:2], arrays.target_class[test], explained)
 
 
 def load_model(path: Path, settings: Mapping[str, Any]) -> Method | Ensemble:
@@ -77,10 +30,3 @@ def load_model(path: Path, settings: Mapping[str, Any]) -> Method | Ensemble:
         raise InputError(f"{path}: must be the checkpoint of the cell ({reason}); run the cell again") from error
     assert isinstance(model, Method | Ensemble)
     return model
-
-
-def _member(path: Path, settings: Mapping[str, Any]) -> Method:
-    model = load_model(path, settings)
-    member = model.members[0] if isinstance(model, Ensemble) else model
-    assert isinstance(member, Method)
-    return member

@@ -37,14 +37,14 @@ def main() -> None:
 
 
 def _study(names: Sequence[str], scorers: Sequence[Scorer], design: Design, out: Path) -> str:
-    found = simulate(scorers, design, lambda runs: iter(progress(runs, unit="run")))
+    outcome = simulate(scorers, design, lambda runs: iter(progress(runs, unit="run")))
     pairs = [(names.index(a), names.index(b)) for a, b in PAIRS if a in names and b in names]
-    lines = [line for pair in pairs for line in summarize(found, design, names, *pair)]
+    lines = [line for pair in pairs for line in summarize(outcome, design, names, *pair)]
     head = f"{design.runs} runs over {len(scorers)} trainings, target {design.fpr:g}, test rows "
     text = head + ("drawn anew in each run" if design.redraw else "fixed") + "\n\n" + markdown(lines)
     files = {"convergence.md": text + "\n", "convergence.csv": as_csv(lines)}
-    for first, second in pairs:
-        figure = box_plots(found, design, names, first, second)
+    for pair in pairs:
+        figure = box_plots(outcome, design, names, *pair)
         files[f"{figure.name}.svg"] = figure.file()
     for name, content in files.items():
         with whole_file(out / name) as part:

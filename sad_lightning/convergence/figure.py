@@ -7,38 +7,36 @@ from numpy.typing import NDArray
 
 from sad_lightning.convergence.study import Design, Runs
 from sad_lightning.drawing import svg
-from sad_lightning.drawing.svg import Figure
 
 Floats = NDArray[np.float64]
 _WIDTH, _HEIGHT, _BOX = 186, 250, 26
 
 
-def box_plots(runs: Runs, design: Design, names: Sequence[str], first: int, second: int) -> Figure:
-    """The bias of the second detector against the first for each alpha, and the second's false-positive rate."""
-    biases = runs.recall[..., second] - runs.recall[..., first]  # (sizes, alphas, R)
+def box_plots(runs: Runs, design: Design, names: Sequence[str], free: int, labels: int) -> svg.Figure:
+    """The bias of the method with labels against the label-free one for each alpha, and its false-positive rate."""
+    biases = runs.recall[..., labels] - runs.recall[..., free]  # (sizes, alphas, R)
     panels = [(f"bias, alpha = {alpha:g}", biases[:, i]) for i, alpha in enumerate(design.alphas)]
     parts = _panels(panels, design, 0)
-    parts += _panels([("false-positive rate", runs.fpr[..., second])], design, len(panels), target=design.fpr)
-    title = f"{names[first]} against {names[second]}"
-    said = "; ".join(
-        f"n = {n}: bias {biases[i, -1].mean():.3f}, false-positive rate {runs.fpr[i, :, second].mean():.4f}"
+    parts += _panels([("false-positive rate", runs.fpr[..., labels])], design, len(panels), target=design.fpr)
+    title = f"{names[free]} against {names[labels]}"
+    means = "; ".join(
+        f"n = {n}: bias {biases[i, -1].mean():.3f}, false-positive rate {runs.fpr[i, :, labels].mean():.4f}"
         for i, n in enumerate(design.sizes)
     )
-    return Figure(
-        name=f"{names[first]}-{names[second]}",
-        title=title,
-        caption="Box: quartiles and median over the runs; whiskers: 1.5 times as far as the box is wide, or to the last"
-        " run; triangle: mean; dashed: the target rate.",
-        alt=f"{title}, by the number of validation normals. {said}.",
-        svg=svg.drawing(_WIDTH * (len(panels) + 1) + 20, _HEIGHT + 50, title, parts),
+    caption = (
+        "Box: quartiles and median over the runs; whiskers: 1.5 times as far as the box is wide, or to the last"
+        " run; triangle: mean; dashed: the target rate."
     )
+    alt = f"{title}, by the number of validation normals. {means}."
+    size = (_WIDTH * (len(panels) + 1) + 20, _HEIGHT + 50)
+    return svg.drawing(f"{names[free]}-{names[labels]}", size, parts, title=title, alt=alt, caption=caption)
 
 
 def _panels(panels: Sequence[tuple[str, Floats]], design: Design, place: int, target: float | None = None) -> list[str]:
     """Panels side by side with one scale, from ``place`` on; each holds ``(sizes, R)`` values."""
-    values = np.concatenate([found.ravel() for _, found in panels])
+    values = np.concatenate([sizes.ravel() for _, sizes in panels])
     parts = []
-    for i, (title, found) in enumerate(panels):
+    for i, (title, sizes) in enumerate(panels):
         left = 62 + _WIDTH * (place + i)
         x = svg.ordinal([str(n) for n in design.sizes], left, left + _WIDTH - 64, "n")
         y = svg.linear(*svg.padded([float(values.min()), float(values.max())], np.inf), _HEIGHT, 30, "")
@@ -46,7 +44,7 @@ def _panels(panels: Sequence[tuple[str, Floats]], design: Design, place: int, ta
         parts.append(svg.text((x.start + x.end) / 2, 16, title, "mid strong"))
         if target is not None:
             parts.append(f'<path class="curve thin s1" d="M{x.start:g} {y(target):.1f}H{x.end:g}"/>')
-        for k, some in enumerate(found):
+        for k, some in enumerate(sizes):
             parts.append(_box(x(k), some, y))
     return parts
 

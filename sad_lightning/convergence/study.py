@@ -83,9 +83,9 @@ def simulate(
         test = _Test(scorers[k], design, derive(design.seed, "test", "run", run)) if design.redraw else tests[k]
         scores = scorers[k](draw_normals(generator, sum(design.sizes)))  # (M, all sizes one after the other)
         parts = np.split(scores, np.cumsum(design.sizes)[:-1], axis=1)
-        found = [test.rates(_thresholds(part, design.fpr)) for part in parts]
-        fpr.append([rate for rate, _ in found])
-        recall.append([rates for _, rates in found])
+        rates = [test.rates(_thresholds(part, design.fpr)) for part in parts]
+        fpr.append([rate for rate, _ in rates])
+        recall.append([recalls for _, recalls in rates])
     return Runs(
         np.moveaxis(np.array(fpr), 0, 1),  # (R, sizes, M)
         np.moveaxis(np.array(recall), 0, 2),  # (R, sizes, alphas, M)

@@ -1,11 +1,10 @@
 """Bias and false-positive rate of each pair of methods, as lines of a table."""
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from sad_lightning.convergence.study import Design, Runs, exponent, spread
+from sad_lightning.drawing.tables import csv_table, markdown_table
 
 PAIRS = (("deep_svdd", "deep_sad"), ("deep_svdd", "hsc"), ("ae", "sae"), ("ae", "abc"))  # ye2021 Figures 2, 9 to 11
 
@@ -13,8 +12,8 @@ PAIRS = (("deep_svdd", "deep_sad"), ("deep_svdd", "hsc"), ("ae", "sae"), ("ae", 
 class Line(NamedTuple):
     """One pair at one n and alpha, over all runs; means and pooled deviations, and how the latter fall with n."""
 
-    first: str
-    second: str
+    label_free: str
+    with_labels: str
     n: int
     alpha: float
     bias: float
@@ -25,17 +24,17 @@ class Line(NamedTuple):
     fpr_exponent: float
 
 
-def summarize(found: Runs, design: Design, names: Sequence[str], first: int, second: int) -> list[Line]:
-    """The lines of one pair, by alpha and n."""
-    biases = found.recall[..., second] - found.recall[..., first]  # (sizes, alphas, R)
-    rates = found.fpr[..., second]  # (sizes, R)
-    fpr_spreads = [spread(some, found.training) for some in rates]
+def summarize(runs: Runs, design: Design, names: Sequence[str], free: int, labels: int) -> list[Line]:
+    """The lines of one pair, by alpha and n; ``free`` and ``labels`` are the positions of its methods."""
+    biases = runs.recall[..., labels] - runs.recall[..., free]  # (sizes, alphas, R)
+    rates = runs.fpr[..., labels]  # (sizes, R)
+    fpr_spreads = [spread(some, runs.training) for some in rates]
     lines = []
     for i, alpha in enumerate(design.alphas):
-        spreads = [spread(some, found.training) for some in biases[:, i]]
+        spreads = [spread(some, runs.training) for some in biases[:, i]]
         for k, n in enumerate(design.sizes):
             lines.append(Line(
-                names[first], names[second], n, alpha, float(biases[k, i].mean()), spreads[k],
+                names[free], names[labels], n, alpha, float(biases[k, i].mean()), spreads[k],
                 exponent(design.sizes, spreads), float(rates[k].mean()), fpr_spreads[k],
                 exponent(design.sizes, fpr_spreads),
             ))  # fmt: skip
@@ -45,19 +44,17 @@ def summarize(found: Runs, design: Design, names: Sequence[str], first: int, sec
 def markdown(lines: Sequence[Line]) -> str:
     """The lines as a Markdown table."""
     head = ("label-free", "with labels", "alpha", "n", "bias", "spread", "exponent", "FPR", "spread", "exponent")
-    rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for line in lines:
-        cells = [
-            line.first, line.second, f"{line.alpha:g}", str(line.n), f"{line.bias:+.3f}", f"{line.bias_spread:.4f}",
-            f"{line.bias_exponent:.2f}", f"{line.fpr:.4f}", f"{line.fpr_spread:.4f}", f"{line.fpr_exponent:.2f}",
-        ]  # fmt: skip
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+    rows = [
+        [
+            line.label_free, line.with_labels, f"{line.alpha:g}", str(line.n), f"{line.bias:+.3f}",
+            f"{line.bias_spread:.4f}", f"{line.bias_exponent:.2f}", f"{line.fpr:.4f}", f"{line.fpr_spread:.4f}",
+            f"{line.fpr_exponent:.2f}",
+        ]
+        for line in lines
+    ]  # fmt: skip
+    return markdown_table(head, rows)
 
 
 def as_csv(lines: Sequence[Line]) -> str:
     """The lines as CSV."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerows([Line._fields, *lines])
-    return file.getvalue()
+    return csv_table(Line._fields, lines)

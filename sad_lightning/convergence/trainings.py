@@ -30,15 +30,15 @@ def read(folder: Path) -> tuple[list[str], list[Scorer], float]:
             if result.settings["preprocess"]["scaling"] != "none":
                 raise InputError(f"{path}: fresh rows are not scaled; train it with preprocess.scaling=none")
             deviations.add(float(result.settings["data"]["deviation"]))
-            found = trainings.setdefault(result.coordinates.seed, {})
-            if result.method in found:
+            folders = trainings.setdefault(result.coordinates.seed, {})
+            if result.method in folders:
                 raise InputError(
                     f"{path}: is the second training of {result.method} with seed {result.coordinates.seed} beside "
-                    f"{found[result.method]}; choose one folder each"
+                    f"{folders[result.method]}; choose one folder each"
                 )
-            found[result.method] = path.parent
+            folders[result.method] = path.parent
     wanted = {method for pair in PAIRS for method in pair}
-    some = [sorted(set(found) & wanted) for found in trainings.values()]
+    some = [sorted(set(folders) & wanted) for folders in trainings.values()]
     names = max(some, key=len) if some else []
     if not any(a in names and b in names for a, b in PAIRS):
         raise InputError(
@@ -47,8 +47,8 @@ def read(folder: Path) -> tuple[list[str], list[Scorer], float]:
         )
     if len(deviations) > 1:
         raise InputError(f"{folder}: holds trainings with data.deviation {sorted(deviations)}; choose one folder each")
-    whole_ones = [found for _, found in sorted(trainings.items()) if set(names) <= set(found)]
-    return names, [_scorer([found[name] for name in names]) for found in whole_ones], deviations.pop()
+    complete = [folders for _, folders in sorted(trainings.items()) if set(names) <= set(folders)]
+    return names, [_scorer([folders[name] for name in names]) for folders in complete], deviations.pop()
 
 
 def _scorer(folders: Sequence[Path]) -> Scorer:

@@ -1,1 +1,1 @@
-"""What pages are drawn with: SVG, numbers as text, pictures."""
+"""What pages are made with: SVG, numbers and tables as text, pixels, HTML templates."""

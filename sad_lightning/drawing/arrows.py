@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.numbers import signed
-from sad_lightning.drawing.svg import Figure
-from sad_lightning.stats.bias import DOWN, UP
+from sad_lightning.stats.bias import DOWN, UNDECIDED, UP
 from sad_lightning.stats.ranking import Interval
 
-SIGNS = {UP: "\N{BLACK UP-POINTING TRIANGLE}", DOWN: "\N{BLACK DOWN-POINTING TRIANGLE}"}  # nothing for undecided
+SIGNS = {UP: "\N{BLACK UP-POINTING TRIANGLE}", DOWN: "\N{BLACK DOWN-POINTING TRIANGLE}", UNDECIDED: ""}
 _COLOURS = {UP: 2, DOWN: 1}  # green and orange; what is undecided is grey
 _GREY = 8
 
@@ -35,7 +34,7 @@ class Arrow(NamedTuple):
     published: tuple[float, float] | None = None
 
 
-def arrows(name: str, title: str, lines: Sequence[Arrow]) -> Figure:
+def arrow_chart(name: str, title: str, lines: Sequence[Arrow]) -> svg.Figure:
     """Draw the lines, the first on top.
 
     Args:
@@ -43,33 +42,24 @@ def arrows(name: str, title: str, lines: Sequence[Arrow]) -> Figure:
         title: a few words.
         lines: one a group.
     """
-    step, top, left = 30, 12, 24 + 7.1 * max(len(line.name) for line in lines)
-    bottom = top + step * len(lines)
-    x = svg.linear(0, 100, left, 560, "recall in percent", 5)
-    parts = [f'<path class="grid" d="M{x(v):.1f} {top}V{bottom}"/>' for v, _ in x.ticks]
-    parts += [svg.text(x(v), bottom + 18, words, "soft mid") for v, words in x.ticks]
-    parts.append(svg.text((x.start + x.end) / 2, bottom + 37, x.label, "soft mid"))
-    for i, line in enumerate(lines):
-        parts += _line(line, top + step * (i + 0.5), x)
-    said = "; ".join(f"{each.name} {each.before:.0f} to {each.after:.0f}, {each.verdict}" for each in lines)
+    x, places, height, parts = svg.row_frame([line.name for line in lines], 0, 100, 560, "recall in percent")
+    for line, at in zip(lines, places, strict=True):
+        parts += _line(line, at, x)
+    numbers = "; ".join(f"{each.name} {each.before:.0f} to {each.after:.0f}, {each.verdict}" for each in lines)
     published = " Hollow: the paper's." if any(line.published for line in lines) else ""
-    return Figure(
-        name=name,
-        title=title,
-        caption="Arrow: from the recall without labels to the recall with them; at the right the difference in points,"
-        f" its interval over all lines together, and a triangle where it leaves zero out.{published}",
-        alt=f"{title}, recall in percent: {said}.",
-        svg=svg.drawing(780, bottom + 48, title, parts),
+    caption = (
+        "Arrow: from the recall without labels to the recall with them; at the right the difference in points,"
+        f" its interval over all lines together, and a triangle where it leaves zero out.{published}"
     )
+    alt = f"{title}, recall in percent: {numbers}."
+    return svg.drawing(name, (780, height), parts, title=title, alt=alt, caption=caption)
 
 
 def _line(line: Arrow, at: float, x: svg.Axis) -> list[str]:
     colour = _COLOURS.get(line.verdict, _GREY)
     start, end = x(line.before), x(line.after)
     sign = math.copysign(1, end - start)
-    parts = [svg.text(x.start - 14, at + 4, line.name, "strong end")]
-    for value in line.published or ():
-        parts.append(svg.diamond(x(value), at + 9, colour, f"published: {value:.0f}"))
+    parts = [svg.diamond(x(value), at + 9, colour, f"published: {value:.0f}") for value in line.published or ()]
     parts.append(f'<path class="curve s{colour}" d="M{start:.1f} {at:g}H{end:.1f}"/>')
     parts.append(f'<circle class="hollow s{colour}" cx="{start:.1f}" cy="{at:g}" r="3.5"/>')
     if abs(end - start) > 5:
@@ -78,5 +68,5 @@ def _line(line: Arrow, at: float, x: svg.Axis) -> list[str]:
         )
     low, high = line.interval
     interval = "" if math.isnan(low) else f"  ({signed(low)} to {signed(high)})"
-    parts.append(svg.text(572, at + 4, f"{signed(line.after - line.before)}{interval}  {SIGNS.get(line.verdict, '')}"))
+    parts.append(svg.text(572, at + 4, f"{signed(line.after - line.before)}{interval}  {SIGNS[line.verdict]}"))
     return parts

@@ -2,6 +2,7 @@
 
 import math
 
+from sad_lightning.stats.compare import Summary
 from sad_lightning.stats.ranking import Interval
 
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
@@ -12,6 +13,18 @@ def signed(value: float) -> str:
     if math.isnan(value):
         return DASH
     return "0.0" if abs(value) < 0.05 else f"{value:+.1f}".replace("-", MINUS)
+
+
+def with_deviation(mean: float, deviation: float | None) -> str:
+    """A mean and its deviation with one decimal."""
+    return f"{mean:.1f}" + ("" if deviation is None else f" ± {deviation:.1f}")
+
+
+def summary_words(summary: Summary) -> str:
+    """Mean and deviation with one decimal; a single value has no deviation, and none at all is a dash."""
+    if not summary.n:
+        return DASH
+    return with_deviation(summary.mean, None if math.isnan(summary.deviation) else summary.deviation)
 
 
 def rounded(value: float) -> str:

@@ -25,6 +25,9 @@ _RULES = (
     ".label{fill:var(--c);font-weight:600}.small{font-size:11px}.end{text-anchor:end}.mid{text-anchor:middle}"
     ".interval{stroke:var(--c);stroke-width:5;stroke-linecap:round;opacity:.4}.strong{font-weight:600}"
 )
+LIGHT_COLOURS, DARK_COLOURS = (
+    "".join(f"--s{i}:{colour};" for i, colour in enumerate(colours)) for colours in (LIGHT, DARK)
+)
 STYLE = _RULES + "".join(f".s{i}{{--c:var(--s{i},{colour})}}" for i, colour in enumerate(LIGHT))
 
 
@@ -51,10 +54,8 @@ class Figure(NamedTuple):
 
     def file(self) -> str:
         """The drawing as a file of its own."""
-        dark = "".join(f"--s{i}:{colour};" for i, colour in enumerate(DARK))
-        style = (
-            f"svg{{background:var(--paper,#fff)}}{STYLE}@media(prefers-color-scheme:dark){{svg{{{dark}{DARK_INK}}}}}"
-        )
+        dark = f"@media(prefers-color-scheme:dark){{svg{{{DARK_COLOURS}{DARK_INK}}}}}"
+        style = f"svg{{background:var(--paper,#fff)}}{STYLE}{dark}"
         return self.svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1).replace(
             "</title>", f"</title><style>{style}</style>", 1
         )
@@ -97,8 +98,8 @@ def linear(low: float, high: float, start: float, end: float, label: str, count:
         low, high = low - 1, high + 1
     step = 10 ** math.floor(math.log10((high - low) / count))
     step *= min((1, 2, 5, 10), key=lambda factor: abs((high - low) / (step * factor) - count))
-    first = math.ceil(low / step - 1e-9)
-    values = [round(k * step, 10) for k in range(first, math.floor(high / step + 1e-9) + 1)]
+    start_k, end_k = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    values = [round(k * step, 10) for k in range(start_k, end_k + 1)]
     return Axis(low, high, start, end, tuple((value, f"{value:,.10g}") for value in values), label)
 
 
@@ -119,13 +120,17 @@ def ordinal(texts: Sequence[str], start: float, end: float, label: str) -> Axis:
     return Axis(-pad, len(texts) - 1 + pad, start, end, ticks, label)
 
 
-def drawing(width: float, height: float, alt: str, parts: Iterable[str]) -> str:
-    """The parts as one image with a text for those who do not see it."""
+def drawing(
+    name: str, size: tuple[float, float], parts: Iterable[str], *, title: str, alt: str, caption: str = ""
+) -> Figure:
+    """The parts as one figure of a width and a height, with a text for those who do not see it."""
+    (width, height), words = size, escape(alt)
     css = ' class="big"' if width > 500 else ""
-    return (
-        f'<svg{css} viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" aria-label="{escape(alt)}">'
-        f"<title>{escape(alt)}</title>{''.join(parts)}</svg>"
+    image = (
+        f'<svg{css} viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" aria-label="{words}">'
+        f"<title>{words}</title>{''.join(parts)}</svg>"
     )
+    return Figure(name, title, caption, alt, image)
 
 
 def frame(x: Axis, y: Axis) -> list[str]:
@@ -143,9 +148,50 @@ def frame(x: Axis, y: Axis) -> list[str]:
     return parts
 
 
+class RowFrame(NamedTuple):
+    """One axis over rows that each have a name.
+
+    Attributes:
+        x: the axis.
+        rows: the middle of each row, in pixels from the top.
+        height: of the whole drawing.
+        parts: grid lines, ticks, the label and the names.
+    """
+
+    x: Axis
+    rows: list[float]
+    height: float
+    parts: list[str]
+
+
+def row_frame(names: Sequence[str], low: float, high: float, end: float, label: str, count: int = 5) -> RowFrame:
+    """What every chart of rows stands on: the names at the left, one axis below, which ends at the pixel ``end``."""
+    top, step = 12, 30
+    x = linear(low, high, 24 + 7.1 * max(map(len, names)), end, label, count)
+    rows, bottom = [top + step * (i + 0.5) for i in range(len(names))], top + step * len(names)
+    parts = [f'<path class="grid" d="M{x(value):.1f} {top}V{bottom}"/>' for value, _ in x.ticks]
+    parts += [text(x(value), bottom + 18, words, "soft mid") for value, words in x.ticks]
+    parts.append(text((x.start + x.end) / 2, bottom + 37, x.label, "soft mid"))
+    parts += [text(x.start - 14, at + 4, name, "strong end") for at, name in zip(rows, names, strict=True)]
+    return RowFrame(x, rows, bottom + 48, parts)
+
+
+def interval(x: Axis, at: float, low: float, high: float, series: int) -> str:
+    """A thick line between two values, as far as they lie on the axis; nothing where they are nan."""
+    if math.isnan(low):
+        return ""
+    ends = x(within(x, low)), x(within(x, high))
+    return f'<path class="interval s{series % len(LIGHT)}" d="M{ends[0]:.1f} {at:g}H{ends[1]:.1f}"/>'
+
+
 def text(x: float, y: float, words: str, css: str = "") -> str:
     """Words at a point."""
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{css}">{escape(words)}</text>'
+
+
+def diagonal(x: Axis, y: Axis) -> str:
+    """A dashed line from the start of both axes to their end."""
+    return f'<path class="rule" stroke-dasharray="4 4" d="M{x.start:g} {y.start:g}L{x.end:g} {y.end:g}"/>'
 
 
 def curve(points: Sequence[tuple[float, float]], series: int, css: str = "") -> str:
@@ -192,6 +238,17 @@ def _outline(shape: str, x: float, y: float, size: float) -> str:
         "down": ((0, 1.2), (1.15, -0.9), (-1.15, -0.9)),
     }[shape]
     return "M" + "L".join(f"{x + size * dx:.1f} {y + size * dy:.1f}" for dx, dy in corners) + "Z"
+
+
+def labels(
+    ends: Sequence[tuple[str, float]], x: float, gap: float, y: Axis, series: Series, css: str = "label"
+) -> list[str]:
+    """The names of lines beside the heights at which they end, moved apart where they would lie on each other."""
+    heights = apart([height for _, height in ends], gap, y.end, y.start)
+    return [
+        text(x, height + 4, name, f"{css} s{series[name] % len(LIGHT)}")
+        for (name, _), height in zip(ends, heights, strict=True)
+    ]
 
 
 def apart(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -1,25 +1,21 @@
-"""What adds to a score, drawn: bars for the columns of a table, heat maps for images. No torch."""
+"""What adds to a score, as figures: bars for the columns of a table, heat maps for images. No torch."""
 
-import base64
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
-from string import Template
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.drawing import svg
-from sad_lightning.drawing.pictures import png
-from sad_lightning.drawing.svg import Figure
+from sad_lightning.drawing.pages import environment
+from sad_lightning.drawing.pixels import picture
 
-_TEMPLATE = Path(__file__).with_name("page.html")
 _SHOWN = 8  # columns
 _BAR, _SIDE = 110, 160  # pixels
 Parts = Mapping[str, NDArray[np.float32]]
 
 
-def bars(title: str, columns: Sequence[str], values: Sequence[str], parts: Parts) -> Figure:
+def bars(title: str, columns: Sequence[str], values: Sequence[str], parts: Parts) -> svg.Figure:
     """The columns that add most to the score of one row, by occlusion.
 
     Args:
@@ -29,23 +25,23 @@ def bars(title: str, columns: Sequence[str], values: Sequence[str], parts: Parts
         parts: by the name of the question, ``(C,)``.
     """
     order = leading(parts["occlusion"])[:_SHOWN]
-    drawn = [svg.text(300 + (_BAR + 90) * i, 16, name, "soft") for i, name in enumerate(parts)]
+    shapes = [svg.text(300 + (_BAR + 90) * i, 16, name, "soft") for i, name in enumerate(parts)]
     for line, column in enumerate(order):
         y = 44 + 24 * line
-        drawn.append(svg.text(288, y, f"{_short(columns[column])} = {_short(values[column])}", "end"))
+        shapes.append(svg.text(288, y, f"{_short(columns[column])} = {_short(values[column])}", "end"))
         for i, numbers in enumerate(parts.values()):
             largest = float(np.abs(numbers).max()) or 1.0
             x, length = 300 + (_BAR + 90) * i, _BAR * abs(float(numbers[column])) / largest
             css = f"bar s{i if numbers[column] >= 0 else 8}"
-            drawn.append(f'<rect class="{css}" x="{x}" y="{y - 11}" width="{length:.1f}" height="14"/>')
-            drawn.append(svg.text(x + length + 5, y, f"{numbers[column]:+.3g}", "soft small"))
-    said = ", ".join(f"{columns[column]} = {values[column]} {parts['occlusion'][column]:+.3g}" for column in order)
-    alt = f"{title}. By occlusion: {said}."
+            shapes.append(f'<rect class="{css}" x="{x}" y="{y - 11}" width="{length:.1f}" height="14"/>')
+            shapes.append(svg.text(x + length + 5, y, f"{numbers[column]:+.3g}", "soft small"))
+    leaders = ", ".join(f"{columns[column]} = {values[column]} {parts['occlusion'][column]:+.3g}" for column in order)
+    alt = f"{title}. By occlusion: {leaders}."
     width, height = 300 + (_BAR + 90) * len(parts), 60 + 24 * len(order)
-    return Figure(f"row-{_word(title)}", title, "", alt, svg.drawing(width, height, alt, drawn))
+    return svg.drawing(f"row-{_word(title)}", (width, height), shapes, title=title, alt=alt)
 
 
-def heat_maps(title: str, image: NDArray[np.uint8], parts: Parts) -> Figure:
+def heat_maps(title: str, image: NDArray[np.uint8], parts: Parts) -> svg.Figure:
     """One image beside maps of what adds to its score: warm adds, cold takes away.
 
     Args:
@@ -54,20 +50,15 @@ def heat_maps(title: str, image: NDArray[np.uint8], parts: Parts) -> Figure:
         parts: by the name of the question, ``(H, W)``.
     """
     pictures = {"image": image, **{name: heat(values) for name, values in parts.items()}}
-    drawn = []
+    shapes = []
     for i, (name, pixels) in enumerate(pictures.items()):
         x = (_SIDE + 14) * i
-        content = base64.b64encode(png(pixels)).decode()
-        drawn.append(svg.text(x, 14, name, "soft"))
-        drawn.append(
-            f'<image href="data:image/png;base64,{content}" x="{x}" y="22" width="{_SIDE}" height="{_SIDE}"'
-            ' preserveAspectRatio="none" style="image-rendering:pixelated"/>'
-        )
+        shapes.append(svg.text(x, 14, name, "soft"))
+        shapes.append(picture(pixels, x, 22, _SIDE, _SIDE))
     row, column = np.unravel_index(np.argmax(parts["occlusion"]), image.shape[:2])
     alt = f"{title}. By occlusion, what adds most lies around row {row}, column {column} of {image.shape[:2]} pixels."
-    return Figure(
-        f"image-{_word(title)}", title, "", alt, svg.drawing((_SIDE + 14) * len(pictures), 30 + _SIDE, alt, drawn)
-    )
+    size = ((_SIDE + 14) * len(pictures), 30 + _SIDE)
+    return svg.drawing(f"image-{_word(title)}", size, shapes, title=title, alt=alt)
 
 
 def heat(values: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -85,15 +76,10 @@ def leading(numbers: NDArray[np.floating]) -> list[int]:
     return order
 
 
-def explanation_page(title: str, note: str, figures: Sequence[Figure]) -> str:
+def explanation_page(title: str, note: str, figures: Sequence[svg.Figure]) -> str:
     """One self-contained page."""
-    body = "".join(
-        f"<figure>{each.svg}<figcaption><strong>{escape(each.title)}</strong></figcaption></figure>" for each in figures
-    )
-    dark = "".join(f"--s{i}:{colour};" for i, colour in enumerate(svg.DARK)) + svg.DARK_INK
-    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=escape(title), note=escape(note), style=svg.STYLE, dark=dark, body=body
-    )
+    template = environment(Path(__file__).parent).get_template("page.html")
+    return template.render(title=title, note=note, figures=figures)
 
 
 def _short(text: str) -> str:

@@ -1,6 +1,5 @@
 """The rows of a file that score highest, or those that are asked for, and what adds to the score of each, as files."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from sad_lightning.command import row_progress
 from sad_lightning.data.schema import Column, TableSchema
+from sad_lightning.drawing.tables import csv_table
 from sad_lightning.errors import InputError
 from sad_lightning.explain.attribution import attribute, typical_row
 from sad_lightning.explain.page import bars, explanation_page, heat_maps, leading
@@ -77,8 +77,9 @@ def explain_rows(
         ]
     out = out or path.parent / "explain"
     if lines:
-        with whole_file(out / "explain.csv") as part, open(part, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([["row", "score", "column", "value", *attribution.parts], *lines])
+        with whole_file(out / "explain.csv") as part:
+            head = ("row", "score", "column", "value", *attribution.parts)
+            part.write_text(csv_table(head, lines), encoding="utf-8")
     with whole_file(out / "explain.html") as part:
         part.write_text(explanation_page(f"{data.name}, what adds to the scores", NOTE, figures), encoding="utf-8")
     return [*texts, str(out / "explain.html")]

@@ -12,19 +12,19 @@ from sad_lightning.command import command, command_parser
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
-from sad_lightning.report.cells import Grids, read
-from sad_lightning.report.directions import directions
-from sad_lightning.report.figures import draw
-from sad_lightning.report.page import page
-from sad_lightning.report.table import Contest, Row, contests, rows
+from sad_lightning.report.figures.collection import draw
+from sad_lightning.report.gather.directions import compare_labels
+from sad_lightning.report.gather.groups import Grids, read
+from sad_lightning.report.gather.ranking import Ranking, rank_methods
+from sad_lightning.report.gather.table import Row, make_table
 from sad_lightning.report.text import (
     cells_csv,
     directions_csv,
     latex,
     markdown,
-    markdown_contests,
     markdown_directions,
     markdown_notes,
+    markdown_rankings,
     table_csv,
 )
 
@@ -56,11 +56,16 @@ def main() -> None:
 
 def _report(runs: list[Path], out: Path, which: str | None, with_wandb: bool) -> None:
     grids = read(runs)
-    table = rows(grids.groups)
-    found = contests(table)
+    table = make_table(grids.groups)
+    rankings = rank_methods(table)
     title = " + ".join(folder.resolve().name for folder in runs)
-    drawn, problems = _pictures(found, which) if which else ([], [])
-    files = write(out, grids, table, found, drawn, title=title)
+    pictures: list[Figure] = []
+    problems: list[str] = []
+    if which:
+        from sad_lightning.report.figures.pictures import draw_pictures  # imports what reads the data
+
+        pictures, problems = draw_pictures(rankings, which)
+    files = write(out, grids, table, rankings, pictures, title=title)
     for problem in (*grids.problems, *problems):
         print(f"sad_lightning.report: {problem}", file=sys.stderr)
     print(markdown(table))
@@ -81,36 +86,33 @@ def _workspace(where: str) -> str:
     entity, slash, project = where.partition("/")
     if not (entity and slash and project):
         raise InputError(f"--wandb-workspace must be ENTITY/PROJECT, got {where!r}; for example me/sad_lightning")
-    defined = workspace(entity, project)
+    board = workspace(entity, project)
     if not logged_in():
         raise InputError("--wandb-workspace: nobody is logged in to W&B; `wandb login` first")
-    defined.save()
-    return str(defined.url)
-
-
-def _pictures(found: list[Contest], which: str) -> tuple[list[Figure], list[str]]:
-    from sad_lightning.report.pictures import pictures  # imports what reads the data
-
-    return pictures(found, which)
+    board.save()
+    return str(board.url)
 
 
 def write(
-    out: Path, grids: Grids, table: list[Row], found: list[Contest], pictures: list[Figure], *, title: str
+    out: Path, grids: Grids, table: list[Row], rankings: list[Ranking], pictures: list[Figure], *, title: str
 ) -> dict[str, str]:
     """Write every file of the report into a folder, each whole or not at all; their contents by name."""
-    changes = directions(grids.groups)
-    drawn = draw(table, found, changes)
+    from sad_lightning.report.page.render import report_page  # jinja2: asking for help does without
+
+    directions = compare_labels(grids.groups)
+    figures = draw(table, rankings, directions)
     parts = [
-        f"# {title}", markdown(table), markdown_contests(found), markdown_directions(changes), markdown_notes(table),
+        f"# {title}", markdown(table), markdown_rankings(rankings), markdown_directions(directions),
+        markdown_notes(table),
     ]  # fmt: skip
     files = {
-        "report.html": page(grids, table, drawn, pictures, title),
+        "report.html": report_page(grids, table, directions, figures, pictures, title),
         "report.md": "\n\n".join(part for part in parts if part) + "\n",
         "results.csv": table_csv(table),
         "cells.csv": cells_csv(grids.groups),
-        "directions.csv": directions_csv(changes),
-        "results.tex": latex(found),
-        **{f"figures/{_safe(figure.name)}.svg": figure.file() for figure in (*drawn.all(), *pictures)},
+        "directions.csv": directions_csv(directions),
+        "results.tex": latex(rankings),
+        **{f"figures/{_safe(figure.name)}.svg": figure.file() for figure in (*figures.all(), *pictures)},
     }
     for name, content in files.items():
         with whole_file(out / name) as part:

@@ -61,20 +61,16 @@ def workspace(entity: str, project: str) -> Any:
         import wandb_workspaces.workspaces as ws
     except ImportError as error:
         raise InputError("--wandb-workspace needs wandb-workspaces; pip install 'sad_lightning[workspace]'") from error
-    method = panels.Config("cell.method")
+    means = {"groupby": panels.Config("cell.method"), "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
 
     def bars(title: str, metric: str) -> Any:
-        return panels.BarPlot(
-            title=title, metrics=[metric], groupby=method, groupby_aggfunc="mean", groupby_rangefunc="stddev"
-        )
+        return panels.BarPlot(title=title, metrics=[metric], **means)
 
     def against(title: str, key: str) -> Any:
         return panels.ScatterPlot(title=title, x=panels.Config(f"cell.{key}"), y=panels.SummaryMetric("test/auroc"))
 
     def lines(metric: str) -> Any:
-        return panels.LinePlot(
-            title=metric, y=[metric], groupby=method, groupby_aggfunc="mean", groupby_rangefunc="stddev"
-        )
+        return panels.LinePlot(title=metric, y=[metric], **means)
 
     sections = [
         ws.Section(

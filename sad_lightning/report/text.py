@@ -1,98 +1,65 @@
 """The main table as Markdown, CSV and LaTeX, and every cell as CSV."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
-from html import escape
 
-from sad_lightning.drawing.numbers import DASH, interval_words, p_value, signed
-from sad_lightning.report.cells import Group
-from sad_lightning.report.directions import Directions
-from sad_lightning.report.published import with_deviation
-from sad_lightning.report.table import Contest, Row
-from sad_lightning.stats.compare import Summary
+from sad_lightning.drawing.numbers import DASH, interval_words, p_value, signed, summary_words
+from sad_lightning.drawing.tables import csv_table, markdown_table, markdown_text
+from sad_lightning.report.gather.directions import Directions
+from sad_lightning.report.gather.groups import Group
+from sad_lightning.report.gather.ranking import Ranking
+from sad_lightning.report.gather.table import Row, doubts
 
 _HEAD = ("data", "method", "labeled", "pollution", "known classes", "epochs", "cells")
-
-
-def setting_words(setting: tuple[float, float, int]) -> str:
-    """A setting in words."""
-    labeled, pollution, n_known = setting
-    known = f"{100 * labeled:g} % labeled anomalies of {n_known} class{'' if n_known == 1 else 'es'}"
-    return (known if labeled and n_known else "no labeled anomalies") + (
-        f", {100 * pollution:g} % pollution" if pollution else ""
-    )
-
-
-def number(summary: Summary) -> str:
-    """Mean and deviation with one decimal; a single cell has no deviation, none has a dash."""
-    if not summary.n:
-        return DASH
-    return with_deviation(summary.mean, None if math.isnan(summary.deviation) else summary.deviation)
 
 
 def markdown(table: Iterable[Row]) -> str:
     """The rows as a Markdown table; what is missing is said in the column of the cells."""
     head = (*_HEAD, "AUROC, ours", "published", "seconds")
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines = []
     for row in table:
-        theirs = row.published[0].text + (" \\*" if row.doubts else "") if row.published else row.note or ""
+        theirs = row.reference.text + (" \\*" if row.doubts else "") if row.reference else row.note or ""
         seconds = f"{row.seconds.mean:.0f}" if row.seconds.n else ""
-        cells = [*_setting(row), _with_status(row), number(row.auroc), theirs, seconds]
-        lines.append(f"| {' | '.join(_markdown_cell(cell) for cell in cells)} |")
-    return "\n".join(lines)
+        lines.append([*_setting(row), _with_status(row), summary_words(row.auroc), theirs, seconds])
+    return markdown_table(head, lines)
 
 
 def markdown_notes(table: Iterable[Row]) -> str:
     """What is doubtful about the published numbers, a line each."""
-    notes = {f"{row.group.method} on {row.group.data}: {doubt}": None for row in table for doubt in row.doubts}
-    return "\n".join(f"- {_markdown_cell(note)}" for note in notes)
+    return "\n".join(f"- {markdown_text(doubt)}" for doubt in doubts(table))
 
 
-def markdown_contests(found: Iterable[Contest]) -> str:
+def markdown_rankings(rankings: Iterable[Ranking]) -> str:
     """Best against second best of each setting, with both tests."""
     head = ("data", "labeled", "pollution", "known classes", "best", "second", "pairs", "difference", "Wilcoxon p",
             "paired t p")  # fmt: skip
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for contest in found:
-        if contest.best is None:
+    lines = []
+    for ranking in rankings:
+        if ranking.best is None:
             continue
-        first, second, values, comparison, _ = contest.best
-        labeled, pollution, n_known = contest.setting
-        cells = [
-            contest.data, f"{labeled:g}", f"{pollution:g}", str(n_known), first.group.name, second.group.name,
-            str(len(values)), signed(comparison.difference), p_value(comparison.wilcoxon), p_value(comparison.paired_t),
-        ]  # fmt: skip
-        lines.append(f"| {' | '.join(_markdown_cell(cell) for cell in cells)} |")
-    return "\n".join(lines) if len(lines) > 2 else ""
+        better, worse, values, comparison, _ = ranking.best
+        lines.append([
+            ranking.data, *ranking.setting.texts, better.group.name, worse.group.name, str(len(values)),
+            signed(comparison.difference), p_value(comparison.wilcoxon), p_value(comparison.paired_t),
+        ])  # fmt: skip
+    return markdown_table(head, lines)
 
 
-def markdown_directions(found: Sequence[Directions]) -> str:
+def markdown_directions(directions: Sequence[Directions]) -> str:
     """What labels do to the recall of each class: a sentence and a table for each pair of methods; empty without."""
     parts = []
-    for each in found:
-        head = (
-            "class",
-            "distance",
-            each.label_free,
-            each.with_labels,
-            "difference",
-            "interval",
-            "",
-            "published",
-            "arrow",
-        )
-        lines = [f"| {' | '.join(_markdown_cell(word) for word in head)} |", "|---" * len(head) + "|"]
+    for each in directions:
+        head = ("class", "distance", each.label_free, each.with_labels, "difference", "interval", "", "published",
+                "arrow")  # fmt: skip
+        lines = []
         for change in each.changes:
             theirs = " to ".join(f"{number.mean:.0f}" for number in change.published) if change.published else ""
-            cells = [
+            lines.append([
                 f"{change.name}{' (known)' * change.known}", _distance(change.distance), f"{change.before:.1f}",
                 f"{change.after:.1f}",
                 signed(change.difference), interval_words(change.interval), change.verdict, theirs, change.arrow or "",
-            ]  # fmt: skip
-            lines.append(f"| {' | '.join(_markdown_cell(cell) for cell in cells)} |")
-        parts.append("\n".join([_markdown_cell(each.words), "", *lines]))
+            ])  # fmt: skip
+        parts.append(f"{markdown_text(each.words)}\n\n{markdown_table(head, lines)}")
     return "\n\n".join(["## What labels do to recall", *parts]) if parts else ""
 
 
@@ -100,13 +67,13 @@ def _distance(value: float) -> str:
     return DASH if math.isnan(value) else f"{value:.2f}"
 
 
-def directions_csv(found: Iterable[Directions]) -> str:
+def directions_csv(directions: Iterable[Directions]) -> str:
     """Every change of recall; percent and points."""
     head = ("data", "label_free", "with_labels", "normal", "known", "class", "is_known", "distance", "runs",
             "target_fpr", "recall_without", "recall_with", "difference", "low", "high", "verdict", "published_without",
             "published_with", "arrow")  # fmt: skip
     lines = []
-    for each in found:
+    for each in directions:
         start = [each.data, each.label_free, each.with_labels, "+".join(each.normal), "+".join(each.known)]
         for change in each.changes:
             theirs = [number.mean for number in change.published] if change.published else [None, None]
@@ -114,10 +81,10 @@ def directions_csv(found: Iterable[Directions]) -> str:
                 *start, change.name, change.known, change.distance, each.runs, each.fpr, change.before, change.after,
                 change.difference, *change.interval, change.verdict, *theirs, change.arrow,
             ])  # fmt: skip
-    return _csv(head, lines)
+    return csv_table(head, lines)
 
 
-def latex(found: Sequence[Contest]) -> str:
+def latex(rankings: Sequence[Ranking]) -> str:
     """The rows as a LaTeX table (booktabs): the best of a setting bold, a star where it differs from the second."""
     lines = [
         r"% \usepackage{booktabs}",
@@ -125,41 +92,55 @@ def latex(found: Sequence[Contest]) -> str:
         r"\toprule",
         r"data & method & $\gamma_l$ & $\gamma_p$ & $k_l$ & cells & AUROC & published \\",
     ]
-    last = None
-    for contest in found:
-        lines.append(r"\midrule" if contest.data != last else r"\addlinespace")
-        last = contest.data
-        best = contest.best
-        for row in (*contest.rows, *contest.absent):
-            ours = number(row.auroc).replace("±", r"$\pm$")
-            if best is not None and row is best.first:
+    data = None
+    for ranking in rankings:
+        lines.append(r"\midrule" if ranking.data != data else r"\addlinespace")
+        data = ranking.data
+        best = ranking.best
+        for row in (*ranking.rows, *ranking.absent):
+            ours = summary_words(row.auroc).replace("±", r"$\pm$")
+            if best is not None and row is best.better:
                 ours = rf"\textbf{{{ours}}}" + (r"$^\star$" if best.significant else "")
-            labeled, pollution, n_known = contest.setting
-            theirs = row.published[0].text.replace("±", r"$\pm$") if row.published else ""
-            cells = [_latex(contest.data), _latex(row.group.name), f"{labeled:g}", f"{pollution:g}", str(n_known)]
-            lines.append(" & ".join([*cells, _latex(_with_status(row)), ours, theirs]) + r" \\")
+            theirs = row.reference.text.replace("±", r"$\pm$") if row.reference else ""
+            cells = [_latex(data), _latex(row.group.name), *ranking.setting.texts, _latex(_with_status(row))]
+            lines.append(" & ".join([*cells, ours, theirs]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""]).replace(DASH, "--")
 
 
-def table_csv(table: Iterable[Row]) -> str:
+def table_csv(table: Sequence[Row]) -> str:
     """The rows with every number in full, percent and seconds; empty where there is none."""
-    head = (
-        "data", "method", "variant", "labeled_ratio", "pollution_ratio", "n_known", "epochs", "ensemble", "planned",
-        "finished", "distinct", "auroc_mean", "auroc_deviation", "auroc_low", "auroc_high", "average_precision_mean",
-        "average_precision_deviation", "recall_at_target_fpr_mean", "recall_at_target_fpr_deviation", "seconds_mean",
-        "published_mean", "published_deviation", "published_source", "difference", "published_inside", "notes",
-    )  # fmt: skip
-    lines = []
-    for row in table:
-        group, first = row.group, row.published[0] if row.published else None
-        lines.append([
-            group.data, group.method, group.variant, group.labeled_ratio, group.pollution_ratio, group.n_known,
-            group.epochs, group.ensemble, group.planned, group.finished, len(group.distinct), row.auroc.mean,
-            row.auroc.deviation, *row.auroc.interval, row.average_precision.mean, row.average_precision.deviation,
-            row.recall.mean, row.recall.deviation, row.seconds.mean, first and first.mean, first and first.deviation,
-            first and first.source, row.difference, row.inside, "; ".join(filter(None, [row.status, *row.doubts])),
-        ])  # fmt: skip
-    return _csv(head, lines)
+    columns = [_columns(row) for row in table]
+    return csv_table(list(columns[0]), [each.values() for each in columns])
+
+
+def _columns(row: Row) -> dict[str, object]:
+    group, reference = row.group, row.reference
+    return {
+        "data": group.data,
+        "method": group.method,
+        "variant": group.variant,
+        **group.setting._asdict(),
+        "epochs": group.epochs,
+        "ensemble": group.ensemble,
+        "planned": group.planned,
+        "finished": group.finished,
+        "distinct": len(group.distinct),
+        "auroc_mean": row.auroc.mean,
+        "auroc_deviation": row.auroc.deviation,
+        "auroc_low": row.auroc.interval.low,
+        "auroc_high": row.auroc.interval.high,
+        "average_precision_mean": row.average_precision.mean,
+        "average_precision_deviation": row.average_precision.deviation,
+        "recall_at_target_fpr_mean": row.recall.mean,
+        "recall_at_target_fpr_deviation": row.recall.deviation,
+        "seconds_mean": row.seconds.mean,
+        "published_mean": reference and reference.mean,
+        "published_deviation": reference and reference.deviation,
+        "published_source": reference and reference.source,
+        "difference": row.difference,
+        "published_inside": row.inside,
+        "notes": "; ".join(filter(None, [row.status, *row.doubts])),
+    }
 
 
 def cells_csv(groups: Iterable[Group]) -> str:
@@ -172,38 +153,23 @@ def cells_csv(groups: Iterable[Group]) -> str:
         start = [group.data, group.method, group.variant, *group.setting]
         for cell in group.cells:
             result = cell.result
-            interval = cell.ranking.interval if cell.ranking else (None, None)
+            interval = cell.roc.interval if cell.roc else (None, None)
             where = ["+".join(result.normal_classes), "+".join(cell.known_classes), cell.place.seed]
             values = [result.metrics[name] for name in metrics]
             lines.append([*start, *where, "finished", result.key, *values, *interval, cell.seconds, cell.folder])
         for place in group.missing:
             where = ["+".join(map(str, place.normal)), "+".join(map(str, place.known)) or "drawn", place.seed]
             lines.append([*start, *where, "missing", *[None] * (len(metrics) + 5)])
-    return _csv(head, lines)
+    return csv_table(head, lines)
 
 
 def _setting(row: Row) -> tuple[str, ...]:
     group = row.group
-    labeled, pollution, n_known = group.setting
-    epochs = str(group.epochs) if group.cells else ""
-    return group.data, group.name, f"{labeled:g}", f"{pollution:g}", str(n_known), epochs
+    return group.data, group.name, *group.setting.texts, str(group.epochs) if group.cells else ""
 
 
 def _with_status(row: Row) -> str:
     return row.count + (f", {row.status}" if row.status else "")
-
-
-def _csv(head: Sequence[str], lines: Iterable[Iterable[object]]) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(head)
-    for line in lines:
-        writer.writerow(["" if isinstance(value, float) and math.isnan(value) else value for value in line])
-    return file.getvalue()
-
-
-def _markdown_cell(text: str) -> str:
-    return escape(" ".join(text.split()), quote=False).replace("|", "\\|")
 
 
 _LATEX = {c: rf"\{c}" for c in "&%$#_{}"} | {

@@ -25,7 +25,7 @@ DESIGN = Design(sizes=(100, 1000, 4000), runs=200)
 
 
 @pytest.fixture(scope="module")
-def found():
+def runs():
     return simulate([radius_and_mean, radius_and_mean], DESIGN)
 
 
@@ -39,27 +39,27 @@ def test_anomalies_are_those_of_the_paper():
     assert draw_normals(np.random.default_rng(0), 5).shape == (5, 9)
 
 
-def test_false_positive_rates_are_those_of_order_statistics(found):
+def test_false_positive_rates_are_those_of_order_statistics(runs):
     """The rate above the k-th of n scores is Beta(n + 1 - k, k), whatever the detector."""
-    assert found.fpr.shape == (3, 200, 2)
+    assert runs.fpr.shape == (3, 200, 2)
     for i, n in enumerate(DESIGN.sizes):
         k = int(0.95 * n) + 1
         expected = stats.beta(n + 1 - k, k)
-        assert found.fpr[i].mean(axis=0) == pytest.approx(np.full(2, expected.mean()), abs=0.004)
+        assert runs.fpr[i].mean(axis=0) == pytest.approx(np.full(2, expected.mean()), abs=0.004)
         for m in range(2):
-            assert spread(found.fpr[i, :, m], found.training) == pytest.approx(expected.std(), rel=0.2)
+            assert spread(runs.fpr[i, :, m], runs.training) == pytest.approx(expected.std(), rel=0.2)
 
 
-def test_the_spread_falls_as_one_over_the_root(found):
+def test_the_spread_falls_as_one_over_the_root(runs):
     for m in range(2):
-        spreads = [spread(found.fpr[i, :, m], found.training) for i in range(3)]
+        spreads = [spread(runs.fpr[i, :, m], runs.training) for i in range(3)]
         assert exponent(DESIGN.sizes, spreads) == pytest.approx(-0.5, abs=0.07)
-    bias = found.recall[..., 1] - found.recall[..., 0]
-    spreads = [spread(bias[i, -1], found.training) for i in range(3)]
+    bias = runs.recall[..., 1] - runs.recall[..., 0]
+    spreads = [spread(bias[i, -1], runs.training) for i in range(3)]
     assert exponent(DESIGN.sizes, spreads) == pytest.approx(-0.5, abs=0.1)
 
 
-def test_only_test_rows_drawn_anew_let_alpha_move_the_spread(found):
+def test_only_test_rows_drawn_anew_let_alpha_move_the_spread(runs):
     """With 200 anomalies the recall itself has a deviation of about sqrt(r (1 - r) / 200)."""
     redrawn = simulate([radius_and_mean], Design(sizes=(4000,), runs=150, redraw=True))
     recall = redrawn.recall[0, :, :, 1]  # (alphas, R)
@@ -67,7 +67,7 @@ def test_only_test_rows_drawn_anew_let_alpha_move_the_spread(found):
     assert spreads[0] > 2 * spreads[-1]
     r = recall[0].mean()
     assert spreads[0] == pytest.approx(np.sqrt(r * (1 - r) / 200), rel=0.25)
-    fixed = [spread(found.recall[2, i, :, 1], found.training) for i in (0, -1)]
+    fixed = [spread(runs.recall[2, i, :, 1], runs.training) for i in (0, -1)]
     assert fixed[0] < 1.5 * fixed[1]
 
 
@@ -77,12 +77,12 @@ def test_pooled_spread_and_exponent_by_hand():
     assert exponent((1, 10, 100), (8.0, 4.0, 2.0)) == pytest.approx(np.log10(0.5))
 
 
-def test_the_table_and_the_box_plots(found):
-    lines = summarize(found, DESIGN, ("radius", "mean"), 0, 1)
+def test_the_table_and_the_box_plots(runs):
+    lines = summarize(runs, DESIGN, ("radius", "mean"), 0, 1)
     assert len(lines) == 12
     assert lines[0].fpr_exponent == lines[-1].fpr_exponent == pytest.approx(-0.5, abs=0.07)
     assert markdown(lines).count("| radius | mean |") == 12
-    figure = box_plots(found, DESIGN, ("radius", "mean"), 0, 1)
+    figure = box_plots(runs, DESIGN, ("radius", "mean"), 0, 1)
     assert figure.svg.count("<rect") == 15  # four alphas and the false-positive rate, three n each
     assert "bias, alpha = 0.01" in figure.svg
     for i, n in enumerate(DESIGN.sizes):

@@ -9,7 +9,7 @@ from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.distances import distances
 from sad_lightning.data.sets.images import fashion_mnist
 from sad_lightning.data.sets.tabular import landsat
-from sad_lightning.report.published import _CLASSES, _FILE
+from sad_lightning.report.gather.published import _CLASSES, _FILE
 
 
 def test_images_and_tables_by_hand():

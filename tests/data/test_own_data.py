@@ -648,13 +648,13 @@ def test_a_foreign_schema_is_told(wrong, trained, tmp_path):
 
 
 def test_a_report_ranks_own_data_too(trained):
-    from sad_lightning.report.cells import read
+    from sad_lightning.report.gather.groups import read
 
     (group,) = read([trained.parents[2]]).groups
     (cell,) = group.cells
     result = Result.read(trained)
     assert auroc(*cell.scores()) == pytest.approx(result.metrics["auroc"])
-    assert group.labeled_ratio == round(result.counts["known_anomaly"] / result.counts["train"], 4) > 0
+    assert group.setting.labeled_ratio == round(result.counts["known_anomaly"] / result.counts["train"], 4) > 0
 
 
 def test_a_header_with_quotes_a_mark_and_numbers_as_pandas_writes_them(tmp_path):

@@ -47,22 +47,22 @@ def test_columns_of_a_table_by_hand():
     model = model_of(Readable(), schema, Scaling(np.float32([2, 1, 1, 1]), np.float32([0, 0, 0, 0])))
     raw = torch.tensor([[3.0, 2.0, 1.0], [1.0, 5.0, 0.0]])
     typical = torch.tensor([1.0, 1.0, 0.0])
-    found = attribute(model, raw, typical)
-    np.testing.assert_allclose(found.scores, [12 + 4 + 3, 4 + 25])
-    np.testing.assert_allclose(found.parts["occlusion"], [[8, 3, 3], [0, 24, 0]])
-    np.testing.assert_allclose(found.parts["gradient"], [[8, 4, 3], [0, 40, 0]])  # (x - t) ds/dx: 1 * 4, 4 * 10
-    assert set(found.parts) == {"occlusion", "gradient"}
+    attribution = attribute(model, raw, typical)
+    np.testing.assert_allclose(attribution.scores, [12 + 4 + 3, 4 + 25])
+    np.testing.assert_allclose(attribution.parts["occlusion"], [[8, 3, 3], [0, 24, 0]])
+    np.testing.assert_allclose(attribution.parts["gradient"], [[8, 4, 3], [0, 40, 0]])  # (x - t) ds/dx: 1 * 4, 4 * 10
+    assert set(attribution.parts) == {"occlusion", "gradient"}
 
 
 def test_pixels_of_an_image_by_hand():
     model = model_of(Brightness(), ImageSchema(8, 8, 1), Scaling(np.float32([1]), np.float32([0])))
     raw = torch.zeros(1, 8, 8, 1, dtype=torch.uint8)
     raw[0, 2, 5] = 9
-    found = attribute(model, raw, torch.zeros(8, 8, 1, dtype=torch.uint8))
+    attribution = attribute(model, raw, torch.zeros(8, 8, 1, dtype=torch.uint8))
     expected = np.zeros((8, 8))
     expected[2, 5] = 9
-    np.testing.assert_allclose(found.parts["gradient"][0], expected)
-    occluded = found.parts["occlusion"][0]
+    np.testing.assert_allclose(attribution.parts["gradient"][0], expected)
+    occluded = attribution.parts["occlusion"][0]
     assert occluded[2, 5] == occluded.max() == 9  # every 2x2 window over it takes all of it away
     assert occluded[1, 4] == pytest.approx(9 / 4)  # one of its four windows does
     assert occluded[5, 5] == 0
@@ -72,11 +72,11 @@ def test_the_error_of_each_column_adds_up_to_the_score_of_an_autoencoder():
     x = np.random.default_rng(0).normal(size=(100, 5)).astype(np.float32)
     detector = Detector("ae", settings=SHORT).fit(x)
     raw = torch.from_numpy(x[:7])
-    found = attribute(detector.model_, raw, typical_row(raw, detector.model_.preparation.schema))
-    np.testing.assert_allclose(found.parts["error"].sum(axis=1), detector.anomaly_score(x[:7]), rtol=1e-5)
+    attribution = attribute(detector.model_, raw, typical_row(raw, detector.model_.preparation.schema))
+    np.testing.assert_allclose(attribution.parts["error"].sum(axis=1), detector.anomaly_score(x[:7]), rtol=1e-5)
     pair = Detector("ae", settings={**SHORT, "ensemble": 2}).fit(x)
-    found = attribute(pair.model_, raw, raw[0])
-    np.testing.assert_allclose(found.parts["error"].sum(axis=1), pair.anomaly_score(x[:7]), rtol=1e-5)
+    attribution = attribute(pair.model_, raw, raw[0])
+    np.testing.assert_allclose(attribution.parts["error"].sum(axis=1), pair.anomaly_score(x[:7]), rtol=1e-5)
 
 
 def test_a_baseline_has_no_gradient_and_is_occluded_all_the_same():
@@ -84,9 +84,9 @@ def test_a_baseline_has_no_gradient_and_is_occluded_all_the_same():
     x = generator.normal(size=(100, 3)).astype(np.float32)
     model = Detector("iforest").fit(x).model_
     assert isinstance(model.scorer, BaselineScore)
-    found = attribute(model, torch.tensor([[0.0, 0.0, 9.0]]), torch.zeros(3))
-    assert set(found.parts) == {"occlusion"}
-    assert found.parts["occlusion"][0].argmax() == 2
+    attribution = attribute(model, torch.tensor([[0.0, 0.0, 9.0]]), torch.zeros(3))
+    assert set(attribution.parts) == {"occlusion"}
+    assert attribution.parts["occlusion"][0].argmax() == 2
 
 
 def test_typical_rows():
@@ -143,8 +143,8 @@ def test_the_command_names_what_makes_the_anomaly(table, tmp_path, monkeypatch, 
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * 4
     assert list(rows[0]) == ["row", "score", "column", "value", "occlusion", "gradient", "error"]
-    first = {row["column"]: float(row["occlusion"]) for row in rows[:4]}
-    assert max(first, key=first.get) == "flow"
+    occlusion = {row["column"]: float(row["occlusion"]) for row in rows[:4]}
+    assert max(occlusion, key=occlusion.get) == "flow"
     page = (out / "explain.html").read_text()
     HTMLParser().feed(page)
     assert page.count("<figure>") == 3

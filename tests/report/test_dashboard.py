@@ -35,15 +35,15 @@ def records(folder):
     from wandb.proto.wandb_internal_pb2 import Record
 
     (path,) = folder.rglob("run-*.wandb")
-    found, start = {}, time.monotonic()
-    while "exit" not in found and time.monotonic() < start + 30:  # W&B's process may write its last block a little late
-        found = {}
+    by_kind, start = {}, time.monotonic()
+    while "exit" not in by_kind and time.monotonic() < start + 30:  # W&B may write its last block late
+        by_kind = {}
         for data in log_records(path.read_bytes()):
             record = Record()
             record.ParseFromString(data)
             kind = record.WhichOneof("record_type")
-            found.setdefault(kind, []).append(getattr(record, kind))
-    return found
+            by_kind.setdefault(kind, []).append(getattr(record, kind))
+    return by_kind
 
 
 def log_records(content, block=32768):
@@ -72,18 +72,18 @@ def test_a_small_grid_is_one_finished_run_a_cell(settings, tmp_path):
         folder.mkdir()
         overrides = ["logger=wandb", f"seed={seed}", "logger.name=x", f"logger.save_dir={folder}"]
         result = run(Cell(settings(*SHORT, *overrides), folder, "digits", "deep_sad"))
-        found = records(folder)
-        begun = found["run"][0]
-        ids.add(begun.run_id)
-        assert begun.run_id == result.key
-        assert (begun.run_group, begun.job_type, begun.project) == ("digits", "cell", "sad_lightning")
-        assert set(begun.tags) == {"digits", "deep_sad"}
-        assert found["exit"][0].exit_code == 0
-        config = keys(item for update in found["config"] for item in update.update) | keys(begun.config.update)
+        by_kind = records(folder)
+        opening = by_kind["run"][0]
+        ids.add(opening.run_id)
+        assert opening.run_id == result.key
+        assert (opening.run_group, opening.job_type, opening.project) == ("digits", "cell", "sad_lightning")
+        assert set(opening.tags) == {"digits", "deep_sad"}
+        assert by_kind["exit"][0].exit_code == 0
+        config = keys(item for update in by_kind["config"] for item in update.update) | keys(opening.config.update)
         assert {"seed", "cell", "method", "split"} <= config
-        logged = keys(item for each in found["history"] for item in each.item)
+        logged = keys(item for each in by_kind["history"] for item in each.item)
         assert {"test/auroc", "train/loss", "scores/normal", "scores/anomaly", "roc_table"} <= logged
-        summary = keys(item for each in found["summary"] for item in each.update)
+        summary = keys(item for each in by_kind["summary"] for item in each.update)
         assert any(name.startswith("class/") for name in summary)
     assert len(ids) == 2
     assert sync_command([tmp_path]).startswith(f"find {tmp_path}")
@@ -123,9 +123,9 @@ def test_a_login_is_seen(monkeypatch, tmp_path):
 def test_the_report_is_one_run_with_tables(tmp_path):
     where = log_report(tmp_path, {"results": "method,auroc\nae,91.5\nabc,\n"}, "<p>page</p>", name="grid")
     assert where.startswith("offline in")
-    found = records(tmp_path)
-    assert (found["run"][0].run_group, found["run"][0].job_type) == ("grid", "report")
-    assert found["exit"][0].exit_code == 0
+    by_kind = records(tmp_path)
+    assert (by_kind["run"][0].run_group, by_kind["run"][0].job_type) == ("grid", "report")
+    assert by_kind["exit"][0].exit_code == 0
     assert len(list(tmp_path.rglob("*.table.json"))) == 1
     assert "91.5" in next(tmp_path.rglob("*.table.json")).read_text()
 

@@ -4,8 +4,8 @@ from support.cells import SHORT
 
 from sad_lightning.cell.run import run
 from sad_lightning.cell.values import Cell
-from sad_lightning.report.cells import read
-from sad_lightning.report.table import rows
+from sad_lightning.report.gather.groups import read
+from sad_lightning.report.gather.table import make_table
 from sad_lightning.report.text import markdown
 
 
@@ -19,10 +19,10 @@ def test_means_beside_the_published_numbers(settings, tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         run(Cell(settings(*SHORT, *overrides), folder, "mnist", "deep_sad"))  # posing as MNIST
-    unlabeled, row, other = rows(read([tmp_path]).groups)
+    unlabeled, row, other = make_table(read([tmp_path]).groups)
     assert unlabeled.published[0][2:4] == (92.8, 4.9)
     assert (len(other.group.cells), other.group.variant) == (1, "method.eta=2")  # another eta is another row
     assert len(row.group.cells) == 2
     assert row.published[0][2:4] == (96.7, 2.4)  # ruff2020 Table 3, Deep SAD, MNIST, .05
     assert "| mnist | deep_sad (method.eta=1) | 0.05 | 0 | 1 | 2 | 2 |" in markdown([row])
-    assert all(cell.ranking is not None for cell in row.group.cells)
+    assert all(cell.roc is not None for cell in row.group.cells)

@@ -18,15 +18,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sad_lightning.report.cells import Cell, Group
-from sad_lightning.report.published import Published, published_change
+from sad_lightning.report.gather.cells import CellResult
+from sad_lightning.report.gather.groups import Group
+from sad_lightning.report.gather.published import Published, published_change
 from sad_lightning.stats.bias import DOWN, UNDECIDED, UP, verdict
 from sad_lightning.stats.compare import summarize
 from sad_lightning.stats.ranking import Interval
 from sad_lightning.stats.shares import difference_interval
 
 LEVEL = 0.05
-_WHO = {"known_anomaly", "n_known", "known_weights"}  # settings of the split that label-free methods do not see
+_KNOWN = {"known_anomaly", "n_known", "known_weights"}  # settings of the split that label-free methods do not see
 
 
 class Change(NamedTuple):
@@ -54,7 +55,7 @@ class Change(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """With less without labels, in points."""
+        """Recall with labels minus recall without, in points."""
         return self.after - self.before
 
     @property
@@ -92,22 +93,21 @@ class Directions:
     fpr: float
     changes: tuple[Change, ...]
 
-    def named(self, which: str) -> list[str]:
+    def classes(self, which: str) -> list[str]:
         """The classes with a verdict."""
         return [change.name for change in self.changes if change.verdict == which]
 
     @property
     def agreement(self) -> tuple[int, int]:
         """How many means move where the paper's arrows point, of how many arrows."""
-        known = [change.agrees for change in self.changes if change.agrees is not None]
-        return sum(known), len(known)
+        arrows = [change.agrees for change in self.changes if change.agrees is not None]
+        return sum(arrows), len(arrows)
 
     @property
     def words(self) -> str:
         """All of it in a sentence."""
-        parts = [f"{which} on {', '.join(found)}" for which in (UP, DOWN) if (found := self.named(which))]
-        if found := self.named(UNDECIDED):
-            parts.append(f"undecided on {', '.join(found)}")
+        by_verdict = {which: self.classes(which) for which in (UP, DOWN, UNDECIDED)}
+        parts = [f"{which} on {', '.join(names)}" for which, names in by_verdict.items() if names]
         agree, arrows = self.agreement
         runs = f"{self.runs} runs" if self.runs > 1 else "1 run, of these two models alone"
         beside = f" Means move as ye2021's arrows say on {agree} of {arrows} classes." if arrows else ""
@@ -118,12 +118,29 @@ class Directions:
         )
 
 
-_Pair = tuple[Cell, Cell]
+def sentences(directions: Iterable[Directions]) -> list[tuple[str, str]]:
+    """A heading and a sentence for each pair of methods; where a pair has several comparisons, the sentence counts."""
+    pairs: dict[str, list[Directions]] = {}
+    for each in directions:
+        pairs.setdefault(f"{each.data}, {each.label_free} to {each.with_labels}", []).append(each)
+    return [(where, some[0].words if len(some) == 1 else _counts(some)) for where, some in pairs.items()]
 
 
-def directions(groups: Sequence[Group]) -> list[Directions]:
+def _counts(directions: Sequence[Directions]) -> str:
+    counts = ", ".join(
+        f"{which} {sum(len(each.classes(which)) for each in directions)}" for which in (UP, DOWN, UNDECIDED)
+    )
+    agree, arrows = (sum(numbers) for numbers in zip(*(each.agreement for each in directions), strict=True))
+    beside = f" The means move as ye2021's arrows say {agree} of {arrows} times." if arrows else ""
+    return f"Classes: {counts}.{beside}"
+
+
+_Pair = tuple[CellResult, CellResult]
+
+
+def compare_labels(groups: Sequence[Group]) -> list[Directions]:
     """Every pair of a label-free method and one with labels that has cells in common."""
-    free: dict[object, dict[str, list[Cell]]] = {}
+    free: dict[object, dict[str, list[CellResult]]] = {}
     for group, cell in _each(groups):
         if -1 not in (cell.result.trained_on or (-1,)):
             free.setdefault(_rows(cell), {}).setdefault(group.method, []).append(cell)
@@ -133,36 +150,36 @@ def directions(groups: Sequence[Group]) -> list[Directions]:
             for name, cells in free.get(_rows(cell), {}).items():
                 key = (group.data, name, group.name, tuple(cell.result.normal_classes), _known(cell))
                 pairs.setdefault(key, []).append((max(cells, key=lambda other: _alike(other, cell)), cell))
-    return [_directions(*key, found) for key, found in sorted(pairs.items())]
+    return [_directions(*key, cells) for key, cells in sorted(pairs.items())]
 
 
-def _each(groups: Iterable[Group]) -> Iterator[tuple[Group, Cell]]:
+def _each(groups: Iterable[Group]) -> Iterator[tuple[Group, CellResult]]:
     return ((group, cell) for group in groups for cell in group.cells)
 
 
-def _rows(cell: Cell) -> object:
-    """What two cells share whose label-free rows are the same."""
+def _rows(cell: CellResult) -> object:
+    """A key that is equal for cells with the same label-free training rows."""
     settings = cell.result.settings
     split: Mapping[str, object] = settings["split"]
     clean = {"labeled_ratio"} if not split["pollution_ratio"] else set()  # only pollution is counted from it
-    kept = {name: value for name, value in split.items() if name not in _WHO | clean}
-    wide = {name: settings.get(name) for name in ("data", "preprocess", "target_fpr")}
-    return cell.result.data, cell.place.seed, json.dumps([kept, wide], sort_keys=True)
+    rows = {name: value for name, value in split.items() if name not in _KNOWN | clean}
+    others = {name: settings.get(name) for name in ("data", "preprocess", "target_fpr")}
+    return cell.result.data, cell.place.seed, json.dumps([rows, others], sort_keys=True)
 
 
-def _alike(free: Cell, cell: Cell) -> tuple[bool, int]:
+def _alike(free: CellResult, cell: CellResult) -> tuple[bool, int]:
     """How close a label-free cell is to another: the same known classes, then how it trained."""
     ours, theirs = free.result.settings, cell.result.settings
-    trained = ("optimizer", "network", "pretrain", "trainer", "batch_size", "ensemble")
-    return free.place.known == cell.place.known, sum(ours.get(name) == theirs.get(name) for name in trained)
+    training = ("optimizer", "network", "pretrain", "trainer", "batch_size", "ensemble")
+    return free.place.known == cell.place.known, sum(ours.get(name) == theirs.get(name) for name in training)
 
 
-def _weights(cell: Cell) -> list[float] | None:
+def _weights(cell: CellResult) -> list[float] | None:
     weights: list[float] | None = cell.result.settings["split"].get("known_weights")
     return weights
 
 
-def _known(cell: Cell) -> tuple[str, ...]:
+def _known(cell: CellResult) -> tuple[str, ...]:
     weights = _weights(cell)
     if weights is None:
         return cell.known_classes
@@ -177,32 +194,30 @@ def _directions(
     known: tuple[str, ...],
     pairs: Sequence[_Pair],
 ) -> Directions:
-    first, second = pairs[0]
-    who = (normal, second.known_classes, _weights(second))
-    before, after, arrows = published_change(data, first.result.method, second.result.method, *who)
-    there = [set(cell.result.per_class) for cell in itertools.chain.from_iterable(pairs)]
-    names = [name for name in second.result.per_class if all(name in some for some in there)]
+    free, cell = pairs[0]
+    classes = (normal, cell.known_classes, _weights(cell))
+    before, after, arrows = published_change(data, free.result.method, cell.result.method, *classes)
+    tables = [each.result.per_class for each in itertools.chain.from_iterable(pairs)]
+    names = [name for name in cell.result.per_class if all(name in table for table in tables)]
     order = {name: i for i, name in enumerate(after)}  # the paper's: the most similar to the known class first
-    far = {name: float(second.result.per_class[name].get("distance", math.nan)) for name in names}
+    far = {name: float(cell.result.per_class[name].get("distance", math.nan)) for name in names}
     changes = []
     for name in sorted(names, key=lambda name: (order.get(name, 0), np.nan_to_num(far[name]))):
         theirs = (before[name], after[name]) if name in before and name in after else None
         means, interval = _difference(name, pairs, 1 - LEVEL / len(names))
-        changes.append(
-            Change(name, name in second.known_classes, far[name], *means, interval, theirs, arrows.get(name))
-        )
-    fpr = second.result.target_fpr
+        changes.append(Change(name, name in cell.known_classes, far[name], *means, interval, theirs, arrows.get(name)))
+    fpr = cell.result.target_fpr
     return Directions(data, label_free, with_labels, normal, known, len(pairs), fpr, tuple(changes))
 
 
 def _difference(name: str, pairs: Sequence[_Pair], confidence: float) -> tuple[tuple[float, float], Interval]:
     """Mean recalls in percent, and the interval of their difference in points."""
-    found = [tuple(cell.result.per_class[name] for cell in pair) for pair in pairs]
-    before, after = ([100 * each[i]["recall"] for each in found] for i in range(2))
+    classes = [tuple(cell.result.per_class[name] for cell in pair) for pair in pairs]
+    before, after = ([100 * each[i]["recall"] for each in classes] for i in range(2))
     means = math.fsum(before) / len(before), math.fsum(after) / len(after)
-    if len(found) > 1:
+    if len(pairs) > 1:
         low, high = summarize([b - a for a, b in zip(before, after, strict=True)], confidence).interval
         return means, Interval(max(low, -100.0), min(high, 100.0))
-    counts = int(found[0][0]["count"]), int(found[0][1]["count"])
+    counts = int(classes[0][0]["count"]), int(classes[0][1]["count"])
     low, high = difference_interval(before[0] / 100, after[0] / 100, counts, confidence)
     return means, Interval(100 * low, 100 * high)

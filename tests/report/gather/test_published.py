@@ -2,22 +2,20 @@
 
 import csv
 import itertools
-from pathlib import Path
 
 import pytest
 
-import sad_lightning.report.published as module
-from sad_lightning.report.published import illegible, published, published_recall
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+import sad_lightning.report.gather.published as module
+from sad_lightning.report.gather.published import illegible, published_auroc, published_recall
+from sad_lightning.report.gather.setting import Setting
 
 
 def find(data, name, labeled, pollution=0.0, n_known=1, **settings):
-    return published(data, name, labeled_ratio=labeled, pollution_ratio=pollution, n_known=n_known, settings=settings)
+    return published_auroc(data, name, Setting(labeled, pollution, n_known), settings)
 
 
-def numbers(found):
-    return [(each.source, each.mean, each.deviation) for each in found]
+def numbers(printed):
+    return [(each.source, each.mean, each.deviation) for each in printed]
 
 
 @pytest.mark.parametrize(
@@ -34,10 +32,10 @@ def numbers(found):
     ],
 )
 def test_a_grid_finds_its_row(cell, expected):
-    first = find(*cell)[0]
-    assert first.source == expected[0]
+    number = find(*cell)[0]
+    assert number.source == expected[0]
     if expected[1] is not None:
-        assert (first.mean, first.deviation) == expected[1:]
+        assert (number.mean, number.deviation) == expected[1:]
 
 
 def test_what_uses_no_labels_is_found_at_every_ratio():
@@ -50,7 +48,7 @@ def test_every_paper_has_its_say():
     assert "copied from ruff2020" in find("mnist", "deep_sad", 0.1)[2].notes
 
 
-def test_contradictions_are_told():
+def test_contradictions_are_noted():
     (satellite,) = find("satellite", "dp_vae", 0.01, ensemble=5)
     assert numbers([satellite]) == [("daniel2021 Tables 4, 8", 89.2, 1.6)]
     assert "contradicted: Tables 5, 10 print 91.7 ± 1.5" in satellite.notes
@@ -60,18 +58,19 @@ def test_contradictions_are_told():
 
 
 def test_illegible_numbers_say_so():
-    (found,) = find("mnist", "dp_vae", 0.05, 0.1, ensemble=5)
-    assert found.source == "daniel2021 Table 9"
-    assert "printed illegibly, read by hand" in found.notes
-    assert any("machine readings agree" in note for note in found.notes)
+    (number,) = find("mnist", "dp_vae", 0.05, 0.1, ensemble=5)
+    assert number.source == "daniel2021 Table 9"
+    assert "printed illegibly, read by hand" in number.notes
+    assert any("machine readings agree" in note for note in number.notes)
 
 
 def test_what_nobody_could_read_says_so():
-    assert illegible("fashion_mnist", "mml_vae", 0.05, 0.1, 1) == "illegible in daniel2021 Table 9"
-    assert illegible("fashion_mnist", "dp_vae", 0.05, 0.1, 1) is None  # read by hand
-    assert illegible("fashion_mnist", "hsc", 0.05, 0.1, 1) is None
+    setting = Setting(0.05, 0.1, 1)
+    assert illegible("fashion_mnist", "mml_vae", setting) == "illegible in daniel2021 Table 9"
+    assert illegible("fashion_mnist", "dp_vae", setting) is None  # read by hand
+    assert illegible("fashion_mnist", "hsc", setting) is None
     cells = itertools.product(("mnist", "fashion_mnist", "cifar10"), ("dp_vae", "mml_vae"), (0.0, 0.01, 0.05, 0.1, 0.2))
-    missing = [cell for cell in cells if illegible(cell[0], cell[1], 0.05, cell[2], 1)]
+    missing = [cell for cell in cells if illegible(cell[0], cell[1], Setting(0.05, cell[2], 1))]
     assert len(missing) == 7
 
 
@@ -87,9 +86,9 @@ def test_variants_find_their_own_number():
 
 
 def test_the_recall_of_each_class_in_percent():
-    found = published_recall("fashion_mnist", "deep_sad", ["top"], ["shirt"])
-    assert (found["shirt"].mean, found["ankle boot"].mean) == (71.0, 29.0)
-    assert len(found) == 9
+    recalls = published_recall("fashion_mnist", "deep_sad", ["top"], ["shirt"])
+    assert (recalls["shirt"].mean, recalls["ankle boot"].mean) == (71.0, 29.0)
+    assert len(recalls) == 9
     assert len(published_recall("fashion_mnist", "hsc", ["top"], ["sneaker", "shirt"])) == 9
     assert len(published_recall("landsat", "abc", ["very damp grey soil"], ["red soil"])) == 5
     assert published_recall("mnist", "abc", ["0"], ["1"]) == {}

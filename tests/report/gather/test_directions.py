@@ -9,13 +9,14 @@ import pytest
 from scipy import stats
 from support.results import CLASSES, write_cell
 
-from sad_lightning.drawing.arrows import Arrow, arrows
+from sad_lightning.drawing.arrows import Arrow, arrow_chart
 from sad_lightning.drawing.numbers import DASH
 from sad_lightning.report.__main__ import write
-from sad_lightning.report.cells import read
-from sad_lightning.report.directions import directions
-from sad_lightning.report.published import _recalls, published_change
-from sad_lightning.report.table import contests, rows
+from sad_lightning.report.gather.directions import compare_labels
+from sad_lightning.report.gather.groups import read
+from sad_lightning.report.gather.published import _recalls, published_change
+from sad_lightning.report.gather.ranking import rank_methods
+from sad_lightning.report.gather.table import make_table
 from sad_lightning.report.text import directions_csv, markdown_directions
 from sad_lightning.stats.ranking import Interval
 from sad_lightning.stats.shares import difference_interval, wilson
@@ -24,8 +25,8 @@ FREE, LABELS = [0, 1], [-1, 0, 1]
 
 
 def of(runs, **options):
-    (found,) = directions(read([runs]).groups)
-    return found, {change.name: change for change in found.changes}
+    (directions,) = compare_labels(read([runs]).groups)
+    return directions, {change.name: change for change in directions.changes}
 
 
 def test_several_seeds_speak_by_student_over_pairs(tmp_path):
@@ -35,24 +36,24 @@ def test_several_seeds_speak_by_student_over_pairs(tmp_path):
         write_cell(tmp_path, "deep_svdd", 0.9, seed=seed, trained_on=FREE)
         recalls = {name: values[seed] for name, values in after.items()}
         write_cell(tmp_path, "deep_sad", 1.2, seed=seed, trained_on=LABELS, recalls=recalls)
-    found, changes = of(tmp_path)
-    assert (found.label_free, found.with_labels, found.runs) == ("deep_svdd", "deep_sad", 4)
-    assert (found.named("up"), found.named("down")) == (["1"], ["2"])
+    directions, changes = of(tmp_path)
+    assert (directions.label_free, directions.with_labels, directions.runs) == ("deep_svdd", "deep_sad", 4)
+    assert (directions.classes("up"), directions.classes("down")) == (["1"], ["2"])
     assert changes["1"].known
     assert not changes["2"].known
     differences = 100 * (np.array(after["1"]) - 0.5)
     expected = stats.t.interval(1 - 0.05 / 9, 3, differences.mean(), stats.sem(differences))  # nine classes together
     assert changes["1"].interval == pytest.approx(expected)
     assert changes["1"].difference == pytest.approx(differences.mean())
-    assert "up on 1; down on 2; undecided on 3, 4" in found.words
-    assert "(4 runs)" in found.words
+    assert "up on 1; down on 2; undecided on 3, 4" in directions.words
+    assert "(4 runs)" in directions.words
 
 
 def test_one_seed_speaks_by_the_rows_that_were_counted(tmp_path):
     write_cell(tmp_path, "ae", 0.9, trained_on=FREE, recalls={"1": 0.1, "2": 0.4})
     write_cell(tmp_path, "abc", 1.2, trained_on=LABELS, recalls={"1": 0.9, "2": 0.6})
-    found, changes = of(tmp_path)
-    assert found.named("up") == ["1"]
+    directions, changes = of(tmp_path)
+    assert directions.classes("up") == ["1"]
     assert changes["2"].verdict == "undecided"  # eight of twenty against twelve of twenty
     low, high = difference_interval(0.1, 0.9, (20, 20), 1 - 0.05 / 9)
     assert changes["1"].interval == pytest.approx((100 * low, 100 * high))
@@ -64,9 +65,9 @@ def test_a_label_free_cell_stands_for_all_known_classes(tmp_path):
         write_cell(tmp_path, "abc", 1.2, known=known, trained_on=LABELS)
     write_cell(tmp_path, "abc", 1.2, known=1, normal=4, trained_on=LABELS)  # nothing to compare it with
     write_cell(tmp_path, "abc", 1.2, known=1, seed=7, trained_on=LABELS)
-    found = directions(read([tmp_path]).groups)
-    assert [each.known for each in found] == [("2",), ("3",)]
-    assert all(each.runs == 1 for each in found)
+    directions = compare_labels(read([tmp_path]).groups)
+    assert [each.known for each in directions] == [("2",), ("3",)]
+    assert all(each.runs == 1 for each in directions)
 
 
 def test_the_nearest_label_free_cell_is_taken(tmp_path):
@@ -84,7 +85,7 @@ def test_what_did_not_record_its_labels_is_left_out(tmp_path):
     write_cell(tmp_path, "ae", 0.9)
     write_cell(tmp_path, "abc", 1.2)
     write_cell(tmp_path, "abc", 1.2, ratio=0.0, trained_on=LABELS)  # nothing known: nothing to compare
-    assert directions(read([tmp_path]).groups) == []
+    assert compare_labels(read([tmp_path]).groups) == []
 
 
 def test_arrows_of_the_paper_stand_beside(tmp_path):
@@ -110,7 +111,7 @@ def test_mixtures_have_numbers_of_their_own():
     assert reversed_[1]["trouser"].mean == 6
     assert published_change("fashion_mnist", "deep_svdd", "deep_sad", ["top"], mixed, [0.3, 0.7])[1] == {}
     counts = 2 * 54 + 2 * 30 + 2 * 24 + 3 * 54  # Tables 3 and 6, 4 and 7, 5 and 8, 9 to 11: classes x methods
-    assert sum(len(found) for found in _recalls().values()) == counts
+    assert sum(len(directions) for directions in _recalls().values()) == counts
 
 
 def test_intervals_of_shares():
@@ -127,20 +128,20 @@ def test_the_report_holds_them(tmp_path):
         recalls = {"1": 0.9 + 0.01 * seed, "2": 0.1 + 0.01 * seed}
         write_cell(tmp_path / "runs", "abc", 1.2, seed=seed, trained_on=LABELS, recalls=recalls)
     grids = read([tmp_path / "runs"])
-    table = rows(grids.groups)
-    files = write(tmp_path / "out", grids, table, contests(table), [], title="t")
-    changes = directions(grids.groups)
+    table = make_table(grids.groups)
+    files = write(tmp_path / "out", grids, table, rank_methods(table), [], title="t")
+    directions = compare_labels(grids.groups)
     assert "What labels do to recall" in files["report.html"]
-    assert markdown_directions(changes) in files["report.md"]
+    assert markdown_directions(directions) in files["report.md"]
     assert f"| 1 (known) | {DASH} | 50.0 | 91.0 | +41.0 |" in files["report.md"]
-    lines = list(csv.DictReader(io.StringIO(directions_csv(changes))))
+    lines = list(csv.DictReader(io.StringIO(directions_csv(directions))))
     assert [line["verdict"] for line in lines[:2]] == ["up", "down"]
     assert len(lines) == 9
     assert (tmp_path / "out" / "figures" / "directions-mnist-ae-abc-0-1.svg").exists()
 
 
 def test_the_figure_says_what_it_shows():
-    figure = arrows("a", "Two groups", [
+    figure = arrow_chart("a", "Two groups", [
         Arrow("first", 10, 60, Interval(30, 70), "up", (12, 55)),
         Arrow("<second>", 40, 40, Interval(math.nan, math.nan), "undecided"),
     ])  # fmt: skip

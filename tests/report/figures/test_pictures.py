@@ -1,27 +1,19 @@
 """Samples by score and the representation, of cells that were trained."""
 
-import io
 import json
 
 import numpy as np
 import pytest
-from PIL import Image
 from support.cells import SHORT
 
-from sad_lightning.cell.checkpoint import project
 from sad_lightning.cell.run import run
 from sad_lightning.cell.values import Cell
 from sad_lightning.errors import InputError
-from sad_lightning.report.cells import read
-from sad_lightning.report.pictures import load, pictures, png
-from sad_lightning.report.table import contests, rows
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_png_reads_back(channels):
-    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
-    image = np.asarray(Image.open(io.BytesIO(png(pixels))))
-    assert (image.reshape(pixels.shape) == pixels).all()
+from sad_lightning.report.figures.pictures import draw_pictures, load_data
+from sad_lightning.report.figures.projection import project
+from sad_lightning.report.gather.groups import read
+from sad_lightning.report.gather.ranking import rank_methods
+from sad_lightning.report.gather.table import make_table
 
 
 @pytest.mark.parametrize("method", ["deep_sad", "vae"])
@@ -29,16 +21,16 @@ def test_pictures_of_a_cell(settings, tmp_path, method):
     folder = tmp_path / method
     folder.mkdir()
     result = run(Cell(settings(*SHORT, f"method={method}"), folder, "digits", method))
-    found = contests(rows(read([tmp_path]).groups))
-    (samples, representation), problems = pictures(found, "middle")
+    rankings = rank_methods(make_table(read([tmp_path]).groups))
+    (samples, representation), problems = draw_pictures(rankings, "middle")
     assert problems == []
     assert samples.svg.count("data:image/png;base64,") == 4
     assert f"of {method}" in samples.alt
-    seen = project(folder, result.settings, load(result.settings["data"]))
-    assert f"{100 * seen.explained:.0f} %" in representation.alt
-    assert 0 < seen.explained <= 1
-    assert seen.points.shape == (len(seen.target_class), 2)
-    assert np.cov(seen.points.T)[0, 1] == pytest.approx(0, abs=1e-9)  # principal components do not covary
+    projection = project(folder, result.settings, load_data(result.settings["data"]))
+    assert f"{100 * projection.explained:.0f} %" in representation.alt
+    assert 0 < projection.explained <= 1
+    assert projection.points.shape == (len(projection.target_class), 2)
+    assert np.cov(projection.points.T)[0, 1] == pytest.approx(0, abs=1e-9)  # principal components do not covary
 
 
 def test_the_median_cell_or_all_cells_are_drawn(settings, tmp_path):
@@ -47,29 +39,29 @@ def test_the_median_cell_or_all_cells_are_drawn(settings, tmp_path):
         folder.mkdir()
         run(Cell(settings(*SHORT, "method=ae", f"seed={seed}"), folder, "digits", "ae"))
     groups = read([tmp_path]).groups
-    found = contests(rows(groups))
-    every, problems = pictures(found, "all")
+    rankings = rank_methods(make_table(groups))
+    every, problems = draw_pictures(rankings, "all")
     assert problems == []
     assert len({figure.name for figure in every}) == len(every) == 6
     median = sorted(groups[0].cells, key=lambda cell: cell.auroc)[1]
-    assert all(median.result.key in figure.name for figure in pictures(found, "middle")[0])
+    assert all(median.result.key in figure.name for figure in draw_pictures(rankings, "middle")[0])
 
 
-def test_what_can_not_be_drawn_is_told(settings, tmp_path):
+def test_what_can_not_be_drawn_is_a_problem(settings, tmp_path):
     folder = tmp_path / "cell"
     folder.mkdir()
     run(Cell(settings(*SHORT, "method=ae"), folder, "digits", "ae"))
     (folder / "model.ckpt").write_bytes(b"")
-    drawn, problems = pictures(contests(rows(read([tmp_path]).groups)), "middle")
-    assert len(drawn) == 1
+    figures, problems = draw_pictures(rank_methods(make_table(read([tmp_path]).groups)), "middle")
+    assert len(figures) == 1
     assert "must be the checkpoint of the cell" in problems[0]
     assert "\n" not in problems[0]
     document = json.loads((folder / "result.json").read_text())
     document["settings"]["data"]["_target_"] = "os.system"
     (folder / "result.json").write_text(json.dumps(document))
-    drawn, problems = pictures(contests(rows(read([tmp_path]).groups)), "middle")
-    assert drawn == []
+    figures, problems = draw_pictures(rank_methods(make_table(read([tmp_path]).groups)), "middle")
+    assert figures == []
     assert "the package's own sets" in problems[0]
     for target in ("os.system", "sad_lightning.data.sets.images.digits", "sad_lightning.data.own", "digits"):
         with pytest.raises(InputError, match="own sets"):  # public names of the package alone
-            load({"_target_": target})
+            load_data({"_target_": target})

@@ -12,6 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sad_lightning.drawing.numbers import with_deviation
+from sad_lightning.report.gather.setting import Setting
+
 _FILE = Path(__file__).with_name("published_results.csv")
 _PAPERS = ("ruff2020", "daniel2021", "ruff2019", "ye2021")  # whose number stands first
 # Theirs -> ours, where they differ.
@@ -80,13 +83,8 @@ class Published(NamedTuple):
         return with_deviation(self.mean, self.deviation)
 
 
-def with_deviation(mean: float, deviation: float | None) -> str:
-    """A mean and its deviation with one decimal."""
-    return f"{mean:.1f}" + ("" if deviation is None else f" ± {deviation:.1f}")
-
-
 class _Line(NamedTuple):
-    """A line of the file; what it needs of our settings to be the same experiment."""
+    """A line of the file, and the settings of ours that make the same experiment."""
 
     published: Published
     ensemble: int | None
@@ -96,27 +94,17 @@ class _Line(NamedTuple):
     label_free: bool
 
 
-_Key = tuple[str, str, float, float, int]
+_Key = tuple[str, str, Setting]  # data set, our name of the method, setting
 
 
-def published(
-    data: str,
-    method: str,
-    *,
-    labeled_ratio: float,
-    pollution_ratio: float,
-    n_known: int,
-    settings: Mapping[str, Any],
-) -> list[Published]:
+def published_auroc(data: str, method: str, setting: Setting, settings: Mapping[str, Any]) -> list[Published]:
     """The papers' AUROC of one experiment, the first choice first, one a paper.
 
     Args:
         data: the data set.
         method: our name of the method.
-        labeled_ratio: known anomalies over all training rows.
-        pollution_ratio: unknown anomalies over the unlabeled rows.
-        n_known: how many anomaly classes are known, 0 where there is no known anomaly.
-        settings: of a cell; the size of the ensemble, the encoder and the pretraining tell variants apart.
+        setting: what methods are compared under.
+        settings: all of a cell; the size of the ensemble, the encoder and the pretraining tell variants apart.
     """
     anomalies = settings.get("method", {}).get("anomalies") or {}
     ours = (
@@ -125,19 +113,16 @@ def published(
     )
     ensemble = int(settings.get("ensemble", 1))
     pretrain_epochs = (settings.get("pretrain") or {}).get("epochs")
-    lines = _lines().get((data, method, labeled_ratio, pollution_ratio, n_known), [])
+    lines = _lines().get((data, method, setting), [])
     if not lines:  # what uses no labels is printed once, at ratio 0
-        unlabeled = _lines().get((data, method, 0.0, pollution_ratio, 0), [])
+        unlabeled = _lines().get((data, method, Setting(0.0, setting.pollution_ratio, 0)), [])
         lines = [line for line in unlabeled if line.label_free]
     lines = [line for line in lines if (line.encoder, line.decoder) == ours]
     short = [line for line in lines if line.pretrain_epochs == pretrain_epochs]
     lines = short or [line for line in lines if line.pretrain_epochs is None]
-    found = [
-        _merged(theirs, ensemble)
-        for paper in _PAPERS
-        if (theirs := [line for line in lines if line.published.paper == paper])
-    ]
-    return sorted(found, key=lambda each: any(note.startswith("copied") for note in each.notes))
+    by_paper = [[line for line in lines if line.published.paper == paper] for paper in _PAPERS]
+    numbers = [_one_number(some, ensemble) for some in by_paper if some]
+    return sorted(numbers, key=lambda each: any(note.startswith("copied") for note in each.notes))
 
 
 def published_recall(
@@ -158,8 +143,8 @@ def published_recall(
         known_classes: names of the classes of known anomalies.
         weights: of these, in proportion; None for equal ones.
     """
-    found = _recalls().get((data, method, tuple(normal_classes), _mixture(known_classes, weights)), {})
-    return {name: number for name, (number, _) in found.items()}
+    recalls = _recalls().get((data, method, tuple(normal_classes), _mixture(known_classes, weights)), {})
+    return {name: number for name, (number, _) in recalls.items()}
 
 
 def published_change(
@@ -178,12 +163,13 @@ def published_change(
     if _BASELINES.get(with_labels) != label_free:
         return {}, {}, {}
     who = (normal_classes, known_classes, weights)
-    found = _recalls().get((data, with_labels, tuple(normal_classes), _mixture(known_classes, weights)), {})
-    arrows = {name: arrow for name, (_, arrow) in found.items()}
+    recalls = _recalls().get((data, with_labels, tuple(normal_classes), _mixture(known_classes, weights)), {})
+    arrows = {name: arrow for name, (_, arrow) in recalls.items()}
     return published_recall(data, label_free, *who), published_recall(data, with_labels, *who), arrows
 
 
 _Mixture = tuple[tuple[str, float], ...]
+_RecallKey = tuple[str, str, tuple[str, ...], _Mixture]  # data set, method, normal classes, known classes
 
 
 def _mixture(known_classes: Sequence[str], weights: Sequence[float] | None) -> _Mixture:
@@ -193,36 +179,33 @@ def _mixture(known_classes: Sequence[str], weights: Sequence[float] | None) -> _
     return tuple(sorted((name, round(each / total, 6)) for name, each in zip(known_classes, shares, strict=True)))
 
 
-def illegible(data: str, method: str, labeled_ratio: float, pollution_ratio: float, n_known: int) -> str | None:
+def illegible(data: str, method: str, setting: Setting) -> str | None:
     """Where a paper prints the number of an experiment, and nobody can read it; None elsewhere.
 
     daniel2021 Table 9 has each pollution ratio of ruff2020's scenario (ii) for three sets and three methods.
     """
-    axes = {(row["dataset"], row["method"], row["pollution_ratio"]) for row in _rows() if _is_table_9(row)}
+    table = [row for row in _rows() if (row["paper"], row["table"]) == ("daniel2021", "9")]
+    axes = {(row["dataset"], row["method"], row["pollution_ratio"]) for row in table}
     sets, methods, ratios = ({key[i] for key in axes} for i in range(3))
-    if labeled_ratio != 0.05 or n_known != 1 or data not in sets or method not in methods:
+    if setting.labeled_ratio != 0.05 or setting.n_known != 1 or data not in sets or method not in methods:
         return None
-    ratio = f"{pollution_ratio:g}"
+    ratio = f"{setting.pollution_ratio:g}"
     return "illegible in daniel2021 Table 9" if ratio in ratios and (data, method, ratio) not in axes else None
 
 
-def _is_table_9(row: Mapping[str, str]) -> bool:
-    return (row["paper"], row["table"]) == ("daniel2021", "9")
-
-
-def _merged(lines: list[_Line], ensemble: int) -> Published:
-    """One paper's lines on one experiment: the first counts, others that differ are told."""
+def _one_number(lines: list[_Line], ensemble: int) -> Published:
+    """One paper's lines on one experiment: the first line counts, and notes say where others differ."""
     sizes = [line.ensemble for line in lines]
     size = ensemble if ensemble in sizes else sizes[0]
     same = [line.published for line in lines if line.ensemble == size]
-    first = same[0]
-    number = (first.mean, first.deviation)
+    published = same[0]
+    number = (published.mean, published.deviation)
     tables = sorted({each.table for each in same if (each.mean, each.deviation) == number}, key=int)
     others: dict[str, list[str]] = {}
     for each in same:
         if (each.mean, each.deviation) != number:
             others.setdefault(each.text, []).append(each.table)
-    notes = list(first.notes)
+    notes = list(published.notes)
     for text, where in others.items():
         plural = len(set(where)) > 1
         listed = ", ".join(sorted(set(where), key=int))
@@ -231,26 +214,27 @@ def _merged(lines: list[_Line], ensemble: int) -> Published:
         notes.append(
             f"the paper's is an ensemble of {size}, ours {'of ' + str(ensemble) if ensemble > 1 else 'is not'}"
         )
-    return first._replace(table=", ".join(tables), notes=tuple(notes))
+    return published._replace(table=", ".join(tables), notes=tuple(notes))
 
 
 @cache
 def _lines() -> Mapping[_Key, list[_Line]]:
     rows = [row for row in _rows() if row["metric"] == "auroc" and row["labeled_ratio"]]
     uses_labels = {(row["paper"], row["method"]) for row in rows if "labels_unused" not in row["note"]}
-    found: dict[_Key, list[_Line]] = {}
+    lines: dict[_Key, list[_Line]] = {}
     for row in rows:
         label_free = (row["paper"], row["method"]) not in uses_labels
-        labeled, pollution = float(row["labeled_ratio"]), float(row["pollution_ratio"])
+        setting = Setting(float(row["labeled_ratio"]), float(row["pollution_ratio"]), int(row["known_classes"]))
         for method in _names(row):
-            key = (_DATA.get(row["dataset"], row["dataset"]), method, labeled, pollution, int(row["known_classes"]))
-            found.setdefault(key, []).append(_line(row, label_free))
-    return found
+            key = (_DATA.get(row["dataset"], row["dataset"]), method, setting)
+            lines.setdefault(key, []).append(_line(row, label_free))
+    return lines
 
 
 @cache
-def _recalls() -> Mapping[tuple[str, str, tuple[str, ...], _Mixture], dict[str, tuple[Published, str]]]:
-    found: dict[tuple[str, str, tuple[str, ...], _Mixture], dict[str, tuple[Published, str]]] = {}
+def _recalls() -> Mapping[_RecallKey, dict[str, tuple[Published, str]]]:
+    """The number and the arrow of each class."""
+    recalls: dict[_RecallKey, dict[str, tuple[Published, str]]] = {}
     for row in _rows():
         if row["metric"] == "tpr":
             known = [_CLASSES.get(name, name) for name in row["train_anomaly_class"].split("+")]
@@ -259,8 +243,8 @@ def _recalls() -> Mapping[tuple[str, str, tuple[str, ...], _Mixture], dict[str, 
             key = (data, row["method"], (row["normal_class"],), _mixture(known, weights))
             number = _number({**row, "note": ""}, scale=100)  # its notes are the arrows of the paper
             name = _CLASSES.get(row["test_class"], row["test_class"])
-            found.setdefault(key, {})[name] = (number, row["note"] or "none")
-    return found
+            recalls.setdefault(key, {})[name] = (number, row["note"] or "none")
+    return recalls
 
 
 def _names(row: Mapping[str, str]) -> Iterable[str]:

@@ -1,0 +1,28 @@
+"""HTML pages from Jinja2 templates that stand beside the code: every value is escaped."""
+
+import math
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from sad_lightning.drawing import svg
+from sad_lightning.drawing.numbers import interval_words, p_value, rounded, signed
+
+
+def environment(folder: Path) -> Environment:
+    """The templates of a folder, with numbers as text and the colours of figures; an unknown name is an error."""
+    templates = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters.update(signed=signed, rounded=rounded, p_value=p_value, interval_words=interval_words)
+    templates.tests["nan"] = math.isnan
+    templates.globals.update(
+        light=Markup(svg.LIGHT_COLOURS), dark=Markup(svg.DARK_COLOURS), dark_ink=Markup(svg.DARK_INK),
+        figure_style=Markup(svg.STYLE),
+    )  # fmt: skip
+    return templates

@@ -1,0 +1,28 @@
+"""Tables as Markdown and as CSV."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+
+
+def markdown_text(words: str) -> str:
+    """Words on one line in which nothing is markup."""
+    return escape(" ".join(words.split()), quote=False).replace("|", "\\|")
+
+
+def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table in which nothing is markup; empty without lines."""
+    rows = [f"| {' | '.join(map(markdown_text, line))} |" for line in (head, *lines)]
+    return "\n".join([rows[0], "|---" * len(head) + "|", *rows[1:]]) if len(rows) > 1 else ""
+
+
+def csv_table(head: Sequence[str], lines: Iterable[Iterable[object]]) -> str:
+    """A table with every number in full; nothing stands for nan and None."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(head)
+    for line in lines:
+        writer.writerow(["" if isinstance(value, float) and math.isnan(value) else value for value in line])
+    return file.getvalue()

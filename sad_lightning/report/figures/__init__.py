@@ -1,0 +1,1 @@
+"""One file per kind of figure; ``collection.py`` calls them all."""

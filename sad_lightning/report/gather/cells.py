@@ -1,0 +1,97 @@
+"""One finished cell as the report sees it: where it stands in its grid, and what its scores say."""
+
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.result import Result
+from sad_lightning.stats.ranking import Interval, auroc_interval, roc_curve
+
+PairKey = tuple[tuple[str, ...], tuple[str, ...], int]  # normal classes, known classes, seed
+FPR = np.linspace(0, 1, 101)  # where ROC curves are read off
+
+
+class Place(NamedTuple):
+    """Where a cell stands in its grid.
+
+    Attributes:
+        normal: the normal classes, by number.
+        known: the setting ``known_anomaly``, one or several; empty where the seed draws the known classes.
+        seed: of the cell.
+    """
+
+    normal: tuple[int, ...]
+    known: tuple[int, ...]
+    seed: int
+
+
+class Roc(NamedTuple):
+    """What the test scores of a cell say beyond its metrics.
+
+    Attributes:
+        interval: DeLong's 95 % interval of the AUROC, shares.
+        recalls: ``(101,)`` recall at the false-positive rates ``FPR``.
+    """
+
+    interval: Interval
+    recalls: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """The result of a cell and its folder."""
+
+    folder: Path
+    result: Result
+
+    @cached_property
+    def place(self) -> Place:
+        """Where it stands in its grid."""
+        at = self.result.coordinates
+        return Place(at.normal_class, at.known_anomaly or (), at.seed)
+
+    @property
+    def known_classes(self) -> tuple[str, ...]:
+        """Names of the classes whose anomalies it knew; none where it knew no anomaly."""
+        return tuple(self.result.known_classes) if self.result.counts["known_anomaly"] else ()
+
+    @property
+    def pair_key(self) -> PairKey:
+        """What it shares with the cells of other methods that it is compared with: classes and seed."""
+        return tuple(self.result.normal_classes), self.known_classes, self.result.coordinates.seed
+
+    @property
+    def auroc(self) -> float:
+        """In percent; nan where it is not defined."""
+        return 100 * self.result.metrics["auroc"]
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all its stages."""
+        return sum(self.result.seconds.values())
+
+    def scores(self) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+        """Truth ``(N,)``, 0 normal and 1 anomaly, and score ``(N,)`` of the test rows; None if unreadable."""
+        try:
+            with np.load(self.folder / "scores.npz") as file:
+                classes, scores = file["target_class"], file["score"].astype(np.float64)
+        except (OSError, ValueError, KeyError, BadZipFile, zlib.error):
+            return None
+        y = (~np.isin(classes, self.place.normal)).astype(np.int64)
+        return (y, scores) if y.shape == scores.shape and len(y) and np.isfinite(scores).all() else None
+
+    @cached_property
+    def roc(self) -> Roc | None:
+        """What the scores say beyond the metrics; None where they can not be read."""
+        scores = self.scores()
+        if scores is None:
+            return None
+        fpr, recall = roc_curve(*scores)
+        recalls = np.interp(FPR, fpr, recall) if len(fpr) else np.full(len(FPR), np.nan)
+        return Roc(auroc_interval(*scores), recalls)
