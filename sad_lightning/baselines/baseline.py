@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import ParameterGrid
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sad_lightning.errors import InputError
 
@@ -73,6 +73,44 @@ class Baseline(BaseEstimator, ABC):
             setattr(estimator, name, arrays[name][()])  # a number was an array of no dimension
         return estimator
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = self.needs_anomalies
+        return tags
+
     @classmethod
     def _kept(cls) -> tuple[str, ...]:
         return ("n_features_in_", *cls.learned)
+
+
+def labels_of(semi: ArrayLike | None, count: int) -> NDArray[np.int8]:
+    """The labels of ``count`` rows, ``(n,)``; all unlabeled where there are none.
+
+    Raises:
+        InputError: they are not one of -1, 0 and 1 a row.
+    """
+    if semi is None:
+        return np.zeros(count, dtype=np.int8)
+    labels = column_or_1d(semi)
+    if len(labels) != count or not np.isin(labels, (-1, 0, 1)).all():
+        raise InputError(
+            f"semi must be {count} labels of -1, 0 and 1, one a row, got {len(labels)}, of "
+            f"{np.unique(labels)[:5].tolist()}; -1 is a known anomaly, 0 unlabeled, 1 a known normal"
+        )
+    whole: NDArray[np.int8] = labels.astype(np.int8)
+    return whole
+
+
+def known_anomalies(semi: ArrayLike | None, count: int) -> NDArray[np.bool_]:
+    """Which of ``count`` rows are known anomalies, ``(n,)``, for a baseline that tells them from all others.
+
+    Raises:
+        InputError: none is, or all are, or the labels are no labels.
+    """
+    known: NDArray[np.bool_] = labels_of(semi, count) < 0
+    if known.all() or not known.any():
+        raise InputError(
+            f"semi must hold known anomalies, -1, and other rows beside them, got {known.sum()} of {count}; "
+            f"label some, or choose a method that needs none, such as iforest"
+        )
+    return known

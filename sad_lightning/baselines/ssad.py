@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import OutlierMixin, clone
 from sklearn.model_selection import ParameterGrid
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sad_lightning.baselines.baseline import Baseline, Floats, Grid
+from sad_lightning.baselines.baseline import Baseline, Floats, Grid, labels_of
 from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, width
 from sad_lightning.baselines.ssad_dual import solve
 from sad_lightning.checks import at_least_zero, positive, whole_number
-from sad_lightning.errors import InputError
 
 
 class SSAD(OutlierMixin, Baseline):
@@ -81,7 +80,7 @@ class SSAD(OutlierMixin, Baseline):
     def candidates(self, X: ArrayLike, semi: ArrayLike | None, grid: Grid) -> Iterator[Self]:
         """A fitted copy for each point of a grid of parameters, each starting from the weights of the one before."""
         x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        labels = _labels(semi, len(x))
+        labels = labels_of(semi, len(x))
         rows = kept(labels, self.max_rows, self.random_state)
         rows = rows[np.argsort(labels[rows], kind="stable")]
         x, labels = x[rows], labels[rows]
@@ -132,15 +131,3 @@ class SSAD(OutlierMixin, Baseline):
     def predict(self, X: ArrayLike) -> Any:
         """``(B,)``: +1 inside, -1 outside."""
         return np.where(self.decision_function(X) >= 0, 1, -1)
-
-
-def _labels(semi: ArrayLike | None, count: int) -> Any:
-    if semi is None:
-        return np.zeros(count, dtype=np.int8)
-    labels = column_or_1d(semi)
-    if len(labels) != count or not np.isin(labels, (-1, 0, 1)).all():
-        raise InputError(
-            f"semi must be {count} labels of -1, 0 and 1, one a row, got {len(labels)}, of "
-            f"{np.unique(labels)[:5].tolist()}; -1 is a known anomaly, 0 unlabeled, 1 a known normal"
-        )
-    return labels.astype(np.int8)

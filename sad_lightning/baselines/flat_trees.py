@@ -1,0 +1,70 @@
+"""scikit-learn's trees as flat arrays, one tree after the other, and the walk of rows to their leaves.
+
+Plain arrays are saved without pickle and do not hang on scikit-learn's version.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+_BATCH = 1000  # rows
+
+
+class FlatTrees(NamedTuple):
+    """``T`` trees of ``N`` nodes together; a node is its position in the arrays.
+
+    Attributes:
+        roots: ``(T,)``.
+        children: ``(2, N)``, left and right; a leaf leads to itself.
+        feature: ``(N,)``, the column that the node splits.
+        threshold: ``(N,)``; a larger value goes right.
+    """
+
+    roots: Indices
+    children: Indices
+    feature: Indices
+    threshold: Floats
+
+
+def flatten(trees: Sequence[Any]) -> FlatTrees:
+    """The ``tree_`` of each grown tree, as one."""
+    counts = [tree.node_count for tree in trees]
+    roots = np.cumsum([0, *counts[:-1]])
+    offset = np.repeat(roots, counts)
+    left, right = (np.concatenate([getattr(tree, f"children_{side}") for tree in trees]) for side in ("left", "right"))
+    leaf, itself = left < 0, np.arange(len(left))
+    return FlatTrees(
+        roots=roots,
+        children=np.where(leaf, itself, np.stack([left + offset, right + offset])),
+        feature=np.where(leaf, 0, np.concatenate([tree.feature for tree in trees])),
+        threshold=np.concatenate([tree.threshold for tree in trees]),
+    )
+
+
+def mean_of_leaves(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> Floats:
+    """The mean over trees of the value of each row's leaf, ``(B,)``.
+
+    Args:
+        x: ``(B, D)`` float32, as scikit-learn compares them.
+        trees: to walk down.
+        values: ``(N,)``, one a node.
+    """
+    means = np.empty(len(x))
+    left, right = trees.children
+    for start in range(0, len(x), _BATCH):
+        part = np.ascontiguousarray(x[start : start + _BATCH])
+        nodes = np.tile(trees.roots, len(part))
+        walks = np.arange(len(nodes))  # of a row down a tree, those that are not at a leaf yet,
+        at, rows = nodes, np.repeat(np.arange(len(part)) * x.shape[1], len(trees.roots))  # and where these stand
+        while len(walks):
+            goes_right = part.take(rows + trees.feature.take(at)) > trees.threshold.take(at)
+            below = np.where(goes_right, right.take(at), left.take(at))
+            on = np.flatnonzero(below != at)
+            walks, at, rows = walks.take(on), below.take(on), rows.take(on)
+            nodes[walks] = at
+        means[start : start + _BATCH] = values.take(nodes).reshape(len(part), -1).mean(axis=1)
+    return means
