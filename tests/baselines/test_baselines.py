@@ -17,6 +17,9 @@ from sad_lightning.baselines.extra_trees import ExtraTrees
 from sad_lightning.baselines.iforest import IForest
 from sad_lightning.baselines.kde import KDE
 from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, width
+from sad_lightning.baselines.knn import KNN
+from sad_lightning.baselines.logistic import Logistic
+from sad_lightning.baselines.mahalanobis import Mahalanobis
 from sad_lightning.baselines.ocsvm import OCSVM
 from sad_lightning.baselines.ssad import SSAD
 from sad_lightning.config.location import CONF
@@ -56,7 +59,7 @@ def planted(baseline: Baseline) -> int:
 
 
 def test_the_papers_have_hybrids_and_a_hybrid_is_the_same_class():
-    papers, tables = ["iforest", "kde", "ocsvm", "ssad"], ["extra_trees"]
+    papers, tables = ["iforest", "kde", "ocsvm", "ssad"], ["extra_trees", "knn", "logistic", "mahalanobis"]
     assert sorted([*papers, *tables, *(f"{name}_hybrid" for name in papers)]) == NAMES
 
 
@@ -129,7 +132,10 @@ def test_what_needs_anomalies_says_so_in_one_line(name, make):
 
 
 # Settings to choose from, of those that have no gamma and draw nothing.
-GRIDS: dict[str, dict] = {}
+GRIDS = {
+    "knn": {"neighbors": [1, 5], "metric": ["cosine"]}, "logistic": {"c": [0.1, 1.0]},
+    "mahalanobis": {"shrinkage": [0.01, "ledoit_wolf"]},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -172,7 +178,11 @@ class RelabeledExtraTrees(Relabeled, ExtraTrees):
     pass
 
 
-RELABELED = {"ssad": RelabeledSSAD, "extra_trees": RelabeledExtraTrees}
+class RelabeledLogistic(Relabeled, Logistic):
+    pass
+
+
+RELABELED = {"ssad": RelabeledSSAD, "extra_trees": RelabeledExtraTrees, "logistic": RelabeledLogistic}
 SMALLER = {"extra_trees": {"trees": 20}}  # the checks fit often
 
 
@@ -261,6 +271,11 @@ def test_too_many_rows_are_drawn_from_and_the_labeled_ones_stay(make):
         (KDE, {"bandwidths": [0.0]}, "method.bandwidths"), (KDE, {"bandwidths": []}, "method.bandwidths"),
         (KDE, {"folds": 1}, "method.folds"),
         (ExtraTrees, {"trees": 0}, "method.trees"), (ExtraTrees, {"rotations": -1}, "method.rotations"),
+        (KNN, {"neighbors": 0}, "method.neighbors"), (KNN, {"metric": "l1"}, "method.metric must be one of euclidean"),
+        (KNN, {"max_rows": 0}, "method.max_rows"), (Mahalanobis, {"shrinkage": 0.0}, "method.shrinkage"),
+        (Mahalanobis, {"shrinkage": "oas"}, "method.shrinkage must be ledoit_wolf or a number"),
+        (Logistic, {"c": 0.0}, "method.c"), (Logistic, {"squares": 1}, "method.squares"),
+        (Logistic, {"max_iter": 0}, "method.max_iter"),
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_told(estimator, parameters, words, make):
