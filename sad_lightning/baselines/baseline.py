@@ -6,7 +6,7 @@ Every baseline is final: baselines share functions, never a base beyond this one
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,9 @@ from sklearn.model_selection import ParameterGrid
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sad_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Floats = NDArray[np.float64]
 Grid = Mapping[str, Sequence[Any]]
@@ -40,6 +43,18 @@ class Baseline(BaseEstimator, ABC):
     @abstractmethod
     def anomaly_score(self, X: ArrayLike) -> Floats:
         """The anomaly score of each row of ``X``, ``(B,)`` float64, higher = more anomalous."""
+
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """The anomaly score by torch operations, ``(B,)`` float64, which can become a graph.
+
+        Args:
+            x: ``(B, D)`` float64.
+            learned: what ``fit`` left behind, as tensors by name.
+
+        Raises:
+            InputError: the baseline has none.
+        """
+        raise InputError(f"{type(self).__name__} has no torch_score to become a graph; keep its model file")
 
     def score_samples(self, X: ArrayLike) -> Floats:
         """The score in scikit-learn's sign, ``(B,)``, lower = more anomalous."""

@@ -13,7 +13,8 @@ holds those of the trees that have not seen them.
 """
 
 import warnings
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,8 +22,11 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats, known_anomalies
-from sad_lightning.baselines.flat_trees import FlatTrees, flatten, mean_of_leaves
+from sad_lightning.baselines.flat_trees import FlatTrees, depth, flatten, mean_of_leaves, torch_mean_of_leaves
 from sad_lightning.checks import whole_number
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _ROUNDING = 1e-12  # of a variance in float32; an axis with less than this share of the largest holds nothing
 
@@ -77,8 +81,18 @@ class ExtraTrees(Baseline):
         """``(B,)`` in [0, 1]."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float32, reset=False)
-        trees = FlatTrees(self.roots_, self.children_, self.feature_, self.threshold_)
-        return mean_of_leaves(self._columns(x), trees, self.probability_)
+        return mean_of_leaves(self._columns(x), self._trees(), self.probability_)
+
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """The same by torch operations."""
+        import torch
+
+        x = x.float()
+        columns = torch.hstack([x, (x.double() @ learned["axes_"].T).float()])
+        return torch_mean_of_leaves(columns, learned, learned["probability_"], depth(self._trees()))
+
+    def _trees(self) -> FlatTrees:
+        return FlatTrees(self.roots_, self.children_, self.feature_, self.threshold_)
 
     def _columns(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """The columns that trees split, ``(B, D + R)``: those of the rows, and the rotated ones."""

@@ -1,13 +1,16 @@
 """scikit-learn's trees as flat arrays, one tree after the other, and the walk of rows to their leaves.
 
-Plain arrays are saved without pickle and do not hang on scikit-learn's version.
+Plain arrays are saved without pickle, do not hang on scikit-learn's version, and become a graph.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -68,3 +71,23 @@ def mean_of_leaves(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> 
             nodes[walks] = at
         means[start : start + _BATCH] = values.take(nodes).reshape(len(part), -1).mean(axis=1)
     return means
+
+
+def depth(trees: FlatTrees) -> int:
+    """The most splits from a root to a leaf."""
+    nodes, splits = trees.roots, 0
+    while len(inner := nodes[trees.children[0][nodes] != nodes]):
+        nodes, splits = trees.children[:, inner].ravel(), splits + 1
+    return splits
+
+
+def torch_mean_of_leaves(x: "Tensor", learned: "Mapping[str, Tensor]", values: "Tensor", splits: int) -> "Tensor":
+    """``mean_of_leaves`` by torch operations, ``(B,)``; as many steps for every row as the deepest tree has splits."""
+    import torch
+
+    left, right = learned["children_"]
+    nodes = learned["roots_"].expand(x.shape[0], -1)
+    for _ in range(splits):
+        goes_right = x.gather(1, learned["feature_"][nodes]) > learned["threshold_"][nodes]
+        nodes = torch.where(goes_right, right[nodes], left[nodes])
+    return values[nodes].mean(dim=1)

@@ -5,7 +5,8 @@
 Labels are not used: known anomalies are dropped. scikit-learn grows the trees; they are kept as flat arrays.
 """
 
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,8 +15,11 @@ from sklearn.ensemble import IsolationForest
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats
-from sad_lightning.baselines.flat_trees import FlatTrees, flatten, mean_of_leaves
+from sad_lightning.baselines.flat_trees import FlatTrees, depth, flatten, mean_of_leaves, torch_mean_of_leaves
 from sad_lightning.checks import whole_number
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class IForest(OutlierMixin, Baseline):
@@ -55,9 +59,13 @@ class IForest(OutlierMixin, Baseline):
         """``(B,)`` in (0, 1)."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float32, reset=False)
-        trees = FlatTrees(self.roots_, self.children_, self.feature_, self.threshold_)
-        lengths = mean_of_leaves(x, trees, self.length_)
+        lengths = mean_of_leaves(x, self._trees(), self.length_)
         return np.exp2(-lengths / self.expected_length_)
+
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """The same by torch operations."""
+        lengths = torch_mean_of_leaves(x.float(), learned, learned["length_"], depth(self._trees()))
+        return (-lengths / learned["expected_length_"]).exp2()
 
     def decision_function(self, X: ArrayLike) -> Floats:
         """The score in scikit-learn's sign, ``(B,)``; negative where paths are shorter than expected."""
@@ -66,6 +74,9 @@ class IForest(OutlierMixin, Baseline):
     def predict(self, X: ArrayLike) -> Any:
         """``(B,)``: +1 inside, -1 outside."""
         return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def _trees(self) -> FlatTrees:
+        return FlatTrees(self.roots_, self.children_, self.feature_, self.threshold_)
 
 
 def expected_length(rows: Any) -> Floats:

@@ -6,7 +6,8 @@ Labels are not used: known anomalies are dropped. A training row is its own neig
 of training rows are lower than those of others.
 """
 
-from typing import Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,8 +15,11 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats
-from sad_lightning.baselines.kernel import kept
+from sad_lightning.baselines.kernel import kept, torch_squared_distances
 from sad_lightning.checks import choice, whole_number
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class KNN(Baseline):
@@ -56,3 +60,13 @@ class KNN(Baseline):
         search = NearestNeighbors(n_neighbors=min(self.neighbors, len(self.rows_)), metric=self.metric).fit(self.rows_)
         distances: Floats = search.kneighbors(x)[0]
         return np.asarray(distances.mean(axis=1))
+
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """The same by torch operations."""
+        from torch.nn.functional import normalize
+
+        if self.metric == "cosine":
+            distances = 1 - normalize(x) @ normalize(learned["rows_"]).T
+        else:
+            distances = torch_squared_distances(x, learned["rows_"]).sqrt()
+        return distances.topk(min(self.neighbors, len(self.rows_)), largest=False).values.mean(dim=1)

@@ -8,7 +8,8 @@ columns, standardised over the training rows; their squares beside them tell row
 the log-odds: it orders rows like the probability, and does not round to one far out.
 """
 
-from typing import Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +19,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats, known_anomalies
 from sad_lightning.checks import positive, true_or_false, whole_number
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Logistic(Baseline):
@@ -62,6 +66,14 @@ class Logistic(Baseline):
         check_is_fitted(self)
         scores: Floats = self._columns(validate_data(self, X, dtype=np.float64, reset=False)) @ self.weights_
         return scores + self.bias_
+
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """The same by torch operations."""
+        import torch
+
+        standard = (x - learned["mean_"]) / learned["scale_"]
+        columns = torch.hstack([standard, standard**2]) if self.squares else standard
+        return columns @ learned["weights_"] + learned["bias_"]
 
     def _columns(self, x: Floats) -> Floats:
         """The standardised columns, ``(B, D)``, or these and their squares, ``(B, 2 D)``."""

@@ -8,7 +8,8 @@ or rows are few. Labels are not used: known anomalies are dropped. Of Gaussian r
 distribution of D degrees of freedom.
 """
 
-from typing import Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +19,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sad_lightning.baselines.baseline import Baseline, Floats
 from sad_lightning.checks import fraction_to_one
 from sad_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Mahalanobis(Baseline):
@@ -59,3 +63,8 @@ class Mahalanobis(Baseline):
         apart = validate_data(self, X, dtype=np.float64, reset=False) - self.mean_
         distances: Floats = np.einsum("bd,bd->b", apart @ self.precision_, apart)
         return distances
+
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """The same by torch operations."""
+        apart = x - learned["mean_"]
+        return (apart @ learned["precision_"] * apart).sum(dim=1)

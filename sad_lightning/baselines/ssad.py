@@ -11,8 +11,8 @@ kappa is 0, and with C = 1 / (nu n) it is then the one-class SVM.
 """
 
 import warnings
-from collections.abc import Iterator
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,9 +21,12 @@ from sklearn.model_selection import ParameterGrid
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats, Grid, labels_of
-from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, width
+from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, torch_expansion, width
 from sad_lightning.baselines.ssad_dual import solve
 from sad_lightning.checks import at_least_zero, positive, whole_number
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class SSAD(OutlierMixin, Baseline):
@@ -127,6 +130,10 @@ class SSAD(OutlierMixin, Baseline):
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float64, reset=False)
         return expansion(x, self.vectors_, self.weights_, self.gamma_)
+
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """The same by torch operations."""
+        return -torch_expansion(x, learned["vectors_"], learned["weights_"], learned["gamma_"])
 
     def predict(self, X: ArrayLike) -> Any:
         """``(B,)``: +1 inside, -1 outside."""

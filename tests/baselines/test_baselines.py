@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hydra.utils import get_class, instantiate
 from sklearn.base import clone
 from sklearn.ensemble import IsolationForest
@@ -106,6 +107,32 @@ def test_save_and_load_give_equal_scores(name, make, tmp_path):
     arrays.pop(baseline.learned[0])
     with pytest.raises(InputError, match=f"{baseline.learned[0]} is missing"):
         type(baseline).from_arrays(arrays)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("_hybrid")])
+def test_torch_operations_give_equal_scores(name, make):
+    baseline = fitted(make(name))
+    x, _ = rows_of()
+    check_torch_score(baseline, x)
+
+
+def check_torch_score(baseline: Baseline, x: np.ndarray) -> None:
+    learned = {key: torch.from_numpy(np.array(getattr(baseline, key))) for key in baseline.learned}
+    scores = baseline.torch_score(torch.from_numpy(x), learned)
+    assert scores.dtype == torch.float64
+    np.testing.assert_allclose(scores.numpy(), baseline.anomaly_score(x), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("knn", {"metric": "cosine"}), ("knn", {"neighbors": 999}), ("logistic", {"squares": True}),
+        ("extra_trees", {"rotations": 0}), ("extra_trees", {"trees": 1, "rotations": 3}),
+    ],
+)  # fmt: skip
+def test_torch_operations_follow_the_settings(name, parameters, make):
+    x, _ = rows_of()
+    check_torch_score(fitted(make(name, **parameters)), x)
 
 
 @pytest.mark.parametrize("name", NAMES)
