@@ -44,6 +44,13 @@ class Baseline(BaseEstimator, ABC):
     def anomaly_score(self, X: ArrayLike) -> Floats:
         """The anomaly score of each row of ``X``, ``(B,)`` float64, higher = more anomalous."""
 
+    def contributions(self, X: ArrayLike) -> Floats | None:
+        """What each column adds to the score of each row of ``X``, ``(B, D)``; None where a score is no sum of columns.
+
+        Summed over columns it is the score, less a number that is equal for all rows.
+        """
+        return None
+
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
         """The anomaly score by torch operations, ``(B,)`` float64, which can become a graph.
 

@@ -22,7 +22,14 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats, known_anomalies
-from sad_lightning.baselines.flat_trees import FlatTrees, depth, flatten, mean_of_leaves, torch_mean_of_leaves
+from sad_lightning.baselines.flat_trees import (
+    FlatTrees,
+    depth,
+    flatten,
+    mean_of_leaves,
+    mean_of_splits,
+    torch_mean_of_leaves,
+)
 from sad_lightning.checks import whole_number
 
 if TYPE_CHECKING:
@@ -82,6 +89,14 @@ class ExtraTrees(Baseline):
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float32, reset=False)
         return mean_of_leaves(self._columns(x), self._trees(), self.probability_)
+
+    def contributions(self, X: ArrayLike) -> Floats:
+        """What the splits by each column add to the probability, ``(B, D)``; a rotated column's by squared loadings."""
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=np.float32, reset=False)
+        added = mean_of_splits(self._columns(x), self._trees(), self.probability_)
+        own, rotated = np.split(added, [x.shape[1]], axis=1)
+        return np.asarray(own + rotated @ self.axes_**2)  # those of an axis add up to one
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
         """The same by torch operations."""

@@ -3,7 +3,7 @@
 Plain arrays are saved without pickle, do not hang on scikit-learn's version, and become a graph.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -57,20 +57,48 @@ def mean_of_leaves(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> 
         values: ``(N,)``, one a node.
     """
     means = np.empty(len(x))
-    left, right = trees.children
-    for start in range(0, len(x), _BATCH):
-        part = np.ascontiguousarray(x[start : start + _BATCH])
-        nodes = np.tile(trees.roots, len(part))
-        walks = np.arange(len(nodes))  # of a row down a tree, those that are not at a leaf yet,
-        at, rows = nodes, np.repeat(np.arange(len(part)) * x.shape[1], len(trees.roots))  # and where these stand
-        while len(walks):
-            goes_right = part.take(rows + trees.feature.take(at)) > trees.threshold.take(at)
-            below = np.where(goes_right, right.take(at), left.take(at))
-            on = np.flatnonzero(below != at)
-            walks, at, rows = walks.take(on), below.take(on), rows.take(on)
-            nodes[walks] = at
-        means[start : start + _BATCH] = values.take(nodes).reshape(len(part), -1).mean(axis=1)
+    for part in _parts(x):
+        leaves = np.tile(trees.roots, len(x[part]))
+        for walks, _, below in _walk(x[part], trees):
+            leaves[walks] = below
+        means[part] = values.take(leaves).reshape(-1, len(trees.roots)).mean(axis=1)
     return means
+
+
+def mean_of_splits(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> Floats:
+    """What the splits by each column add on the way from the roots to the leaves, the mean over trees, ``(B, D)``.
+
+    Summed over columns it is ``mean_of_leaves`` less the mean over the roots.
+    """
+    added = np.empty(x.shape)
+    for part in _parts(x):
+        sums = np.zeros(x[part].size)
+        for walks, at, below in _walk(x[part], trees):
+            cells = walks // len(trees.roots) * x.shape[1] + trees.feature.take(at)
+            sums += np.bincount(cells, values.take(below) - values.take(at), len(sums))
+        added[part] = sums.reshape(-1, x.shape[1]) / len(trees.roots)
+    return added
+
+
+def _walk(x: NDArray[np.float32], trees: FlatTrees) -> Iterator[tuple[Indices, Indices, Indices]]:
+    """Each row down each tree, a level at a time: which walks go on, from which nodes to which.
+
+    Walk ``row * T + tree`` starts at the root of the tree.
+    """
+    x = np.ascontiguousarray(x)
+    left, right = trees.children
+    at = np.tile(trees.roots, len(x))
+    walks, rows = np.arange(len(at)), np.repeat(np.arange(len(x)) * x.shape[1], len(trees.roots))
+    while len(walks):
+        goes_right = x.take(rows + trees.feature.take(at)) > trees.threshold.take(at)
+        below = np.where(goes_right, right.take(at), left.take(at))
+        on = np.flatnonzero(below != at)
+        walks, rows, above, at = walks.take(on), rows.take(on), at.take(on), below.take(on)
+        yield walks, above, at
+
+
+def _parts(x: NDArray[np.float32]) -> list[slice]:
+    return [slice(start, start + _BATCH) for start in range(0, len(x), _BATCH)]
 
 
 def depth(trees: FlatTrees) -> int:

@@ -67,6 +67,14 @@ class Logistic(Baseline):
         scores: Floats = self._columns(validate_data(self, X, dtype=np.float64, reset=False)) @ self.weights_
         return scores + self.bias_
 
+    def contributions(self, X: ArrayLike) -> Floats:
+        """What each column adds to the log-odds of a row of means, ``(B, D)``."""
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=np.float64, reset=False)
+        terms = self._columns(x) * self.weights_
+        added: Floats = terms.reshape(len(x), -1, x.shape[1]).sum(axis=1)  # a column and its square
+        return added
+
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
         """The same by torch operations."""
         import torch

@@ -59,10 +59,15 @@ class Mahalanobis(Baseline):
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
         """The squared distance of each row of ``X`` from the mean, ``(B,)``."""
+        distances: Floats = self.contributions(X).sum(axis=1)
+        return distances
+
+    def contributions(self, X: ArrayLike) -> Floats:
+        """The terms of the squared distance, ``(B, D)``: of each column with all others."""
         check_is_fitted(self)
         apart = validate_data(self, X, dtype=np.float64, reset=False) - self.mean_
-        distances: Floats = np.einsum("bd,bd->b", apart @ self.precision_, apart)
-        return distances
+        terms: Floats = apart @ self.precision_ * apart
+        return terms
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
         """The same by torch operations."""

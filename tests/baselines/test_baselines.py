@@ -135,6 +135,23 @@ def test_torch_operations_follow_the_settings(name, parameters, make):
     check_torch_score(fitted(make(name, **parameters)), x)
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("extra_trees", {}), ("extra_trees", {"rotations": 0}), ("extra_trees", {"rotations": 3}), ("logistic", {}),
+        ("logistic", {"squares": True}), ("mahalanobis", {}),
+    ],
+)  # fmt: skip
+def test_contributions_add_up_to_the_score_less_a_constant(name, parameters, make):
+    x, _ = rows_of()
+    baseline = fitted(make(name, **parameters))
+    added = baseline.contributions(x)
+    assert added.shape == x.shape
+    constants = baseline.anomaly_score(x) - added.sum(axis=1)
+    np.testing.assert_allclose(constants, constants[0], atol=1e-9 * np.abs(added).max())
+    assert np.ptp(added) > 0
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_labels_are_ignored_where_the_baseline_says_so(name, make):
     baseline = make(name)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.ensemble import ExtraTreesClassifier
 
 from sad_lightning.baselines.extra_trees import ExtraTrees
-from sad_lightning.baselines.flat_trees import FlatTrees, mean_of_leaves
+from sad_lightning.baselines.flat_trees import FlatTrees, depth, mean_of_leaves, mean_of_splits
 from sad_lightning.stats.ranking import auroc
 
 
@@ -100,3 +100,13 @@ def test_the_walk_by_hand(monkeypatch):
     assert mean_of_leaves(x, trees, values).tolist() == [4.0, 5.0, 6.0]
     assert mean_of_leaves(np.asfortranarray(x), trees, values).tolist() == [4.0, 5.0, 6.0]
     assert mean_of_leaves(x[:0], trees, values).shape == (0,)
+    assert depth(trees) == 2
+    at_splits = values + np.array([2.0, 0, 4.0, 0, 0, 0])  # the root holds 2, the node below it 4
+    assert mean_of_splits(x, trees, at_splits).tolist() == [[0, -0.5], [-0.5, 1], [0.5, 1]]
+
+
+def test_a_column_that_trees_do_not_need_adds_little():
+    x, semi, _ = table()
+    x[semi < 0, 5] += 6
+    added = ExtraTrees(trees=100, rotations=0, random_state=0).fit(x, semi).contributions(x[semi < 0])
+    assert (added[:, 5] > 3 * np.abs(added[:, 2:5]).max(axis=1)).all()
