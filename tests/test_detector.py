@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from support.methods import METHODS as DEEP
 
 import sad_lightning
 from sad_lightning import Detector, label_auroc
@@ -133,7 +134,7 @@ def test_images(tmp_path):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_by_its_name(method, data, tmp_path):
     x, semi, _ = data
-    settings = {} if method in ("iforest", "kde", "ocsvm", "ssad") else SHORT
+    settings = SHORT if method in DEEP or method.endswith("_hybrid") else {}
     if "vae" in method and method != "vae":
         settings = {**settings, "method.anomalies.warm_up": 1} if "ml_" in method or "dp_" in method else settings
     detector = Detector(method, settings=settings, random_state=3).fit(x, semi)

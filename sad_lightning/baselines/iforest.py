@@ -5,7 +5,8 @@
 Labels are not used: known anomalies are dropped. scikit-learn grows the trees; they are kept as flat arrays.
 """
 
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,9 +15,11 @@ from sklearn.ensemble import IsolationForest
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats
+from sad_lightning.baselines.flat_trees import FlatTrees, depth, flatten, mean_of_leaves, torch_mean_of_leaves
 from sad_lightning.checks import whole_number
 
-_BATCH = 1000
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class IForest(OutlierMixin, Baseline):
@@ -46,16 +49,7 @@ class IForest(OutlierMixin, Baseline):
             n_estimators=whole_number("method.trees", self.trees), max_samples=sample, random_state=seed
         )
         trees = [grown.tree_ for grown in forest.fit(x).estimators_]
-        self.roots_ = np.cumsum([0, *(tree.node_count for tree in trees[:-1])])
-        leaf = np.concatenate([tree.children_left < 0 for tree in trees])
-        itself = np.arange(len(leaf))  # a leaf leads to itself
-        first = np.repeat(self.roots_, [tree.node_count for tree in trees])
-        left, right = (
-            np.concatenate([getattr(tree, f"children_{side}") for tree in trees]) for side in ("left", "right")
-        )
-        self.children_ = np.where(leaf, itself, np.stack([left + first, right + first]))
-        self.feature_ = np.where(leaf, 0, np.concatenate([tree.feature for tree in trees]))
-        self.threshold_ = np.concatenate([tree.threshold for tree in trees])
+        self.roots_, self.children_, self.feature_, self.threshold_ = flatten(trees)
         depth = np.concatenate([_depths(tree) for tree in trees])
         self.length_ = depth + expected_length(np.concatenate([tree.n_node_samples for tree in trees]))
         self.expected_length_ = float(expected_length(np.array([sample]))[0])
@@ -65,19 +59,13 @@ class IForest(OutlierMixin, Baseline):
         """``(B,)`` in (0, 1)."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float32, reset=False)
-        lengths = np.empty(len(x))
-        for start in range(0, len(x), _BATCH):
-            part = x[start : start + _BATCH]
-            rows = np.arange(len(part))[:, None]
-            nodes = np.broadcast_to(self.roots_, (len(part), len(self.roots_)))
-            while True:
-                right = part[rows, self.feature_[nodes]] > self.threshold_[nodes]
-                below = np.where(right, self.children_[1][nodes], self.children_[0][nodes])
-                if np.array_equal(below, nodes):
-                    break
-                nodes = below
-            lengths[start : start + _BATCH] = self.length_[nodes].mean(axis=1)
+        lengths = mean_of_leaves(x, self._trees(), self.length_)
         return np.exp2(-lengths / self.expected_length_)
+
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """The same by torch operations."""
+        lengths = torch_mean_of_leaves(x.float(), learned, learned["length_"], depth(self._trees()))
+        return (-lengths / learned["expected_length_"]).exp2()
 
     def decision_function(self, X: ArrayLike) -> Floats:
         """The score in scikit-learn's sign, ``(B,)``; negative where paths are shorter than expected."""
@@ -86,6 +74,9 @@ class IForest(OutlierMixin, Baseline):
     def predict(self, X: ArrayLike) -> Any:
         """``(B,)``: +1 inside, -1 outside."""
         return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def _trees(self) -> FlatTrees:
+        return FlatTrees(self.roots_, self.children_, self.feature_, self.threshold_)
 
 
 def expected_length(rows: Any) -> Floats:

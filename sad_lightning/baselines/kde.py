@@ -7,17 +7,20 @@ appendix E). Labels are not used: known anomalies are dropped.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats
-from sad_lightning.baselines.kernel import chunks, squared_distances
+from sad_lightning.baselines.kernel import chunks, squared_distances, torch_squared_distances
 from sad_lightning.checks import positive, whole_number
 from sad_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class KDE(Baseline):
@@ -64,6 +67,15 @@ class KDE(Baseline):
         (densities,) = log_densities(x, self.rows_, [float(self.bandwidth_)])
         score: Floats = -densities
         return score
+
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """The same by torch operations."""
+        import torch
+
+        h = float(self.bandwidth_)
+        norm = math.log(len(self.rows_)) + x.shape[1] / 2 * math.log(2 * math.pi * h * h)
+        terms = torch_squared_distances(x, learned["rows_"]) / (-2 * learned["bandwidth_"] ** 2)
+        return torch.tensor(norm, dtype=torch.float64) - terms.logsumexp(dim=1)  # a number would become float32
 
 
 def log_densities(x: Floats, rows: Floats, bandwidths: Sequence[float]) -> Floats:

@@ -1,12 +1,16 @@
 """The RBF kernel, and what the kernel methods share: the rows they keep and the width they take."""
 
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.checks import positive, whole_number
 from sad_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Floats = NDArray[np.float64]
 _CHUNK = 2**24  # entries of a kernel at a time, 128 MB
@@ -40,6 +44,16 @@ def expansion(x: Floats, vectors: Floats, weights: Floats, gamma: float) -> Floa
         distances = squared_distances(x[part], vectors)
         values[part] = rbf(distances, gamma, out=distances) @ weights
     return values
+
+
+def torch_squared_distances(a: "Tensor", b: "Tensor") -> "Tensor":
+    """``squared_distances`` by torch operations, ``(A, B)``."""
+    return ((a * a).sum(dim=1)[:, None] + (b * b).sum(dim=1) - 2 * a @ b.T).clamp(min=0)
+
+
+def torch_expansion(x: "Tensor", vectors: "Tensor", weights: "Tensor", gamma: "Tensor") -> "Tensor":
+    """``expansion`` by torch operations, ``(B,)``."""
+    return (-gamma * torch_squared_distances(x, vectors)).exp() @ weights
 
 
 def width(gamma: float | str, x: Floats) -> float:

@@ -6,8 +6,8 @@
 Labels are not used: known anomalies are dropped. One kernel a gamma serves every nu.
 """
 
-from collections.abc import Iterator
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,8 +17,11 @@ from sklearn.svm import OneClassSVM
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats, Grid
-from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, width
+from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, torch_expansion, width
 from sad_lightning.checks import fraction_to_one, positive
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class OCSVM(OutlierMixin, Baseline):
@@ -81,6 +84,10 @@ class OCSVM(OutlierMixin, Baseline):
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float64, reset=False)
         return expansion(x, self.vectors_, self.weights_, self.gamma_)
+
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """The same by torch operations."""
+        return -torch_expansion(x, learned["vectors_"], learned["weights_"], learned["gamma_"])
 
     def predict(self, X: ArrayLike) -> Any:
         """``(B,)``: +1 inside, -1 outside."""

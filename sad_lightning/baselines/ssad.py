@@ -11,20 +11,22 @@ kappa is 0, and with C = 1 / (nu n) it is then the one-class SVM.
 """
 
 import warnings
-from collections.abc import Iterator
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import OutlierMixin, clone
 from sklearn.model_selection import ParameterGrid
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sad_lightning.baselines.baseline import Baseline, Floats, Grid
-from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, width
+from sad_lightning.baselines.baseline import Baseline, Floats, Grid, labels_of
+from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, torch_expansion, width
 from sad_lightning.baselines.ssad_dual import solve
 from sad_lightning.checks import at_least_zero, positive, whole_number
-from sad_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class SSAD(OutlierMixin, Baseline):
@@ -81,7 +83,7 @@ class SSAD(OutlierMixin, Baseline):
     def candidates(self, X: ArrayLike, semi: ArrayLike | None, grid: Grid) -> Iterator[Self]:
         """A fitted copy for each point of a grid of parameters, each starting from the weights of the one before."""
         x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        labels = _labels(semi, len(x))
+        labels = labels_of(semi, len(x))
         rows = kept(labels, self.max_rows, self.random_state)
         rows = rows[np.argsort(labels[rows], kind="stable")]
         x, labels = x[rows], labels[rows]
@@ -129,18 +131,10 @@ class SSAD(OutlierMixin, Baseline):
         x = validate_data(self, X, dtype=np.float64, reset=False)
         return expansion(x, self.vectors_, self.weights_, self.gamma_)
 
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """The same by torch operations."""
+        return -torch_expansion(x, learned["vectors_"], learned["weights_"], learned["gamma_"])
+
     def predict(self, X: ArrayLike) -> Any:
         """``(B,)``: +1 inside, -1 outside."""
         return np.where(self.decision_function(X) >= 0, 1, -1)
-
-
-def _labels(semi: ArrayLike | None, count: int) -> Any:
-    if semi is None:
-        return np.zeros(count, dtype=np.int8)
-    labels = column_or_1d(semi)
-    if len(labels) != count or not np.isin(labels, (-1, 0, 1)).all():
-        raise InputError(
-            f"semi must be {count} labels of -1, 0 and 1, one a row, got {len(labels)}, of "
-            f"{np.unique(labels)[:5].tolist()}; -1 is a known anomaly, 0 unlabeled, 1 a known normal"
-        )
-    return labels.astype(np.int8)

@@ -2,7 +2,7 @@
 
 Prints the columns that add most and writes explain.html, and for a table explain.csv: of every column, how much the
 score falls when the column is made typical (occlusion), what the gradient says, and its share of the reconstruction
-error where there is a decoder. For images these are heat maps.
+error where there is a decoder, its contribution where the score is a sum of columns. For images these are heat maps.
 """
 
 from pathlib import Path

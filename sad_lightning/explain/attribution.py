@@ -2,10 +2,12 @@
 
 With s the score, x a prepared row, t a typical one (``typical_row``):
 
-    occlusion   s(x) - s(x with the column at t); of images with a window at t, averaged over the windows over a pixel
-    gradient    (x - t) ds/dx, summed over the columns that a raw column became, or over channels
-    error       the squared error of the reconstruction, where there is a decoder; summed likewise, over all columns it
-                is the mean squared error
+    occlusion     s(x) - s(x with the column at t); of images with a window at t, averaged over the windows over a pixel
+    gradient      (x - t) ds/dx, summed over the columns that a raw column became, or over channels
+    error         the squared error of the reconstruction, where there is a decoder; summed likewise, over all columns
+                  it is the mean squared error
+    contribution  of a baseline whose score is a sum of columns: its terms, summed likewise; over all columns they are
+                  the score less a constant
 
 Positive adds to the score. Occlusion asks the model again, so it holds for any model; the gradient is its first order.
 """
@@ -33,7 +35,7 @@ class Attribution(NamedTuple):
 
     Attributes:
         scores: ``(n,)``.
-        parts: by the name of the question (occlusion, gradient, error), ``(n, C)`` or ``(n, H, W)``.
+        parts: by the name of the question (occlusion, gradient, error, contribution), ``(n, C)`` or ``(n, H, W)``.
     """
 
     scores: Floats
@@ -44,14 +46,17 @@ def attribute(model: Model, raw: Tensor, typical: Tensor) -> Attribution:
     """Ask what adds to the scores.
 
     Args:
-        model: any; a baseline has no gradient.
+        model: any; a baseline has no gradient, and some have contributions.
         raw: ``(n, C)`` float32 or ``(n, H, W, C)`` uint8 rows.
         typical: one such row.
     """
     with torch.no_grad():
         scores = model.score(model.prepare(raw))
     parts = {"occlusion": occlusion(model, raw, typical, scores)}
-    if not isinstance(model.scorer, BaselineScore):
+    if isinstance(model.scorer, BaselineScore):
+        if (terms := contributions(model, model.scorer, raw)) is not None:
+            parts["contribution"] = terms
+    else:
         parts["gradient"] = gradient(model, raw, typical)
         if (errors := reconstruction_errors(model, raw)) is not None:
             parts["error"] = errors
@@ -99,6 +104,16 @@ def gradient(model: Model, raw: Tensor, typical: Tensor) -> Tensor:
     x.requires_grad_(True)
     (slope,) = torch.autograd.grad(model.score(x).sum(), x)
     return _by_raw((x.detach() - t) * slope, model)
+
+
+def contributions(model: Model, scorer: BaselineScore, raw: Tensor) -> Tensor | None:
+    """The terms of a baseline's score, ``(n, C)`` or ``(n, H, W)``; None where it is no sum, or one of codes."""
+    if scorer.first is not None:
+        return None
+    with torch.no_grad():
+        x = model.prepare(raw)
+    terms = scorer.baseline.contributions(x.flatten(start_dim=1).double().numpy())
+    return None if terms is None else _by_raw(torch.from_numpy(terms).float().reshape(x.shape), model)
 
 
 def reconstruction_errors(model: Model, raw: Tensor) -> Tensor | None:

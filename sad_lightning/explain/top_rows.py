@@ -21,7 +21,8 @@ from sad_lightning.predict.rows import check_finite, raw_batches
 _COLUMNS = 3  # that a printed line names
 NOTE = (
     "What adds to each score. occlusion: how much the score falls when the column, or a window of pixels, is made "
-    "typical; gradient: the same to first order; error: its share of the reconstruction error. Each to its own scale."
+    "typical; gradient: the same to first order; error: its share of the reconstruction error; contribution: its term "
+    "of the score. Each to its own scale."
 )
 
 

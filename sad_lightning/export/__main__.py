@@ -1,7 +1,7 @@
 """``python -m sad_lightning.export MODEL``: a model file as one graph, from raw rows to scores and decisions.
 
-The graph holds preparation, network and threshold; its outputs are ``score`` and ``anomaly``. It is written only if it
-scores as the model does, on rows that the model keeps for it.
+The graph holds preparation, network or baseline, and threshold; its outputs are ``score`` and ``anomaly``. It is
+written only if it scores as the model does, on rows that the model keeps for it.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """A model as one graph, from raw rows to scores and decisions, that runs without this package.
 
-Preparation, network, center and threshold are in it; the batch is dynamic. What leaves this module agrees with the
+Preparation, network or baseline, and threshold are in it; the batch is dynamic. What leaves this module agrees with the
 model on real rows.
 """
 
@@ -10,8 +10,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sad_lightning.errors import InputError
 from sad_lightning.model import BaselineScore, Model
@@ -19,6 +20,7 @@ from sad_lightning.model import BaselineScore, Model
 TOLERANCE = 1e-4  # of the scores, relative
 OUTPUTS = ("score", "anomaly")
 _BATCH = ({0: torch.export.Dim("batch")},)
+_ROUNDING = 1e-12  # relative; a mean over trees that equals the threshold may differ in its last bit
 _TRACED = 3  # rows; one row would be taken for the only batch there is
 Run = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -27,7 +29,7 @@ def to_graph(model: Model, kind: str, rows: Tensor) -> tuple[bytes, float]:
     """The model as a file of kind ``onnx`` or ``pt2``.
 
     Args:
-        model: of a method or an ensemble.
+        model: of a method, an ensemble or a baseline.
         kind: of the file.
         rows: ``(n, ...)`` real raw rows that it is checked on.
 
@@ -35,19 +37,36 @@ def to_graph(model: Model, kind: str, rows: Tensor) -> tuple[bytes, float]:
         The file, and the largest relative difference between its scores and the model's.
 
     Raises:
-        InputError: the model is a baseline, a package is missing, or graph and model differ by more than 1e-4.
+        InputError: the model is a baseline without ``torch_score``, a package is missing, or graph and model differ by
+            more than 1e-4.
     """
-    if isinstance(model.scorer, BaselineScore):
-        name = type(model.scorer.baseline).__name__
-        raise InputError(
-            f"the model must be a network to become a graph, it is scikit-learn's {name}; keep its model file"
-        )
     first = rows[torch.arange(_TRACED) % len(rows)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's, about itself
-        traced = torch.export.export(model.cpu().eval(), (first,), dynamic_shapes=_BATCH)
+        whole = _BaselineGraph(model, model.scorer) if isinstance(model.scorer, BaselineScore) else model
+        traced = torch.export.export(whole.cpu().eval(), (first,), dynamic_shapes=_BATCH)
         content, run = _onnx(traced, metadata(model)) if kind == "onnx" else _pt2(traced, metadata(model))
     return content, difference(model, run, rows)
+
+
+class _BaselineGraph(nn.Module):
+    """A model whose baseline scores by torch operations."""
+
+    def __init__(self, model: Model, scorer: BaselineScore) -> None:
+        super().__init__()
+        self.preparation, self.baseline, self.first = model.preparation, scorer.baseline, scorer.first
+        limit = model.threshold + _ROUNDING * abs(model.threshold)
+        self.register_buffer("limit", torch.tensor(limit, dtype=torch.float64))  # a number would become float32
+        for name in self.baseline.learned:
+            self.register_buffer(name, torch.from_numpy(np.array(getattr(self.baseline, name))))
+
+    def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Score and decision of raw rows, ``(B,)`` twice."""
+        x: Tensor = self.preparation(raw)
+        features = x if self.first is None else self.first.get_encoder()(x)
+        learned = dict(self.named_buffers(recurse=False))
+        scores = self.baseline.torch_score(features.flatten(start_dim=1).double(), learned)
+        return scores, scores > learned["limit"]
 
 
 def metadata(model: Model) -> dict[str, str]:

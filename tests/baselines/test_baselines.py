@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hydra.utils import get_class, instantiate
 from sklearn.base import clone
 from sklearn.ensemble import IsolationForest
@@ -13,9 +14,13 @@ from sklearn.svm import OneClassSVM
 from sklearn.utils.estimator_checks import check_estimator
 
 from sad_lightning.baselines.baseline import Baseline
+from sad_lightning.baselines.extra_trees import ExtraTrees
 from sad_lightning.baselines.iforest import IForest
 from sad_lightning.baselines.kde import KDE
 from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, width
+from sad_lightning.baselines.knn import KNN
+from sad_lightning.baselines.logistic import Logistic
+from sad_lightning.baselines.mahalanobis import Mahalanobis
 from sad_lightning.baselines.ocsvm import OCSVM
 from sad_lightning.baselines.ssad import SSAD
 from sad_lightning.config.location import CONF
@@ -49,9 +54,14 @@ def fitted(baseline: Baseline) -> Baseline:
     return baseline.fit(x[:63][keep], semi[:63][keep])
 
 
-def test_there_are_eight_and_a_hybrid_is_the_same_class():
-    raw = ["iforest", "kde", "ocsvm", "ssad"]
-    assert sorted([*raw, *(f"{name}_hybrid" for name in raw)]) == NAMES
+def planted(baseline: Baseline) -> int:
+    """The row that must score high: one like the known anomalies where only these are looked for."""
+    return 63 if baseline.needs_anomalies else 64
+
+
+def test_the_papers_have_hybrids_and_a_hybrid_is_the_same_class():
+    papers, tables = ["iforest", "kde", "ocsvm", "ssad"], ["extra_trees", "knn", "logistic", "mahalanobis"]
+    assert sorted([*papers, *tables, *(f"{name}_hybrid" for name in papers)]) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,7 +72,7 @@ def test_yaml_keys_are_the_keyword_parameters(name, settings):
     assert all(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
     assert set(cfg.method) - {"_target_"} == {p.name for p in parameters}
     assert target.__bases__[-1] is Baseline  # every baseline is final
-    assert target.__name__.lower() == Path(inspect.getfile(target)).stem
+    assert target.__name__.lower() == Path(inspect.getfile(target)).stem.replace("_", "")
     assert cfg.features == ("codes" if name.endswith("hybrid") else "raw")
     assert set(cfg.selection.grid) | set(cfg.selection.best_final) <= {p.name for p in parameters}
 
@@ -74,7 +84,7 @@ def test_the_planted_outlier_scores_above_the_median(name, make):
     scores = baseline.anomaly_score(x)
     assert scores.shape == (65,)
     assert scores.dtype == np.float64
-    assert scores[64] > np.median(scores[9:63])
+    assert scores[planted(baseline)] > np.median(scores[9:63])
     np.testing.assert_allclose(baseline.anomaly_score(x[:7]), scores[:7], rtol=1e-9)  # it does not depend on its batch
     assert np.array_equal(baseline.score_samples(x), -scores)
     if hasattr(baseline, "predict"):
@@ -99,22 +109,87 @@ def test_save_and_load_give_equal_scores(name, make, tmp_path):
         type(baseline).from_arrays(arrays)
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("_hybrid")])
+def test_torch_operations_give_equal_scores(name, make):
+    baseline = fitted(make(name))
+    x, _ = rows_of()
+    check_torch_score(baseline, x)
+
+
+def check_torch_score(baseline: Baseline, x: np.ndarray) -> None:
+    learned = {key: torch.from_numpy(np.array(getattr(baseline, key))) for key in baseline.learned}
+    scores = baseline.torch_score(torch.from_numpy(x), learned)
+    assert scores.dtype == torch.float64
+    np.testing.assert_allclose(scores.numpy(), baseline.anomaly_score(x), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("knn", {"metric": "cosine"}), ("knn", {"neighbors": 999}), ("logistic", {"squares": True}),
+        ("extra_trees", {"rotations": 0}), ("extra_trees", {"trees": 1, "rotations": 3}),
+    ],
+)  # fmt: skip
+def test_torch_operations_follow_the_settings(name, parameters, make):
+    x, _ = rows_of()
+    check_torch_score(fitted(make(name, **parameters)), x)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("extra_trees", {}), ("extra_trees", {"rotations": 0}), ("extra_trees", {"rotations": 3}), ("logistic", {}),
+        ("logistic", {"squares": True}), ("mahalanobis", {}),
+    ],
+)  # fmt: skip
+def test_contributions_add_up_to_the_score_less_a_constant(name, parameters, make):
+    x, _ = rows_of()
+    baseline = fitted(make(name, **parameters))
+    added = baseline.contributions(x)
+    assert added.shape == x.shape
+    constants = baseline.anomaly_score(x) - added.sum(axis=1)
+    np.testing.assert_allclose(constants, constants[0], atol=1e-9 * np.abs(added).max())
+    assert np.ptp(added) > 0
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_labels_are_ignored_where_the_baseline_says_so(name, make):
     baseline = make(name)
     x, semi = rows_of()
+    of_others = np.roll(semi[:63], 20) if baseline.needs_anomalies else None
     with_labels = clone(baseline).fit(x[:63], semi[:63]).anomaly_score(x)
-    without = clone(baseline).fit(x[:63]).anomaly_score(x)
-    assert np.array_equal(with_labels, without) == (-1 not in baseline.rows)
+    with_others = clone(baseline).fit(x[:63], of_others).anomaly_score(x)
+    assert np.array_equal(with_labels, with_others) == (-1 not in baseline.rows)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_candidates_are_what_each_fit_gives(name, make, settings):
+def test_what_needs_anomalies_says_so_in_one_line(name, make):
+    baseline = make(name)
+    if not baseline.needs_anomalies:
+        assert np.isfinite(baseline.fit(rows_of()[0]).anomaly_score(rows_of()[0])).all()
+        return
+    for semi in (None, np.zeros(65), np.ones(65), np.full(65, -1)):
+        with pytest.raises(InputError, match=r"semi must hold known anomalies, -1, and other rows.*choose a method"):
+            baseline.fit(rows_of()[0], semi)
+    with pytest.raises(InputError, match="semi must be 65 labels of -1, 0 and 1, one a row, got 65, of"):
+        baseline.fit(rows_of()[0], np.full(65, 2))
+
+
+# Settings to choose from, of those that have no gamma and draw nothing.
+GRIDS = {
+    "knn": {"neighbors": [1, 5], "metric": ["cosine"]}, "logistic": {"c": [0.1, 1.0]},
+    "mahalanobis": {"shrinkage": [0.01, "ledoit_wolf"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_candidates_are_what_each_fit_gives(name, make):
     baseline = make(name)
     x, semi = rows_of()
     grid = {"gamma": [0.01, 0.1, 1.0]} if "gamma" in baseline.get_params() else {"random_state": [0, 1]}
     if "nu" in baseline.get_params():
         grid["nu"] = [0.1, 0.5]
+    grid = GRIDS.get(name, grid)
     found = list(baseline.candidates(x, semi, grid))
     assert len(found) == (6 if "nu" in grid else len(next(iter(grid.values()))))
     for candidate in found:
@@ -123,25 +198,44 @@ def test_candidates_are_what_each_fit_gives(name, make, settings):
 
 
 # What scikit-learn asks of an estimator and ours refuse on purpose.
-REFUSED = {"check_fit_score_takes_y": "the labels are semi; y is the truth, which no training code receives"}
+REFUSED = {
+    "check_fit_score_takes_y": "the labels are semi; y is the truth, which no training code receives",
+    "check_requires_y_none": "our own line says what is missing: known anomalies",
+}
 
 
-class Relabeled(SSAD):
-    """Takes scikit-learn's classes: the smallest is unlabeled, the second a known normal, all others anomalies."""
+class Relabeled:
+    """Takes scikit-learn's classes: the smallest is unlabeled, of three the second a known normal, others anomalies."""
 
     def fit(self, X, semi=None):
         if semi is not None:
             codes = np.unique(np.asarray(semi), return_inverse=True)[1]
-            semi = np.where(codes > 1, -1, codes)
+            semi = np.where((codes > 1) | ((codes == 1) & (codes.max() == 1)), -1, codes)
         return super().fit(X, semi)
 
 
-@pytest.mark.parametrize("name", ["iforest", "kde", "ocsvm", "ssad"])
+class RelabeledSSAD(Relabeled, SSAD):
+    pass
+
+
+class RelabeledExtraTrees(Relabeled, ExtraTrees):
+    pass
+
+
+class RelabeledLogistic(Relabeled, Logistic):
+    pass
+
+
+RELABELED = {"ssad": RelabeledSSAD, "extra_trees": RelabeledExtraTrees, "logistic": RelabeledLogistic}
+SMALLER = {"extra_trees": {"trees": 20}}  # the checks fit often
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("_hybrid")])
 @pytest.mark.filterwarnings("ignore")  # the checks' own
 def test_scikit_learns_own_checks(name, make):
-    baseline = make(name)
-    if name == "ssad":
-        baseline = Relabeled(**baseline.get_params())
+    baseline = make(name, **SMALLER.get(name, {}))
+    if name in RELABELED:
+        baseline = RELABELED[name](**baseline.get_params())
     outcome = check_estimator(baseline, on_fail=None, expected_failed_checks=REFUSED)
     failed = {one["check_name"]: repr(one["exception"]) for one in outcome if one["status"] == "failed"}
     assert not failed
@@ -220,9 +314,15 @@ def test_too_many_rows_are_drawn_from_and_the_labeled_ones_stay(make):
         (IForest, {"trees": 0}, "method.trees"), (IForest, {"sample": 1}, "method.sample"),
         (KDE, {"bandwidths": [0.0]}, "method.bandwidths"), (KDE, {"bandwidths": []}, "method.bandwidths"),
         (KDE, {"folds": 1}, "method.folds"),
+        (ExtraTrees, {"trees": 0}, "method.trees"), (ExtraTrees, {"rotations": -1}, "method.rotations"),
+        (KNN, {"neighbors": 0}, "method.neighbors"), (KNN, {"metric": "l1"}, "method.metric must be one of euclidean"),
+        (KNN, {"max_rows": 0}, "method.max_rows"), (Mahalanobis, {"shrinkage": 0.0}, "method.shrinkage"),
+        (Mahalanobis, {"shrinkage": "oas"}, "method.shrinkage must be ledoit_wolf or a number"),
+        (Logistic, {"c": 0.0}, "method.c"), (Logistic, {"squares": 1}, "method.squares"),
+        (Logistic, {"max_iter": 0}, "method.max_iter"),
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_told(estimator, parameters, words, make):
-    baseline = make(estimator.__name__.lower(), **parameters)
+    baseline = make(Path(inspect.getfile(estimator)).stem, **parameters)
     with pytest.raises(InputError, match=words):
         baseline.fit(*rows_of())

@@ -14,6 +14,7 @@ from sad_lightning.cell import prepare as preparing
 from sad_lightning.cell.run import run
 from sad_lightning.cell.shallow import holdout
 from sad_lightning.cell.values import Cell
+from sad_lightning.config.location import CONF
 from sad_lightning.data.sets.images import digits
 from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError
@@ -21,6 +22,7 @@ from sad_lightning.methods.ae import AE
 from sad_lightning.result import Result
 from sad_lightning.stats.ranking import auroc
 
+NAMES = sorted(p.stem for p in (CONF / "method").glob("*.yaml") if "features:" in p.read_text())
 HOLDOUT = ("selection.rule=test_holdout", "split.normal_class=8")
 
 
@@ -35,14 +37,15 @@ def model(result: Result, folder: Path):
         return get_class(result.settings["method"]["_target_"]).from_arrays(arrays)
 
 
-@pytest.mark.parametrize("method", ["ocsvm", "iforest", "kde", "ssad"])
+@pytest.mark.parametrize("method", [name for name in NAMES if not name.endswith("_hybrid")])
 def test_scores_on_disk_are_those_of_the_model_on_the_raw_rows(method, settings, tmp_path):
     result, scores = cell(settings, tmp_path, method)
     rows = np.load(tmp_path / "scores.npz")["row"]
     x = (digits().x[rows].reshape(len(rows), -1) / 255).astype(np.float32)
-    np.testing.assert_allclose(model(result, tmp_path).anomaly_score(x), scores, rtol=1e-5, atol=1e-7)
+    again = model(result, tmp_path).anomaly_score(x)
+    np.testing.assert_allclose(again, scores, rtol=1e-5, atol=1e-7 * np.abs(scores).max())
     assert result == Result.read(tmp_path)
-    assert result.metrics["auroc"] > 0.8
+    assert result.metrics["auroc"] > (0.75 if method == "logistic" else 0.8)  # a line is blind to other kinds
     assert (result.pretraining, result.history, result.selection) == ("none", {}, {"rule": "none"})
 
 

@@ -89,6 +89,19 @@ def test_a_baseline_has_no_gradient_and_is_occluded_all_the_same():
     assert attribution.parts["occlusion"][0].argmax() == 2
 
 
+@pytest.mark.parametrize("method", ["extra_trees", "logistic", "mahalanobis"])
+def test_a_score_that_is_a_sum_is_told_by_its_terms(method):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(200, 3)).astype(np.float32)
+    x[:9, 2] += 4
+    detector = Detector(method).fit(x, np.repeat([-1, 0], [9, 191]))
+    found = attribute(detector.model_, torch.from_numpy(x[:7]), torch.zeros(3))
+    assert set(found.parts) == {"occlusion", "contribution"}
+    apart = detector.anomaly_score(x[:7]) - found.parts["contribution"].sum(axis=1)
+    np.testing.assert_allclose(apart, apart[0], atol=1e-4)
+    assert set(found.parts["contribution"].argmax(axis=1)) == {2}
+
+
 def test_typical_rows():
     schema = TableSchema((Column("a"), Column("soil", "category", ("clay", "sand"))))
     rows = torch.tensor([[1.0, 0.0], [torch.nan, 1.0], [3.0, 1.0], [8.0, 1.0]])

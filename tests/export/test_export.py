@@ -7,9 +7,12 @@ import sys
 import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 from support.methods import METHODS
 
 from sad_lightning import Detector
+from sad_lightning.baselines.iforest import IForest
+from sad_lightning.config.location import CONF
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import Column, ImageSchema, TableSchema
@@ -17,7 +20,7 @@ from sad_lightning.errors import InputError
 from sad_lightning.export import __main__ as command
 from sad_lightning.export import graph as graphs
 from sad_lightning.export.graph import difference, to_graph
-from sad_lightning.model import Model
+from sad_lightning.model import BaselineScore, Model
 from sad_lightning.training.ensemble import Ensemble
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not there: pip install 'sad_lightning[export]'")
@@ -75,6 +78,36 @@ def test_onnx_scores_and_decides_as_the_model_does(name, kind, make):
         np.testing.assert_allclose(scores, expected, rtol=1e-5)
         np.testing.assert_array_equal(decisions, decided)
     assert 0 < decisions.sum() < 23 or name == "abc"
+
+
+BASELINES = sorted({path.stem for path in (CONF / "method").glob("*.yaml")} - {*METHODS})
+
+
+@pytest.mark.parametrize("name", [name for name in BASELINES if not name.endswith("_hybrid") or name == "kde_hybrid"])
+@pytest.mark.filterwarnings("ignore:SSAD stopped")
+def test_a_baseline_becomes_a_graph(name, settings, make):
+    """Its threshold is the score of one of the rows that it decides of, where these scores can be equal."""
+    baseline = instantiate(settings(f"method={name}").method, _convert_="all")
+    if name == "extra_trees":
+        baseline.set_params(trees=50)
+    first = make("ae", "table").eval() if name.endswith("hybrid") else None
+    preparation = Preparation(TABLE, Scaling(np.float32([1]), np.float32([0]), np.zeros(9, dtype=np.float32)))
+    training, rows = table_rows(80).split(40)
+    x = preparation(training) if first is None else first.get_encoder()(preparation(training)).detach()
+    scorer = BaselineScore(baseline.fit(x.numpy(), np.repeat(np.int8([-1, 0]), [5, 35])), first)
+    calibration = scorer.score(preparation(rows))
+    if first is not None:
+        calibration += 1e-3  # an encoder's codes differ in the last bit of float32
+    model = Model(preparation, scorer, calibration=calibration, calibration_rows="validation", target_fpr=0.3, card={})
+    content, apart = to_graph(model, "onnx", rows)
+    assert 0 <= apart < 1e-5
+    for count in (1, 5, 40):
+        scores, decisions = onnx_scores(content, rows[:count])
+        expected, decided = (value.detach().numpy() for value in model(rows[:count]))
+        np.testing.assert_allclose(scores, expected, rtol=1e-6)
+        np.testing.assert_array_equal(decisions, decided)
+    assert 0 < decisions.sum() < 40
+    assert to_graph(model, "pt2", rows)[1] < 1e-5
 
 
 def test_an_ensemble_is_one_graph(make):
@@ -163,12 +196,13 @@ def test_nothing_is_written_where_the_graph_differs(trained, tmp_path, monkeypat
 
 
 def test_what_can_not_be_exported_is_one_line(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.delattr(IForest, "torch_score")  # as a baseline of one's own may have none
     (tmp_path / "damaged.pt").write_bytes(b"no model")
     without = Model.load(trained / "deep_sad.pt")
     without.examples = None
     without.save(tmp_path / "without.pt")
     for path, words in (
-        (trained / "iforest.pt", "must be a network"),
+        (trained / "iforest.pt", "IForest has no torch_score to become a graph; keep its model file"),
         (tmp_path / "nothing.pt", "there is no such model file"),
         (tmp_path / "damaged.pt", "must be a model file"),
         (tmp_path / "without.pt", "must hold rows to check the graph on"),

@@ -1,0 +1,126 @@
+"""Extremely randomised trees (Geurts et al. 2006), known anomalies against all other rows.
+
+    score(x)    1/T sum_t p_t(x),   p_t the share of known anomalies in the leaf of x, by weight
+
+Each tree is grown from a bootstrap sample in which both kinds weigh the same, so that few labels are not outvoted by
+many unlabeled rows, hidden anomalies among them. The score is the probability and not its log-odds: it is finite where
+all leaves agree, and a mean over trees, so that it can be split among columns exactly.
+
+Splits are parallel to the columns. Rotated columns beside them let a tree split along a slope: first the principal
+components, then random rotations (Blaser and Fryzlewicz 2016). scikit-learn grows the trees; they are kept as flat
+arrays. A tree knows the rows that it was grown from by heart, so scores of training rows say nothing: ``out_of_bag_``
+holds those of the trees that have not seen them.
+"""
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sad_lightning.baselines.baseline import Baseline, Floats, known_anomalies
+from sad_lightning.baselines.flat_trees import (
+    FlatTrees,
+    depth,
+    flatten,
+    mean_of_leaves,
+    mean_of_splits,
+    torch_mean_of_leaves,
+)
+from sad_lightning.checks import whole_number
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_ROUNDING = 1e-12  # of a variance in float32; an axis with less than this share of the largest holds nothing
+
+
+class ExtraTrees(Baseline):
+    """Extremely randomised trees.
+
+    Args:
+        trees: how many.
+        rotations: blocks of rotated columns beside the columns: the principal components are the first, random
+            rotations the others; 0 for none. Principal components hang on the scales of the columns.
+        random_state: draws samples, splits and rotations.
+
+    Attributes:
+        out_of_bag_: ``(n,)`` score of each training row by the trees that have not seen it; nan where all have.
+    """
+
+    rows = frozenset({-1, 0, 1})
+    needs_anomalies = True
+    learned = ("axes_", "roots_", "children_", "feature_", "threshold_", "probability_", "out_of_bag_")
+
+    def __init__(self, *, trees: int, rotations: int, random_state: int | None) -> None:
+        self.trees = trees
+        self.rotations = rotations
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
+        """Fit to the rows ``X``, ``(n, D)``, and their labels ``semi``, ``(n,)``.
+
+        Raises:
+            InputError: a parameter or a label is out of range, or there is no known anomaly.
+        """
+        x = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+        anomaly = known_anomalies(semi, len(x))
+        generator = np.random.default_rng(self.random_state)
+        forest = ExtraTreesClassifier(
+            n_estimators=whole_number("method.trees", self.trees), class_weight="balanced_subsample", bootstrap=True,
+            oob_score=True, random_state=int(generator.integers(2**32)),
+        )  # fmt: skip
+        self.axes_ = _axes(x, whole_number("method.rotations", self.rotations, least=0), generator)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Some inputs do not have OOB scores")
+            forest.fit(self._columns(x), anomaly)
+        unseen = forest.oob_decision_function_.any(axis=1)  # by some tree
+        self.out_of_bag_ = np.where(unseen, forest.oob_decision_function_[:, 1], np.nan)
+        trees: list[Any] = [grown.tree_ for grown in forest.estimators_]
+        self.roots_, self.children_, self.feature_, self.threshold_ = flatten(trees)
+        self.probability_ = np.concatenate([tree.value[:, 0, 1] for tree in trees])
+        return self
+
+    def anomaly_score(self, X: ArrayLike) -> Floats:
+        """``(B,)`` in [0, 1]."""
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=np.float32, reset=False)
+        return mean_of_leaves(self._columns(x), self._trees(), self.probability_)
+
+    def contributions(self, X: ArrayLike) -> Floats:
+        """What the splits by each column add to the probability, ``(B, D)``; a rotated column's by squared loadings."""
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=np.float32, reset=False)
+        added = mean_of_splits(self._columns(x), self._trees(), self.probability_)
+        own, rotated = np.split(added, [x.shape[1]], axis=1)
+        return np.asarray(own + rotated @ self.axes_**2)  # those of an axis add up to one
+
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """The same by torch operations."""
+        import torch
+
+        x = x.float()
+        columns = torch.hstack([x, (x.double() @ learned["axes_"].T).float()])
+        return torch_mean_of_leaves(columns, learned, learned["probability_"], depth(self._trees()))
+
+    def _trees(self) -> FlatTrees:
+        return FlatTrees(self.roots_, self.children_, self.feature_, self.threshold_)
+
+    def _columns(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The columns that trees split, ``(B, D + R)``: those of the rows, and the rotated ones."""
+        return np.hstack([x, (x.astype(np.float64) @ self.axes_.T).astype(np.float32)])
+
+
+def _axes(x: NDArray[np.float32], rotations: int, generator: np.random.Generator) -> Floats:
+    """The axes of the rotated columns, ``(R, D)``."""
+    columns = x.shape[1]
+    if not rotations:
+        return np.empty((0, columns))
+    centred = x - x.mean(axis=0, dtype=np.float64)
+    spread, vectors = np.linalg.eigh(centred.T @ centred)
+    principal = vectors.T[spread > _ROUNDING * spread.max()]
+    random = [np.linalg.qr(generator.normal(size=(columns, columns)))[0] for _ in range(rotations - 1)]
+    return np.concatenate([principal, *random])

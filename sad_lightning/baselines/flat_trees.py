@@ -1,0 +1,121 @@
+"""scikit-learn's trees as flat arrays, one tree after the other, and the walk of rows to their leaves.
+
+Plain arrays are saved without pickle, do not hang on scikit-learn's version, and become a graph.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+_BATCH = 1000  # rows
+
+
+class FlatTrees(NamedTuple):
+    """``T`` trees of ``N`` nodes together; a node is its position in the arrays.
+
+    Attributes:
+        roots: ``(T,)``.
+        children: ``(2, N)``, left and right; a leaf leads to itself.
+        feature: ``(N,)``, the column that the node splits.
+        threshold: ``(N,)``; a larger value goes right.
+    """
+
+    roots: Indices
+    children: Indices
+    feature: Indices
+    threshold: Floats
+
+
+def flatten(trees: Sequence[Any]) -> FlatTrees:
+    """The ``tree_`` of each grown tree, as one."""
+    counts = [tree.node_count for tree in trees]
+    roots = np.cumsum([0, *counts[:-1]])
+    offset = np.repeat(roots, counts)
+    left, right = (np.concatenate([getattr(tree, f"children_{side}") for tree in trees]) for side in ("left", "right"))
+    leaf, itself = left < 0, np.arange(len(left))
+    return FlatTrees(
+        roots=roots,
+        children=np.where(leaf, itself, np.stack([left + offset, right + offset])),
+        feature=np.where(leaf, 0, np.concatenate([tree.feature for tree in trees])),
+        threshold=np.concatenate([tree.threshold for tree in trees]),
+    )
+
+
+def mean_of_leaves(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> Floats:
+    """The mean over trees of the value of each row's leaf, ``(B,)``.
+
+    Args:
+        x: ``(B, D)`` float32, as scikit-learn compares them.
+        trees: to walk down.
+        values: ``(N,)``, one a node.
+    """
+    means = np.empty(len(x))
+    for part in _parts(x):
+        leaves = np.tile(trees.roots, len(x[part]))
+        for walks, _, below in _walk(x[part], trees):
+            leaves[walks] = below
+        means[part] = values.take(leaves).reshape(-1, len(trees.roots)).mean(axis=1)
+    return means
+
+
+def mean_of_splits(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> Floats:
+    """What the splits by each column add on the way from the roots to the leaves, the mean over trees, ``(B, D)``.
+
+    Summed over columns it is ``mean_of_leaves`` less the mean over the roots.
+    """
+    added = np.empty(x.shape)
+    for part in _parts(x):
+        sums = np.zeros(x[part].size)
+        for walks, at, below in _walk(x[part], trees):
+            cells = walks // len(trees.roots) * x.shape[1] + trees.feature.take(at)
+            sums += np.bincount(cells, values.take(below) - values.take(at), len(sums))
+        added[part] = sums.reshape(-1, x.shape[1]) / len(trees.roots)
+    return added
+
+
+def _walk(x: NDArray[np.float32], trees: FlatTrees) -> Iterator[tuple[Indices, Indices, Indices]]:
+    """Each row down each tree, a level at a time: which walks go on, from which nodes to which.
+
+    Walk ``row * T + tree`` starts at the root of the tree.
+    """
+    x = np.ascontiguousarray(x)
+    left, right = trees.children
+    at = np.tile(trees.roots, len(x))
+    walks, rows = np.arange(len(at)), np.repeat(np.arange(len(x)) * x.shape[1], len(trees.roots))
+    while len(walks):
+        goes_right = x.take(rows + trees.feature.take(at)) > trees.threshold.take(at)
+        below = np.where(goes_right, right.take(at), left.take(at))
+        on = np.flatnonzero(below != at)
+        walks, rows, above, at = walks.take(on), rows.take(on), at.take(on), below.take(on)
+        yield walks, above, at
+
+
+def _parts(x: NDArray[np.float32]) -> list[slice]:
+    return [slice(start, start + _BATCH) for start in range(0, len(x), _BATCH)]
+
+
+def depth(trees: FlatTrees) -> int:
+    """The most splits from a root to a leaf."""
+    nodes, splits = trees.roots, 0
+    while len(inner := nodes[trees.children[0][nodes] != nodes]):
+        nodes, splits = trees.children[:, inner].ravel(), splits + 1
+    return splits
+
+
+def torch_mean_of_leaves(x: "Tensor", learned: "Mapping[str, Tensor]", values: "Tensor", splits: int) -> "Tensor":
+    """``mean_of_leaves`` by torch operations, ``(B,)``; as many steps for every row as the deepest tree has splits."""
+    import torch
+
+    left, right = learned["children_"]
+    nodes = learned["roots_"].expand(x.shape[0], -1)
+    for _ in range(splits):
+        goes_right = x.gather(1, learned["feature_"][nodes]) > learned["threshold_"][nodes]
+        nodes = torch.where(goes_right, right[nodes], left[nodes])
+    return values[nodes].mean(dim=1)

@@ -1,0 +1,72 @@
+"""Distance to the nearest neighbours (Ramaswamy et al. 2000; the mean of Angiulli and Pizzuti 2002).
+
+    score(x)    1/k sum_i d(x, x_i),   x_1 ... x_k the nearest training rows
+
+Labels are not used: known anomalies are dropped. A training row is its own neighbour, at distance zero, so that scores
+of training rows are lower than those of others.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sad_lightning.baselines.baseline import Baseline, Floats
+from sad_lightning.baselines.kernel import kept, torch_squared_distances
+from sad_lightning.checks import choice, whole_number
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class KNN(Baseline):
+    """Mean distance to the nearest neighbours.
+
+    Args:
+        neighbors: k, how many; all where there are fewer rows.
+        metric: ``euclidean``, or ``cosine`` for one minus the cosine of the angle between rows.
+        max_rows: of a larger training set so many rows are kept, drawn at random, with a warning.
+        random_state: draws them.
+    """
+
+    rows = frozenset({0, 1})
+    learned = ("rows_",)
+
+    def __init__(self, *, neighbors: int, metric: str, max_rows: int, random_state: int | None) -> None:
+        self.neighbors = neighbors
+        self.metric = metric
+        self.max_rows = max_rows
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
+        """Keep the rows ``X``, ``(n, D)``; ``semi`` is not used.
+
+        Raises:
+            InputError: a parameter is out of range.
+        """
+        x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        whole_number("method.neighbors", self.neighbors)
+        choice("method.metric", self.metric, ("euclidean", "cosine"))
+        self.rows_ = x[kept(np.zeros(len(x), dtype=np.int8), self.max_rows, self.random_state)]
+        return self
+
+    def anomaly_score(self, X: ArrayLike) -> Floats:
+        """The mean distance of each row of ``X`` to its neighbours, ``(B,)``."""
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=np.float64, reset=False)
+        search = NearestNeighbors(n_neighbors=min(self.neighbors, len(self.rows_)), metric=self.metric).fit(self.rows_)
+        distances: Floats = search.kneighbors(x)[0]
+        return np.asarray(distances.mean(axis=1))
+
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """The same by torch operations."""
+        from torch.nn.functional import normalize
+
+        if self.metric == "cosine":
+            distances = 1 - normalize(x) @ normalize(learned["rows_"]).T
+        else:
+            distances = torch_squared_distances(x, learned["rows_"]).sqrt()
+        return distances.topk(min(self.neighbors, len(self.rows_)), largest=False).values.mean(dim=1)

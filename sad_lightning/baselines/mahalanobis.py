@@ -1,0 +1,75 @@
+"""Mahalanobis distance under a shrunk covariance (Mahalanobis 1936; Ledoit and Wolf 2004).
+
+    score(x)    (x - m)' C^-1 (x - m)
+    C           (1 - a) S + a tr(S)/D I,   m and S the mean and covariance of the training rows
+
+The shrinkage a is Ledoit and Wolf's, which needs no labels, or a number. It keeps C regular where columns hang together
+or rows are few. Labels are not used: known anomalies are dropped. Of Gaussian rows the score follows a chi-squared
+distribution of D degrees of freedom.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.covariance import ShrunkCovariance, ledoit_wolf_shrinkage
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sad_lightning.baselines.baseline import Baseline, Floats
+from sad_lightning.checks import fraction_to_one
+from sad_lightning.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Mahalanobis(Baseline):
+    """Squared Mahalanobis distance from the mean.
+
+    Args:
+        shrinkage: ``ledoit_wolf``, or the weight of the sphere in (0, 1].
+    """
+
+    rows = frozenset({0, 1})
+    learned = ("mean_", "precision_", "shrinkage_")
+
+    def __init__(self, *, shrinkage: float | str) -> None:
+        self.shrinkage = shrinkage
+
+    def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
+        """Fit to the rows ``X``, ``(n, D)``; ``semi`` is not used.
+
+        Raises:
+            InputError: the shrinkage is neither ``ledoit_wolf`` nor a number in (0, 1].
+        """
+        x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        if self.shrinkage == "ledoit_wolf":
+            self.shrinkage_ = float(ledoit_wolf_shrinkage(x))
+        elif isinstance(self.shrinkage, str):
+            raise InputError(
+                f"method.shrinkage must be ledoit_wolf or a number in (0, 1], got {self.shrinkage!r}; "
+                f"for example ledoit_wolf"
+            )
+        else:
+            self.shrinkage_ = fraction_to_one("method.shrinkage", self.shrinkage)
+        covariance = ShrunkCovariance(shrinkage=self.shrinkage_).fit(x)
+        self.mean_, self.precision_ = covariance.location_, covariance.precision_
+        return self
+
+    def anomaly_score(self, X: ArrayLike) -> Floats:
+        """The squared distance of each row of ``X`` from the mean, ``(B,)``."""
+        distances: Floats = self.contributions(X).sum(axis=1)
+        return distances
+
+    def contributions(self, X: ArrayLike) -> Floats:
+        """The terms of the squared distance, ``(B, D)``: of each column with all others."""
+        check_is_fitted(self)
+        apart = validate_data(self, X, dtype=np.float64, reset=False) - self.mean_
+        terms: Floats = apart @ self.precision_ * apart
+        return terms
+
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """The same by torch operations."""
+        apart = x - learned["mean_"]
+        return (apart @ learned["precision_"] * apart).sum(dim=1)

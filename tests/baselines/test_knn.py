@@ -1,0 +1,40 @@
+"""Nearest neighbours against brute force."""
+
+import numpy as np
+import pytest
+
+from sad_lightning.baselines.knn import KNN
+
+
+@pytest.mark.parametrize("columns", [3, 40])  # a tree of rows, and all distances
+@pytest.mark.parametrize("neighbors", [1, 5, 999])
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_scores_by_hand(metric, neighbors, columns):
+    generator = np.random.default_rng(0)
+    x, others = generator.normal(size=(60, columns)), generator.normal(size=(20, columns)) + 1
+    baseline = KNN(neighbors=neighbors, metric=metric, max_rows=100, random_state=0).fit(x)
+    if metric == "euclidean":
+        distances = np.linalg.norm(others[:, None] - x, axis=2)
+    else:
+        norms = np.linalg.norm(others, axis=1)[:, None] * np.linalg.norm(x, axis=1)
+        distances = 1 - others @ x.T / norms
+    expected = np.sort(distances, axis=1)[:, :neighbors].mean(axis=1)
+    np.testing.assert_allclose(baseline.anomaly_score(others), expected, rtol=1e-9)
+
+
+def test_cosine_sees_no_length_and_a_row_of_zeros_is_at_a_right_angle():
+    x = np.random.default_rng(0).normal(size=(50, 4))
+    baseline = KNN(neighbors=3, metric="cosine", max_rows=100, random_state=0).fit(x)
+    np.testing.assert_allclose(baseline.anomaly_score(7 * x), baseline.anomaly_score(x), atol=1e-12)
+    assert baseline.anomaly_score(np.zeros((1, 4))).tolist() == [1.0]
+
+
+def test_of_many_rows_some_are_kept_by_chance():
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    kept = []
+    for seed in (0, 0, 1):
+        with pytest.warns(UserWarning, match=r"fitted on 40 of 100 rows.*method.max_rows"):
+            kept.append(KNN(neighbors=5, metric="euclidean", max_rows=40, random_state=seed).fit(x).rows_)
+    assert kept[0].shape == (40, 3)
+    assert np.array_equal(kept[0], kept[1])
+    assert not np.array_equal(kept[0], kept[2])

@@ -1,0 +1,43 @@
+"""The Mahalanobis distance by hand and scikit-learn's shrinkage."""
+
+import numpy as np
+import pytest
+from sklearn.covariance import LedoitWolf
+
+from sad_lightning.baselines.mahalanobis import Mahalanobis
+
+
+def rows(seed: int = 0, count: int = 80) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    return generator.normal(size=(count, 4)) @ generator.normal(size=(4, 4)) + 5
+
+
+def test_scores_by_hand():
+    x, others = rows(), rows(1) * 2
+    baseline = Mahalanobis(shrinkage=0.2).fit(x)
+    covariance = np.cov(x, rowvar=False, bias=True)
+    inverse = np.linalg.inv(0.8 * covariance + 0.2 * np.trace(covariance) / 4 * np.eye(4))
+    expected = [(row - x.mean(axis=0)) @ inverse @ (row - x.mean(axis=0)) for row in others]
+    np.testing.assert_allclose(baseline.anomaly_score(others), expected)
+
+
+def test_the_shrinkage_is_ledoit_and_wolfs():
+    x, others = rows(), rows(1)
+    theirs, baseline = LedoitWolf().fit(x), Mahalanobis(shrinkage="ledoit_wolf").fit(x)
+    assert baseline.shrinkage_ == pytest.approx(theirs.shrinkage_)
+    np.testing.assert_allclose(baseline.anomaly_score(others), theirs.mahalanobis(others))
+
+
+def test_columns_that_are_equal_or_constant_and_few_rows_leave_finite_scores():
+    x = rows(count=30)
+    x = np.hstack([x, x, np.ones((30, 40))])  # 48 columns of rank 4
+    scores = Mahalanobis(shrinkage="ledoit_wolf").fit(x).anomaly_score(np.vstack([x, x + 50]))
+    assert np.isfinite(scores).all()
+    assert (scores >= 0).all()
+    assert scores[30:].min() > scores[:30].max()
+
+
+def test_of_gaussian_rows_the_mean_score_is_the_number_of_columns():
+    generator = np.random.default_rng(0)
+    baseline = Mahalanobis(shrinkage="ledoit_wolf").fit(generator.normal(size=(5000, 6)))
+    assert baseline.anomaly_score(generator.normal(size=(5000, 6))).mean() == pytest.approx(6, rel=0.03)
