@@ -49,7 +49,7 @@ class Deep:
             for training in self.trainings:
                 training.method.to(device).finish(training.data.sweep(device))
         methods = [training.method for training in self.trainings]
-        scorer = methods[0] if len(methods) == 1 else Ensemble(methods)
+        scorer = methods[0] if len(methods) == 1 else Ensemble(methods, prepared.cfg.ensemble_mean)
         with timed("score") as scoring:
             scores = predict(trainer, scorer, self.trainings[0].data).numpy()
         trainer.save_checkpoint(prepared.cell.folder / "model.ckpt", weights_only=True)

@@ -14,10 +14,15 @@ from sad_lightning.data.arrays import data_root
 from sad_lightning.version import NUMBERS_VERSION
 
 _NEUTRAL: dict[str, Any] = {  # settings that change nothing at this value: a key does not name them
+    "balance": {"known_anomalies": 0, "mix": False},
     "ensemble": 1,
+    "ensemble_mean": "arithmetic",
     "features": "raw",
     "patience": 0,
     "selection": None,
+    "network.clip": None,
+    "network.columns": 1.0,
+    "optimizer.decoupled": False,
     "preprocess.fit_rows": "training",
     "split.calibration": "held_out",
     "split.known_normal_ratio": 0.0,

@@ -18,9 +18,9 @@ from sad_lightning.cell.key import defining, key_of
 from sad_lightning.cell.loading import load
 from sad_lightning.cell.seconds import timed
 from sad_lightning.cell.values import Cell, Learner, Prepared, trainer_of
-from sad_lightning.checks import choice, fraction, whole_number
+from sad_lightning.checks import choice, fraction, true_or_false, whole_number
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.module import DataModule, Rows, Stream
+from sad_lightning.data.module import Balance, DataModule, Rows, Stream
 from sad_lightning.data.own.labeled_split import draw_labeled_split
 from sad_lightning.data.preprocess import Scaling, fit_scaling
 from sad_lightning.data.split import Split, draw_split
@@ -30,6 +30,7 @@ from sad_lightning.result import Coordinates
 from sad_lightning.seeding import derive
 from sad_lightning.stats.threshold import conformal_threshold
 from sad_lightning.tracking.logger import CellLog
+from sad_lightning.training.ensemble import MEANS
 from sad_lightning.training.stage import Stage, Training
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ def prepare(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Prepare
     seed = whole_number("seed", cell.cfg.seed, least=0)
     whole_number("batch_size", cell.cfg.batch_size, least=2)
     fraction("target_fpr", cell.cfg.target_fpr)
+    balance = Balance(
+        whole_number("balance.known_anomalies", cell.cfg.balance.known_anomalies, least=0),
+        true_or_false("balance.mix", cell.cfg.balance.mix),
+    )
+    choice("ensemble_mean", cell.cfg.ensemble_mean, MEANS)
     choice("trainer.precision", str(cell.cfg.trainer.precision), _PRECISIONS)
     members = range(whole_number("ensemble", cell.cfg.ensemble))
     whole_number("trainer.max_epochs", cell.cfg.trainer.max_epochs)
@@ -72,7 +78,7 @@ def prepare(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Prepare
     models = [build(cfg.method, seed, stage_name("train", member)) for member in members]
     if not split.counts["known_anomaly"] and models[0].needs_anomalies:
         raise NotDefinedError(f"method={cell.method} is not defined without known anomalies, and this cell has none")
-    rows = _Rows(arrays, split, scaling, seed)
+    rows = _Rows(arrays, split, scaling, seed, balance)
     log = CellLog(
         cfg.logger, settings, experiment=cell.experiment, sweep=cell.sweep,
         cell={"key": key, "data": cell.data, "method": cell.method, **asdict(coordinates)},
@@ -97,6 +103,7 @@ class _Rows:
     split: Split
     scaling: Scaling
     seed: int
+    balance: Balance
 
     def serve(self, model: "Method | Baseline", allowed: frozenset[int], batch_size: int) -> DataModule:
         """The rows whose ``semi`` is allowed, as the steps of the model draw them."""
@@ -109,7 +116,7 @@ class _Rows:
         return DataModule(
             rows_of(self.arrays), self.scaling, rows=rows, semi=semi,
             scored=np.concatenate([self.split.test, self.split.calibration]), batch_size=batch_size,
-            seed=derive(self.seed, name), streams=streams, noise=noise,
+            seed=derive(self.seed, name), streams=streams, noise=noise, balance=self.balance,
         )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ What a step needs beside rows comes with its batch: standard normal noise, drawn
 the epoch, and the epoch itself. So a method draws nothing, and a step alone equals the step of a population member.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,11 +57,32 @@ class Stream(NamedTuple):
     start: int = 0
 
 
+class Balance(NamedTuple):
+    """How many known anomalies a batch of the first stream holds, however few there are.
+
+    Attributes:
+        known_anomalies: drawn with replacement beside the other rows of a batch; 0 draws every row once an epoch.
+        mix: whether each becomes ``l x + (1 - l) x'``, with another known anomaly x' and l uniform in [0.5, 1].
+    """
+
+    known_anomalies: int = 0
+    mix: bool = False
+
+
 class Draw(NamedTuple):
-    """One batch before it is gathered: ``(B,)`` positions and ``(B, *noise)`` noise."""
+    """One batch before it is gathered.
+
+    Attributes:
+        positions: ``(B,)``.
+        noise: ``(B, *noise)``.
+        partners: ``(B,)`` positions of the rows that these are mixed with, or ``(0,)`` where none are.
+        shares: ``(B,)`` in [0.5, 1], what remains of the row itself; likewise.
+    """
 
     positions: Tensor
     noise: Tensor
+    partners: Tensor = torch.empty(0, dtype=torch.int64)
+    shares: Tensor = torch.empty(0)
 
 
 class Rows:
@@ -95,6 +116,7 @@ class DataModule(LightningDataModule):
         seed: decides the order of the rows and the noise, epoch by epoch.
         streams: where the batches of each kind of step come from.
         noise: the shape of the noise that comes with each row; empty for none.
+        balance: how many known anomalies a batch holds.
     """
 
     def __init__(
@@ -109,6 +131,7 @@ class DataModule(LightningDataModule):
         seed: int,
         streams: Sequence[Stream] = (Stream(),),
         noise: Sequence[int] = (),
+        balance: Balance = Balance(),
     ) -> None:
         super().__init__()
         self.all_rows = x if isinstance(x, Rows) else Rows(x)
@@ -118,11 +141,11 @@ class DataModule(LightningDataModule):
         self.rows, self.semi = torch.from_numpy(rows), torch.from_numpy(semi)
         self.scored = torch.from_numpy(scored)
         self.batch_size, self.seed = batch_size, seed
-        self.streams, self.noise = tuple(streams), tuple(noise)
+        self.streams, self.noise, self.balance = tuple(streams), tuple(noise), balance
 
     def train_dataloader(self) -> "StepBatches":
         """A draw of each stream a step, in a new order each epoch."""
-        return StepBatches(self.semi.cpu(), self.streams, self.batch_size, self.noise, self.seed)
+        return StepBatches(self.semi.cpu(), self.streams, self.batch_size, self.noise, self.seed, self.balance)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -146,7 +169,8 @@ class DataModule(LightningDataModule):
                 draw = Draw(*(part[rank::world] for part in draw))  # all draw the same global batch and share it
             if draw is not None:
                 gathered = self.gather(draw.positions)
-                draw = gathered._replace(noise=draw.noise, epoch=epoch.to(draw.noise.device))
+                x = mixed(gathered.x, draw, lambda positions: self.samples(self.rows[positions]))
+                draw = gathered._replace(x=x, noise=draw.noise, epoch=epoch.to(draw.noise.device))
             batches.append(draw)
         return batches
 
@@ -172,6 +196,20 @@ class DataModule(LightningDataModule):
             self.fill = None if self.fill is None else self.fill.to(device)
 
 
+def mixed(x: Tensor, draw: Draw, samples: Callable[[Tensor], Tensor]) -> Tensor:
+    """The samples of a batch, mixed with their partners where the draw has any.
+
+    Args:
+        x: ``(..., B, *sample)``.
+        draw: positions of ``(..., B)``.
+        samples: those at such positions.
+    """
+    if not draw.partners.numel():
+        return x
+    shares = draw.shares.view(*draw.shares.shape, *(1,) * (x.ndim - draw.shares.ndim))
+    return torch.lerp(samples(draw.partners), x, shares)  # a share of 1 leaves a row as it is, to the last bit
+
+
 class Sweep:
     """Every training row once, in order, on a device, as often as it is asked for."""
 
@@ -195,14 +233,27 @@ class StepBatches:
         batch_size: rows a batch; a stream of fewer rows is one batch.
         noise: the shape of the noise of a row.
         seed: decides everything.
+        balance: how many known anomalies a batch of the first stream holds.
     """
 
     def __init__(
-        self, semi: Tensor, streams: Sequence[Stream], batch_size: int, noise: Sequence[int], seed: int
+        self,
+        semi: Tensor,
+        streams: Sequence[Stream],
+        batch_size: int,
+        noise: Sequence[int],
+        seed: int,
+        balance: Balance = Balance(),
     ) -> None:
         allowed = [semi.new_tensor(sorted({-1, 0, 1} if s.rows is None else s.rows)) for s in streams]
         self.positions = [torch.isin(semi, values).nonzero().squeeze(1) for values in allowed]
-        self.sizes = tuple(min(batch_size, len(positions)) for positions in self.positions)
+        anomalous = semi[self.positions[0]] == -1
+        self.balance = balance if anomalous.any() and not anomalous.all() else Balance()
+        self.known = self.positions[0][anomalous]
+        if self.balance.known_anomalies:  # then an epoch is one pass over the others
+            self.positions[0] = self.positions[0][~anomalous]
+        self.passing = [min(batch_size, len(positions)) for positions in self.positions]
+        self.sizes = (self.passing[0] + self.balance.known_anomalies, *self.passing[1:])
         self.streams, self.noise, self.seed = streams, tuple(noise), seed
         self.epoch = 0
         self.sampler = self  # where Lightning looks for set_epoch
@@ -212,15 +263,43 @@ class StepBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.positions[0]) // self.sizes[0] if self.sizes[0] else 0
+        return len(self.positions[0]) // self.passing[0] if self.passing[0] else 0
 
     def __iter__(self) -> Iterator[tuple[Draw | None, ...]]:
         numbers = range(len(self.streams))  # a generator: on a restart Lightning asks for it before it sets the epoch
-        yield from in_turn(self, [map(Draw, self.order(number), self.noises(number)) for number in numbers])
+        yield from in_turn(self, [self._draws(number) for number in numbers])
+
+    def _draws(self, number: int) -> Iterator[Draw]:
+        order = self.order(number)
+        return map(Draw, order, self.noises(number), *self.partners(number, order))
 
     def order(self, number: int) -> Tensor:
-        """The positions of all batches of one stream in this epoch, ``(steps, B)``: shuffled whenever it is used up."""
-        positions, size, stream = self.positions[number], self.sizes[number], self.streams[number]
+        """The positions of all batches of one stream in this epoch, ``(steps, B)``: shuffled whenever it is used up.
+
+        In a balanced stream the known anomalies, drawn with replacement, come behind the others.
+        """
+        order = self._passes(number)
+        if number or not self.balance.known_anomalies:
+            return order
+        return torch.cat([order, self._drawn(len(order), "known")], dim=1)
+
+    def partners(self, number: int, order: Tensor) -> tuple[Tensor, Tensor]:
+        """What the rows of ``order(number)`` are mixed with, and their own shares, ``(steps, B)``, or ``(steps, 0)``."""
+        partners, shares = order, torch.ones(order.shape)
+        if number or not (self.balance.known_anomalies and self.balance.mix):
+            return partners[:, :0], shares[:, :0]
+        known = self.balance.known_anomalies
+        generator = torch.Generator().manual_seed(derive(self.seed, "shares", self.epoch))
+        shares[:, -known:] = 0.5 + 0.5 * torch.rand(len(order), known, generator=generator)
+        return torch.cat([order[:, :-known], self._drawn(len(order), "partners")], dim=1), shares
+
+    def _drawn(self, steps: int, stage: str) -> Tensor:
+        """Positions of known anomalies, drawn with replacement, ``(steps, known_anomalies)``."""
+        generator = torch.Generator().manual_seed(derive(self.seed, stage, self.epoch))
+        return self.known[torch.randint(len(self.known), (steps, self.balance.known_anomalies), generator=generator)]
+
+    def _passes(self, number: int) -> Tensor:
+        positions, size, stream = self.positions[number], self.passing[number], self.streams[number]
         steps = len(self) // stream.every if size and self.epoch >= stream.start else 0
         stage = ("order", self.epoch) if number == 0 else ("order", self.epoch, number)
         generator = torch.Generator().manual_seed(derive(self.seed, *stage))

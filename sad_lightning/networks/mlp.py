@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from sad_lightning.checks import positive, true_or_false, whole_numbers
+from sad_lightning.checks import fraction_to_one, positive, true_or_false, whole_numbers
 from sad_lightning.errors import InputError
 from sad_lightning.networks.network import Network
 
@@ -27,12 +28,16 @@ class MLP(Network):
         leak: slope of the leaky ReLU below zero; 0.1 in the paper, 0.01 in the authors' code.
         bounded: whether the decoder ends in a sigmoid; false for columns outside [0, 1].
         normalize: whether BatchNorm follows each hidden layer, as in the authors' code of ruff2020.
+        columns: the share of the columns that the encoder sees, three at least; which ones is drawn with its weights.
+        clip: the size that the encoder clips values to; None for none.
     """
 
     widths: Sequence[int]
     leak: float
     bounded: bool
     normalize: bool
+    columns: float = 1.0
+    clip: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -40,6 +45,9 @@ class MLP(Network):
         positive("network.leak", self.leak)
         true_or_false("network.bounded", self.bounded)
         true_or_false("network.normalize", self.normalize)
+        positive("network.columns", fraction_to_one("network.columns", self.columns))
+        if self.clip is not None:
+            positive("network.clip", self.clip)
         if len(self.shape) != 1:
             raise InputError(
                 f"network: MLP needs rows (D,), the data has {self.shape}; choose network=lenet for images"
@@ -64,7 +72,10 @@ class MLP(Network):
 
     def encoder(self, heads: int = 1) -> nn.Sequential:
         """``(B, columns)`` to ``(B, heads * D)``."""
-        return self._stack(self.shape[0], *self.widths, heads * self.rep_dim)
+        layers = self._stack(self.shape[0], *self.widths, heads * self.rep_dim)
+        if self.columns == 1 and self.clip is None:
+            return layers
+        return nn.Sequential(SomeColumns(self.shape[0], self.columns, self.clip), *layers)
 
     def decoder(self) -> nn.Sequential:
         """``(B, D)`` to ``(B, columns)``."""
@@ -78,3 +89,30 @@ class MLP(Network):
             layers += [nn.BatchNorm1d(after, eps=_EPS, affine=self.bias)] if self.normalize else []
             layers.append(nn.LeakyReLU(self.leak))
         return nn.Sequential(*layers, nn.Linear(units[-2], units[-1], bias=self.bias))
+
+
+class SomeColumns(nn.Module):
+    """What an encoder sees of a row: clipped values, of a share of the columns.
+
+    An ensemble whose members see different columns is less sure of any one of them.
+
+    Args:
+        columns: D.
+        share: of them that stay, three at least; drawn from PyTorch's generator. The others become 0, and those that
+            stay grow by the root of the inverse share, so that a row keeps its expected length.
+        clip: the size that values are clipped to; None for none.
+    """
+
+    mask: Tensor
+
+    def __init__(self, columns: int, share: float, clip: float | None) -> None:
+        super().__init__()
+        kept = min(columns, max(3, round(share * columns)))
+        mask = torch.zeros(columns)
+        mask[torch.randperm(columns)[:kept]] = (columns / kept) ** 0.5
+        self.register_buffer("mask", mask)
+        self.clip = clip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, columns)`` to the same."""
+        return self.mask * (x if self.clip is None else x.clamp(-self.clip, self.clip))

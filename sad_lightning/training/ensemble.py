@@ -7,9 +7,12 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 
+from sad_lightning.checks import choice
 from sad_lightning.data.module import Batch
 from sad_lightning.errors import InputError
 from sad_lightning.methods.method import Method
+
+MEANS = ("arithmetic", "geometric")
 
 
 class Ensemble(LightningModule):
@@ -17,21 +20,25 @@ class Ensemble(LightningModule):
 
     Args:
         members: trained methods, or the plain recipes that a checkpoint holds.
+        mean: ``arithmetic``, or ``geometric``, for scores that are distances: no member outvotes the others by its
+            scale.
 
     Raises:
         InputError: a recipe names a method that is not imported.
     """
 
-    def __init__(self, members: Iterable[Method | Mapping[str, Any]]) -> None:
+    def __init__(self, members: Iterable[Method | Mapping[str, Any]], mean: str = "arithmetic") -> None:
         super().__init__()
+        self.mean = choice("ensemble_mean", mean, MEANS)
         methods = [method_of(member) for member in members]
         self.members = nn.ModuleList(methods)
         recipes = [{"type": type(method).__name__, **dict(method.hparams)} for method in methods]
-        self.save_hyperparameters({"members": recipes}, logger=False)
+        self.save_hyperparameters({"members": recipes, "mean": mean}, logger=False)
 
     def score(self, x: Tensor) -> Tensor:
         """The mean anomaly score of each row of ``x``, ``(B,)`` float32."""
-        return torch.stack([member.score(x) for member in self.members]).mean(dim=0)  # type: ignore[operator]
+        scores = torch.stack([member.score(x) for member in self.members])  # type: ignore[operator]
+        return scores.mean(dim=0) if self.mean == "arithmetic" else scores.clamp(min=1e-12).log().mean(dim=0).exp()
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The scores of one batch."""

@@ -48,7 +48,7 @@ def _alike(trainings: Sequence[Training]) -> list[list[Training]]:
     groups: dict[object, list[Training]] = {}
     for training in trainings:
         method, data = training.method, training.data
-        kind = (type(method), repr(sorted(method.hparams.items())), id(data.all_rows), data.shape, data.streams)
+        kind = (type(method), repr(sorted(method.hparams.items())), id(data.all_rows), data.shape, data.streams, data.balance)
         groups.setdefault(kind, []).append(training)
     return list(groups.values())
 

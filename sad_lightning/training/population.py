@@ -19,7 +19,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils.rnn import pad_sequence
 from torch.overrides import TorchFunctionMode
 
-from sad_lightning.data.module import Batch, DataModule, Draw, StepBatches, in_turn
+from sad_lightning.data.module import Batch, DataModule, Draw, StepBatches, in_turn, mixed
 from sad_lightning.data.preparation import to_network
 from sad_lightning.errors import InputError
 from sad_lightning.methods.method import Method
@@ -175,7 +175,7 @@ class PopulationData(LightningDataModule):
         for member in members:
             if member.x.data_ptr() != first.x.data_ptr() or member.x.shape != first.x.shape:
                 raise ValueError("the members of a population must train on rows of one array")
-            if member.shape != first.shape or member.streams != first.streams:
+            if member.shape != first.shape or member.streams != first.streams or member.balance != first.balance:
                 raise ValueError("the members of a population must agree on steps an epoch, batches and streams")
         self.members = list(members)
         self.x = first.x
@@ -205,11 +205,15 @@ class PopulationData(LightningDataModule):
             for name in ("rows", "semi", "scale", "shift"):
                 setattr(self, name, getattr(self, name).to(positions.device))
             self.fill = None if self.fill is None else self.fill.to(positions.device)
+        x = mixed(self._samples(positions), draw, self._samples)
+        return Batch(x, self.semi.gather(1, positions), draw.noise, epoch.to(positions.device))
+
+    def _samples(self, positions: Tensor) -> Tensor:
+        """The samples at ``(K, B)`` positions, ``(K, B, ...)``."""
         wide = (len(positions), *(1,) * (self.x.ndim - 1), -1)
         fill = None if self.fill is None else self.fill.view(wide)
-        rows = self.x[self.rows.gather(1, positions)]  # (K, B, ...)
-        x = to_network(rows, self.scale.view(wide), self.shift.view(wide), fill, image=self.x.ndim == 4)
-        return Batch(x, self.semi.gather(1, positions), draw.noise, epoch.to(positions.device))
+        rows = self.x[self.rows.gather(1, positions)]
+        return to_network(rows, self.scale.view(wide), self.shift.view(wide), fill, image=self.x.ndim == 4)
 
 
 class PopulationBatches:
@@ -231,11 +235,14 @@ class PopulationBatches:
         yield from in_turn(self.members[0], [self._draws(number) for number in range(len(self.sizes))])
 
     def _draws(self, number: int) -> Iterator[Draw]:
-        orders = torch.stack([member.order(number) for member in self.members], dim=1)
-        if not self.members[0].noise:
-            return map(Draw, orders, repeat(torch.empty(*orders.shape[1:], 0)))
-        noises = zip(*(member.noises(number) for member in self.members), strict=True)
-        return map(Draw, orders, map(torch.stack, noises))
+        orders = [member.order(number) for member in self.members]
+        mixing = zip(*(m.partners(number, order) for m, order in zip(self.members, orders, strict=True)), strict=True)
+        positions, partners, shares = (torch.stack(parts, dim=1) for parts in (orders, *mixing))
+        noises: Iterator[Tensor] = repeat(torch.empty(*positions.shape[1:], 0))
+        if self.members[0].noise:
+            drawn = zip(*(member.noises(number) for member in self.members), strict=True)
+            noises = map(torch.stack, drawn)
+        return map(Draw, positions, noises, partners, shares)
 
 
 class _Autocast(TorchFunctionMode):

@@ -1,0 +1,172 @@
+"""Detectors on public tables that are not ours: AUROC, average precision, ranks, wins and seconds.
+
+    python benchmarks/tables.py FOLDER --candidates recommended deep_sad hsc 'deep_sad:ensemble=5' --out tables.csv
+
+``FOLDER`` holds tables as npz files with ``X`` (N, D) and ``y`` (N,), 1 = anomaly, as ADBench has them (Han et al.,
+NeurIPS 2022). Each gives three cases a seed: 5 and 20 known anomalies in a pool in which all other anomalies stay
+unlabeled, and 10 in a pool without any. A table is cut to 3,000 rows, of which 70 % train. A candidate is a method, or
+``recommended``, with settings after a colon; or ``catboost`` and ``xgbod`` with their defaults, where they are installed.
+
+Every result goes to the file at once, so that a run that was stopped goes on; the table is printed in the end.
+"""
+
+import argparse
+import csv
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata, wilcoxon
+from sklearn.metrics import average_precision_score, roc_auc_score
+from tqdm import tqdm
+
+from sad_lightning import Detector
+
+CASES = ((5, "contaminated"), (20, "contaminated"), (10, "clean"))
+COLUMNS = ("table", "case", "seed", "candidate", "auroc", "average_precision", "seconds")
+
+
+class Split(NamedTuple):
+    """One case of one table: rows that train with their labels, and rows that test with the truth."""
+
+    table: str
+    case: str
+    seed: int
+    x: NDArray[np.float32]
+    semi: NDArray[np.int8]
+    x_test: NDArray[np.float32]
+    y_test: NDArray[np.int64]
+
+
+def splits(folder: Path, seeds: int, rows: int = 3000, only: str = "") -> Iterator[Split]:
+    """Every case, table by table.
+
+    Args:
+        folder: where the tables lie.
+        seeds: how many draws of each case.
+        rows: the most of a table.
+        only: names of tables, with commas between them; all where it is empty.
+    """
+    for number, path in enumerate(sorted(folder.glob("*.npz"))):
+        if only and path.stem not in only.split(","):
+            continue
+        with np.load(path) as file:
+            x, y = file["X"].astype(np.float32), file["y"].astype(int)
+        for seed in range(seeds):
+            generator = np.random.default_rng([100 + number, seed])
+            drawn = generator.permutation(len(y))[:rows]
+            (normal, normal_test), (anomalous, anomalous_test) = (
+                np.split(kind, [int(0.7 * len(kind))]) for kind in (drawn[y[drawn] == 0], drawn[y[drawn] == 1])
+            )
+            test = np.concatenate([normal_test, anomalous_test])
+            for known, pool in CASES:
+                count = min(known, len(anomalous))
+                unlabeled = np.concatenate([normal, anomalous[count:] if pool == "contaminated" else anomalous[:0]])
+                train = np.concatenate([unlabeled, anomalous[:count]])
+                semi = np.repeat(np.int8([0, -1]), [len(unlabeled), count])
+                order = generator.permutation(len(train))
+                yield Split(path.stem, f"{pool} {known}", seed, x[train[order]], semi[order], x[test], y[test])
+
+
+def scores_of(candidate: str, split: Split) -> NDArray[np.float64]:
+    """Anomaly scores of the test rows by a detector that was fitted on the training rows."""
+    if candidate == "catboost":
+        from catboost import CatBoostClassifier
+
+        model = CatBoostClassifier(random_seed=split.seed, verbose=False, allow_writing_files=False, thread_count=1)
+        return np.asarray(model.fit(split.x, split.semi < 0).predict_proba(split.x_test)[:, 1])
+    if candidate == "xgbod":
+        from pyod.models.xgbod import XGBOD
+
+        return np.asarray(XGBOD(random_state=split.seed).fit(split.x, split.semi < 0).decision_function(split.x_test))
+    name, _, text = candidate.partition(":")
+    settings: dict[str, Any] = dict(setting.split("=", 1) for setting in text.split(";") if setting)
+    method = None if name == "recommended" else name
+    detector = Detector(method, settings=settings, random_state=split.seed)
+    return detector.fit(split.x, split.semi).anomaly_score(split.x_test)
+
+
+def measure(folder: Path, candidates: list[str], out: Path, seeds: int, rows: int, only: str) -> list[dict[str, str]]:
+    """Run what the file does not hold yet, and return all of it."""
+    if not out.exists():
+        out.write_text(",".join(COLUMNS) + "\n")
+    finished = read(out)
+    done = {tuple(row[name] for name in COLUMNS[:4]) for row in finished}
+    cases = [
+        (split, candidate)
+        for split in splits(folder, seeds, rows, only)
+        for candidate in candidates
+        if (split.table, split.case, str(split.seed), candidate) not in done
+    ]
+    with open(out, "a", newline="") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # small tables promise no rate, which is not what is measured
+        for split, candidate in tqdm(cases, unit="fit", disable=None):
+            start = time.perf_counter()
+            scores = scores_of(candidate, split)
+            seconds = time.perf_counter() - start
+            area, precision = roc_auc_score(split.y_test, scores), average_precision_score(split.y_test, scores)
+            numbers = (f"{100 * area:.3f}", f"{100 * precision:.3f}", f"{seconds:.2f}")
+            csv.writer(file).writerow([split.table, split.case, split.seed, candidate, *numbers])
+            file.flush()
+    return [row for row in read(out) if row["candidate"] in candidates]
+
+
+def read(out: Path) -> list[dict[str, str]]:
+    """The rows of a file of results."""
+    with open(out, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table(rows: list[dict[str, str]], candidates: list[str]) -> str:
+    """Mean AUROC and average precision by case, mean ranks, wins against the first candidate, its p, and seconds."""
+    keys = sorted({(row["table"], row["case"], row["seed"]) for row in rows})
+    at = {(row["table"], row["case"], row["seed"], row["candidate"]): row for row in rows}
+    keys = [key for key in keys if all((*key, candidate) in at for candidate in candidates)]
+
+    def numbers(name: str) -> NDArray[np.float64]:
+        return np.array([[float(at[*key, candidate][name]) for candidate in candidates] for key in keys])
+
+    area, precision, seconds = numbers("auroc"), numbers("average_precision"), numbers("seconds")
+    cases = sorted({key[1] for key in keys})
+    width = max(map(len, candidates)) + 2
+    lines = [
+        f"{len(keys)} splits",
+        " " * width + "".join(f"{case:>18}" for case in [*cases, "all"]) + "    rank AP    wins      p  seconds",
+    ]
+    for number, candidate in enumerate(candidates):
+        cells = [
+            f"{area[picked, number].mean():9.1f} {precision[picked, number].mean():8.1f}"
+            for picked in [*(np.array([key[1] == case for key in keys]) for case in cases), np.ones(len(keys), bool)]
+        ]
+        rank = np.mean([rankdata(-row)[number] for row in precision])
+        gain = precision[:, number] - precision[:, 0]
+        p = f"{wilcoxon(gain).pvalue:.3f}" if gain.any() else "-"
+        lines.append(
+            f"{candidate:<{width}}" + "".join(cells)
+            + f"{rank:11.2f} {(gain > 0).sum():>7} {p:>6} {np.median(seconds[:, number]):8.1f}"
+        )  # fmt: skip
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", help="of the tables")
+    parser.add_argument("--candidates", nargs="+", default=["recommended", "deep_sad", "hsc"], metavar="NAME:KEY=VALUE")
+    parser.add_argument("--seeds", type=int, default=1, help="draws of each case (1)")
+    parser.add_argument("--rows", type=int, default=3000, help="the most of a table (3000)")
+    parser.add_argument("--only", default="", metavar="TABLE,TABLE", help="some of the tables")
+    parser.add_argument("--out", type=Path, default=Path("tables.csv"), help="results (tables.csv)")
+    options = parser.parse_args()
+    if options.folder is None or not sorted(options.folder.glob("*.npz")):
+        sys.exit(f"tables: {options.folder}: holds no npz file; give the folder of ADBench's tables")
+    print(table(measure(**vars(options)), options.candidates))
+
+
+if __name__ == "__main__":
+    main()
