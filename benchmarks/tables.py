@@ -3,9 +3,10 @@
     python benchmarks/tables.py FOLDER --candidates recommended deep_sad hsc 'deep_sad:ensemble=5' --out tables.csv
 
 ``FOLDER`` holds tables as npz files with ``X`` (N, D) and ``y`` (N,), 1 = anomaly, as ADBench has them (Han et al.,
-NeurIPS 2022). Each gives three cases a seed: 5 and 20 known anomalies in a pool in which all other anomalies stay
-unlabeled, and 10 in a pool without any. A table is cut to 3,000 rows, of which 70 % train. A candidate is a method, or
-``recommended``, with settings after a colon; or ``catboost`` and ``xgbod`` with their defaults, where they are installed.
+NeurIPS 2022); without one scikit-learn's breast cancer is the only table. Each gives three cases a seed: 5 and 20 known
+anomalies in a pool in which all other anomalies stay unlabeled, and 10 in a pool without any. A table is cut to 3,000
+rows, of which 70 % train. A candidate is a method, or ``recommended``, with settings after a colon and between
+semicolons; or ``catboost`` and ``xgbod`` with their defaults, where these are installed.
 
 Every result goes to the file at once, so that a run that was stopped goes on; the table is printed in the end.
 """
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata, wilcoxon
+from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tqdm import tqdm
 
@@ -43,20 +45,29 @@ class Split(NamedTuple):
     y_test: NDArray[np.int64]
 
 
-def splits(folder: Path, seeds: int, rows: int = 3000, only: str = "") -> Iterator[Split]:
+def tables(folder: Path | None) -> Iterator[tuple[str, NDArray[np.float32], NDArray[np.int64]]]:
+    """Name, rows and truth of each table, by name."""
+    if folder is None:
+        found = load_breast_cancer()
+        yield "breast_cancer", found.data.astype(np.float32), (found.target == 0).astype(np.int64)
+        return
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as file:
+            yield path.stem, file["X"].astype(np.float32), file["y"].astype(np.int64)
+
+
+def splits(folder: Path | None, seeds: int, rows: int = 3000, only: str = "") -> Iterator[Split]:
     """Every case, table by table.
 
     Args:
-        folder: where the tables lie.
+        folder: where the tables lie; None for scikit-learn's own.
         seeds: how many draws of each case.
         rows: the most of a table.
         only: names of tables, with commas between them; all where it is empty.
     """
-    for number, path in enumerate(sorted(folder.glob("*.npz"))):
-        if only and path.stem not in only.split(","):
+    for number, (name, x, y) in enumerate(tables(folder)):
+        if only and name not in only.split(","):
             continue
-        with np.load(path) as file:
-            x, y = file["X"].astype(np.float32), file["y"].astype(int)
         for seed in range(seeds):
             generator = np.random.default_rng([100 + number, seed])
             drawn = generator.permutation(len(y))[:rows]
@@ -70,7 +81,7 @@ def splits(folder: Path, seeds: int, rows: int = 3000, only: str = "") -> Iterat
                 train = np.concatenate([unlabeled, anomalous[:count]])
                 semi = np.repeat(np.int8([0, -1]), [len(unlabeled), count])
                 order = generator.permutation(len(train))
-                yield Split(path.stem, f"{pool} {known}", seed, x[train[order]], semi[order], x[test], y[test])
+                yield Split(name, f"{pool} {known}", seed, x[train[order]], semi[order], x[test], y[test])
 
 
 def scores_of(candidate: str, split: Split) -> NDArray[np.float64]:
@@ -91,7 +102,9 @@ def scores_of(candidate: str, split: Split) -> NDArray[np.float64]:
     return detector.fit(split.x, split.semi).anomaly_score(split.x_test)
 
 
-def measure(folder: Path, candidates: list[str], out: Path, seeds: int, rows: int, only: str) -> list[dict[str, str]]:
+def measure(
+    folder: Path | None, candidates: list[str], out: Path, seeds: int, rows: int, only: str
+) -> list[dict[str, str]]:
     """Run what the file does not hold yet, and return all of it."""
     if not out.exists():
         out.write_text(",".join(COLUMNS) + "\n")
@@ -163,7 +176,7 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="TABLE,TABLE", help="some of the tables")
     parser.add_argument("--out", type=Path, default=Path("tables.csv"), help="results (tables.csv)")
     options = parser.parse_args()
-    if options.folder is None or not sorted(options.folder.glob("*.npz")):
+    if options.folder is not None and not any(options.folder.glob("*.npz")):
         sys.exit(f"tables: {options.folder}: holds no npz file; give the folder of ADBench's tables")
     print(table(measure(**vars(options)), options.candidates))
 

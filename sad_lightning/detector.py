@@ -36,8 +36,8 @@ class Detector(OutlierMixin, BaseEstimator):
     """A semi-supervised anomaly detector.
 
     Args:
-        method: a method of ``conf/method``, as in ``method=`` on the command line; None for the recommended preset on
-            tables, ``conf/preset/recommended.yaml``, and for Deep SAD on images.
+        method: a method of ``conf/method``, as in ``method=`` on the command line. None takes what is recommended: on
+            tables ``conf/preset/recommended.yaml``, or ``label_free.yaml`` without known anomalies, on images Deep SAD.
         settings: what it should do differently, by the command line's names: ``{"method.eta": 2.0, "ensemble": 5}``.
         target_fpr: the share of normal rows that ``predict`` may call anomalies.
         random_state: decides weights, order of rows and noise.
@@ -81,7 +81,7 @@ class Detector(OutlierMixin, BaseEstimator):
         else:
             schema = TableSchema.of_numbers(list(getattr(self, "feature_names_in_", _numbered(rows.shape[1]))))
         with one_line_errors():
-            cfg = composed(*self._typed(images=rows.ndim == 4))
+            cfg = composed(*self._typed(images=rows.ndim == 4, labeled=bool((labels < 0).any())))
             if not self._holds_out(cfg, int((labels >= 0).sum())):
                 cfg.split.validation_ratio = 0.0
             self.model_ = fit_rows(cfg, rows, labels, schema, name=self.method or "recommended")
@@ -167,13 +167,14 @@ class Detector(OutlierMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         return tags
 
-    def _typed(self, *, images: bool) -> list[str]:
+    def _typed(self, *, images: bool, labeled: bool) -> list[str]:
         """The estimator's parameters as overrides of the command line."""
         settings = dict(self.settings or {})
         for key in settings:
             if key in _OWN or (key.startswith(("data.", "split.")) and key != "split.validation_ratio"):
                 raise InputError(f"settings must not hold {key}: rows, labels and parameters of the Detector decide it")
-        recommended = "method=deep_sad" if images else "+preset=recommended"
+        preset = "+preset=recommended" if labeled else "+preset=label_free"
+        recommended = "method=deep_sad" if images else preset
         chosen = recommended if self.method is None else f"method={self.method}"
         own = {"target_fpr": self.target_fpr, "seed": self.random_state}
         return [_IMAGES if images else _TABLE, "logger=none", chosen, *typed(own), *typed(settings)]

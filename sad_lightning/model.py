@@ -250,7 +250,7 @@ def _scorer(recipe: Mapping[str, Any], state: Mapping[str, Tensor]) -> Scorer:
             first = method_of(recipe["first"]["scorer"])
             first.load_state_dict(recipe["first"]["state"])
         return BaselineScore(known[recipe["type"]].from_arrays(arrays), first)
-    scorer = Ensemble(recipe["members"]) if recipe["type"] == "Ensemble" else method_of(recipe)
+    scorer = Ensemble(recipe["members"], recipe["mean"]) if recipe["type"] == "Ensemble" else method_of(recipe)
     scorer.load_state_dict(state)
     return scorer
 

@@ -13,6 +13,7 @@ SMOKE = {
     "grid": ["digits", "--epochs", "1"],
     "predict": ["--rows", "500", "--columns", "5"],
     "preset": ["--seeds", "1", "--candidates", "iforest", "--tasks", "wine"],
+    "tables": ["--candidates", "iforest", "hsc:ensemble=2;trainer.max_epochs=1"],
     "odds": ["--data", "cardio", "--methods", "iforest", "--seeds", "1"],
     "leaking_halves": ["--data", "arrhythmia", "--seeds", "1"],
 }

@@ -150,10 +150,13 @@ def test_every_method_by_its_name(method, data, tmp_path):
 
 def test_without_a_name_it_is_the_recommended_preset(data):
     x, semi, y = data
-    detector = Detector(settings={**SHORT, "method.anomalies.warm_up": 1}).fit(x, semi)
-    assert [type(member).__name__ for member in detector.model_.scorer.members] == ["DPVAE"] * 5
+    detector = Detector(settings={"trainer.max_epochs": 20}).fit(x, semi)
+    assert [type(member).__name__ for member in detector.model_.scorer.members] == ["HSC"] * 20
     assert detector.model_.card["settings"]["network"]["widths"] == [128, 64]
+    assert detector.model_.card["settings"]["balance"] == {"known_anomalies": 64, "mix": True}
     assert detector.score(x, y) > 0.9
+    without = Detector().fit(x)
+    assert type(without.model_.scorer.baseline).__name__ == "IForest"
     pixels = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
     images = Detector(settings={**SHORT, "split.validation_ratio": 0.0}).fit(pixels)
     assert type(images.model_.scorer).__name__ == "DeepSAD"

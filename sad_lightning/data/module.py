@@ -69,6 +69,9 @@ class Balance(NamedTuple):
     mix: bool = False
 
 
+NO_BALANCE = Balance()
+
+
 class Draw(NamedTuple):
     """One batch before it is gathered.
 
@@ -131,7 +134,7 @@ class DataModule(LightningDataModule):
         seed: int,
         streams: Sequence[Stream] = (Stream(),),
         noise: Sequence[int] = (),
-        balance: Balance = Balance(),
+        balance: Balance = NO_BALANCE,
     ) -> None:
         super().__init__()
         self.all_rows = x if isinstance(x, Rows) else Rows(x)
@@ -243,12 +246,12 @@ class StepBatches:
         batch_size: int,
         noise: Sequence[int],
         seed: int,
-        balance: Balance = Balance(),
+        balance: Balance = NO_BALANCE,
     ) -> None:
         allowed = [semi.new_tensor(sorted({-1, 0, 1} if s.rows is None else s.rows)) for s in streams]
         self.positions = [torch.isin(semi, values).nonzero().squeeze(1) for values in allowed]
         anomalous = semi[self.positions[0]] == -1
-        self.balance = balance if anomalous.any() and not anomalous.all() else Balance()
+        self.balance = balance if anomalous.any() and not anomalous.all() else NO_BALANCE
         self.known = self.positions[0][anomalous]
         if self.balance.known_anomalies:  # then an epoch is one pass over the others
             self.positions[0] = self.positions[0][~anomalous]
@@ -284,7 +287,7 @@ class StepBatches:
         return torch.cat([order, self._drawn(len(order), "known")], dim=1)
 
     def partners(self, number: int, order: Tensor) -> tuple[Tensor, Tensor]:
-        """What the rows of ``order(number)`` are mixed with, and their own shares, ``(steps, B)``, or ``(steps, 0)``."""
+        """What the rows of ``order`` are mixed with, and what remains of them, ``(steps, B)``, or ``(steps, 0)``."""
         partners, shares = order, torch.ones(order.shape)
         if number or not (self.balance.known_anomalies and self.balance.mix):
             return partners[:, :0], shares[:, :0]

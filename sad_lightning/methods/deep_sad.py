@@ -8,8 +8,8 @@ known anomaly, training minimises
   + eta/(n+m) sum over labeled (x, semi)  (||phi(x) - c||^2 + eps)^semi    pulled in, or pushed out by the inverse
   + lambda/2  ||W||^2                                                      weight decay, in the optimiser
 
-with eps = 1e-6 in the paper. The center is the mean representation before training. A sample is the more anomalous the farther
-it lies from the center: S(x) = ||phi(x) - c||. Without labels this is one-class Deep SVDD (equation 3); the
+with eps = 1e-6 in the paper. The center is the mean representation before training. A sample is the more anomalous the
+farther it lies from the center: S(x) = ||phi(x) - c||. Without labels this is one-class Deep SVDD (equation 3); the
 one-class SS-DSVDD of Ruff et al. 2019 (equation 4) is the same method.
 """
 

@@ -39,10 +39,7 @@ class LeNet(Network):
         for name in ("widths", "dense"):
             object.__setattr__(self, name, whole_numbers(f"network.{name}", getattr(self, name)))
         positive("network.leak", self.leak)
-        if len(self.shape) != 3 or self.shape[1] != self.shape[2]:
-            raise InputError(
-                f"network: LeNet needs square images (C, H, H), the data has {self.shape}; network=mlp is for tables"
-            )
+        _square(self.shape)
         if not self.widths or self.shape[1] < 2 ** len(self.widths):
             raise InputError(
                 f"network.widths: {len(self.widths)} modules halve {self.shape[1]} pixels {len(self.widths)} times; "
@@ -66,6 +63,7 @@ class LeNet(Network):
         on, and twice as many in each next, at most 128. The representation has 32 dimensions below 32 pixels, behind a
         dense layer of 64, and 128 from there on.
         """
+        _square(tuple(shape))
         large = shape[-1] >= 32
         if widths is None:
             widths = [32 if large else 16]
@@ -152,3 +150,10 @@ class LeNet(Network):
                 f"add or remove modules in network.widths, or resize the images to a multiple of 4"
             )
         return plan
+
+
+def _square(shape: tuple[int, ...]) -> None:
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise InputError(
+            f"network: LeNet needs square images (C, H, H), the data has {shape}; network=mlp is for tables"
+        )

@@ -48,7 +48,8 @@ def _alike(trainings: Sequence[Training]) -> list[list[Training]]:
     groups: dict[object, list[Training]] = {}
     for training in trainings:
         method, data = training.method, training.data
-        kind = (type(method), repr(sorted(method.hparams.items())), id(data.all_rows), data.shape, data.streams, data.balance)
+        rows = (id(data.all_rows), data.shape, data.streams, data.balance)
+        kind = (type(method), repr(sorted(method.hparams.items())), *rows)
         groups.setdefault(kind, []).append(training)
     return list(groups.values())
 

@@ -237,7 +237,7 @@ class PopulationBatches:
     def _draws(self, number: int) -> Iterator[Draw]:
         orders = [member.order(number) for member in self.members]
         mixing = zip(*(m.partners(number, order) for m, order in zip(self.members, orders, strict=True)), strict=True)
-        positions, partners, shares = (torch.stack(parts, dim=1) for parts in (orders, *mixing))
+        positions, partners, shares = (torch.stack(list(parts), dim=1) for parts in (orders, *mixing))
         noises: Iterator[Tensor] = repeat(torch.empty(*positions.shape[1:], 0))
         if self.members[0].noise:
             drawn = zip(*(member.noises(number) for member in self.members), strict=True)

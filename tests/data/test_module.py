@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sad_lightning.data.module import DataModule, Draw, StepBatches, Stream
+from sad_lightning.data.module import Balance, DataModule, Draw, StepBatches, Stream, mixed
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.training.population import PopulationBatches
 
@@ -56,6 +56,45 @@ def test_a_second_stream_has_its_own_rows_interval_and_start():
     nobody = StepBatches(torch.zeros(83, dtype=torch.int8), streams, 10, (), seed=0)
     nobody.set_epoch(2)
     assert positions(nobody, stream=1) == []
+
+
+def balanced(count: int, *, mix: bool, known: int = 5) -> StepBatches:
+    semi = torch.zeros(103, dtype=torch.int8)
+    semi[:count] = -1
+    return StepBatches(semi, (Stream(),), 10, (), 7, Balance(known, mix))
+
+
+def test_a_balanced_batch_holds_known_anomalies_behind_the_others_however_few_there_are():
+    batches = balanced(2, mix=False)
+    assert (len(batches), batches.sizes) == (10, (15,))  # one pass over 101 others
+    found = torch.stack(positions(batches))
+    assert (found[:, :10] >= 2).all()
+    assert len(found[:, :10].unique()) == 100
+    assert set(found[:, 10:].flatten().tolist()) == {0, 1}
+    assert all(draws[0].partners.numel() == draws[0].shares.numel() == 0 for draws in batches)
+    again = torch.stack(positions(batches))
+    assert torch.equal(found, again)
+    batches.set_epoch(1)
+    assert not torch.equal(found[:, 10:], torch.stack(positions(batches))[:, 10:])
+    plain = StepBatches(torch.zeros(103, dtype=torch.int8), (Stream(),), 10, (), 7)
+    without = balanced(0, mix=True)
+    assert without.sizes == (10,)
+    assert torch.equal(torch.stack(positions(without)), torch.stack(positions(plain)))
+
+
+def test_known_anomalies_are_mixed_with_one_another_and_others_with_nothing():
+    partners = torch.stack([draws[0].partners for draws in balanced(3, mix=True, known=400)])
+    shares = torch.stack([draws[0].shares for draws in balanced(3, mix=True, known=400)])
+    found = torch.stack(positions(balanced(3, mix=True, known=400)))
+    assert torch.equal(partners[:, :10], found[:, :10])
+    assert (shares[:, :10] == 1).all()
+    assert set(partners[:, 10:].flatten().tolist()) == {0, 1, 2}
+    assert 0.5 <= shares[:, 10:].min() < 0.51
+    assert 0.99 < shares[:, 10:].max() <= 1
+    assert abs(shares[:, 10:].mean() - 0.75) < 0.01
+    x = torch.tensor([[8.0, 0.0], [0.0, 4.0], [1.0, 1.0]])
+    draw = Draw(torch.tensor([2, 0]), torch.empty(2, 0), torch.tensor([2, 1]), torch.tensor([1.0, 0.75]))
+    assert mixed(x[draw.positions], draw, lambda rows: x[rows]).tolist() == [[1.0, 1.0], [6.0, 1.0]]
 
 
 def module(x: np.ndarray, scaling: Scaling) -> DataModule:

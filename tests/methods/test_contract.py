@@ -13,7 +13,8 @@ import torch
 from hydra.utils import get_class, instantiate
 from support.methods import CLASSIFIERS, KINDS, METHODS, batch_of, data_of, rows_of, train, trained
 
-from sad_lightning.data.module import Batch, DataModule
+from sad_lightning.cell.prepare import build_method
+from sad_lightning.data.module import Balance, Batch, DataModule
 from sad_lightning.methods.method import Method, Shared
 from sad_lightning.training.population import Population, PopulationData
 from sad_lightning.training.stage import quiet
@@ -174,6 +175,36 @@ def test_same_seed_same_weights_and_the_global_generator_is_left_alone(name, mak
     weights = [torch.cat([p.flatten() for p in method.parameters()]) for method in (first, second, third)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+def test_stacked_members_with_balanced_batches_and_columns_of_their_own_equal_those_alone(settings):
+    x = rows_of("table")
+
+    def trainings() -> list[tuple[Method, DataModule]]:
+        pairs = []
+        for seed in range(3):
+            cfg = settings(
+                "data=cardio", "method=hsc", "network.columns=0.5", "network.clip=2", "optimizer.decoupled=true"
+            )
+            cfg.network.shape = [9]
+            method = build_method(cfg.method, seed)
+            data = data_of("table", method, x, seed=seed)
+            data.balance = Balance(7, mix=True)
+            pairs.append((method, data))
+        return pairs
+
+    alone, stacked = trainings(), trainings()
+    for method, data in alone:
+        trained(method, data, epochs=20)
+    population = Population([method for method, _ in stacked])
+    train(population, PopulationData([data for _, data in stacked]), epochs=20)
+    population.unstack([method for method, _ in stacked])
+    masks = [method.state_dict()["encoder.0.mask"] for method, _ in alone]
+    assert [int((mask > 0).sum()) for mask in masks] == [4, 4, 4]  # of nine
+    assert not torch.equal(masks[0], masks[1])
+    for (one, _), (other, _) in zip(alone, stacked, strict=True):
+        for key, value in one.state_dict().items():
+            torch.testing.assert_close(other.state_dict()[key], value, rtol=1e-3, atol=1e-5, msg=key)
 
 
 def test_a_population_refuses_members_that_differ(make):

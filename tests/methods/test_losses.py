@@ -154,3 +154,23 @@ def test_distances_are_taken_in_float32(dtype):
         assert distance.dtype == torch.float32
         assert distance.tolist() == [360_000.0]
     assert reconstruction_error(representation, torch.zeros(1, 4, dtype=dtype)).tolist() == [90_000.0]
+
+
+def test_decoupled_decay_is_adamw():
+    start = torch.tensor([1.0, -2.0])
+    weights = [torch.nn.Parameter(start.clone()) for _ in range(2)]
+    settings = Adam(lr=0.1, milestones=[], decay=0.1, weight_decay=0.3, decoupled=True)
+    ours = settings.configure([weights[0]])["optimizer"]
+    theirs = torch.optim.AdamW([weights[1]], lr=0.1, weight_decay=0.3)
+    for optimizer, weight in zip((ours, theirs), weights, strict=True):
+        for _ in range(3):
+            optimizer.zero_grad()
+            (weight**3).sum().backward()
+            optimizer.step()
+    torch.testing.assert_close(weights[0], weights[1])
+    assert not torch.allclose(weights[0], start)
+
+
+def test_eps_bounds_the_inverse_of_a_distance():
+    distance, semi = torch.tensor([0.0, 1.0]), torch.tensor([-1, 0])
+    assert float(deep_sad_loss(distance, semi, 2.0, 1e-3)) == pytest.approx((2 * 1000 + 1) / 2)

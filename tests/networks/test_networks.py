@@ -7,6 +7,7 @@ from sad_lightning.methods.adam import Adam
 from sad_lightning.methods.ae import AE
 from sad_lightning.methods.deep_svdd import DeepSVDD
 from sad_lightning.networks import LSTM, MLP, LeNet, Network, StridedCNN
+from sad_lightning.networks.mlp import SomeColumns
 from sad_lightning.networks.network import check_hypersphere
 from sad_lightning.training.population import Population
 
@@ -174,3 +175,23 @@ def test_what_lets_a_hypersphere_collapse_is_refused(layer, found):
     with pytest.raises(InputError, match=found):
         check_hypersphere(network)
     check_hypersphere(LeNet(**MNIST).encoder())
+
+
+def test_an_encoder_sees_clipped_values_of_some_columns():
+    torch.manual_seed(0)
+    layer = SomeColumns(10, 0.5, 2.0)
+    x = torch.tensor([[5.0, -5.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]])
+    seen = layer.mask > 0
+    assert int(seen.sum()) == 5
+    expected = x.clamp(-2, 2) * seen * 2**0.5  # the others make up for what is not seen
+    torch.testing.assert_close(layer(x), expected)
+    assert int((SomeColumns(10, 0.1, None).mask > 0).sum()) == 3
+    assert SomeColumns(2, 0.1, None)(torch.tensor([[3.0, 4.0]])).tolist() == [[3.0, 4.0]]
+    assert not torch.equal(layer.mask, SomeColumns(10, 0.5, 2.0).mask)
+    network = MLP(**{**TABLE, "columns": 0.5, "clip": 2.0})
+    assert isinstance(network.encoder()[0], SomeColumns)
+    assert not isinstance(network.decoder()[0], SomeColumns)
+    for wrong, words in (({"columns": 0.0}, "network.columns"), ({"columns": 1.5}, "network.columns"),
+                         ({"clip": -1.0}, "network.clip")):  # fmt: skip
+        with pytest.raises(InputError, match=words):
+            MLP(**{**TABLE, **wrong})
