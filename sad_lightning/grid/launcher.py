@@ -159,7 +159,10 @@ def _frozen(
 
     def size(cell: PlannedCell) -> int:
         pack = 1 if cell.settings["patience"] else cell.settings["pack"]  # an epoch is chosen for a cell alone
-        return pays[cell.data, cell.method].limit if pack == "auto" else int(pack)
+        models = cell.settings["ensemble"]  # each is a member; a wrong number is the cell's to tell
+        if pack == "auto":
+            return max(1, pays[cell.data, cell.method].limit // max(1, models if isinstance(models, int) else 1))
+        return int(pack)
 
     jobs = jobs_of(todo, size=size, slots=backend.slots)
     grid = Grid(name, _command(), planned, __version__, git_commit(), tuple(cells), tuple(jobs))

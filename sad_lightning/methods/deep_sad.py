@@ -43,7 +43,7 @@ class DeepSAD(Method):
     eta: float
     eps: float
 
-    def __init__(self, *, eta: float, eps: float = 1e-6, **shared: Unpack[Shared]) -> None:
+    def __init__(self, *, eta: float, eps: float, **shared: Unpack[Shared]) -> None:
         super().__init__(eta=positive("method.eta", eta), eps=positive("method.eps", eps), **shared)
         self.sphere = Hypersphere(self.network)
 

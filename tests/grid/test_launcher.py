@@ -140,6 +140,14 @@ def test_what_is_needed_comes_first_and_equal_cells_run_once(run_grid, tmp_path,
     assert sum(not job.pretrains for job in more.asked) == 6
 
 
+def test_each_model_of_an_ensemble_is_a_member_of_the_pack(run_grid, capsys):
+    grid = ("split.normal_class=0", "split.known_anomaly=0", "seed=range(0,12)", "pack=auto", "plan_only=true")
+    run_grid(Work(), *grid)
+    assert "of up to 12 cells" in capsys.readouterr().out  # some for each of two workers
+    run_grid(Work(), *grid, "ensemble=50")
+    assert "of up to 2 cells" in capsys.readouterr().out
+
+
 def test_a_plan_is_told_and_nothing_runs(run_grid, tmp_path, capsys):
     work = Work()
     assert run_grid(work, "plan_only=true") == []

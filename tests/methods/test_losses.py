@@ -55,7 +55,7 @@ def test_deep_sad_epsilon_bounds_the_inverse_and_its_gradient():
 
 def test_deep_sad_without_labels_is_deep_svdd():
     x = torch.tensor([[1.0, 2.0], [0.5, 0.0], [3.0, 1.0]])
-    sad = linear(DeepSAD(network=NETWORK, optimizer=ADAM, eta=5.0))
+    sad = linear(DeepSAD(network=NETWORK, optimizer=ADAM, eta=5.0, eps=1e-6))
     svdd = linear(DeepSVDD(network=NETWORK, optimizer=ADAM))
     # z = (2, 4), (1, 0), (6, 2): squared distances to (1, 0) are 17, 0, 29
     assert svdd.loss(Batch(x, semi(0, 0, 1))).item() == pytest.approx(46 / 3)
