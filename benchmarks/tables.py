@@ -4,11 +4,14 @@
 
 ``FOLDER`` holds tables as npz files with ``X`` (N, D) and ``y`` (N,), 1 = anomaly, as ADBench has them (Han et al.,
 NeurIPS 2022); without one scikit-learn's breast cancer is the only table. Each gives three cases a seed: 5 and 20 known
-anomalies in a pool in which all other anomalies stay unlabeled, and 10 in a pool without any. A table is cut to 3,000
-rows, of which 70 % train. A candidate is a method, or ``recommended``, with settings after a colon and between
-semicolons; or ``catboost`` and ``xgbod`` with their defaults, where these are installed.
+anomalies in a pool in which all other anomalies stay unlabeled, and 10 in a pool without any; or, with
+``--label-free``, the first alone and without its labels. A table is cut to 3,000 rows, of which 70 % train. A candidate
+is a method, or ``recommended``, with settings after a colon and between semicolons; or ``catboost`` and ``xgbod`` with
+their defaults, where these are installed.
 
-Every result goes to the file at once, so that a run that was stopped goes on; the table is printed in the end.
+Every result goes to the file at once, so that a run that was stopped goes on; the table is printed in the end. The file
+knows candidates by their names alone: after a change of code, or for another question, give another ``--out``. The
+splits of a table are not independent, so p is a hint.
 """
 
 import argparse
@@ -45,7 +48,7 @@ class Split(NamedTuple):
     y_test: NDArray[np.int64]
 
 
-def tables(folder: Path | None) -> Iterator[tuple[str, NDArray[np.float32], NDArray[np.int64]]]:
+def read_tables(folder: Path | None) -> Iterator[tuple[str, NDArray[np.float32], NDArray[np.int64]]]:
     """Name, rows and truth of each table, by name."""
     if folder is None:
         found = load_breast_cancer()
@@ -56,7 +59,9 @@ def tables(folder: Path | None) -> Iterator[tuple[str, NDArray[np.float32], NDAr
             yield path.stem, file["X"].astype(np.float32), file["y"].astype(np.int64)
 
 
-def splits(folder: Path | None, seeds: int, rows: int = 3000, only: str = "") -> Iterator[Split]:
+def splits(
+    folder: Path | None, seeds: int, rows: int = 3000, only: str = "", *, label_free: bool = False
+) -> Iterator[Split]:
     """Every case, table by table.
 
     Args:
@@ -64,8 +69,9 @@ def splits(folder: Path | None, seeds: int, rows: int = 3000, only: str = "") ->
         seeds: how many draws of each case.
         rows: the most of a table.
         only: names of tables, with commas between them; all where it is empty.
+        label_free: whether there are no labels: one case, the rows of the first.
     """
-    for number, (name, x, y) in enumerate(tables(folder)):
+    for number, (name, x, y) in enumerate(read_tables(folder)):
         if only and name not in only.split(","):
             continue
         for seed in range(seeds):
@@ -81,6 +87,9 @@ def splits(folder: Path | None, seeds: int, rows: int = 3000, only: str = "") ->
                 train = np.concatenate([unlabeled, anomalous[:count]])
                 semi = np.repeat(np.int8([0, -1]), [len(unlabeled), count])
                 order = generator.permutation(len(train))
+                if label_free:
+                    yield Split(name, f"{pool} 0", seed, x[train[order]], 0 * semi, x[test], y[test])
+                    break
                 yield Split(name, f"{pool} {known}", seed, x[train[order]], semi[order], x[test], y[test])
 
 
@@ -103,7 +112,7 @@ def scores_of(candidate: str, split: Split) -> NDArray[np.float64]:
 
 
 def measure(
-    folder: Path | None, candidates: list[str], out: Path, seeds: int, rows: int, only: str
+    folder: Path | None, candidates: list[str], out: Path, *, seeds: int, rows: int, only: str, label_free: bool
 ) -> list[dict[str, str]]:
     """Run what the file does not hold yet, and return all of it."""
     if not out.exists():
@@ -112,7 +121,7 @@ def measure(
     done = {tuple(row[name] for name in COLUMNS[:4]) for row in finished}
     cases = [
         (split, candidate)
-        for split in splits(folder, seeds, rows, only)
+        for split in splits(folder, seeds, rows, only, label_free=label_free)
         for candidate in candidates
         if (split.table, split.case, str(split.seed), candidate) not in done
     ]
@@ -135,7 +144,7 @@ def read(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def table(rows: list[dict[str, str]], candidates: list[str]) -> str:
+def summary(rows: list[dict[str, str]], candidates: list[str]) -> str:
     """Mean AUROC and average precision by case, mean ranks, wins against the first candidate, its p, and seconds."""
     keys = sorted({(row["table"], row["case"], row["seed"]) for row in rows})
     at = {(row["table"], row["case"], row["seed"], row["candidate"]): row for row in rows}
@@ -174,11 +183,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="draws of each case (1)")
     parser.add_argument("--rows", type=int, default=3000, help="the most of a table (3000)")
     parser.add_argument("--only", default="", metavar="TABLE,TABLE", help="some of the tables")
+    parser.add_argument("--label-free", action="store_true", help="hide all labels")
     parser.add_argument("--out", type=Path, default=Path("tables.csv"), help="results (tables.csv)")
     options = parser.parse_args()
     if options.folder is not None and not any(options.folder.glob("*.npz")):
         sys.exit(f"tables: {options.folder}: holds no npz file; give the folder of ADBench's tables")
-    print(table(measure(**vars(options)), options.candidates))
+    print(summary(measure(**vars(options)), options.candidates))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from sad_lightning.baselines.baseline import labels_of
 from sad_lightning.cell.in_memory import fit_rows
 from sad_lightning.config.compose import composed, one_line_errors, typed
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
@@ -225,15 +226,7 @@ def _numbered(count: int) -> list[str]:
 
 
 def _labels(semi: ArrayLike | None, count: int) -> NDArray[np.int8]:
-    if semi is None:
-        return np.zeros(count, dtype=np.int8)
-    labels = column_or_1d(semi)
-    if len(labels) != count or not np.isin(labels, (-1, 0, 1)).all():
-        raise InputError(
-            f"semi must be {count} labels of -1, 0 and 1, one a row, got {len(labels)}, of "
-            f"{np.unique(labels)[:5].tolist()}; -1 is a known anomaly, 0 unlabeled, 1 a known normal"
-        )
+    labels = labels_of(semi, count)
     if (labels > 0).any() and not (labels < 0).any():
         warnings.warn("semi holds known normals, 1, and no known anomaly, -1; 1 is not an anomaly here", stacklevel=3)
-    found: NDArray[np.int8] = labels.astype(np.int8)
-    return found
+    return labels

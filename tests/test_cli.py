@@ -182,11 +182,19 @@ def test_the_flag_of_a_sweep_may_stand_anywhere(flag, tmp_path):
     assert "2 cells: 0 done, 2 to run" in told.out
 
 
+def test_help_lists_the_options_of_a_folder_of_ones_own(tmp_path):
+    (tmp_path / "method").mkdir()
+    (tmp_path / "method" / "mine.yaml").write_text("# what I tried\n_target_: mine.Mine\n")
+    for arguments in (["--config-dir", str(tmp_path)], [f"--config-dir={tmp_path}"]):
+        assert "  mine                what I tried" in run_main("--help", *arguments, "method").out
+        assert "mine, " in run_main("--help", *arguments).out
+
+
 def test_help_and_cfg_answer_without_torch():
     for arguments, words in (
         (["--help"], "deep_svdd, dp_vae"),
         (["--help", "method"], "hypersphere classifier (ye2021 Table 2)"),
-        (["--help", "--config-dir", "conf", "experiment"], "+experiment=OPTION"),
+        (["--help", "experiment"], "+experiment=OPTION"),
         (["--cfg", "job", "method=deep_svdd"], "DeepSVDD"),
     ):
         command = [sys.executable, "-X", "importtime", "-m", "sad_lightning", *arguments]

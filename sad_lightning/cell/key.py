@@ -13,13 +13,16 @@ from omegaconf import DictConfig, OmegaConf
 from sad_lightning.data.arrays import data_root
 from sad_lightning.version import NUMBERS_VERSION
 
-_NEUTRAL: dict[str, Any] = {  # settings that change nothing at this value: a key does not name them
+# Settings that change nothing at this value: a key does not name them, wherever their group stands (a method holds its
+# network and its optimiser).
+_NEUTRAL: dict[str, Any] = {
     "balance": {"known_anomalies": 0, "mix": False},
     "ensemble": 1,
     "ensemble_mean": "arithmetic",
     "features": "raw",
     "patience": 0,
     "selection": None,
+    "method.eps": 1e-6,
     "network.clip": None,
     "network.columns": 1.0,
     "optimizer.decoupled": False,
@@ -108,13 +111,16 @@ def key_of(settings: Mapping[str, Any]) -> str:
     Settings at their neutral value do not count, so that a new one changes no key; neither does the package's version,
     but ``NUMBERS_VERSION``.
     """
-    named = {name: dict(value) if isinstance(value, dict) else value for name, value in settings.items()}
-    for name, neutral in _NEUTRAL.items():
-        group, _, key = name.rpartition(".")
-        holder = named.get(group, {}) if group else named
-        if isinstance(holder, dict) and key in holder and holder[key] == neutral:
-            del holder[key]
-    return digest({"numbers": NUMBERS_VERSION, **named})
+    return digest({"numbers": NUMBERS_VERSION, **_without_neutral(settings)})
+
+
+def _without_neutral(settings: Mapping[str, Any], group: str = "") -> dict[str, Any]:
+    kept = {}
+    for key, value in settings.items():
+        name = f"{group}.{key}" if group else key
+        if name not in _NEUTRAL or value != _NEUTRAL[name]:
+            kept[key] = _without_neutral(value, key) if isinstance(value, dict) else value
+    return kept
 
 
 def cell_folder(*, _root_: DictConfig) -> str:

@@ -78,6 +78,11 @@ def prepare(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Prepare
     models = [build(cfg.method, seed, stage_name("train", member)) for member in members]
     if not split.counts["known_anomaly"] and models[0].needs_anomalies:
         raise NotDefinedError(f"method={cell.method} is not defined without known anomalies, and this cell has none")
+    if cfg.ensemble_mean == "geometric" and not (isinstance(models[0], Method) and models[0].distances):
+        raise InputError(
+            f"ensemble_mean=geometric is for scores that are distances, those of method={cell.method} are none; set "
+            f"ensemble_mean=arithmetic"
+        )
     rows = _Rows(arrays, split, scaling, seed, balance)
     log = CellLog(
         cfg.logger, settings, experiment=cell.experiment, sweep=cell.sweep,

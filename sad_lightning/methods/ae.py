@@ -18,6 +18,7 @@ class AE(Method):
     """Autoencoder; ``initial_weights`` is as the part ``Autoencoder`` has it."""
 
     rows = NO_ANOMALIES
+    distances = True
 
     def __init__(self, *, initial_weights: str, **shared: Unpack[Shared]) -> None:
         super().__init__(initial_weights=initial_weights, **shared)

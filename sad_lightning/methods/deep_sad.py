@@ -39,6 +39,7 @@ class DeepSAD(Method):
     """
 
     rows = ANY_LABEL
+    distances = True
     starts_pretrained = True
     eta: float
     eps: float

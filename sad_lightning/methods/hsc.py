@@ -21,6 +21,7 @@ class HSC(Method):
     """Hypersphere classifier; ``norm`` is ``squared`` or ``pseudo_huber``."""
 
     rows = ANY_LABEL
+    distances = True
     needs_anomalies = True
     starts_pretrained = True
     norm: str

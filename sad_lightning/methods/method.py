@@ -51,6 +51,7 @@ class Method(Steps):
     Attributes:
         rows: the values of ``semi`` that it trains on.
         needs_anomalies: whether it is not defined without known anomalies.
+        distances: whether its scores are distances, never below zero, so that they have a geometric mean.
         starts_pretrained: whether its encoder starts with the weights of a pretrained one, where there is one.
         noise: the shape of the standard normal noise that it needs for each row.
     """
@@ -59,6 +60,7 @@ class Method(Steps):
     optimizer: Adam
     rows: ClassVar[frozenset[int]]
     needs_anomalies: ClassVar[bool] = False
+    distances: ClassVar[bool] = False
     starts_pretrained: bool = False
     noise: tuple[int, ...] = ()
 

@@ -27,6 +27,7 @@ class SAE(Method):
     """Supervised autoencoder; ``initial_weights`` is as the part ``Autoencoder`` has it."""
 
     rows = ANY_LABEL
+    distances = True
     needs_anomalies = True
 
     def __init__(self, *, initial_weights: str, **shared: Unpack[Shared]) -> None:

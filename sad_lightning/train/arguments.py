@@ -17,7 +17,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     modes = [flag for flag in flags if flag in _FLAGS]
     if len(modes) > 1:
         raise InputError(f"{' and '.join(modes)}: only one of them at a time; leave the others out")
-    if "--resolve" in flags and not {"--cfg", "-c", "--help", "-h"} & set(flags):
+    if "--resolve" in flags and not {"--cfg", "-c"} & set(flags):
         raise InputError("--resolve: says how --cfg prints the settings; add --cfg job")
     if "--experimental-rerun" in flags:
         raise InputError("--experimental-rerun: unpickles a file, which nothing here does; give the overrides again")

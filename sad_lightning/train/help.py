@@ -1,6 +1,7 @@
 """What ``--help`` answers: how to begin, and what there is to choose from, a screen at a time."""
 
 import textwrap
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,13 +37,11 @@ def help_text(arguments: Sequence[str]) -> str:
     Raises:
         InputError: there is no such group.
     """
-    words, folders = [], []
-    rest = iter(arguments)
-    for argument in rest:
-        if argument in ("--config-dir", "-cd"):
-            folders += [Path(folder) for folder in (next(rest, None),) if folder]
-        elif not argument.startswith("-") and "=" not in argument:
-            words.append(argument)
+    parser = ArgumentParser(add_help=False)
+    parser.add_argument("--config-dir", "-cd", type=Path, action="append", default=[])
+    known, rest = parser.parse_known_args(arguments)
+    folders = known.config_dir
+    words = [word for word in rest if not word.startswith("-") and "=" not in word]
     if words:
         group = words[0]
         if group not in groups():

@@ -19,7 +19,7 @@ from support.cells import SHORT
 from sad_lightning.cell import loading, values
 from sad_lightning.cell import prepare as preparing
 from sad_lightning.cell.key import defining, key_of
-from sad_lightning.cell.prepare import build
+from sad_lightning.cell.prepare import build, prepare
 from sad_lightning.cell.run import run
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.sets.images import digits
@@ -284,12 +284,41 @@ def test_a_key_is_computed_again_from_its_own_result(settings, tmp_path):
         assert key_of(stored["settings"]) == stored["key"] == result.key
 
 
+def test_a_cell_draws_balanced_batches_where_it_is_asked_to(settings, tmp_path):
+    balanced = settings(*SHORT, "balance.known_anomalies=8", "balance.mix=true")
+    prepared = prepare(Cell(balanced, tmp_path, "digits", "deep_sad"), live=False)
+    (training,) = prepared.learner.trainings
+    batches = training.data.train_dataloader()
+    assert batches.sizes == (32 + 8,)
+    draw, *_ = next(iter(batches))
+    assert (training.data.semi[draw.positions] == -1).tolist() == [False] * 32 + [True] * 8
+    assert (draw.shares[-8:] < 1).any()
+    (pretraining,) = prepared.pretraining  # sees unlabeled rows alone
+    assert pretraining.data.train_dataloader().sizes == (32,)
+    for wrong in ("balance.known_anomalies=-1", "balance.known_anomalies=x", "balance.mix=often", "ensemble_mean=sum"):
+        with pytest.raises(InputError, match=wrong.split("=")[0]):
+            prepare(Cell(settings(wrong), tmp_path, "digits", "deep_sad"), live=False)
+
+
+def without(settings: dict, *names: str) -> dict:
+    """The settings as they were before there were some of these names, at any depth."""
+    return {
+        key: without(value, *names) if isinstance(value, dict) else value
+        for key, value in settings.items()
+        if key not in names
+    }
+
+
 def test_a_new_setting_at_its_neutral_value_and_a_new_version_change_no_key(settings, monkeypatch):
     stored = defining(settings())
     key = key_of(stored)
     older = {name: value for name, value in stored.items() if name not in ("patience", "features", "selection")}
     assert key_of(older) == key
     assert key_of({**stored, "patience": 3}) != key
+    older = without(settings_of_table := defining(settings("data=cardio", "network.shape=[21]")), "columns", "clip")
+    assert "columns" not in older["method"]["network"]
+    assert key_of(without(older, "decoupled", "eps")) == key_of(settings_of_table)  # in the method's copies too
+    assert key_of(defining(settings("data=cardio", "network.shape=[21]", "network.columns=0.5"))) != key_of(older)
     monkeypatch.setattr("sad_lightning.version.__version__", "9.9")
     assert key_of(stored) == key
     monkeypatch.setattr("sad_lightning.cell.key.NUMBERS_VERSION", 0)

@@ -2,7 +2,10 @@
 
 import pytest
 import torch
+from support.methods import METHODS
 
+from sad_lightning.cell.prepare import prepare
+from sad_lightning.cell.values import Cell
 from sad_lightning.errors import InputError
 from sad_lightning.training.ensemble import Ensemble
 
@@ -18,5 +21,21 @@ def test_the_mean_is_arithmetic_or_geometric(make):
     again.load_state_dict(Ensemble(members, "geometric").state_dict())
     with torch.no_grad():
         torch.testing.assert_close(again.score(x), (first * second).sqrt())
-    with pytest.raises(InputError, match="ensemble_mean must be one of arithmetic, geometric, got 'median'"):
+    with pytest.raises(InputError, match=r"ensemble_mean must be one of arithmetic, geometric, got 'median'"):
         Ensemble(members, "median")
+
+
+def test_a_geometric_mean_is_for_distances_alone(settings, tmp_path):
+    cfg = settings("method=vae", "ensemble_mean=geometric", "ensemble=2")
+    with pytest.raises(InputError, match=r"ensemble_mean=geometric is for .* of method=vae are none"):
+        prepare(Cell(cfg, tmp_path, "digits", "vae"), live=False)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_whose_scores_are_distances_never_score_below_zero(name, make):
+    method = make(name, "table").eval()
+    if not method.distances:
+        assert name not in ("deep_sad", "deep_svdd", "hsc", "ae", "sae")
+        return
+    with torch.no_grad():
+        assert float(method.score(torch.randn(200, 9) * 3).min()) >= 0
