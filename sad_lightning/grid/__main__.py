@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     actions = parser.add_subparsers(dest="action", required=True)
     for name, text in (
         ("status", "where every grid below a folder stands, and what failed"),
-        ("index", "write all results below a folder as one table, index.parquet; it can be written again any time"),
+        ("index", "write all results below a folder as one table, index.parquet"),
     ):
         action = actions.add_parser(name, help=text, description=text)
         action.add_argument("runs", type=Path, nargs="?", default=Path("runs"), help="the folder given as runs=")
@@ -35,33 +35,31 @@ def status(runs: Path) -> str:
     Raises:
         InputError: there is none, or one can not be read.
     """
-    found = list(grids(runs))
-    if not found:
+    all_grids = list(grids(runs))
+    if not all_grids:
         raise InputError(f"{runs}: holds no grid, which a sweep leaves below grids/; name the folder given as runs=")
-    return "\n".join(line for grid in found for line in _status(grid))
+    return "\n".join(line for grid in all_grids for line in _status(grid))
 
 
 def _status(grid: Grid) -> list[str]:
     outcomes = {cell.key: outcome_of(cell) for cell in grid.cells}
-    counts = Counter(ended.status if ended is not None else "to run" for ended in outcomes.values())
-    begun = sum(
-        outcomes[cell.key] is None and any(Path(cell.folder).glob("*.resume.ckpt")) for cell in grid.cells
-    )  # fmt: skip
+    counts = Counter(outcome.status if outcome is not None else "to run" for outcome in outcomes.values())
+    to_resume = sum(outcomes[cell.key] is None and any(Path(cell.folder).glob("*.resume.ckpt")) for cell in grid.cells)
     areas = [100 * each.auroc for each in outcomes.values() if each and each.auroc is not None]
-    merged = f", {len(grid.cells)} distinct" if grid.planned != len(grid.cells) else ""
+    distinct = f", {len(grid.cells)} distinct" if grid.planned != len(grid.cells) else ""
     lines = [
         f"{grid.name}: {grid.command}",
-        f"  {grid.planned} cells{merged}: " + ", ".join(f"{n} {name}" for name, n in sorted(counts.items())),
+        f"  {grid.planned} cells{distinct}: " + ", ".join(f"{n} {name}" for name, n in sorted(counts.items())),
     ]
-    if begun:
-        lines.append(f"  {begun} of those to run left a state to go on from")
+    if to_resume:
+        lines.append(f"  {to_resume} of those to run have a resume checkpoint")
     if areas:
         lines.append(f"  mean AUROC so far {sum(areas) / len(areas):.2f} %")
     for cell in grid.cells:
-        ended = outcomes[cell.key]
-        if ended is not None and ended.status == "failed":
+        outcome = outcomes[cell.key]
+        if outcome is not None and outcome.status == "failed":
             failure = failure_of(Path(cell.folder))
-            lines.append(f"  failed: {' '.join(cell.overrides)}: {ended.line}")
+            lines.append(f"  failed: {' '.join(cell.overrides)}: {outcome.line}")
             lines += [f"    {line}" for line in (failure or {}).get("trace", "").rstrip().splitlines()[-3:]]
             lines.append(f"    once more: {command_of(cell)}")
     return lines

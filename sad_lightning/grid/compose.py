@@ -1,4 +1,4 @@
-"""Every cell of a sweep: Hydra composes one for each set of group choices, the others differ from it in leaves."""
+"""The settings of every cell of a sweep: Hydra composes once for each choice of groups, then single values change."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf, read_write
 def compose_all(loader: Any, master: DictConfig, cells: Sequence[Sequence[str]]) -> Iterator[DictConfig]:
     """The settings of each cell, with its ``hydra`` node, as Hydra's ``load_sweep_config`` composes them.
 
-    What is yielded is valid until the next is asked for: cells that choose from the groups alike share one config, and
-    differ in values that are set in place. Composing a cell anew takes 0.2 seconds, setting its values a hundredth.
+    Cells with the same choice of groups share one config, whose values are changed in place; so read what is yielded
+    before the next cell. Composing takes 0.2 seconds a cell, changing values a hundredth of that.
 
     Args:
         loader: Hydra's loader.
@@ -49,7 +49,7 @@ def compose_all(loader: Any, master: DictConfig, cells: Sequence[Sequence[str]])
 
 
 def _is_leaf(override: Override, loader: Any) -> bool:
-    """Whether it sets a plain value: whoever sets another sets all of it."""
+    """Whether it sets one plain value, and neither chooses from a group nor merges a dictionary."""
     plain = not (override.is_add() or override.is_force_add() or override.is_delete() or override.is_hydra_override())
     return (
         plain

@@ -1,4 +1,4 @@
-"""How long a grid takes, before it began: from finished cells of its kind, else roughly from the work there is."""
+"""How long a grid will take: from finished cells of its kind, else roughly from its number of training steps."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,18 +13,18 @@ from sad_lightning.errors import InputError
 from sad_lightning.grid.plan import Job
 from sad_lightning.result import FILE, Result
 
-_LOOKED_AT = 20  # finished cells of a kind
-# Milliseconds a member's step takes on one CPU core, measured with Deep SAD: a table of up to 274 columns alone and
-# stacked, and images by their values, at 200 a batch (8x8 to 32x32x3). Good for a factor of three.
+_SAMPLE = 20  # finished cells of a kind that are read
+# Milliseconds of one training step on one CPU core, measured with Deep SAD at a batch size of 200: on a table of up to
+# 274 columns, trained alone and stacked; and per value of an image (8x8 to 32x32x3). Right within a factor of three.
 _TABLE, _TABLE_STACKED, _VALUE = 1.6, 0.3, 0.09
 
 
 class Estimate(NamedTuple):
-    """How long it takes.
+    """A duration and where it comes from.
 
     Attributes:
-        seconds: None where nothing is known.
-        source: what it goes by.
+        seconds: None where it is not known.
+        source: what it is based on, or why it is not known.
     """
 
     seconds: float | None
@@ -35,19 +35,19 @@ class Estimate(NamedTuple):
         if self.seconds is None:
             return f"how long it takes is not known: {self.source}"
         minutes = self.seconds / 60
-        spoken = f"{minutes / 60:.1f} hours" if minutes >= 90 else f"{max(minutes, 1):.0f} min"
-        return f"about {spoken} ({self.source})"
+        rounded = f"{minutes / 60:.1f} hours" if minutes >= 90 else f"{max(minutes, 1):.0f} min"
+        return f"about {rounded} ({self.source})"
 
 
-def estimate(jobs: Sequence[Job], work: Sequence[float], runs: Path, *, slots: int, on_cpu: bool) -> Estimate:
+def estimate(jobs: Sequence[Job], seconds: Sequence[float], runs: Path, *, slots: int, on_cpu: bool) -> Estimate:
     """How long the jobs take.
 
     Args:
-        jobs: what there is to do.
-        work: of each job, from ``by_steps``.
-        runs: where finished cells lie.
+        jobs: what will run.
+        seconds: of each job, from ``seconds_of_steps``.
+        runs: the folder of finished cells.
         slots: how many jobs run at a time.
-        on_cpu: whether a CPU trains.
+        on_cpu: whether they train on a CPU.
     """
     training = [cell for job in jobs if not job.pretrains for cell in job.cells]
     kinds: dict[tuple[str, str, Any], int] = defaultdict(int)
@@ -60,46 +60,46 @@ def estimate(jobs: Sequence[Job], work: Sequence[float], runs: Path, *, slots: i
         return Estimate(total / slots, "by finished cells of its kind")
     if not on_cpu:
         return Estimate(None, "no cell of its kind is finished, and steps were not timed on this device")
-    return Estimate(sum(work) / slots, "roughly, by the number of steps")
+    return Estimate(sum(seconds) / slots, "roughly, by the number of steps")
 
 
-def by_steps(job: Job, settings: Mapping[str, Any], arrays: Arrays) -> float:
-    """Seconds that a job takes on one CPU core, roughly; on other devices good for comparing jobs.
+def seconds_of_steps(job: Job, settings: Mapping[str, Any], arrays: Arrays) -> float:
+    """Roughly how many seconds a job takes on one CPU core; on other devices, a number to compare jobs by.
 
     Args:
-        job: what there is to do.
-        settings: of its first cell, resolved; the others differ in split and seed alone.
+        job: what will run.
+        settings: the resolved ones of its first cell; the others differ in split and seed alone.
         arrays: their data set.
     """
     if settings["selection"] is not None:
         return 5.0 * len(job.cells)
-    first = settings["pretrain"]
+    pretrain = settings["pretrain"]
     training = (int(settings["batch_size"]), int(settings["trainer"]["max_epochs"]))
-    pretraining = (int(first["batch_size"]), int(first["epochs"]))
+    pretraining = (int(pretrain["batch_size"]), int(pretrain["epochs"]))
     seconds = 0.0
     for cell in job.cells:
         rows = _rows(arrays, cell.settings["split"])
         if not job.pretrains:
             seconds += _training(arrays.shape, rows, *training, stacked=job.stack)
-        if job.pretrains or (cell.shares and not job.needs):  # no other job does it; its step takes twice as long
+        if job.pretrains or (cell.shares and not job.needs):  # an autoencoder's step takes twice as long
             seconds += 2 * _training(arrays.shape, rows, *pretraining, stacked=job.stack)
     return float(settings["ensemble"]) * seconds
 
 
 def _mean_seconds(runs: Path, data: str, method: str, epochs: object) -> float | None:
-    found = []
-    for path in sorted((runs / data / method).glob(f"*/{FILE}"))[:_LOOKED_AT]:
+    durations = []
+    for path in sorted((runs / data / method).glob(f"*/{FILE}"))[:_SAMPLE]:
         try:
             result = Result.read(path.parent)
-        except InputError:  # a damaged one says so when its turn comes
+        except InputError:  # a damaged one is reported when its cell is run
             continue
         if result.coordinates.epochs == epochs:
-            found.append(sum(result.seconds.values()))
-    return sum(found) / len(found) if found else None
+            durations.append(sum(result.seconds.values()))
+    return sum(durations) / len(durations) if durations else None
 
 
 def _rows(arrays: Arrays, split: Mapping[str, Any]) -> float:
-    if arrays.labels is not None:  # own data: most of it trains
+    if arrays.labels is not None:  # own data: most of it is for training
         return float(len(arrays.x))
     ships_test = arrays.n_train is not None
     normal = np.isin(arrays.target_class[: arrays.n_train], split["normal_class"]).sum()

@@ -1,56 +1,31 @@
-"""A sweep as a grid: plan it, freeze the plan, hand its jobs to a backend, and say what came of every cell."""
+"""A sweep as a grid: plan it, store the plan, run its jobs on a backend, and print how the cells ended."""
 
 import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from tqdm import tqdm
 
 from sad_lightning.cell.environment import git_commit
 from sad_lightning.cell.loading import load
 from sad_lightning.checks import true_or_false, whole_number
 from sad_lightning.errors import InputError
+from sad_lightning.grid.backend import Backend, Work
 from sad_lightning.grid.compose import compose_all
-from sad_lightning.grid.estimate import by_steps, estimate
-from sad_lightning.grid.local import Death
+from sad_lightning.grid.dispatch import run_jobs
+from sad_lightning.grid.estimate import estimate, seconds_of_steps
 from sad_lightning.grid.plan import Job, PlannedCell, cell_of, jobs_of
-from sad_lightning.grid.store import Grid, Outcome, command_of, grid_folder, grid_name, keep, outcome_of
+from sad_lightning.grid.store import Grid, Outcome, command_of, grid_folder, grid_name, outcome_of
+from sad_lightning.grid.wording import count, mean_auroc
 from sad_lightning.result import FAILURE
 from sad_lightning.training.stacking import Verdict, stacking_pays
 from sad_lightning.version import __version__
-
-Work = Callable[[Job], list[Outcome]]
-
-
-class Backend(Protocol):
-    """What runs jobs.
-
-    Attributes:
-        slots: how many it runs at a time.
-        on_cpu: whether a CPU trains.
-    """
-
-    slots: int
-    on_cpu: bool
-
-    def start(self, work: Work, *, accelerator: str, logs: Path) -> None:
-        """Say what the jobs are done by."""
-
-    def submit(self, job: Job) -> None:
-        """Take a job."""
-
-    def next(self) -> tuple[Job, list[Outcome] | Death]:
-        """Wait for a job to end."""
-
-    def close(self) -> None:
-        """End what still runs."""
 
 
 def launch(
@@ -67,14 +42,14 @@ def launch(
     Args:
         loader: Hydra's loader.
         master: the settings of the sweep.
-        overrides: of each cell.
-        backend_settings: of what runs the jobs.
-        work: does a job.
-        retries: how often the cells of a worker that died are tried again.
+        overrides: those of each cell.
+        backend_settings: what the backend is instantiated from.
+        work: the function that runs one job.
+        retries: how often a job whose worker died is tried again.
 
     Raises:
-        InputError: a setting is wrong, or cells failed; each is named before.
-        KeyboardInterrupt: with how to go on.
+        InputError: a setting is wrong, or cells failed; each of them is printed before.
+        KeyboardInterrupt: with the command that continues.
     """
     setup_globals()
     whole_number("hydra.launcher.retries", retries, least=0)
@@ -84,33 +59,33 @@ def launch(
     _check(settings)
     _check_folders(distinct)
     runs = Path(str(master.hydra.sweep.dir)).resolve()
-    done = {} if settings["overwrite"] else _done(distinct)
+    finished = {} if settings["overwrite"] else _finished(distinct)
     backend: Backend = instantiate(backend_settings)
     name = grid_name(distinct, settings["pack"])
     backend.start(work, accelerator=str(settings["trainer"]["accelerator"]), logs=grid_folder(runs, name))
     try:
-        grid, reason = _frozen(name, len(cells), distinct, runs, backend, done)
-        jobs = _left(grid.jobs, done)
-        _tell(grid, jobs, done, reason, backend)
-        work_of = {job.number: _work(job) for job in jobs}
+        grid, reason = _plan(name, len(cells), distinct, runs, backend, finished)
+        jobs = _remaining(grid.jobs, finished)
+        _print_plan(grid, jobs, finished, reason, backend)
+        seconds = {job.number: _seconds(job) for job in jobs}
         if jobs:
-            print(f"  {estimate(jobs, [*work_of.values()], runs, slots=backend.slots, on_cpu=backend.on_cpu)}")
+            print(f"  {estimate(jobs, [*seconds.values()], runs, slots=backend.slots, on_cpu=backend.on_cpu)}")
         if settings["plan_only"]:
             return []
         grid.write(runs)
         if settings["overwrite"]:
             for cell in distinct:
-                for state in Path(cell.folder).glob("*.resume.ckpt"):
-                    state.unlink(missing_ok=True)
-        # first what others wait for, then what takes longest: it would be alone in the end
-        jobs.sort(key=lambda job: (not job.pretrains, -work_of[job.number]))
-        ended = {**done, **_drive(jobs, backend, retries, done, len(distinct))}
+                for checkpoint in Path(cell.folder).glob("*.resume.ckpt"):
+                    checkpoint.unlink(missing_ok=True)
+        # Pretrainings first, since other jobs wait for them; then the longest, which would else run alone at the end.
+        jobs.sort(key=lambda job: (not job.pretrains, -seconds[job.number]))
+        outcomes = finished | run_jobs(jobs, backend, retries=retries, finished=finished, total=len(distinct))
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(f"interrupted, nothing is half done; to go on: {_command()}") from stop
     finally:
         backend.close()
-    _summarise(grid, ended)
-    return [_returned(cell, ended[cell.key]) for cell in cells]
+    _print_outcomes(grid, outcomes)
+    return [_job_return(cell, outcomes[cell.key]) for cell in cells]
 
 
 def _check(settings: Mapping[str, Any]) -> None:
@@ -124,9 +99,9 @@ def _check(settings: Mapping[str, Any]) -> None:
 
 
 def _check_folders(cells: Sequence[PlannedCell]) -> None:
-    first: dict[str, PlannedCell] = {}
+    cell_in: dict[str, PlannedCell] = {}
     for cell in cells:
-        other = first.setdefault(cell.folder, cell)
+        other = cell_in.setdefault(cell.folder, cell)
         if other is not cell:
             raise InputError(
                 f"hydra.sweep.subdir must give every cell a folder of its own, {' '.join(other.overrides)} and "
@@ -134,171 +109,109 @@ def _check_folders(cells: Sequence[PlannedCell]) -> None:
             )
 
 
-def _done(cells: Sequence[PlannedCell]) -> dict[str, Outcome]:
-    """How cells ended before; those that failed are tried again."""
-    before = {cell.key: outcome_of(cell) for cell in cells}
-    return {key: ended for key, ended in before.items() if ended is not None and ended.status != "failed"}
+def _finished(cells: Sequence[PlannedCell]) -> dict[str, Outcome]:
+    """Outcomes of earlier runs, by key; cells that failed are left out, since they are tried again."""
+    outcomes = {cell.key: outcome_of(cell) for cell in cells}
+    return {key: outcome for key, outcome in outcomes.items() if outcome is not None and outcome.status != "failed"}
 
 
-def _frozen(
-    name: str, planned: int, cells: Sequence[PlannedCell], runs: Path, backend: Backend, done: Mapping[str, Outcome]
+def _plan(
+    name: str, planned: int, cells: Sequence[PlannedCell], runs: Path, backend: Backend, finished: Mapping[str, Outcome]
 ) -> tuple[Grid, str]:
-    """The grid as it was planned when it began, else as it is planned now, and why it is packed so.
+    """The stored plan of a grid that began earlier, else a new one; and the reason for the size of its packs.
 
-    What trains as one is settled once: in a pack of another size a member is rounded a little differently, and a grid
-    that was killed and goes on ends in the numbers of one that was not.
+    A grid keeps the packs that it began with. A member of a pack of another size is rounded a little differently, and
+    a grid that was killed and continued must end in the numbers of one that was not.
     """
-    todo = [cell for cell in cells if cell.key not in done]
+    unfinished = [cell for cell in cells if cell.key not in finished]
     path = grid_folder(runs, name) / "plan.json"
     if path.exists():
-        grid = Grid.read(path).renewed(cells)
-        if {cell.key for cell in todo} <= {cell.key for job in grid.jobs for cell in job.cells}:
+        grid = Grid.read(path).with_cells(cells)
+        if {cell.key for cell in unfinished} <= {cell.key for job in grid.jobs for cell in job.cells}:
             return grid, "as when it began"
-    verdicts = {(cell.data, cell.method): cell for cell in reversed(todo)}
-    pays = {kind: _pays(cell, backend) for kind, cell in verdicts.items()}
+    examples = {(cell.data, cell.method): cell for cell in reversed(unfinished)}
+    verdicts = {kind: _stacking(cell, backend) for kind, cell in examples.items()}
 
     def size(cell: PlannedCell) -> int:
-        pack = 1 if cell.settings["patience"] else cell.settings["pack"]  # an epoch is chosen for a cell alone
-        models = cell.settings["ensemble"]  # each is a member; a wrong number is the cell's to tell
+        pack = 1 if cell.settings["patience"] else cell.settings["pack"]  # early stopping ends each cell on its own
+        models = cell.settings["ensemble"]  # each one is a member; the cell itself reports a wrong number
         if pack == "auto":
-            return max(1, pays[cell.data, cell.method].limit // max(1, models if isinstance(models, int) else 1))
+            return max(1, verdicts[cell.data, cell.method].limit // max(1, models if isinstance(models, int) else 1))
         return int(pack)
 
-    jobs = jobs_of(todo, size=size, slots=backend.slots)
+    jobs = jobs_of(unfinished, size=size, slots=backend.slots)
     grid = Grid(name, _command(), planned, __version__, git_commit(), tuple(cells), tuple(jobs))
     pack = cells[0].settings["pack"]
-    return grid, "; ".join(sorted({each.reason for each in pays.values()})) if pack == "auto" else f"pack={pack}"
+    reasons = sorted({verdict.reason for verdict in verdicts.values()})
+    return grid, "; ".join(reasons) if pack == "auto" else f"pack={pack}"
 
 
-def _pays(cell: PlannedCell, backend: Backend) -> Verdict:
+def _stacking(cell: PlannedCell, backend: Backend) -> Verdict:
     if cell.settings["selection"] is not None:
         return Verdict(False, "a baseline is not trained by steps")
     return stacking_pays(load(OmegaConf.create(cell.settings).data).shape, on_cpu=backend.on_cpu)
 
 
-def _work(job: Job) -> float:
+def _seconds(job: Job) -> float:
+    """A rough estimate of how long the job takes."""
     settings = OmegaConf.create(job.cells[0].settings)
     resolved: dict[str, Any] = OmegaConf.to_container(settings, resolve=True)  # type: ignore[assignment]
     arrays = load(settings.data)
     try:
-        return by_steps(job, resolved, arrays)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):  # a setting is wrong: its cell says which, at once
+        return seconds_of_steps(job, resolved, arrays)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):  # a setting is wrong: the cell itself reports it
         return 0.0
 
 
-def _left(jobs: Sequence[Job], done: Mapping[str, Outcome]) -> list[Job]:
-    """The jobs of which something is left to do."""
-    training = {job.number for job in jobs if not job.pretrains and any(cell.key not in done for cell in job.cells)}
-    needed = {number for job in jobs if job.number in training for number in job.needs}
-    return [job for job in jobs if job.number in training | needed]
+def _remaining(jobs: Sequence[Job], finished: Mapping[str, Outcome]) -> list[Job]:
+    """The jobs that train an unfinished cell, and the pretrainings that these need."""
+    trainings = [job for job in jobs if not job.pretrains and any(cell.key not in finished for cell in job.cells)]
+    numbers = {job.number for job in trainings} | {number for job in trainings for number in job.needs}
+    return [job for job in jobs if job.number in numbers]
 
 
-def _tell(grid: Grid, jobs: Sequence[Job], done: Mapping[str, Outcome], reason: str, backend: Backend) -> None:
-    left = sum(cell.key not in done for cell in grid.cells)
-    merged = f", {len(grid.cells)} distinct" if grid.planned != len(grid.cells) else ""
-    print(f"{_count(grid.planned, 'cell')}{merged}: {len(grid.cells) - left} done, {left} to run")
+def _print_plan(
+    grid: Grid, jobs: Sequence[Job], finished: Mapping[str, Outcome], reason: str, backend: Backend
+) -> None:
+    to_run = sum(cell.key not in finished for cell in grid.cells)
+    distinct = f", {len(grid.cells)} distinct" if grid.planned != len(grid.cells) else ""
+    print(f"{count(grid.planned, 'cell')}{distinct}: {len(grid.cells) - to_run} done, {to_run} to run")
     if not jobs:
         return
     packs = [job for job in jobs if not job.pretrains]
     shared = sum(len(job.cells) for job in jobs if job.pretrains)
     largest = max(len(job.cells) for job in packs)
     sharing = sum(bool(job.needs) * len(job.cells) for job in packs)
-    print(f"  {_count(shared, 'pretraining')} shared" + (f" by {_count(sharing, 'cell')}" if shared else ""))
-    print(f"  {_count(len(packs), 'pack')} of up to {_count(largest, 'cell')} ({reason}), {backend.slots} at a time")
+    print(f"  {count(shared, 'pretraining')} shared" + (f" by {count(sharing, 'cell')}" if shared else ""))
+    print(f"  {count(len(packs), 'pack')} of up to {count(largest, 'cell')} ({reason}), {backend.slots} at a time")
 
 
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}{'' if number == 1 else 's'}"
-
-
-def _drive(
-    jobs: Sequence[Job], backend: Backend, retries: int, done: Mapping[str, Outcome], total: int
-) -> dict[str, Outcome]:
-    """Run the jobs, each after what it needs, and say how every cell of theirs ended."""
-    waiting, running = list(jobs), 0
-    tries, over = Counter[int](), {job.number for job in jobs}
-    spoilt: dict[str, str] = {}  # pretrainings that can not be used, and why
-    ended: dict[str, Outcome] = {}
-    with tqdm(total=total, initial=len(done), desc="cells", unit="cell", disable=None, file=sys.stderr) as bar:
-        while waiting or running:
-            for job in [job for job in waiting if over.isdisjoint(job.needs)]:
-                waiting.remove(job)
-                lost = [cell for cell in job.cells if not job.pretrains and cell.shares in spoilt]
-                _settle(lost, [_failed(cell, spoilt[cell.shares]) for cell in lost], done, ended, bar)
-                if left := tuple(cell for cell in job.cells if cell not in lost):
-                    backend.submit(job._replace(cells=left))
-                    running += 1
-            if not running:
-                continue
-            job, came = backend.next()
-            if isinstance(came, Death) and tries[job.number] < retries:
-                tries[job.number] += 1
-                again = f"tried again: {_count(len(job.cells), 'cell')}"
-                bar.write(f"sad_lightning: {came.reason}; {again}", sys.stderr)
-                backend.submit(job)
-                continue
-            running -= 1
-            over.discard(job.number)
-            if isinstance(came, Death):
-                came = [_failed(cell, came.reason) for cell in job.cells]
-            if job.pretrains:
-                shares = {cell.key: cell.shares for cell in job.cells}
-                spoilt |= {shares[each.key]: f"its pretraining failed: {each.line}" for each in came}
-            else:
-                _settle(job.cells, came, done, ended, bar)
-    return ended
-
-
-def _settle(
-    cells: Sequence[PlannedCell],
-    outcomes: Sequence[Outcome],
-    done: Mapping[str, Outcome],
-    ended: dict[str, Outcome],
-    bar: Any,
-) -> None:
-    for cell, outcome in zip(cells, outcomes, strict=True):
-        if cell.key not in done:  # or it is a member of a pack of which others were left
-            ended[cell.key] = outcome
-            keep(cell, outcome)
-            bar.update()
-    bar.set_postfix_str(_mean(ended))
-
-
-def _failed(cell: PlannedCell, line: str) -> Outcome:
-    return Outcome(cell.key, "failed", line=line)
-
-
-def _mean(ended: Mapping[str, Outcome]) -> str:
-    areas = [100 * each.auroc for each in ended.values() if each.auroc is not None and each.auroc == each.auroc]
-    return f"mean AUROC {sum(areas) / len(areas):.2f} %" if areas else ""
-
-
-def _summarise(grid: Grid, ended: Mapping[str, Outcome]) -> None:
-    """Say what came of the grid.
+def _print_outcomes(grid: Grid, outcomes: Mapping[str, Outcome]) -> None:
+    """Print how many cells ended how, and why some have no result.
 
     Raises:
         InputError: cells failed.
     """
-    counts = Counter(outcome.status for outcome in ended.values())
-    told = [f"{count} {status}" for status, count in sorted(counts.items())]
-    print(", ".join(filter(None, [*told, _mean(ended)])))
+    statuses = Counter(outcome.status for outcome in outcomes.values())
+    counts = [f"{number} {status}" for status, number in sorted(statuses.items())]
+    print(", ".join(filter(None, [*counts, mean_auroc(outcomes.values())])))
     print(f"  python -m sad_lightning.report {os.path.relpath(Path(grid.cells[0].folder).parent.parent.parent)}")
-    skipped = Counter(outcome.line for outcome in ended.values() if outcome.status == "not defined")
+    skipped = Counter(outcome.line for outcome in outcomes.values() if outcome.status == "not defined")
     for line, number in skipped.items():
-        print(f"sad_lightning: {_count(number, 'cell')} skipped: {line}", file=sys.stderr)
-    failed = [cell for cell in grid.cells if ended[cell.key].status == "failed"]
+        print(f"sad_lightning: {count(number, 'cell')} skipped: {line}", file=sys.stderr)
+    failed = [cell for cell in grid.cells if outcomes[cell.key].status == "failed"]
     for cell in failed:
-        print(f"sad_lightning: {' '.join(cell.overrides)}: {ended[cell.key].line}", file=sys.stderr)
+        print(f"sad_lightning: {' '.join(cell.overrides)}: {outcomes[cell.key].line}", file=sys.stderr)
         print(f"  once more: {command_of(cell)}", file=sys.stderr)
     if failed:
         raise InputError(
-            f"{len(failed)} of {_count(len(grid.cells), 'cell')} failed, each is named above and has {FAILURE} in its "
+            f"{len(failed)} of {count(len(grid.cells), 'cell')} failed, each is named above and has {FAILURE} in its "
             f"folder; the same command tries again"
         )
 
 
-def _returned(cell: PlannedCell, outcome: Outcome) -> JobReturn:
-    """What Hydra's sweepers ask for."""
+def _job_return(cell: PlannedCell, outcome: Outcome) -> JobReturn:
+    """What Hydra's sweepers expect of a cell."""
     returned = JobReturn(overrides=cell.overrides, status=JobStatus.COMPLETED)
     returned.return_value = outcome.auroc
     return returned

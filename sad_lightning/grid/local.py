@@ -6,30 +6,20 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from sad_lightning.checks import whole_number
+from sad_lightning.grid.backend import Work, WorkerDeath
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
 
-Work = Callable[[Job], list[Outcome]]
-_SECONDS_TO_LEAVE = 10
-
-
-class Death(NamedTuple):
-    """What is left of a worker.
-
-    Attributes:
-        reason: how it ended.
-    """
-
-    reason: str
+_SECONDS_TO_STOP = 10
 
 
 @dataclass
@@ -53,12 +43,12 @@ class Local:
         self.given = None if workers is None else whole_number("hydra.launcher.backend.workers", workers)
 
     def start(self, work: Work, *, accelerator: str, logs: Path) -> None:
-        """Say what the jobs are done by.
+        """Get ready to run jobs.
 
         Args:
-            work: does a job.
+            work: the function that runs one job.
             accelerator: of the Trainer: ``auto``, ``cpu``, ``gpu``, ...
-            logs: the folder of what workers say.
+            logs: the folder for the output of the workers.
         """
         self.work, self.logs = work, logs
         self.gpus = gpus() if accelerator in {"auto", "gpu", "cuda"} else []
@@ -66,7 +56,7 @@ class Local:
         self.slots = self.given or (len(self.gpus) or cores)
         self.threads = max(1, cores // self.slots)
         self.on_cpu = not self.gpus and accelerator != "mps"
-        # A server that has imported everything and forks is quickest; a GPU must not be touched before a fork.
+        # Forking a server that has imported everything is the fastest; but a GPU must not be in use before a fork.
         self.context: Any = get_context("spawn" if self.gpus else "forkserver")
         if not self.gpus:
             self.context.set_forkserver_preload(["sad_lightning.cell.run"])
@@ -74,35 +64,35 @@ class Local:
         self.workers: dict[int, _Worker] = {}
 
     def submit(self, job: Job) -> None:
-        """Take a job; it starts when a worker is free."""
+        """Queue a job; it starts when a worker is free."""
         self.waiting.append(job)
 
-    def next(self) -> tuple[Job, list[Outcome] | Death]:
-        """Wait for a job to end."""
+    def next(self) -> tuple[Job, list[Outcome] | WorkerDeath]:
+        """Wait until a job ends."""
         while True:
             self._assign()
             ends = {worker.pipe: slot for slot, worker in self.workers.items() if worker.job is not None}
             for ready in connection.wait(list(ends)):
                 slot = ends[ready]
                 worker = self.workers[slot]
-                assert worker.job is not None  # or it would not have been waited for
+                assert worker.job is not None  # only those with a job are waited for
                 try:
                     outcomes: list[Outcome] = worker.pipe.recv()
                 except (EOFError, OSError):
                     worker.process.join()
                     del self.workers[slot]
-                    return worker.job, Death(_reason(worker.process.exitcode))
+                    return worker.job, WorkerDeath(_reason(worker.process.exitcode))
                 job, worker.job = worker.job, None
                 return job, outcomes
 
     def close(self) -> None:
-        """End the workers, and what they are at."""
+        """Stop the workers and the jobs that they run."""
         for worker in self.workers.values():
-            worker.pipe.close()  # who waits for a job leaves
+            worker.pipe.close()  # a worker that waits for a job stops
             if worker.job is not None:
                 worker.process.terminate()
         for worker in self.workers.values():
-            worker.process.join(_SECONDS_TO_LEAVE)
+            worker.process.join(_SECONDS_TO_STOP)
             worker.process.kill()
             worker.process.join()
         self.workers = {}
@@ -116,7 +106,7 @@ class Local:
             worker = self.workers[slot]
             if worker.job is None:
                 worker.job = self.waiting.popleft()
-                with suppress(OSError):  # a worker that is gone is told by its pipe
+                with suppress(OSError):  # next() sees by its pipe that a worker is gone
                     worker.pipe.send(worker.job)
 
     def _new(self, slot: int) -> _Worker:
@@ -126,7 +116,7 @@ class Local:
             variables["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
         self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"worker{slot}.log"
-        with _environment(variables):  # the child has it before it imports torch
+        with _environment(variables):  # the child must have them before it imports torch
             process = self.context.Process(target=_serve, args=(theirs, self.work, str(log), self.threads, variables))
             process.start()
         theirs.close()
@@ -134,18 +124,18 @@ class Local:
 
 
 def _serve(pipe: Any, work: Work, log: str, threads: int, variables: dict[str, str]) -> None:
-    """A worker's life: jobs until the pipe closes, and not longer than the process that asked for them."""
-    os.environ.update(variables)  # a forked one has those of the server, which an earlier grid may have started
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered once, by the process that asked
+    """Run jobs in a worker process until the pipe closes or the parent process ends."""
+    os.environ.update(variables)  # a fork has those of the server, which an earlier grid may have started
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = parent_process()
-    assert parent is not None  # it was started by one
+    assert parent is not None  # multiprocessing started it
 
-    def leave_with_parent() -> None:
+    def stop_with_parent() -> None:
         connection.wait([parent.sentinel])
         os._exit(1)
 
-    threading.Thread(target=leave_with_parent, daemon=True).start()
+    threading.Thread(target=stop_with_parent, daemon=True).start()
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -155,7 +145,7 @@ def _serve(pipe: Any, work: Work, log: str, threads: int, variables: dict[str, s
     from tqdm import tqdm
 
     torch.set_num_threads(threads)
-    tqdm.set_lock(threading.RLock())  # its own is for bars of several processes, and is missed when one is killed
+    tqdm.set_lock(threading.RLock())  # the default lock is shared by processes and leaks when one is killed
     while True:
         try:
             job = pipe.recv()
@@ -165,7 +155,7 @@ def _serve(pipe: Any, work: Work, log: str, threads: int, variables: dict[str, s
 
 
 def gpus() -> list[str]:
-    """The names of the CUDA devices that may be used, without asking torch."""
+    """The names of the CUDA devices that may be used, found without importing torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name.strip() for name in visible.split(",") if name.strip() not in {"", "-1"}]

@@ -1,4 +1,4 @@
-"""What a grid does: cells that share a pretraining, and cells that train as one, become jobs. No import of torch."""
+"""The plan of a grid: its cells, and the jobs that train them. It is made without importing torch."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,16 +17,16 @@ class PlannedCell:
     """One cell of a grid, as it was when the grid was planned.
 
     Attributes:
-        key: names what determines its numbers.
+        key: identifies the settings that determine its numbers.
         folder: where its files go.
-        data: the data set's choice.
-        method: the method's choice.
-        experiment: the choice of an experiment or a protocol, where there is one.
-        overrides: what gives this cell on the command line.
-        settings: composed; interpolations are open, but for the logger's.
-        kind: names what could train as one with it: equal in all but classes and seed.
-        shares: names the pretraining it starts from; empty for none.
-        shares_kind: names what could pretrain as one with it.
+        data: the option of the group ``data``.
+        method: the option of the group ``method``.
+        experiment: the option of ``experiment`` or ``protocol``, where one is chosen.
+        overrides: the command line that gives this cell.
+        settings: composed, with interpolations unresolved (the logger's are resolved).
+        kind: cells of one kind differ in classes and seed alone and can train as one pack.
+        shares: identifies the pretraining that it starts from; empty for none.
+        shares_kind: pretrainings of one kind can train as one pack.
     """
 
     key: str
@@ -42,14 +42,14 @@ class PlannedCell:
 
 
 class Job(NamedTuple):
-    """What a worker does in one go.
+    """What one worker runs at a time.
 
     Attributes:
-        number: its place in the plan.
-        cells: what it trains, or what the pretrainings that it trains are for.
-        pretrains: whether it only pretrains.
-        needs: numbers of the jobs before it.
-        stack: whether its cells train as one.
+        number: its position in the plan.
+        cells: the cells that it trains, or whose pretraining it trains.
+        pretrains: whether it trains pretrainings only.
+        needs: numbers of the jobs that must end before it starts.
+        stack: whether its cells train as one pack.
     """
 
     number: int
@@ -61,16 +61,18 @@ class Job(NamedTuple):
 
 def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> PlannedCell:
     """The cell of composed settings, which hold the ``hydra`` node."""
-    promised = defining(cfg)
-    key = key_of(promised)
-    plain = _open(cfg.hydra.sweep, "subdir") == "${cell_folder:}"
-    folder = Path(str(cfg.hydra.sweep.dir)).resolve() / (folder_of(cfg, key) if plain else str(cfg.hydra.sweep.subdir))
+    settings_of_key = defining(cfg)
+    key = key_of(settings_of_key)
+    default_folder = _unresolved(cfg.hydra.sweep, "subdir") == "${cell_folder:}"
+    subfolder = folder_of(cfg, key) if default_folder else str(cfg.hydra.sweep.subdir)
+    folder = Path(str(cfg.hydra.sweep.dir)).resolve() / subfolder
     with read_write(cfg.hydra.runtime), open_dict(cfg.hydra.runtime):
         cfg.hydra.runtime.output_dir = str(folder)
-    HydraConfig.instance().cfg = cfg  # type: ignore[assignment]  # whom ${hydra:...} asks; its set_config would copy all of it, for every cell
-    settings = {str(name): _open(cfg, name) for name in cfg if name not in ("hydra", "logger")}
-    settings["logger"] = OmegaConf.to_container(cfg.logger, resolve=True)  # it may ask Hydra, which is not there later
-    shared = _pretraining(promised)
+    # What ${hydra:...} reads; HydraConfig.set_config would copy all settings for every cell.
+    HydraConfig.instance().cfg = cfg  # type: ignore[assignment]
+    settings = {str(name): _unresolved(cfg, name) for name in cfg if name not in ("hydra", "logger")}
+    settings["logger"] = OmegaConf.to_container(cfg.logger, resolve=True)  # workers have no ${hydra:...}
+    shared = _pretraining(settings_of_key)
     chosen = cfg.hydra.runtime.choices
     return PlannedCell(
         key=key,
@@ -80,25 +82,26 @@ def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> PlannedCell:
         experiment=chosen.get("experiment") or chosen.get("protocol"),
         overrides=tuple(overrides),
         settings=settings,
-        kind=digest(_without(promised, ("seed",), {"split": ("normal_class", "known_anomaly")})),
+        kind=digest(_without(settings_of_key, ("seed",), {"split": ("normal_class", "known_anomaly")})),
         shares=digest(shared) if shared else "",
         shares_kind=digest(_without(shared, ("seed",), {"split": ("normal_class",)})),
     )
 
 
-def _open(cfg: DictConfig, name: Any) -> Any:
-    """A part of the settings as plain data, interpolations open."""
+def _unresolved(cfg: DictConfig, name: Any) -> Any:
+    """A part of the settings as plain data, with interpolations unresolved."""
     node = cfg._get_node(name)
     assert isinstance(node, Node)  # a key of it
     return OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node._value()
 
 
-def _pretraining(promised: Mapping[str, Any]) -> dict[str, Any]:
-    """What determines the pretraining of a cell, empty for none; who the known anomalies are only where they train it.
+def _pretraining(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that determine the pretraining of a cell, empty for none.
 
-    Two cells that are wrongly told apart or put together here cost time, never numbers: weights are shared by content.
+    The known anomalies belong to them only where they take part in it. A mistake here costs time and never changes
+    numbers, since the cache compares the content of what is pretrained.
     """
-    pretrain, split = promised.get("pretrain") or {}, promised.get("split") or {}
+    pretrain, split = settings.get("pretrain") or {}, settings.get("split") or {}
     if not pretrain.get("method"):
         return {}
     labels: tuple[str, ...] = ()
@@ -106,7 +109,7 @@ def _pretraining(promised: Mapping[str, Any]) -> dict[str, Any]:
         labels = ("known_anomaly", "n_known", "known_weights")
         labels += () if split.get("known_normal_ratio") else ("labeled_ratio",)
     tops = ("method", "features", "selection", "optimizer", "batch_size", "target_fpr")
-    return _without(promised, tops, {"split": labels, "trainer": ("max_epochs",)})
+    return _without(settings, tops, {"split": labels, "trainer": ("max_epochs",)})
 
 
 def _without(settings: Mapping[str, Any], tops: Sequence[str], below: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -118,63 +121,65 @@ def _without(settings: Mapping[str, Any], tops: Sequence[str], below: Mapping[st
 
 
 def jobs_of(cells: Sequence[PlannedCell], *, size: Callable[[PlannedCell], int], slots: int) -> list[Job]:
-    """What the workers do, in an order in which nothing waits for what comes later.
+    """The jobs that train these cells; each needs only jobs before it.
 
     Args:
-        cells: what there is to train.
-        size: how many cells like this one train as one at most.
-        slots: how many workers there are; packs are no larger than leaves each of them some.
+        cells: what to train.
+        size: the largest pack for a cell like this one.
+        slots: number of workers; packs are small enough for each worker to have one.
     """
-    packs = _packs(_spread(cells), [cell.kind for cell in _spread(cells)], size, slots)
+    ordered = _spread(cells)
+    packs = _packs(ordered, [cell.kind for cell in ordered], size, slots)
     users: dict[str, set[int]] = {}
     for number, pack in enumerate(packs):
         for cell in pack:
             users.setdefault(cell.shares, set()).add(number)
-    first: dict[str, PlannedCell] = {}
+    shared: dict[str, PlannedCell] = {}  # a cell for each pretraining that several packs start from
     for cell in cells:
         if cell.shares and len(users[cell.shares]) > 1:
-            first.setdefault(cell.shares, cell)
+            shared.setdefault(cell.shares, cell)
     jobs: list[Job] = []
-    giver: dict[str, int] = {}
-    for pack in _packs(list(first.values()), [cell.shares_kind for cell in first.values()], size, slots):
-        giver |= {cell.shares: len(jobs) for cell in pack}
+    job_of: dict[str, int] = {}
+    for pack in _packs(list(shared.values()), [cell.shares_kind for cell in shared.values()], size, slots):
+        job_of |= {cell.shares: len(jobs) for cell in pack}
         jobs.append(Job(len(jobs), pack, pretrains=True, needs=(), stack=len(pack) > 1))
     for pack in packs:
-        needs = tuple(sorted({giver[cell.shares] for cell in pack if cell.shares in giver}))
+        needs = tuple(sorted({job_of[cell.shares] for cell in pack if cell.shares in job_of}))
         jobs.append(Job(len(jobs), pack, pretrains=False, needs=needs, stack=len(pack) > 1))
     return jobs
 
 
 def _spread(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
-    """One cell of each normal class and seed first, then the next of each: neighbours share as little as can be.
+    """The cells reordered: first one of each normal class and seed, then a second of each, and so on.
 
-    A method that does not look at labels trains alike for all known anomalies: what one worker has left, the others
-    read, but what two train at the same time is trained twice.
+    A method without labels trains the same network whichever anomalies are known. Workers read the weights that
+    another has finished, but cells that train at the same time would all train them, so these are kept apart.
     """
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     rounds = []
     for cell in cells:
-        like = repr((cell.method, cell.settings["data"], cell.settings["split"]["normal_class"], cell.settings["seed"]))
-        rounds.append(seen[like])
-        seen[like] += 1
+        settings = cell.settings
+        alike = repr((cell.method, settings["data"], settings["split"]["normal_class"], settings["seed"]))
+        rounds.append(counts[alike])
+        counts[alike] += 1
     return [cell for _, cell in sorted(zip(rounds, cells, strict=True), key=lambda pair: pair[0])]
 
 
 def _packs(
     cells: Sequence[PlannedCell], kinds: Sequence[str], size: Callable[[PlannedCell], int], slots: int
 ) -> list[tuple[PlannedCell, ...]]:
-    """Cells of one kind together, in packs of nearly equal size."""
-    fair = -(-len(cells) // slots)
+    """Packs of nearly equal size, each of cells of one kind."""
+    share_of_a_worker = -(-len(cells) // slots)
     groups: dict[str, list[PlannedCell]] = {}
     for cell, kind in zip(cells, kinds, strict=True):
         groups.setdefault(kind if size(cell) > 1 else cell.key, []).append(cell)
     packs = []
     for group in groups.values():
-        parts = -(-len(group) // max(1, min(size(group[0]), fair)))
-        each, over = divmod(len(group), parts)
+        parts = -(-len(group) // max(1, min(size(group[0]), share_of_a_worker)))
+        least, remainder = divmod(len(group), parts)
         start = 0
         for part in range(parts):
-            end = start + each + (part < over)
+            end = start + least + (part < remainder)
             packs.append(tuple(group[start:end]))
             start = end
     return packs

@@ -1,11 +1,11 @@
-"""Jobs on a Ray cluster, one machine or many; the folder of the results is one that all of them see."""
+"""Jobs on a Ray cluster. All its machines must see the folder of the results."""
 
 from pathlib import Path
 from typing import Any
 
 from sad_lightning.checks import at_least_zero, whole_number
 from sad_lightning.errors import InputError
-from sad_lightning.grid.local import Death, Work
+from sad_lightning.grid.backend import Work, WorkerDeath
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
 
@@ -14,9 +14,9 @@ class Ray:
     """Runs jobs on a Ray cluster.
 
     Args:
-        address: of the cluster; ``auto`` for the one that runs, null to start one on this machine.
-        cpus: of a job.
-        gpus: of a job, a share where several fit on one.
+        address: of the cluster; ``auto`` for one that is running, null to start one on this machine.
+        cpus: number for each job.
+        gpus: number for each job; a fraction where several jobs share one.
 
     Raises:
         InputError: Ray is not installed, or a setting is out of range.
@@ -35,7 +35,7 @@ class Ray:
         """Join the cluster.
 
         Raises:
-            InputError: there is none at the address, or it has not what a job needs.
+            InputError: there is no cluster at the address, or it has less than one job needs.
         """
         try:
             if not self.ray.is_initialized():
@@ -45,36 +45,36 @@ class Ray:
                 f"hydra.launcher.backend.address={self.address}: no Ray cluster answers there ({_one_line(error)}); "
                 f"`ray start --head` begins one"
             ) from error
-        there = self.ray.cluster_resources()
+        resources = self.ray.cluster_resources()
         self.on_cpu = self.gpus == 0
-        slots = there.get("CPU", 0) // self.cpus
-        self.slots = int(slots if self.on_cpu else min(slots, there.get("GPU", 0) // self.gpus))
+        slots = resources.get("CPU", 0) // self.cpus
+        self.slots = int(slots if self.on_cpu else min(slots, resources.get("GPU", 0) // self.gpus))
         if self.slots < 1:
             raise InputError(
                 f"hydra.launcher.backend: a job asks for {self.cpus} CPUs and {self.gpus:g} GPUs, the cluster has "
-                f"{there.get('CPU', 0):g} and {there.get('GPU', 0):g}; ask for less"
+                f"{resources.get('CPU', 0):g} and {resources.get('GPU', 0):g}; ask for less"
             )
         remote = self.ray.remote(_work)
         self.function = remote.options(
             num_cpus=self.cpus, num_gpus=self.gpus, max_retries=0
-        )  # Ray gives a job as many threads as CPUs
+        )  # Ray limits a job to as many threads as CPUs
         self.work, self.running = work, dict[Any, Job]()
 
     def submit(self, job: Job) -> None:
-        """Hand a job to the cluster."""
+        """Queue a job on the cluster."""
         self.running[self.function.remote(self.work, job)] = job
 
-    def next(self) -> tuple[Job, list[Outcome] | Death]:
-        """Wait for a job to end."""
+    def next(self) -> tuple[Job, list[Outcome] | WorkerDeath]:
+        """Wait until a job ends."""
         (ended, *_), _ = self.ray.wait(list(self.running), num_returns=1)
         job = self.running.pop(ended)
         try:
             return job, self.ray.get(ended)
         except self.ray.exceptions.RayError as error:
-            return job, Death(f"Ray lost the job ({_one_line(error)})")
+            return job, WorkerDeath(f"Ray lost the job ({_one_line(error)})")
 
     def close(self) -> None:
-        """End what still runs, and leave the cluster."""
+        """Cancel the jobs that still run, and leave the cluster."""
         for reference in getattr(self, "running", {}):
             self.ray.cancel(reference, force=True)
         self.ray.shutdown()

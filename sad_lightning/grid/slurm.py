@@ -1,4 +1,4 @@
-"""Jobs on a Slurm cluster, through submitit; the folder of the results is one that all its machines see."""
+"""Jobs on a Slurm cluster, through submitit. All its machines must see the folder of the results."""
 
 import time
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from sad_lightning.checks import positive, whole_number
 from sad_lightning.errors import InputError
-from sad_lightning.grid.local import Death, Work
+from sad_lightning.grid.backend import Work, WorkerDeath
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
 
@@ -17,9 +17,9 @@ class Slurm:
 
     Args:
         cluster: ``slurm``, or ``local`` for processes of this machine.
-        slots: how many jobs run at a time.
-        parameters: submitit's: ``timeout_min``, ``cpus_per_task``, ``gpus_per_node``, ``slurm_partition``, ...
-        seconds: between two looks at the jobs.
+        slots: how many jobs are in Slurm's queue at a time.
+        parameters: of submitit: ``timeout_min``, ``cpus_per_task``, ``gpus_per_node``, ``slurm_partition``, ...
+        seconds: how often the jobs are polled.
 
     Raises:
         InputError: submitit is not installed, or a setting is out of range.
@@ -37,10 +37,10 @@ class Slurm:
         self.submitit: Any = submitit
 
     def start(self, work: Work, *, accelerator: str, logs: Path) -> None:
-        """Make ready to submit.
+        """Get ready to submit jobs.
 
         Raises:
-            InputError: there is no such cluster here, or submitit refuses the parameters.
+            InputError: this machine belongs to no such cluster, or submitit refuses the parameters.
         """
         logs.mkdir(parents=True, exist_ok=True)
         try:
@@ -55,12 +55,12 @@ class Slurm:
         self.work, self.waiting, self.running = work, list[Job](), dict[Any, Job]()
 
     def submit(self, job: Job) -> None:
-        """Take a job; as many as there are slots are in Slurm's queue at a time."""
+        """Queue a job."""
         self.waiting.append(job)
         self._fill()
 
-    def next(self) -> tuple[Job, list[Outcome] | Death]:
-        """Wait for a job to end."""
+    def next(self) -> tuple[Job, list[Outcome] | WorkerDeath]:
+        """Wait until a job ends."""
         while True:
             for submitted in list(self.running):
                 if submitted.done():
@@ -70,7 +70,7 @@ class Slurm:
             time.sleep(self.seconds)
 
     def close(self) -> None:
-        """Cancel what still runs."""
+        """Cancel the jobs that still run."""
         for submitted in getattr(self, "running", {}):
             submitted.cancel(check=False)
 
@@ -79,11 +79,11 @@ class Slurm:
             job = self.waiting.pop(0)
             self.running[self.executor.submit(self.work, job)] = job
 
-    def _outcomes(self, submitted: Any) -> list[Outcome] | Death:
+    def _outcomes(self, submitted: Any) -> list[Outcome] | WorkerDeath:
         try:
             outcomes: list[Outcome] = submitted.result()
         except self.submitit.core.utils.UncompletedJobError as error:  # a job that failed is one, too
-            return Death(
+            return WorkerDeath(
                 f"Slurm job {submitted.job_id} ended without an outcome ({str(error).strip().splitlines()[0]})"
             )
         return outcomes

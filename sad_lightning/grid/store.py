@@ -1,10 +1,10 @@
-"""What a grid keeps on disk: a folder a cell, and the frozen plan. Nothing is locked, and all of it can be read again.
+"""The files of a grid: a folder for each cell, and the plan. There are no locks, and every file can be read again.
 
 Below ``runs``:
-    DATA/METHOD/CELL/result.json     a finished cell; written last, in one piece
+    DATA/METHOD/CELL/result.json     a finished cell; written last and as a whole
     DATA/METHOD/CELL/failure.json    a cell that ended without a result: why, and the command that runs it again
-    grids/NAME/plan.json             the cells and jobs of a grid, as they were when it began
-    grids/NAME/worker*.log           what its workers said
+    grids/NAME/plan.json             the cells and jobs of a grid, as planned when it began
+    grids/NAME/worker*.log           the output of its workers
 """
 
 import json
@@ -29,11 +29,11 @@ class Outcome(NamedTuple):
     """How a cell ended.
 
     Attributes:
-        key: of the cell.
-        status: ``finished``, ``failed``, or ``not defined`` where the method needs what the cell does not have.
-        auroc: where it finished.
-        line: why, where it did not.
-        trace: where an error came from, for a failure that is not the user's.
+        key: the cell's key.
+        status: ``finished``, ``failed``, or ``not defined`` where the cell lacks what the method needs.
+        auroc: of a finished cell.
+        line: the reason, for a cell that is not finished.
+        trace: the traceback, for a failure that is not the user's.
     """
 
     key: str
@@ -45,16 +45,16 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid as it was planned.
+    """The plan of a grid.
 
     Attributes:
-        name: names its content.
+        name: a digest of its content.
         command: what the user typed.
-        planned: how many cells the axes span; equal ones are one cell.
-        version: of this package.
-        commit: of the code, where it lies in git.
+        planned: how many cells the axes span, before equal ones are merged.
+        version: the version of this package.
+        commit: the commit of the code, where it is a git repository.
         cells: every distinct cell.
-        jobs: what the workers do.
+        jobs: the jobs that train them.
     """
 
     name: str
@@ -66,18 +66,18 @@ class Grid:
     jobs: tuple[Job, ...]
 
     def write(self, runs: Path) -> None:
-        """Keep it below ``runs``, with the cells' folders as seen from there: the store may be moved."""
+        """Write it below ``runs``. Folders are relative to ``runs``, so that the store can be moved."""
         jobs = [{**job._asdict(), "cells": [cell.key for cell in job.cells]} for job in self.jobs]
         cells = [{**asdict(cell), "folder": os.path.relpath(cell.folder, runs)} for cell in self.cells]
         document = {**self.__dict__, "schema": _SCHEMA, "cells": cells, "jobs": jobs}
         with whole_file(grid_folder(runs, self.name) / "plan.json") as part:
             part.write_text(json.dumps(document, indent=1) + "\n")
 
-    def renewed(self, cells: Sequence[PlannedCell]) -> "Grid":
-        """The grid with these cells for those of the same keys: where and how they run may have changed."""
-        new = {cell.key: cell for cell in (*self.cells, *cells)}
-        jobs = tuple(job._replace(cells=tuple(new[cell.key] for cell in job.cells)) for job in self.jobs)
-        return replace(self, cells=tuple(new[cell.key] for cell in self.cells), jobs=jobs)
+    def with_cells(self, cells: Sequence[PlannedCell]) -> "Grid":
+        """The grid with these cells in place of those with the same keys, whose folders may have changed."""
+        by_key = {cell.key: cell for cell in (*self.cells, *cells)}
+        jobs = tuple(job._replace(cells=tuple(by_key[cell.key] for cell in job.cells)) for job in self.jobs)
+        return replace(self, cells=tuple(by_key[cell.key] for cell in self.cells), jobs=jobs)
 
     @staticmethod
     def read(path: Path) -> "Grid":
@@ -106,12 +106,12 @@ class Grid:
 
 
 def grid_folder(runs: Path, name: str) -> Path:
-    """Where a grid's plan and logs lie."""
+    """The folder of a grid's plan and logs."""
     return runs / "grids" / name
 
 
 def grid_name(cells: Sequence[PlannedCell], *rest: object) -> str:
-    """Ten letters that two grids share when they have the same cells, packed by the same rule."""
+    """Ten letters that are equal for grids with the same cells and the same rule of packing."""
     text = json.dumps([NUMBERS_VERSION, sorted(cell.key for cell in cells), *map(str, rest)])
     return blake2b(text.encode(), digest_size=5).hexdigest()
 
@@ -123,7 +123,11 @@ def grids(runs: Path) -> Iterator[Grid]:
 
 
 def outcome_of(cell: PlannedCell) -> Outcome | None:
-    """How the cell ended before; None where it did not, or failed and may be tried again."""
+    """How the cell ended in an earlier run, None where it did not end.
+
+    Raises:
+        InputError: its folder holds a damaged result or that of another cell.
+    """
     folder = Path(cell.folder)
     if (folder / FILE).exists():
         result = Result.read(folder)
@@ -137,7 +141,7 @@ def outcome_of(cell: PlannedCell) -> Outcome | None:
 
 
 def failure_of(folder: Path) -> dict[str, Any] | None:
-    """What a cell that ended without a result left: key, status, line, trace and command."""
+    """The content of ``failure.json``: key, status, line, trace and command; None where there is none."""
     try:
         failure = json.loads((folder / FAILURE).read_text())
         return failure if {"key", "status", "line", "trace", "command"} <= set(failure) else None
@@ -145,8 +149,8 @@ def failure_of(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def keep(cell: PlannedCell, outcome: Outcome) -> None:
-    """Keep why a cell has no result, or forget it where it has one now."""
+def write_outcome(cell: PlannedCell, outcome: Outcome) -> None:
+    """Write ``failure.json`` for a cell without a result, and remove an earlier one for a finished cell."""
     path = Path(cell.folder) / FAILURE
     if outcome.status == "finished":
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a worker of a grid does: one job, from frozen settings to files. Torch is imported when the first job starts."""
+"""One job of a grid, from its planned cells to their files. Torch is imported when the first job starts."""
 
 import traceback
 from pathlib import Path
@@ -9,30 +9,31 @@ from sad_lightning.grid.store import Outcome
 
 
 def work(job: Job) -> list[Outcome]:
-    """Do the job, and say how each of its cells ended; a pretraining that worked has nothing to say."""
+    """Run the job and return how each of its cells ended; of pretrainings, only the failures."""
     from omegaconf import OmegaConf
 
     from sad_lightning.cell.run import pretrain_cells, run_cells
     from sad_lightning.cell.values import Cell
 
     cells = [
-        Cell(OmegaConf.create(cell.settings), Path(cell.folder), cell.data, cell.method, cell.experiment, sweep=True)
-        for cell in job.cells
+        Cell(OmegaConf.create(each.settings), Path(each.folder), each.data, each.method, each.experiment, sweep=True)
+        for each in job.cells
     ]
-    for one in cells:
-        one.folder.mkdir(parents=True, exist_ok=True)
+    for cell in cells:
+        cell.folder.mkdir(parents=True, exist_ok=True)
     if job.pretrains:
         errors = pretrain_cells(cells, stack=job.stack or None)
-        return [_failed(cell.key, error) for cell, error in zip(job.cells, errors, strict=True) if error is not None]
+        keys = [planned.key for planned in job.cells]
+        return [_failure(key, error) for key, error in zip(keys, errors, strict=True) if error is not None]
     return [
-        _failed(cell.key, ended)
-        if isinstance(ended, Exception)
-        else Outcome(cell.key, "finished", ended.metrics["auroc"])
-        for cell, ended in zip(job.cells, run_cells(cells, stack=job.stack or None), strict=True)
+        _failure(planned.key, result)
+        if isinstance(result, Exception)
+        else Outcome(planned.key, "finished", result.metrics["auroc"])
+        for planned, result in zip(job.cells, run_cells(cells, stack=job.stack or None), strict=True)
     ]
 
 
-def _failed(key: str, error: Exception) -> Outcome:
+def _failure(key: str, error: Exception) -> Outcome:
     if is_not_defined(error):
         return Outcome(key, "not defined", line=str(error))
     line = one_line(error)

@@ -1,4 +1,4 @@
-"""How a grid is driven: what waits for what, what is tried again, what is told. Nothing is trained here."""
+"""How a grid runs its jobs: what waits for what, what is tried again, what is printed. Nothing is trained here."""
 
 import json
 import os
@@ -14,8 +14,9 @@ from support.results import COORDINATES
 
 from sad_lightning.errors import InputError
 from sad_lightning.grid.__main__ import main as grid_main
+from sad_lightning.grid.backend import WorkerDeath
 from sad_lightning.grid.launcher import launch
-from sad_lightning.grid.local import Death, Local, gpus
+from sad_lightning.grid.local import Local, gpus
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
 
@@ -31,13 +32,13 @@ class Inline:
         self.jobs: list[Job] = []
         self.limit = limit
 
-    def start(self, work: Callable[[Job], list[Outcome] | Death], *, accelerator: str, logs: Path) -> None:
+    def start(self, work: Callable[[Job], list[Outcome] | WorkerDeath], *, accelerator: str, logs: Path) -> None:
         self.work = work
 
     def submit(self, job: Job) -> None:
         self.jobs.append(job)
 
-    def next(self) -> tuple[Job, list[Outcome] | Death]:
+    def next(self) -> tuple[Job, list[Outcome] | WorkerDeath]:
         if self.limit is not None:
             self.limit -= 1
             if self.limit < 0:
@@ -55,14 +56,14 @@ class Work:
     def __init__(self) -> None:
         self.asked: list[Job] = []
 
-    def __call__(self, job: Job) -> list[Outcome] | Death:
+    def __call__(self, job: Job) -> list[Outcome] | WorkerDeath:
         self.asked.append(job)
         return self.pretrain(job) if job.pretrains else self.train(job)
 
-    def pretrain(self, job: Job) -> list[Outcome] | Death:
+    def pretrain(self, job: Job) -> list[Outcome] | WorkerDeath:
         return []
 
-    def train(self, job: Job) -> list[Outcome] | Death:
+    def train(self, job: Job) -> list[Outcome] | WorkerDeath:
         return [finished(cell) for cell in job.cells]
 
 
@@ -203,7 +204,7 @@ def test_a_worker_that_dies_is_replaced_and_its_cells_are_tried_again(run_grid, 
     class Mortal(Work):
         def train(self, job):
             again = sum(job.number == other.number for other in self.asked) > 1
-            return super().train(job) if again else Death("killed")
+            return super().train(job) if again else WorkerDeath("killed")
 
     work = Mortal()
     assert len(run_grid(work)) == 8
@@ -215,7 +216,7 @@ def test_cells_whose_worker_always_dies_have_failed_and_the_others_go_on(run_gri
     class Deadly(Work):
         def train(self, job):
             doomed = any(cell.settings["split"]["normal_class"] == 1 for cell in job.cells)
-            return Death("killed") if doomed else super().train(job)
+            return WorkerDeath("killed") if doomed else super().train(job)
 
     with pytest.raises(InputError, match="3 of 6 cells failed"):
         run_grid(Deadly(), retries=2)
@@ -305,7 +306,7 @@ def test_local_workers_have_their_threads_and_devices_and_are_replaced(tmp_path,
     ended = [local.next() for _ in cells]
     local.close()
     came = {job.cells[0].key: what for job, what in ended}
-    assert isinstance(came["die"], Death)
+    assert isinstance(came["die"], WorkerDeath)
     assert "SIGKILL" in came["die"].reason
     assert {came[key][0].line.split()[1] for key in "abc"} <= {"5", "7"}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")

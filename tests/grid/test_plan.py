@@ -14,9 +14,9 @@ from sad_lightning.data.sets.images import digits
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.grid.compose import compose_all
-from sad_lightning.grid.estimate import Estimate, by_steps, estimate
+from sad_lightning.grid.estimate import Estimate, estimate, seconds_of_steps
 from sad_lightning.grid.plan import Job, PlannedCell, jobs_of
-from sad_lightning.grid.store import Grid, Outcome, command_of, failure_of, grid_name, grids, keep, outcome_of
+from sad_lightning.grid.store import Grid, Outcome, command_of, failure_of, grid_name, grids, outcome_of, write_outcome
 from sad_lightning.result import FAILURE
 from sad_lightning.training.stacking import stacking_pays
 
@@ -177,7 +177,7 @@ def test_a_plan_reads_back_and_damage_is_told(tmp_path):
 def test_how_a_cell_ended_is_kept_until_it_ends_well(tmp_path):
     cell = PlannedCell(**{**cell_named(0).__dict__, "folder": str(tmp_path / "cell")})
     assert outcome_of(cell) is None
-    keep(cell, Outcome(cell.key, "failed", line="too bad", trace="Traceback ..."))
+    write_outcome(cell, Outcome(cell.key, "failed", line="too bad", trace="Traceback ..."))
     assert outcome_of(cell) == Outcome(cell.key, "failed", line="too bad")
     failure = failure_of(Path(cell.folder))
     assert failure["trace"] == "Traceback ..."
@@ -186,19 +186,19 @@ def test_how_a_cell_ended_is_kept_until_it_ends_well(tmp_path):
     assert outcome_of(other) is None  # what another cell left there
     (tmp_path / "cell" / FAILURE).write_text("{")
     assert outcome_of(cell) is None
-    keep(cell, Outcome(cell.key, "finished", 0.9))
+    write_outcome(cell, Outcome(cell.key, "finished", 0.9))
     assert not (tmp_path / "cell" / FAILURE).exists()
 
 
-def test_an_estimate_goes_by_finished_cells_and_else_by_steps(tmp_path):
+def test_an_estimate_is_based_on_finished_cells_and_else_on_steps(tmp_path):
     cells = cells_of("split.known_anomaly=0,1", f"runs={tmp_path}")
     jobs = [Job(0, tuple(cells), pretrains=False, needs=(), stack=True)]
     settings = {**cells[0].settings, "pretrain": {"batch_size": 32, "epochs": 60}}
     # 174 eights, 139 of them train: 4 steps of 32 an epoch, 60 epochs
     training = 4 * 60 * (0.09 * 64 * 32 / 200 / 1000)
-    assert by_steps(jobs[0]._replace(needs=(1,)), settings, digits()) == pytest.approx(2 * training)
-    assert by_steps(jobs[0]._replace(pretrains=True), settings, digits()) == pytest.approx(2 * 2 * training)
-    work = [by_steps(job, settings, digits()) for job in jobs]
+    assert seconds_of_steps(jobs[0]._replace(needs=(1,)), settings, digits()) == pytest.approx(2 * training)
+    assert seconds_of_steps(jobs[0]._replace(pretrains=True), settings, digits()) == pytest.approx(2 * 2 * training)
+    work = [seconds_of_steps(job, settings, digits()) for job in jobs]
     assert work == [pytest.approx(2 * 3 * training)]  # two cells, each with its own pretraining
     rough = estimate(jobs, work, tmp_path, slots=2, on_cpu=True)
     assert rough.seconds == pytest.approx(3 * training)  # two cells at a time

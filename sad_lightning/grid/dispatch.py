@@ -1,0 +1,99 @@
+"""The loop that runs the jobs of a grid on a backend and records how every cell ended."""
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from sad_lightning.grid.backend import Backend, WorkerDeath
+from sad_lightning.grid.plan import Job, PlannedCell
+from sad_lightning.grid.store import Outcome, write_outcome
+from sad_lightning.grid.wording import count, mean_auroc
+
+
+def run_jobs(
+    jobs: Sequence[Job], backend: Backend, *, retries: int, finished: Mapping[str, Outcome], total: int
+) -> dict[str, Outcome]:
+    """Run each job after those that it needs.
+
+    Args:
+        jobs: in the order in which they should start.
+        backend: what runs them.
+        retries: how often a job whose worker died is tried again.
+        finished: outcomes of cells that have one already, by key; these are not recorded again.
+        total: number of cells of the grid, for the progress bar.
+
+    Returns:
+        The outcome of every other cell, by key.
+    """
+    with tqdm(total=total, initial=len(finished), desc="cells", unit="cell", disable=None, file=sys.stderr) as bar:
+        return _Dispatch(backend, retries, finished, bar).run(list(jobs))
+
+
+class _Dispatch:
+    """The state of that loop."""
+
+    def __init__(self, backend: Backend, retries: int, finished: Mapping[str, Outcome], bar: "tqdm[NoReturn]") -> None:
+        self.backend, self.retries, self.finished, self.bar = backend, retries, finished, bar
+        self.outcomes: dict[str, Outcome] = {}
+        self.attempts = Counter[int]()
+        self.failed_pretrainings: dict[str, str] = {}  # name of the pretraining -> why its cells can not start
+
+    def run(self, waiting: list[Job]) -> dict[str, Outcome]:
+        unfinished = {job.number for job in waiting}
+        running = 0
+        while waiting or running:
+            for job in [job for job in waiting if unfinished.isdisjoint(job.needs)]:
+                waiting.remove(job)
+                startable = self.startable(job)
+                if startable:
+                    self.backend.submit(job._replace(cells=startable))
+                    running += 1
+                else:
+                    unfinished.discard(job.number)
+            if running:
+                job, ending = self.backend.next()
+                if isinstance(ending, WorkerDeath) and self.attempts[job.number] < self.retries:
+                    self.retry(job, ending)
+                    continue
+                running -= 1
+                unfinished.discard(job.number)
+                self.end(job, ending)
+        return self.outcomes
+
+    def startable(self, job: Job) -> tuple[PlannedCell, ...]:
+        """The cells of the job whose pretraining is there; the others are recorded as failed."""
+        if job.pretrains:
+            return job.cells
+        stopped = [cell for cell in job.cells if cell.shares in self.failed_pretrainings]
+        self.record(stopped, [_failure(cell, self.failed_pretrainings[cell.shares]) for cell in stopped])
+        return tuple(cell for cell in job.cells if cell not in stopped)
+
+    def retry(self, job: Job, death: WorkerDeath) -> None:
+        self.attempts[job.number] += 1
+        message = f"sad_lightning: {death.reason}; tried again: {count(len(job.cells), 'cell')}"
+        self.bar.write(message, sys.stderr)
+        self.backend.submit(job)
+
+    def end(self, job: Job, ending: list[Outcome] | WorkerDeath) -> None:
+        outcomes = [_failure(cell, ending.reason) for cell in job.cells] if isinstance(ending, WorkerDeath) else ending
+        if job.pretrains:  # only failures are reported
+            pretraining_of = {cell.key: cell.shares for cell in job.cells}
+            for outcome in outcomes:
+                self.failed_pretrainings[pretraining_of[outcome.key]] = f"its pretraining failed: {outcome.line}"
+        else:
+            self.record(job.cells, outcomes)
+
+    def record(self, cells: Sequence[PlannedCell], outcomes: Sequence[Outcome]) -> None:
+        for cell, outcome in zip(cells, outcomes, strict=True):
+            if cell.key not in self.finished:  # a finished cell trains again in a pack that has unfinished ones
+                self.outcomes[cell.key] = outcome
+                write_outcome(cell, outcome)
+                self.bar.update()
+        self.bar.set_postfix_str(mean_auroc(self.outcomes.values()))
+
+
+def _failure(cell: PlannedCell, line: str) -> Outcome:
+    return Outcome(cell.key, "failed", line=line)
