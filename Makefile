@@ -8,6 +8,9 @@ run: $(READY)
 test: $(READY)
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
+docs: $(READY)
+	.venv/bin/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+
 $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > .venv/uv.txt  # uv itself, pinned and hashed like all the rest
@@ -20,4 +23,4 @@ lock: $(READY)
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--upgrade --extra dev pyproject.toml --output-file requirements.txt
 
-.PHONY: run test lock
+.PHONY: run test docs lock

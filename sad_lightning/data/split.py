@@ -2,12 +2,16 @@
 
 A split is indices into the rows of ``Arrays`` and the label ``semi`` of each training row, pure numpy.
 
-Counts. With N normal rows in the training half, T training rows in all, and the ratios
+Counts. With N normal rows in the training half, T training rows in all, and the ratios::
+
     r_ka = m / T          labeled_ratio, known anomalies
     r_kn = a / T          known_normal_ratio, known normals
     r_p  = c / (b + c)    pollution_ratio, unknown anomalies among the unlabeled
-where a + b = N and T = a + b + c + m, the unlabeled part is U = b + c = T (1 - r_ka - r_kn), so that
-    T = N / (r_kn + (1 - r_p) (1 - r_ka - r_kn)),
+
+where a + b = N and T = a + b + c + m, the unlabeled part is U = b + c = T (1 - r_ka - r_kn), so that::
+
+    T = N / (r_kn + (1 - r_p) (1 - r_ka - r_kn))
+
 and every count is cut to a whole number, as the code of ruff2020 does.
 
 Draw order. Pollution is drawn first, from its own generator, and known anomalies from what is left: the unlabeled

@@ -1,6 +1,6 @@
 """Relative scoring bias: what one detector's recall gains or loses on another's at one false-positive rate (ye2021).
 
-With thresholds t, t' that hold the false-positive rate 1 - q under the scores s, s' (Algorithm 1),
+With thresholds t, t' that hold the false-positive rate 1 - q under the scores s, s' (Algorithm 1)::
 
     xi(s, s') = TPR(s', t') - TPR(s, t)                    equation 3.4; from samples, equation 3.5
               = F_a(F_0^-1(q)) - F'_a(F'_0^-1(q))          Proposition 1

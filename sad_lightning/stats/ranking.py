@@ -40,8 +40,10 @@ def auroc_interval(y: ArrayLike, scores: ArrayLike, confidence: float = 0.95) ->
     """The interval of the AUROC over test rows drawn anew, by DeLong's variance; exact with ties, in O(N log N).
 
     DeLong et al. 1988, read off the counts at each threshold. An anomaly's placement is the share of normals below it,
-    a normal's the share of anomalies above it, ties counting half. The variance is
-        var(placements of anomalies) / n_anomaly + var(placements of normals) / n_normal.
+    a normal's the share of anomalies above it, ties counting half. The variance is::
+
+        var(placements of anomalies) / n_anomaly + var(placements of normals) / n_normal
+
     It speaks of one trained model: another seed or class varies by more. At an AUROC of exactly 0 or 1 it vanishes.
 
     Returns:
