@@ -31,6 +31,8 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # moves
 def whole_file(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to; it takes the name ``path`` when the block ends well, else it is removed.
 
+    Its content is on the disk before it takes the name.
+
     What a killed process of this machine left of an earlier try is removed too.
 
     Raises:
@@ -44,6 +46,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{here}.{os.getpid()}.part")
     try:
         yield part
+        with open(part, "rb+") as file:
+            os.fsync(file.fileno())  # or a crash could leave the name without the content
         os.replace(part, path)
     except OSError as error:
         if error.filename == str(part) or (error.filename is None and error.errno in _NAMELESS):
@@ -55,7 +59,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_archive(path: Path, kind: str, write: Callable[[io.BytesIO], object]) -> None:
-    """Write a zip archive that ``read_archive`` knows again: whole, and on the disk before it takes its name.
+    """Write a zip archive that ``read_archive`` knows again: whole, or not at all.
 
     Args:
         path: of the file.
@@ -71,8 +75,6 @@ def write_archive(path: Path, kind: str, write: Callable[[io.BytesIO], object]) 
     with whole_file(path) as part, open(part, "wb") as file:
         file.write(content)
         file.write(_seal(kind, content))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def read_archive(path: Path, kind: str) -> io.BytesIO:
@@ -95,17 +97,15 @@ def read_archive(path: Path, kind: str) -> io.BytesIO:
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a document with its checksum: whole, and on the disk before it takes its name.
+    """Write a document with its checksum: whole, or not at all.
 
     Raises:
         OSError: it can not be written.
     """
     plain = json.loads(json.dumps(document, allow_nan=False))
     text = json.dumps({"checksum": _checksum(plain), **plain}, indent=1)
-    with whole_file(path) as part, open(part, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    with whole_file(path) as part:
+        part.write_text(text + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:

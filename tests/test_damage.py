@@ -1,6 +1,11 @@
-"""Every file that is read back: damaged in any way it is known as damaged, and what it held is done again."""
+"""Every file that is read back: damaged in any way it is known as damaged, and what it held is done again.
+
+And every file that is written: where that fails, nothing is half there, and the same command goes on.
+"""
 
 import contextlib
+import errno
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -21,8 +26,9 @@ from sad_lightning.cell.run import run
 from sad_lightning.cell.values import Cell
 from sad_lightning.errors import DamagedError, InputError
 from sad_lightning.files import read_json, write_archive, write_json
-from sad_lightning.grid.plan import jobs_of
+from sad_lightning.grid.plan import Job, jobs_of
 from sad_lightning.grid.store import Grid, Outcome, keep, outcome_of
+from sad_lightning.grid.worker import work
 from sad_lightning.result import FAILURE, Result, finished, read_arrays, write_arrays
 from sad_lightning.training.stage import ResumeCheckpoint
 
@@ -220,3 +226,52 @@ def test_a_cell_whose_result_is_damaged_is_run_again(tmp_path):
         "result.json.damaged, what it held is done again\n"
     )
     assert Result.read(path.parent).metrics == before.metrics
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """A disk that is full from the n-th file on; None makes room."""
+    written = []
+
+    def fill(after: int | None) -> None:
+        written.clear()
+
+        def fsync(descriptor: int) -> None:
+            written.append(descriptor)
+            if after is not None and len(written) > after:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("sad_lightning.files.os.fsync", fsync)
+
+    return fill
+
+
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path, full_disk):
+    """Four files: model.npz, scores.npz, calibration.npz and, last, result.json."""
+    options = ("method=mahalanobis", "split.normal_class=0", "logger=none")
+    for count in range(4):
+        full_disk(count)
+        told = run_main(*options, f"runs={tmp_path / 'full'}")
+        assert told.code == 2
+        assert told.err.count("\n") == 1
+        assert "No space left on device; make room, or choose a folder" in told.err
+        assert not list((tmp_path / "full").rglob("result.json")) + list((tmp_path / "full").rglob(".*"))
+    full_disk(None)
+    assert run_main(*options, f"runs={tmp_path / 'full'}").code == 0
+    assert run_main(*options, f"runs={tmp_path / 'roomy'}").code == 0
+    one, two = (Result.read(next((tmp_path / name).rglob("result.json")).parent) for name in ("full", "roomy"))
+    assert one.metrics == two.metrics
+
+
+def test_a_cell_that_could_not_be_written_has_failed_and_the_grid_goes_on(tmp_path, full_disk, capsys):
+    cell = replace(cell_named(0), folder=str(tmp_path / "0"))
+    full_disk(0)
+    keep(cell, Outcome(cell.key, "failed", line="No space left on device"))
+    assert "No space left on device: it does not say why the cell failed" in capsys.readouterr().err
+    assert outcome_of(cell) is None  # to be run
+    blocked = tmp_path / "file"
+    blocked.touch()
+    job = Job(0, (replace(cell, folder=str(blocked / "cell")),), pretrains=False, needs=(), stack=False)
+    (outcome,) = work(job)
+    assert (outcome.status, outcome.trace) == ("failed", "")
+    assert "Not a directory; choose a folder that can be written" in outcome.line

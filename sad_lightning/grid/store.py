@@ -10,6 +10,7 @@ Below ``runs``:
 import json
 import os
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
@@ -173,7 +174,10 @@ def write_outcome(cell: PlannedCell, outcome: Outcome) -> None:
     if outcome.status == "finished":
         path.unlink(missing_ok=True)
         return
-    write_json(path, {**outcome._asdict(), "command": command_of(cell)})
+    try:
+        write_json(path, {**outcome._asdict(), "command": command_of(cell)})
+    except OSError as error:  # the disk is full, which may be why: the cell is named, and tried again all the same
+        print(f"sad_lightning: {path}: {error.strerror}: it does not say why the cell failed", file=sys.stderr)
 
 
 def command_of(cell: PlannedCell) -> str:
