@@ -27,7 +27,7 @@ from sad_lightning.cell.values import Cell
 from sad_lightning.errors import DamagedError, InputError
 from sad_lightning.files import read_json, write_archive, write_json
 from sad_lightning.grid.plan import Job, jobs_of
-from sad_lightning.grid.store import Grid, Outcome, keep, outcome_of
+from sad_lightning.grid.store import Grid, Outcome, outcome_of, write_outcome
 from sad_lightning.grid.worker import work
 from sad_lightning.result import FAILURE, Result, finished, read_arrays, write_arrays
 from sad_lightning.training.stage import ResumeCheckpoint
@@ -186,7 +186,7 @@ def test_a_flip_of_any_bit_is_known_or_changes_nothing(write, tmp_path):
 def test_a_cell_whose_failure_is_damaged_is_to_be_run(damage, tmp_path):
     cells = [replace(cell_named(number), folder=str(tmp_path / str(number))) for number in range(2)]
     for cell in cells:
-        keep(cell, Outcome(cell.key, "failed", line="too bad"))
+        write_outcome(cell, Outcome(cell.key, "failed", line="too bad"))
     damage(*(Path(cell.folder) / FAILURE for cell in cells))
     assert outcome_of(cells[0]) is None
 
@@ -266,7 +266,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path, full_dis
 def test_a_cell_that_could_not_be_written_has_failed_and_the_grid_goes_on(tmp_path, full_disk, capsys):
     cell = replace(cell_named(0), folder=str(tmp_path / "0"))
     full_disk(0)
-    keep(cell, Outcome(cell.key, "failed", line="No space left on device"))
+    write_outcome(cell, Outcome(cell.key, "failed", line="No space left on device"))
     assert "No space left on device: it does not say why the cell failed" in capsys.readouterr().err
     assert outcome_of(cell) is None  # to be run
     blocked = tmp_path / "file"
