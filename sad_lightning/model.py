@@ -25,7 +25,7 @@ from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import schema_of
 from sad_lightning.errors import InputError
-from sad_lightning.files import whole_file
+from sad_lightning.files import write_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
 from sad_lightning.training.ensemble import Ensemble, method_of
@@ -165,8 +165,7 @@ class Model(nn.Module):
             "card": self.card,
             "examples": self.examples,
         }
-        with whole_file(path) as part:
-            torch.save(document, part)
+        write_archive(path, "model file", lambda file: torch.save(document, file))
 
     @staticmethod
     def find(path: Path) -> Path:

@@ -1,14 +1,16 @@
 """What a cell leaves behind: one versioned json, written in one piece."""
 
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sad_lightning.errors import InputError
-from sad_lightning.files import whole_file
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.errors import DamagedError, InputError
+from sad_lightning.files import read_archive, read_json, set_aside, write_archive, write_json
 
 _SCHEMA = 3
 _METRICS = ("auroc", "average_precision", "recall_at_target_fpr", "threshold")  # that every result has
@@ -117,35 +119,30 @@ class Result:
 
     def write(self, folder: Path) -> None:
         """Write ``result.json`` into the folder: whole, or not at all."""
-        document = _null_for_nan({"schema": _SCHEMA, **asdict(self)})
-        with whole_file(folder / FILE) as part:
-            part.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+        write_json(folder / FILE, _null_for_nan({"schema": _SCHEMA, **asdict(self)}))
 
     @staticmethod
     def read(folder: Path) -> "Result":
         """The result in the folder.
 
         Raises:
-            InputError: it is damaged or of another schema.
+            FileNotFoundError: there is none.
+            DamagedError: it is damaged or of another schema.
         """
         path = folder / FILE
+        document = read_json(path)
+        schema = document.pop("schema", None)
+        if schema != _SCHEMA:
+            raise DamagedError(path, f"has schema {schema}, this version reads {_SCHEMA}", "run the cell again")
         try:
-            document = json.loads(path.read_text())
-            schema = document.pop("schema")
-            if schema != _SCHEMA:
-                raise InputError(f"{path}: has schema {schema}, this version reads {_SCHEMA}; run the cell again")
             metrics = _numbers(document.pop("metrics"), _METRICS)
             per_class = {name: _numbers(found, ()) for name, found in document.pop("per_class").items()}
             # what a grid and a report ask of every result
             _ = document["settings"]["trainer"], document["settings"]["split"], document["counts"]["known_anomaly"]
             coordinates = Coordinates.read(document.pop("coordinates"))
             return Result(**document, coordinates=coordinates, metrics=metrics, per_class=per_class)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"{path}: must be the result of a cell ({error}); remove it and run the cell again"
-            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedError(path, f"must be the result of a cell ({error})", "run the cell again") from error
 
     def table(self, folder: Path) -> str:
         """A few lines for a person."""
@@ -165,6 +162,61 @@ class Result:
         title = f"{self.method} on {self.data}: normal {', '.join(self.normal_classes)}; known anomalies {known}"
         lines = [f"  {k:<25}{v}" for k, v in rows.items()] + [f"  warning: {text}" for text in self.warnings]
         return "\n".join([f"{title}; seed {self.coordinates.seed}", *lines])
+
+
+def finished(folder: Path, key: str, *, again: bool = True) -> Result | None:
+    """The result of a cell, None where there is none.
+
+    Args:
+        folder: of the cell.
+        key: of the cell.
+        again: whether one that is damaged is set aside, so that the cell is run again.
+
+    Raises:
+        InputError: the folder was given to several cells, and holds the result of another.
+        DamagedError: it is damaged, and stays where it is.
+    """
+    try:
+        result = Result.read(folder)
+        if result.key == key:
+            return result
+        if not folder.name.endswith(key):
+            raise InputError(f"{folder}: holds the result of another cell, {result.key}; choose another folder")
+        raise DamagedError(folder / FILE, f"is the result of another cell, {result.key}")
+    except FileNotFoundError:
+        return None
+    except DamagedError as error:
+        if not again:
+            raise
+        set_aside(folder / FILE, error)
+        return None
+
+
+def write_arrays(path: Path, key: str, arrays: Mapping[str, Any]) -> None:
+    """Write arrays that a cell leaves as npz, which ``numpy.load`` reads.
+
+    Args:
+        path: of the file.
+        key: of the cell.
+        arrays: by name.
+    """
+    content = dict(arrays)
+    write_archive(path, _kind(path, key), lambda file: np.savez_compressed(file, allow_pickle=False, **content))
+
+
+def read_arrays(path: Path, key: str) -> dict[str, NDArray[Any]]:
+    """The arrays that the cell ``key`` left.
+
+    Raises:
+        FileNotFoundError: there are none.
+        DamagedError: they are not what the cell wrote.
+    """
+    with np.load(read_archive(path, _kind(path, key)), allow_pickle=False) as file:
+        return dict(file)
+
+
+def _kind(path: Path, key: str) -> str:
+    return f"{path.name} of cell {key}"
 
 
 def _percent(value: float) -> str:

@@ -118,9 +118,15 @@ ENDINGS = {
     "no such file": (FileNotFoundError(errno.ENOENT, "No such file", "x.csv"), 2, "it: x.csv: No such file; give the "),
     "no permission": (PermissionError(errno.EACCES, "Denied", "/x"), 2, "it: /x: Denied; choose another with --out\n"),
     "a full disk": (OSError(errno.ENOSPC, "Full", "/x"), 2, "it: /x: Full; make room, or choose another with --out\n"),
+    "a full disk, unnamed": (OSError(errno.ENOSPC, "Full"), 2, "it: Full; make room, or choose another with --out\n"),
+    "a file for a folder": (ValueError("in call"), 2, "it: t.csv: Not a folder; choose another with --out\n"),
+    "no memory": (MemoryError("8 TB\nof it"), 2, "it: memory does not suffice (8 TB); free some, or "),
     "Ctrl-C": (KeyboardInterrupt(), 130, "it: interrupted; nothing was written\n"),
     "a killed worker": (KeyboardInterrupt("two workers stopped"), 130, "it: two workers stopped\n"),
 }
+
+
+ENDINGS["a file for a folder"][0].__cause__ = NotADirectoryError(errno.ENOTDIR, "Not a folder", "t.csv")
 
 
 @pytest.mark.parametrize("name", ENDINGS)

@@ -19,11 +19,12 @@ from sad_lightning.checks import fraction, whole_number
 from sad_lightning.command import progress
 from sad_lightning.config.compose import composed
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.errors import InputError
-from sad_lightning.files import whole_file
-from sad_lightning.result import FILE
+from sad_lightning.errors import DamagedError, InputError
+from sad_lightning.files import set_aside, whole_file
+from sad_lightning.result import finished, read_arrays
 from sad_lightning.stats.threshold import conformal_threshold
 
+_READ = ("calibration.npz", "scores.npz")  # what an audit reads of a training
 _OWN = {  # settings of a training that an audit does not take, and what it has instead
     "method": "--label-free and --with-labels choose the methods",
     "seed": "--trainings says how many seeds there are, from 0",
@@ -168,21 +169,34 @@ def _settings(options: Audit, fit: Fit) -> DictConfig:
 
 def _scores(cfg: DictConfig, fit: Fit, out: Path) -> Scores:
     """Train, or find what an equal training left."""
-    folder = out / "trainings" / f"{fit.method}_seed{fit.seed}_{cell_key(cfg)}"
-    if not (folder / FILE).exists():
+    key = cell_key(cfg)
+    folder = out / "trainings" / f"{fit.method}_seed{fit.seed}_{key}"
+    if not _left(folder, key):
         from sad_lightning.cell.run import run  # torch and lightning take seconds to import
         from sad_lightning.cell.values import Cell
 
         folder.mkdir(parents=True, exist_ok=True)
         run(Cell(cfg, folder, "audit", fit.method))
         gc.collect()
-    with np.load(folder / "calibration.npz") as file:
-        calibration = dict(zip(file["row"].tolist(), file["score"].tolist(), strict=True))
-    with np.load(folder / "scores.npz") as file:
-        rows = file["row"].tolist()
-        test = dict(zip(rows, file["score"].tolist(), strict=True))
-        target = dict(zip(rows, file["target_class"].tolist(), strict=True))
+    held, scored = (read_arrays(folder / name, key) for name in _READ)
+    calibration = dict(zip(held["row"].tolist(), held["score"].tolist(), strict=True))
+    rows = scored["row"].tolist()
+    test = dict(zip(rows, scored["score"].tolist(), strict=True))
+    target = dict(zip(rows, scored["target_class"].tolist(), strict=True))
     return Scores(calibration, test, target)
+
+
+def _left(folder: Path, key: str) -> bool:
+    """Whether an equal training left its result and all that is read of it; what is damaged is set aside."""
+    for name in _READ:
+        try:
+            read_arrays(folder / name, key)
+        except FileNotFoundError:
+            return False
+        except DamagedError as error:
+            set_aside(folder / name, error)
+            return False
+    return finished(folder, key) is not None
 
 
 def _check_options(options: Audit) -> None:

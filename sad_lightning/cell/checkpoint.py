@@ -1,13 +1,23 @@
 """The trained model of a cell, read from its checkpoint."""
 
+import sys
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from sad_lightning import methods
+from sad_lightning.cell.key import key_of
 from sad_lightning.errors import InputError
+from sad_lightning.files import read_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.training.ensemble import Ensemble
+
+CHECKPOINT = "model.ckpt"
+
+
+def kind_of(key: str) -> str:
+    """What the checkpoint of the cell of that key says that it is."""
+    return f"Lightning checkpoint of cell {key}"
 
 
 def load_model(path: Path, settings: Mapping[str, Any]) -> Method | Ensemble:
@@ -18,15 +28,35 @@ def load_model(path: Path, settings: Mapping[str, Any]) -> Method | Ensemble:
         settings: those of its result.
 
     Raises:
-        InputError: there is no checkpoint, or it can not be read.
+        InputError: there is no checkpoint, it is not the one of the cell, or its method is not known here.
     """
-    module, _, name = str(settings["method"]["_target_"]).rpartition(".")
-    method: type[Method] = getattr(import_module(module), name)  # an ensemble finds it among what is imported
+    method = _method_of(str(settings["method"]["_target_"]))  # an ensemble finds it among what is imported
     kind = Ensemble if settings["ensemble"] > 1 else method
     try:
-        model = kind.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
-    except Exception as error:  # a damaged checkpoint fails in many ways
+        file = read_archive(path, kind_of(key_of(settings)))
+        model = kind.load_from_checkpoint(file, map_location="cpu", weights_only=True).eval()
+    except Exception as error:  # code that has changed since fails in many ways
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: must be the checkpoint of the cell ({reason}); run the cell again") from error
     assert isinstance(model, Method | Ensemble)
     return model
+
+
+def _method_of(target: str) -> type[Method]:
+    """The class that a result names: one of the package's methods, or of a module that the person has imported.
+
+    A stored file never decides what is imported.
+
+    Raises:
+        InputError: it is neither.
+    """
+    room, _, name = target.rpartition(".")
+    own = f"{room}.".startswith(f"{methods.__name__}.")
+    found = None
+    if own and all(part.isidentifier() and not part.startswith("_") for part in target.split(".")):
+        found = getattr(methods, name, None)
+    elif room in sys.modules:
+        found = getattr(sys.modules[room], name, None)
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        raise InputError(f"{target}: must be a method that is known here; name its module with --import")
+    return found

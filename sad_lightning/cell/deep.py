@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sad_lightning.cell.checkpoint import CHECKPOINT, kind_of
 from sad_lightning.cell.seconds import timed
 from sad_lightning.cell.values import Prepared, Scores
 from sad_lightning.checks import whole_number
@@ -52,7 +53,8 @@ class Deep:
         scorer = methods[0] if len(methods) == 1 else Ensemble(methods, prepared.cfg.ensemble_mean)
         with timed("score") as scoring:
             scores = predict(trainer, scorer, self.trainings[0].data).numpy()
-        trainer.save_checkpoint(prepared.cell.folder / "model.ckpt", weights_only=True)
+        path = prepared.cell.folder / CHECKPOINT
+        trainer.save_checkpoint(path, weights_only=True, storage_options=kind_of(prepared.key))
         tested = len(prepared.split.test)
         notes = tuple(callback.note() for callback in self.callbacks)
         seconds = {**finishing, **scoring}

@@ -16,10 +16,9 @@ from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import impute
 from sad_lightning.data.schema import Schema
-from sad_lightning.files import whole_file
 from sad_lightning.model import FILE as MODEL
 from sad_lightning.model import Model
-from sad_lightning.result import FILE, Result
+from sad_lightning.result import Result, finished, write_arrays
 from sad_lightning.seeding import derive
 from sad_lightning.stats.threshold import conformal_threshold, p_values, threshold_at_fpr
 from sad_lightning.training.stage import Training
@@ -45,9 +44,9 @@ def record(scored: Scored) -> Result:
     """Judge the scores, log them, and write what stays."""
     prepared, scores = scored.prepared, scored.scores
     cell, split, folder = prepared.cell, scores.split, prepared.cell.folder
-    if not prepared.live and (folder / FILE).exists() and not prepared.cfg.overwrite:
+    if not prepared.live and not prepared.cfg.overwrite and (before := finished(folder, prepared.key)) is not None:
         forget_checkpoints(folder)
-        return Result.read(folder)  # the pack was trained again for its other members
+        return before  # the pack was trained again for its other members
     arrays = _imputed(prepared)
     promised = arrays.schema is not None and len(split.validation) > 0
     rule = conformal_threshold if promised else threshold_at_fpr
@@ -87,7 +86,7 @@ def record(scored: Scored) -> Result:
     if prepared.scorer.is_global_zero:
         if arrays.schema is not None:
             _write_model(folder, arrays.schema, arrays, scored, result)
-        _write_scores(folder, arrays, scores, metrics)
+        _write_scores(folder, prepared.key, arrays, scores, metrics)
         result.write(folder)
         forget_checkpoints(folder)
     return result
@@ -140,7 +139,7 @@ def _write_model(folder: Path, schema: Schema, arrays: Arrays, scored: Scored, r
     ).save(folder / MODEL)
 
 
-def _write_scores(folder: Path, arrays: Arrays, scores: Scores, metrics: Mapping[str, float]) -> None:
+def _write_scores(folder: Path, key: str, arrays: Arrays, scores: Scores, metrics: Mapping[str, float]) -> None:
     """Write the scores and p-values of the test rows, and what the thresholds come from beside the model."""
     split = scores.split
     tests = {"row": split.test, "score": scores.test, "target_class": arrays.target_class[split.test]}
@@ -155,5 +154,4 @@ def _write_scores(folder: Path, arrays: Arrays, scores: Scores, metrics: Mapping
         },
     }
     for name, content in files.items():
-        with whole_file(folder / name) as part, open(part, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **content)
+        write_arrays(folder / name, key, content)

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,9 @@ from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.split import Split
 from sad_lightning.errors import InputError
-from sad_lightning.files import whole_file
 from sad_lightning.methods.method import Method
 from sad_lightning.model import BaselineScore
+from sad_lightning.result import write_arrays
 from sad_lightning.seeding import derive
 from sad_lightning.stats.ranking import auroc
 from sad_lightning.training.stage import Training
@@ -68,7 +67,8 @@ class Shallow:
                 self.baseline, self.selection, self.data, pretrained,
                 arrays=prepared.arrays, split=prepared.split, seed=prepared.seed,
             )  # fmt: skip
-        write_model(prepared.cell.folder / "model.npz", fitted.baseline)
+        # type(baseline).from_arrays(np.load(path)) reads it
+        write_arrays(prepared.cell.folder / "model.npz", prepared.key, fitted.baseline.to_arrays())
         return Scores(
             fitted.split, fitted.scores, fitted.normal_scores, BaselineScore(fitted.baseline, pretrained), seconds,
             fitted.selection, fitted.warnings,
@@ -209,9 +209,3 @@ def features(data: DataModule, rows: Tensor, pretrained: Method | None) -> Float
             codes = x if pretrained is None else pretrained.get_encoder()(x)
             parts.append(codes.flatten(start_dim=1).double().cpu())
     return torch.cat(parts).numpy()
-
-
-def write_model(path: Path, baseline: Baseline) -> None:
-    """Write the fitted baseline as npz; ``type(baseline).from_arrays(np.load(path))`` reads it."""
-    with whole_file(path) as part, open(part, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **baseline.to_arrays())

@@ -1,14 +1,13 @@
 """An error as one line for a person, where the person can do something about it."""
 
 import re
-from errno import EDQUOT, EFBIG, ENOENT, ENOSPC
+from errno import ENOENT
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from sad_lightning.errors import InputError, NotDefinedError
-
-_FULL = {ENOSPC, EDQUOT, EFBIG}
+from sad_lightning.files import FULL
 
 
 def one_line(error: BaseException, way_out: str = "choose a folder that can be written with runs=FOLDER") -> str | None:
@@ -24,6 +23,12 @@ def one_line(error: BaseException, way_out: str = "choose a folder that can be w
             return " ".join(str(cause).split())
         if isinstance(cause, TypeError) and re.search("unexpected keyword|required keyword-only", str(cause)):
             return f"{cause}; --cfg job prints the settings there are"
+        if isinstance(cause, OSError) and (cause.filename is not None or cause.errno in FULL):
+            return _of_system(cause, way_out)
+        if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":  # that of an accelerator
+            return (
+                f"memory does not suffice ({_first_line(cause)}); free some, or choose a smaller data set or batch_size"
+            )
         cause = cause.__cause__
     if isinstance(error, MissingConfigException) and error.options is not None:
         return f"{error.missing_cfg_file}: is not there; there are {', '.join(error.options)}"
@@ -31,17 +36,23 @@ def one_line(error: BaseException, way_out: str = "choose a folder that can be w
         key, equals, value = error.override.partition("=")
         spelling = f"quote a value with spaces or signs, '{key}=\"{value}\"'" if equals else "write KEY=VALUE"
         return f"{error.override}: Hydra can not read this; {spelling}"
-    if isinstance(error, OSError) and error.filename is not None:
-        if error.errno == ENOENT:
-            way_out = "give the right one"
-        elif error.errno in _FULL:
-            way_out = f"make room, or {way_out}"
-        return f"{error.filename}: {error.strerror}; {way_out}"
     if match := re.match(r"Could not override '([^']+)'", str(error)):
         return f"{match[1]}: there is no such setting; --cfg job prints those there are"
     if isinstance(error, HydraException | OmegaConfBaseException) and "Error in call to target" not in str(error):
         return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
     return None
+
+
+def _of_system(error: OSError, way_out: str) -> str:
+    if error.errno == ENOENT:
+        way_out = "give the right one"
+    elif error.errno in FULL:
+        way_out = f"make room, or {way_out}"
+    return f"{'' if error.filename is None else f'{error.filename}: '}{error.strerror}; {way_out}"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def is_not_defined(error: BaseException | None) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sad_lightning.cell.checkpoint import load_model
+from sad_lightning.cell.checkpoint import CHECKPOINT, load_model
 from sad_lightning.convergence.study import Scorer
 from sad_lightning.convergence.table import PAIRS
 from sad_lightning.errors import InputError
@@ -52,7 +52,7 @@ def read(folder: Path) -> tuple[list[str], list[Scorer], float]:
 
 
 def _scorer(folders: Sequence[Path]) -> Scorer:
-    models = [load_model(folder / "model.ckpt", Result.read(folder).settings) for folder in folders]
+    models = [load_model(folder / CHECKPOINT, Result.read(folder).settings) for folder in folders]
 
     def score(x: NDArray[np.float32]) -> NDArray[np.float64]:
         with torch.inference_mode():

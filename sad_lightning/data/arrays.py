@@ -1,7 +1,6 @@
 """A data set before any split: what every function in ``data`` returns."""
 
 import hashlib
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +61,15 @@ class Arrays:
 
 
 def data_root(root: str | Path | None) -> Path:
-    """The folder of the data sets' files: the setting ``data.root``, else one in the user's cache."""
-    return Path(root).expanduser() if root else Path.home() / ".cache" / "sad_lightning"
+    """The folder of the data sets' files: the setting ``data.root``, else one in the user's cache.
+
+    Raises:
+        InputError: it is below a home that there is not.
+    """
+    try:
+        return Path(root).expanduser() if root else Path.home() / ".cache" / "sad_lightning"
+    except RuntimeError as error:
+        raise InputError(f"data.root: {root or '~'} names no folder ({error}); set SAD_DATA_ROOT to one") from error
 
 
 def read_npz(path: Path, expected: Mapping[str, int]) -> dict[str, NDArray[np.generic]]:
@@ -86,9 +92,9 @@ def read_npz(path: Path, expected: Mapping[str, int]) -> dict[str, NDArray[np.ge
                     f"{', '.join(file.files) or 'none'}; remove the file to have it fetched again"
                 )
             arrays = {name: file[name] for name in expected}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # foreign or damaged bytes fail in many ways
         raise InputError(
             f"{path}: must be a whole npz file of plain arrays, but reading it fails ({_one_line(error)}); "
             f"remove the file to have it fetched again"
@@ -111,7 +117,9 @@ def read_npz_all(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, AttributeError, TypeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # foreign or damaged bytes fail in many ways
         raise InputError(
             f"{path}: must be a whole npz file of plain arrays, but reading it fails ({_one_line(error)}); write it "
             f"again with np.savez"

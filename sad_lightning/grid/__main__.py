@@ -57,7 +57,7 @@ def _status(grid: Grid) -> list[str]:
         lines.append(f"  mean AUROC so far {sum(areas) / len(areas):.2f} %")
     for cell in grid.cells:
         outcome = outcomes[cell.key]
-        if outcome is not None and outcome.status == "failed":
+        if outcome is not None and outcome.status in ("failed", "damaged"):
             failure = failure_of(Path(cell.folder))
             lines.append(f"  failed: {' '.join(cell.overrides)}: {outcome.line}")
             lines += [f"    {line}" for line in (failure or {}).get("trace", "").rstrip().splitlines()[-3:]]
@@ -80,12 +80,12 @@ def index(runs: Path) -> str:
     for path in sorted(runs.rglob(FILE)):
         try:
             rows.append(_row(path.parent, Result.read(path.parent)))
-        except InputError as error:
+        except (InputError, OSError) as error:
             print(f"sad_lightning.grid: {error}", file=sys.stderr)
     if not rows:
         raise InputError(f"{runs}: no {FILE} below; name the folder given as runs=")
     with whole_file(runs / "index.parquet") as part:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), part)
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), part, write_page_checksum=True)
     return f"{runs / 'index.parquet'}: {len(rows)} results"
 
 

@@ -15,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from sad_lightning.cell.environment import git_commit
 from sad_lightning.cell.loading import load
 from sad_lightning.checks import true_or_false, whole_number
-from sad_lightning.errors import InputError
+from sad_lightning.errors import DamagedError, InputError
+from sad_lightning.files import set_aside
 from sad_lightning.grid.backend import Backend, Work
 from sad_lightning.grid.compose import compose_all
 from sad_lightning.grid.dispatch import run_jobs
@@ -110,9 +111,10 @@ def _check_folders(cells: Sequence[PlannedCell]) -> None:
 
 
 def _finished(cells: Sequence[PlannedCell]) -> dict[str, Outcome]:
-    """Outcomes of earlier runs, by key; cells that failed are left out, since they are tried again."""
-    outcomes = {cell.key: outcome_of(cell) for cell in cells}
-    return {key: outcome for key, outcome in outcomes.items() if outcome is not None and outcome.status != "failed"}
+    """Outcomes of earlier runs, by key; cells that failed or whose result is damaged are left out, they run again."""
+    outcomes = {cell.key: outcome_of(cell, again=not cell.settings["plan_only"]) for cell in cells}
+    ended = ("finished", "not defined")
+    return {key: outcome for key, outcome in outcomes.items() if outcome is not None and outcome.status in ended}
 
 
 def _plan(
@@ -125,10 +127,15 @@ def _plan(
     """
     unfinished = [cell for cell in cells if cell.key not in finished]
     path = grid_folder(runs, name) / "plan.json"
-    if path.exists():
+    try:
         grid = Grid.read(path).with_cells(cells)
-        if {cell.key for cell in unfinished} <= {cell.key for job in grid.jobs for cell in job.cells}:
+        if grid and {cell.key for cell in unfinished} <= {cell.key for job in grid.jobs for cell in job.cells}:
             return grid, "as when it began"
+    except FileNotFoundError:
+        pass
+    except DamagedError as error:
+        if not cells[0].settings["plan_only"]:
+            set_aside(path, error)
     examples = {(cell.data, cell.method): cell for cell in reversed(unfinished)}
     verdicts = {kind: _stacking(cell, backend) for kind, cell in examples.items()}
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sad_lightning.checks import whole_number
+from sad_lightning.errors import InputError
 from sad_lightning.grid.backend import Work, WorkerDeath
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
@@ -118,7 +119,12 @@ class Local:
         log = self.logs / f"worker{slot}.log"
         with _environment(variables):  # the child must have them before it imports torch
             process = self.context.Process(target=_serve, args=(theirs, self.work, str(log), self.threads, variables))
-            process.start()
+            try:
+                process.start()
+            except OSError as error:
+                if "AF_UNIX" not in str(error):
+                    raise
+                raise InputError(f"TMPDIR must be a shorter path, a socket does not fit below it: {error}") from error
         theirs.close()
         return _Worker(process, ours)
 
@@ -136,7 +142,10 @@ def _serve(pipe: Any, work: Work, log: str, threads: int, variables: dict[str, s
         os._exit(1)
 
     threading.Thread(target=stop_with_parent, daemon=True).start()
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError:  # the disk is full, which the first cell that writes says
+        file = os.open(os.devnull, os.O_WRONLY)
     sys.stdout.flush()
     sys.stderr.flush()
     os.dup2(file, 1)

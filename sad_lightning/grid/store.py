@@ -10,16 +10,17 @@ Below ``runs``:
 import json
 import os
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sad_lightning.errors import InputError
-from sad_lightning.files import whole_file
+from sad_lightning.errors import DamagedError
+from sad_lightning.files import read_json, write_json
 from sad_lightning.grid.plan import Job, PlannedCell
-from sad_lightning.result import FAILURE, FILE, Result
+from sad_lightning.result import FAILURE, finished
 from sad_lightning.version import NUMBERS_VERSION
 
 _SCHEMA = 1
@@ -30,7 +31,8 @@ class Outcome(NamedTuple):
 
     Attributes:
         key: the cell's key.
-        status: ``finished``, ``failed``, or ``not defined`` where the cell lacks what the method needs.
+        status: ``finished``, ``failed``, ``damaged`` where the result is not what was written, or ``not defined``
+            where the cell lacks what the method needs.
         auroc: of a finished cell.
         line: the reason, for a cell that is not finished.
         trace: the traceback, for a failure that is not the user's.
@@ -70,26 +72,33 @@ class Grid:
         jobs = [{**job._asdict(), "cells": [cell.key for cell in job.cells]} for job in self.jobs]
         cells = [{**asdict(cell), "folder": os.path.relpath(cell.folder, runs)} for cell in self.cells]
         document = {**self.__dict__, "schema": _SCHEMA, "cells": cells, "jobs": jobs}
-        with whole_file(grid_folder(runs, self.name) / "plan.json") as part:
-            part.write_text(json.dumps(document, indent=1) + "\n")
+        write_json(grid_folder(runs, self.name) / "plan.json", document)
 
-    def with_cells(self, cells: Sequence[PlannedCell]) -> "Grid":
-        """The grid with these cells in place of those with the same keys, whose folders may have changed."""
-        by_key = {cell.key: cell for cell in (*self.cells, *cells)}
+    def with_cells(self, cells: Sequence[PlannedCell]) -> "Grid | None":
+        """The grid with these cells in place of those with the same keys; None where it has others.
+
+        A stored plan says how cells are packed, never what they are.
+        """
+        by_key = {cell.key: cell for cell in cells}
+        if {cell.key for cell in self.cells} != set(by_key):
+            return None
         jobs = tuple(job._replace(cells=tuple(by_key[cell.key] for cell in job.cells)) for job in self.jobs)
-        return replace(self, cells=tuple(by_key[cell.key] for cell in self.cells), jobs=jobs)
+        return replace(self, cells=tuple(cells), jobs=jobs)
 
     @staticmethod
     def read(path: Path) -> "Grid":
         """The grid of a ``plan.json``.
 
         Raises:
-            InputError: it is damaged or of another schema.
+            FileNotFoundError: there is none.
+            DamagedError: it is damaged or of another schema.
         """
+        document = read_json(path)
         try:
-            document = json.loads(path.read_text())
-            if document.pop("schema") != _SCHEMA:
-                raise InputError(f"{path}: is of another version of sad_lightning; remove it, the results stay")
+            if (schema := document.pop("schema")) != _SCHEMA:
+                raise ValueError(f"it has schema {schema}, this version reads {_SCHEMA}")
+            if document["name"] != path.parent.name:
+                raise ValueError(f"it is the plan of another, {document['name']}")
             cells = {}
             for cell in document.pop("cells"):
                 cell |= {"overrides": tuple(cell["overrides"]), "folder": str(path.parents[2] / cell["folder"])}
@@ -98,11 +107,15 @@ class Grid:
                 Job(**{**job, "cells": tuple(cells[key] for key in job["cells"]), "needs": tuple(job["needs"])})
                 for job in document.pop("jobs")
             )
+            before = set[int]()
+            for job in jobs:  # a job needs pretrainings that stand before it
+                if job.number in before or not before.issuperset(job.needs):
+                    raise ValueError(f"job {job.number} needs {job.needs}")
+                before.add(job.number)
             return Grid(**document, cells=tuple(cells.values()), jobs=jobs)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path}: must be the plan of a grid ({error}); remove it, the results stay") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = f"must be the plan of a grid ({error})"
+            raise DamagedError(path, reason, "start the grid again, the results stay") from error
 
 
 def grid_folder(runs: Path, name: str) -> Path:
@@ -122,17 +135,22 @@ def grids(runs: Path) -> Iterator[Grid]:
         yield Grid.read(path)
 
 
-def outcome_of(cell: PlannedCell) -> Outcome | None:
+def outcome_of(cell: PlannedCell, *, again: bool = False) -> Outcome | None:
     """How the cell ended in an earlier run, None where it did not end.
 
+    Args:
+        cell: of a grid.
+        again: whether a damaged result is set aside, so that the cell runs again.
+
     Raises:
-        InputError: its folder holds a damaged result or that of another cell.
+        InputError: its folder holds the result of another cell.
     """
     folder = Path(cell.folder)
-    if (folder / FILE).exists():
-        result = Result.read(folder)
-        if result.key != cell.key:
-            raise InputError(f"{folder}: holds the result of another cell, {result.key}; choose another folder")
+    try:
+        result = finished(folder, cell.key, again=again)
+    except DamagedError as error:
+        return Outcome(cell.key, "damaged", line=str(error))
+    if result is not None:
         return Outcome(cell.key, "finished", result.metrics["auroc"])
     failure = failure_of(folder)
     if failure is not None and failure["key"] == cell.key:
@@ -140,13 +158,14 @@ def outcome_of(cell: PlannedCell) -> Outcome | None:
     return None
 
 
-def failure_of(folder: Path) -> dict[str, Any] | None:
+def failure_of(folder: Path) -> dict[str, str] | None:
     """The content of ``failure.json``: key, status, line, trace and command; None where there is none."""
     try:
-        failure = json.loads((folder / FAILURE).read_text())
-        return failure if {"key", "status", "line", "trace", "command"} <= set(failure) else None
-    except (OSError, ValueError, TypeError):
+        failure = read_json(folder / FAILURE)
+    except (OSError, DamagedError):
         return None
+    whole = all(isinstance(failure.get(name), str) for name in ("key", "status", "line", "trace", "command"))
+    return failure if whole else None
 
 
 def write_outcome(cell: PlannedCell, outcome: Outcome) -> None:
@@ -155,8 +174,10 @@ def write_outcome(cell: PlannedCell, outcome: Outcome) -> None:
     if outcome.status == "finished":
         path.unlink(missing_ok=True)
         return
-    with whole_file(path) as part:
-        part.write_text(json.dumps({**outcome._asdict(), "command": command_of(cell)}, indent=1) + "\n")
+    try:
+        write_json(path, {**outcome._asdict(), "command": command_of(cell)})
+    except OSError as error:  # the disk is full, which may be why: the cell is named, and tried again all the same
+        print(f"sad_lightning: {path}: {error.strerror}: it does not say why the cell failed", file=sys.stderr)
 
 
 def command_of(cell: PlannedCell) -> str:

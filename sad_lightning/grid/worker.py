@@ -19,8 +19,11 @@ def work(job: Job) -> list[Outcome]:
         Cell(OmegaConf.create(each.settings), Path(each.folder), each.data, each.method, each.experiment, sweep=True)
         for each in job.cells
     ]
-    for cell in cells:
-        cell.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for cell in cells:
+            cell.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return [_failure(planned.key, error) for planned in job.cells]
     if job.pretrains:
         errors = pretrain_cells(cells, stack=job.stack or None)
         keys = [planned.key for planned in job.cells]

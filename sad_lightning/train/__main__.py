@@ -20,7 +20,7 @@ from sad_lightning.command import VERSION, command
 from sad_lightning.config.location import CONF
 from sad_lightning.config.mistakes import is_not_defined, one_line
 from sad_lightning.errors import InputError
-from sad_lightning.result import FILE, Result
+from sad_lightning.result import Result, finished
 from sad_lightning.train.arguments import check_arguments, multirun_first
 from sad_lightning.train.help import help_text
 
@@ -102,10 +102,7 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
     if cfg.overwrite:
         for state in folder.glob("*.resume.ckpt"):
             state.unlink(missing_ok=True)
-    elif (folder / FILE).exists():
-        result = Result.read(folder)
-        if result.key != cell_key(cfg):
-            raise InputError(f"{folder}: holds the result of another cell, {result.key}; choose another folder")
+    elif (result := finished(folder, cell_key(cfg))) is not None:
         print("finished before; overwrite=true trains it again")
         return result
     from sad_lightning.cell.run import run  # torch and lightning take seconds to import

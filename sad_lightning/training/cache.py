@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from sad_lightning.data.module import DataModule
-from sad_lightning.errors import InputError
-from sad_lightning.files import whole_file
+from sad_lightning.errors import DamagedError
+from sad_lightning.files import read_archive, set_aside, write_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.training.members import NewTrainer, fit_members
 from sad_lightning.training.stage import Training
@@ -37,9 +37,6 @@ def fit_cached(
         cache: the folder of the weights.
         writes: whether this process is the one that writes there.
         stack: as of ``fit_members``.
-
-    Raises:
-        InputError: a cached file is damaged.
     """
     trained: dict[str, Training] = {}  # the one of each content that is trained
     copies: list[Training] = []  # equal to one of these
@@ -56,21 +53,29 @@ def fit_cached(
     for key, training in trained.items():
         if training.stage.error is None and writes:
             weights = {name: value.cpu() for name, value in training.method.state_dict().items()}
-            with whole_file(cache / f"{key}.pt") as part:
-                torch.save({"weights": weights, "stage": training.stage.state_dict()}, part)
+            _write(cache / f"{key}.pt", {"weights": weights, "stage": training.stage.state_dict()})
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    write_archive(path, _kind(path), lambda file: torch.save(document, file))
 
 
 def _read(path: Path, training: Training) -> bool:
-    if not path.exists():
-        return False
     try:
-        stored = torch.load(path, weights_only=True, map_location="cpu")
-        training.method.load_state_dict(stored["weights"])
-        training.stage.load_state_dict(stored["stage"])
-    except Exception as error:  # torch raises whatever the damaged bytes lead it to
-        raise InputError(f"{path}: must hold trained weights, but reading it fails; remove it and run again") from error
+        stored = torch.load(read_archive(path, _kind(path)), weights_only=True, map_location="cpu")
+    except FileNotFoundError:
+        return False
+    except DamagedError as error:
+        set_aside(path, error)
+        return False
+    training.method.load_state_dict(stored["weights"])
+    training.stage.load_state_dict(stored["stage"])
     training.stage.cached = True
     return True
+
+
+def _kind(path: Path) -> str:
+    return f"cache entry {path.stem}"
 
 
 def content_key(method: Method, data: DataModule, settings: Mapping[str, Any], processes: int) -> str:
@@ -80,9 +85,10 @@ def content_key(method: Method, data: DataModule, settings: Mapping[str, Any], p
     for part in (data.x[data.rows], data.semi, data.scale, data.shift, *fill, *method.state_dict().values()):
         digest.update(part.cpu().contiguous().numpy().tobytes())
     recipe = {
-        "format": 2,
+        "format": 3,
         "numbers": NUMBERS_VERSION,
         "method": type(method).__name__,
+        "tensors": [(name, list(value.shape)) for name, value in method.state_dict().items()],
         "hyperparameters": dict(method.hparams),
         "seed": data.seed,
         "batch_size": data.batch_size,

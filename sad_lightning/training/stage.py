@@ -11,14 +11,17 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 
+import lightning
 import torch
 from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from tqdm import tqdm
 
 from sad_lightning.data.module import DataModule
-from sad_lightning.errors import InputError
+from sad_lightning.errors import DamagedError, InputError
+from sad_lightning.files import read_archive, set_aside, write_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.steps import Steps
 
@@ -180,18 +183,62 @@ class ProgressBar(Callback):
 
 
 class ResumeCheckpoint(Checkpoint):
-    """Keeps the latest state of a stage in one file, at most every 30 seconds, so that a kill loses little."""
+    """Keeps the latest state of a stage in one file, at most every 30 seconds, so that a kill loses little.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the file.
+        tag: names the stages whose state it is.
+    """
+
+    def __init__(self, path: Path, tag: str) -> None:
         self.path, self.seconds = path, _SECONDS_BETWEEN_CHECKPOINTS
+        self.kind = f"resume checkpoint {tag} of torch {torch.__version__} and lightning {lightning.__version__}"
         self.last = time.monotonic()
+
+    def read(self, module: LightningModule) -> dict[str, Any] | None:
+        """The state to go on from; None where there is none, or none that fits: that one is set aside."""
+        try:
+            state: dict[str, Any] = torch.load(
+                read_archive(self.path, self.kind), weights_only=True, map_location="cpu"
+            )
+            if _shapes(state["state_dict"]) != _shapes(module.state_dict()):  # the code of the method has changed
+                raise DamagedError(self.path, "is of a network of other shapes")
+        except FileNotFoundError:
+            return None
+        except DamagedError as error:
+            set_aside(self.path, error)
+            return None
+        return state
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save where enough time has passed."""
         due = time.monotonic() - self.last >= self.seconds
         if trainer.strategy.broadcast(due):  # saving is a meeting of all processes: one of them decides
-            trainer.save_checkpoint(self.path)
+            trainer.save_checkpoint(self.path, storage_options=self.kind)
             self.last = time.monotonic()
+
+
+class Checkpoints(TorchCheckpointIO):
+    """How the Trainer writes a checkpoint: beside its target and with a checksum, instead of by a temporary folder.
+
+    Attributes:
+        state: what it goes on from, which was read before.
+    """
+
+    state: dict[str, Any] | None = None
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: str | None = None) -> None:
+        """Write a checkpoint; ``storage_options`` is what it says that it is."""
+        write_archive(Path(path), storage_options or "Lightning checkpoint", lambda file: torch.save(checkpoint, file))
+
+    def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The state."""
+        assert self.state is not None  # the Trainer asks only where there is one
+        return self.state
+
+
+def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in tensors.items()}
 
 
 def new_trainer(
@@ -214,10 +261,10 @@ def new_trainer(
         history = History(stages)
         names = "".join(f"{stage.name} {stage.key} " for stage in stages)
         tag = stages[0].key if len(stages) == 1 else blake2b(names.encode(), digest_size=5).hexdigest()
-        own = [history, ProgressBar(history), ResumeCheckpoint(folder / f"{stages[0].name}.{tag}.resume.ckpt")]
+        own = [history, ProgressBar(history), ResumeCheckpoint(folder / f"{stages[0].name}.{tag}.resume.ckpt", tag)]
     try:
         with quiet():
-            return make(
+            trainer = make(
                 max_epochs=epochs,
                 logger=False,  # stages of several cells may train as one: each logs to its own
                 callbacks=[*own, *callbacks],
@@ -233,6 +280,8 @@ def new_trainer(
         raise InputError(
             f"trainer: the Trainer refuses its settings: {reason}; change them with trainer.KEY=VALUE"
         ) from error
+    trainer.strategy.checkpoint_io = Checkpoints()
+    return trainer
 
 
 def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
@@ -243,18 +292,20 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     Raises:
         InputError: the Trainer refuses its settings.
     """
-    (state,) = (callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, ResumeCheckpoint))
+    (resume,) = (callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ResumeCheckpoint))
     (history,) = (callback for callback in trainer.callbacks if isinstance(callback, History))  # type: ignore[attr-defined]
-    resumed, start = state.exists(), time.perf_counter()
+    state, start = resume.read(module), time.perf_counter()
+    assert isinstance(trainer.strategy.checkpoint_io, Checkpoints)  # ``new_trainer`` made it
+    trainer.strategy.checkpoint_io.state = state
     try:
         with quiet():
-            trainer.fit(module, datamodule=data, ckpt_path=state if resumed else None, weights_only=True)
+            trainer.fit(module, datamodule=data, ckpt_path=None if state is None else resume.path, weights_only=True)
     except SystemExit as stop:  # how Lightning answers Ctrl-C
         raise KeyboardInterrupt from stop
     except MisconfigurationException as error:
         raise InputError(f"trainer: {' '.join(str(error).split())}; change it with trainer.KEY=VALUE") from error
     except InputError:
-        state.unlink(missing_ok=True)
+        resume.path.unlink(missing_ok=True)
         if any(stage.error is None for stage in history.stages):
             raise
     except RuntimeError as error:
@@ -265,7 +316,7 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
             "method move a part of its network alone"
         ) from error
     for stage in history.stages:
-        stage.resumed = resumed
+        stage.resumed = state is not None
         stage.seconds += (time.perf_counter() - start) / len(history.stages)
 
 

@@ -15,6 +15,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from omegaconf import OmegaConf
 from sklearn.metrics import roc_auc_score
 from support.cells import SHORT
+from support.results import edited
 
 from sad_lightning.cell import loading, values
 from sad_lightning.cell import prepare as preparing
@@ -106,7 +107,7 @@ def test_result_reads_back_and_damage_is_told(settings, tmp_path):
     assert Result.read(tmp_path) == result
     assert result.coordinates.seed == 0
     assert result.environment["git_commit"] is None or len(result.environment["git_commit"]) >= 40
-    for text, words in (("", "must be the result"), ("[]", "must be"), ('{"schema": 99}', "schema 99")):
+    for text, words in (("", "is cut or damaged"), ("[]", "must be a JSON object"), ('{"schema": 99}', "schema 99")):
         (tmp_path / "result.json").write_text(text)
         with pytest.raises(InputError, match=words):
             Result.read(tmp_path)
@@ -362,14 +363,13 @@ def test_scores_on_disk_are_those_of_the_checkpoint_on_the_test_rows(settings, t
 @pytest.mark.parametrize("change", ["metrics", "words", "settings"])
 def test_a_result_that_lacks_what_all_have_is_told(change, settings, tmp_path):
     cell(settings, tmp_path)
-    document = json.loads((tmp_path / "result.json").read_text())
-    if change == "metrics":
-        del document["metrics"]["recall_at_target_fpr"]
-    elif change == "words":
-        document["metrics"]["auroc"] = "high"
-    else:
-        del document["settings"]["trainer"]
-    (tmp_path / "result.json").write_text(json.dumps(document))
+    with edited(tmp_path / "result.json") as document:
+        if change == "metrics":
+            del document["metrics"]["recall_at_target_fpr"]
+        elif change == "words":
+            document["metrics"]["auroc"] = "high"
+        else:
+            del document["settings"]["trainer"]
     with pytest.raises(InputError, match="must be the result of a cell"):
         Result.read(tmp_path)
 

@@ -10,13 +10,15 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from support.results import write_cell, write_grid
+from support.results import edited, write_cell, write_grid
 
 from sad_lightning.drawing.numbers import p_value, signed, summary_words
+from sad_lightning.files import read_json, write_json
 from sad_lightning.report.__main__ import main
 from sad_lightning.report.gather.groups import read
 from sad_lightning.report.gather.ranking import rank_methods
 from sad_lightning.report.gather.table import make_table
+from sad_lightning.result import read_arrays, write_arrays
 
 EVIL = "<script>alert(1)</script>"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -121,10 +123,9 @@ def test_names_from_results_show_as_text(tmp_path, monkeypatch, capsys):
     write_cell(tmp_path, EVIL, 1.0, method={"note": "x"})
     write_cell(tmp_path, "a|b & c_d", 1.0, data=f"{EVIL.replace('/', '')}")
     for path in tmp_path.rglob("result.json"):
-        document = json.loads(path.read_text())
-        document["normal_classes"] = [EVIL]
-        document["per_class"] = {EVIL: {"auroc": 0.9, "recall": 0.5, "count": 3}, "b": {"auroc": None, "count": 1}}
-        path.write_text(json.dumps(document))
+        with edited(path) as document:
+            document["normal_classes"] = [EVIL]
+            document["per_class"] = {EVIL: {"auroc": 0.9, "recall": 0.5, "count": 3}, "b": {"auroc": None, "count": 1}}
     printed = report(monkeypatch, capsys, tmp_path, "--out", tmp_path / "out").out
     page = (tmp_path / "out/report.html").read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
@@ -223,14 +224,14 @@ def test_no_results_is_one_line(folder, tmp_path):
 def test_four_hundred_and_fifty_cells_open_without_what_is_slow_to_import(tmp_path):
     write_cell(tmp_path, "ae", 1.0)
     (source,) = tmp_path.rglob("result.json")
-    document, scores = json.loads(source.read_text()), source.with_name("scores.npz").read_bytes()
+    document, scores = read_json(source), read_arrays(source.with_name("scores.npz"), read_json(source)["key"])
     for i in range(450):
         document["coordinates"].update(normal_class=[i % 10], known_anomaly=[i // 10 % 9])
         document.update(method=("deep_sad", "ae", "hsc", "sae", "abc")[i // 90], key=str(i))
         folder = tmp_path / "grid" / str(i)
         folder.mkdir(parents=True)
-        (folder / "result.json").write_text(json.dumps(document))
-        (folder / "scores.npz").write_bytes(scores)
+        write_json(folder / "result.json", document)
+        write_arrays(folder / "scores.npz", str(i), scores)
     command = [sys.executable, "-X", "importtime", "-m", "sad_lightning.report", str(tmp_path / "grid")]
     outcome = subprocess.run(command, capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip() for line in outcome.stderr.splitlines()}

@@ -1,11 +1,14 @@
 """Results that no training made: a grid in milliseconds."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sad_lightning.result import Coordinates, Result
+from sad_lightning.files import read_json, write_json
+from sad_lightning.result import Coordinates, Result, write_arrays
 from sad_lightning.stats.ranking import auroc
 
 CLASSES = tuple("0123456789")
@@ -84,8 +87,18 @@ def write_cell(
     folder.mkdir(parents=True)
     result.write(folder)
     if scores:
-        np.savez_compressed(folder / "scores.npz", row=np.arange(rows), score=values, target_class=target)
+        write_arrays(
+            folder / "scores.npz", result.key, {"row": np.arange(rows), "score": values, "target_class": target}
+        )
     return result
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[dict[str, Any]]:
+    """The document of a JSON file; what the block makes of it is written as if it had been so from the start."""
+    document = read_json(path)
+    yield document
+    write_json(path, document)
 
 
 def write_grid(runs: Path, *, ratios=(0.0, 0.05), normals=range(3), knowns=range(3)) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sad_lightning.cell.checkpoint import load_model
+from sad_lightning.cell.checkpoint import CHECKPOINT, load_model
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.preparation import to_network
 from sad_lightning.data.preprocess import fit_scaling
@@ -46,7 +46,7 @@ def project(folder: Path, settings: Mapping[str, Any], arrays: Arrays, rows: int
     test = split.test[:: max(len(split.test) // rows, 1)]
     scale, shift = torch.from_numpy(scaling.scale), torch.from_numpy(scaling.shift)
     x = to_network(torch.from_numpy(arrays.x[test]), scale, shift, None, image=arrays.x.ndim == 4)
-    member = _member(folder / "model.ckpt", settings)
+    member = _member(folder / CHECKPOINT, settings)
     encoder, means = member.get_encoder(), member.network.rep_dim
     with torch.inference_mode():
         codes = torch.cat([encoder(batch)[:, :means] for batch in torch.split(x, _BATCH)])

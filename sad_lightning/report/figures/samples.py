@@ -7,14 +7,15 @@ from sad_lightning.drawing import svg
 from sad_lightning.drawing.pixels import picture
 from sad_lightning.report.gather.cells import CellResult
 from sad_lightning.report.gather.ranking import Ranking
+from sad_lightning.result import read_arrays
 
 _SHOWN = 12
 
 
 def samples_figure(ranking: Ranking, cell: CellResult, arrays: Arrays, name: str) -> svg.Figure:
     """The test images that score highest and lowest, of anomalies and of normals."""
-    with np.load(cell.folder / "scores.npz") as file:
-        rows, scores, classes = file["row"], file["score"], file["target_class"]
+    stored = read_arrays(cell.folder / "scores.npz", cell.result.key)
+    rows, scores, classes = stored["row"], stored["score"], stored["target_class"]
     normal = np.isin(classes, cell.place.normal)
     order = np.argsort(scores, kind="stable")
     strips = {

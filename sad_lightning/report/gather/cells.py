@@ -1,16 +1,15 @@
 """One finished cell as the report sees it: where it stands in its grid, and what its scores say."""
 
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sad_lightning.result import Result
+from sad_lightning.errors import DamagedError
+from sad_lightning.result import Result, read_arrays
 from sad_lightning.stats.ranking import Interval, auroc_interval, roc_curve
 
 PairKey = tuple[tuple[str, ...], tuple[str, ...], int]  # normal classes, known classes, seed
@@ -79,9 +78,9 @@ class CellResult:
     def scores(self) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
         """Truth ``(N,)``, 0 normal and 1 anomaly, and score ``(N,)`` of the test rows; None if unreadable."""
         try:
-            with np.load(self.folder / "scores.npz") as file:
-                classes, scores = file["target_class"], file["score"].astype(np.float64)
-        except (OSError, ValueError, KeyError, BadZipFile, zlib.error):
+            stored = read_arrays(self.folder / "scores.npz", self.result.key)
+            classes, scores = stored["target_class"], stored["score"].astype(np.float64)
+        except (OSError, DamagedError, KeyError):
             return None
         y = (~np.isin(classes, self.place.normal)).astype(np.int64)
         return (y, scores) if y.shape == scores.shape and len(y) and np.isfinite(scores).all() else None

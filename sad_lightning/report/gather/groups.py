@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sad_lightning.errors import InputError
+from sad_lightning.files import read_json
 from sad_lightning.report.gather.cells import CellResult, Place
 from sad_lightning.report.gather.setting import Setting
 from sad_lightning.result import FAILURE, FILE, Result
@@ -112,7 +113,7 @@ def read(folders: Iterable[Path]) -> Grids:
                 cell = CellResult(path.parent, Result.read(path.parent))
                 _group([cell], {})  # fails where it lacks what a report needs
                 cells.append(cell)
-            except InputError as error:
+            except (InputError, OSError) as error:
                 problems.append(str(error))
             except (KeyError, TypeError, AttributeError) as error:
                 problems.append(f"{path}: must hold {error} to be reported; remove it and run the cell again")
@@ -130,7 +131,7 @@ def _failures(folder: Path) -> Iterator[str]:
     """A line for each cell that failed; one that is not defined did not fail."""
     for path in sorted(folder.rglob(FAILURE)):
         try:
-            failure = json.loads(path.read_text())
+            failure = read_json(path)
             if failure["status"] == "failed" and not (path.parent / FILE).exists():
                 yield f"{path.parent}: failed: {failure['line']}; once more: {failure['command']}"
         except (OSError, ValueError, KeyError, TypeError):

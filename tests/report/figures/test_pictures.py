@@ -1,10 +1,9 @@
 """Samples by score and the representation, of cells that were trained."""
 
-import json
-
 import numpy as np
 import pytest
 from support.cells import SHORT
+from support.results import edited
 
 from sad_lightning.cell.run import run
 from sad_lightning.cell.values import Cell
@@ -56,9 +55,8 @@ def test_what_can_not_be_drawn_is_a_problem(settings, tmp_path):
     assert len(figures) == 1
     assert "must be the checkpoint of the cell" in problems[0]
     assert "\n" not in problems[0]
-    document = json.loads((folder / "result.json").read_text())
-    document["settings"]["data"]["_target_"] = "os.system"
-    (folder / "result.json").write_text(json.dumps(document))
+    with edited(folder / "result.json") as document:
+        document["settings"]["data"]["_target_"] = "os.system"
     figures, problems = draw_pictures(rank_methods(make_table(read([tmp_path]).groups)), "middle")
     assert figures == []
     assert "the package's own sets" in problems[0]

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from support.results import write_cell, write_grid
+from support.results import edited, write_cell, write_grid
 
 from sad_lightning.errors import InputError
 from sad_lightning.report.gather.cells import Place
@@ -69,7 +69,7 @@ def test_damaged_and_unfinished_cells_are_problems_and_the_others_stand(tmp_path
     next(tmp_path.rglob("scores.npz")).write_bytes(b"PK")
     grids = read([tmp_path])
     assert len(grids.groups) == 1
-    assert "must be the result of a cell" in grids.problems[0]
+    assert "is cut or damaged" in grids.problems[0]
     assert grids.unfinished == (begun,)
     assert grids.groups[0].cells[0].roc is None
     with pytest.raises(InputError, match="name the folder given as runs="):
@@ -93,9 +93,8 @@ def test_a_result_without_its_split_is_a_problem(lacks, tmp_path):
     write_cell(tmp_path, "ae", 1.0)
     write_cell(tmp_path, "ae", 1.0, normal=1)
     path = sorted(tmp_path.rglob("result.json"))[0]
-    document = json.loads(path.read_text())
-    del document[lacks]["split" if lacks == "settings" else "seed"]
-    path.write_text(json.dumps(document))
+    with edited(path) as document:
+        del document[lacks]["split" if lacks == "settings" else "seed"]
     grids = read([tmp_path])
     assert len(grids.groups) == len(grids.problems) == 1
 

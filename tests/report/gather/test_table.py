@@ -1,9 +1,7 @@
 """Ours beside the papers' numbers."""
 
-import json
-
 import pytest
-from support.results import write_cell
+from support.results import edited, write_cell
 
 from sad_lightning.report.gather.groups import read
 from sad_lightning.report.gather.ranking import rank_methods
@@ -25,10 +23,9 @@ def test_ours_beside_the_published(tmp_path):
 def test_the_recall_of_each_class_beside_ye2021(tmp_path):
     write_cell(tmp_path, "deep_sad", 1.0, data="fashion_mnist")
     path = next(tmp_path.rglob("result.json"))
-    document = json.loads(path.read_text())
-    document.update(normal_classes=["top"], known_classes=["shirt"])
-    document["per_class"] = {"shirt": {"auroc": 0.9, "recall": 0.6, "count": 9}}
-    path.write_text(json.dumps(document))
+    with edited(path) as document:
+        document.update(normal_classes=["top"], known_classes=["shirt"])
+        document["per_class"] = {"shirt": {"auroc": 0.9, "recall": 0.6, "count": 9}}
     (ranking,) = rank_methods(make_table(read([tmp_path]).groups))
     recalls = {each.name: each for each in compare_recalls(ranking)}
     assert len(recalls) == 9
