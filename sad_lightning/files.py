@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+MODEL_FILE = "model.pt"  # what a training on own data leaves in its folder
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:

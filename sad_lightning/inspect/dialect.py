@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from sad_lightning.data.schema import Dialect
 from sad_lightning.errors import InputError
@@ -56,7 +56,7 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
             yield file
             return
         with gzip.open(file) as unpacked:
-            yield unpacked
+            yield cast(IO[bytes], unpacked)
 
 
 def _encoding(path: Path) -> str:

@@ -99,7 +99,7 @@ def yaml_files(path: Path, kind: str, settings: Mapping[str, Any], reasons: Mapp
 
 
 def _spelt(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)  # which is yaml too
+    return json.dumps(value, ensure_ascii=not str(value).isprintable())  # which is yaml too
 
 
 def _line(contents: Contents, look: Look, proposal: Proposal) -> tuple[str, ...]:
