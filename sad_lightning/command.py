@@ -67,6 +67,12 @@ def command(
         sys.exit(2)
 
 
+def announce(what: str) -> None:
+    """A first line on stderr about what takes seconds; silent where stderr is no terminal."""
+    if sys.stderr.isatty():
+        print(f"{what} ...", file=sys.stderr, flush=True)
+
+
 def progress(items: Iterable[T], *, unit: str) -> "tqdm[T]":
     """Walk over the items under a bar on stderr that tells the time left; silent where stderr is no terminal.
 

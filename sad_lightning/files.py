@@ -26,6 +26,8 @@ _NAMELESS = (*FULL, errno.EROFS, errno.EIO)  # what writing fails with, often wi
 _SEAL = re.compile(rb"sad_lightning ([^\n]{1,200}) [0-9a-f]{32}\Z")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # moves a terminal, or has no bytes
 
+MODEL_FILE = "model.pt"  # what a training on own data leaves in its folder
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:

@@ -25,7 +25,7 @@ from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import schema_of
 from sad_lightning.errors import InputError
-from sad_lightning.files import write_archive
+from sad_lightning.files import MODEL_FILE, write_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
 from sad_lightning.training.ensemble import Ensemble, method_of
@@ -34,7 +34,7 @@ from sad_lightning.version import __version__
 if TYPE_CHECKING:
     from sad_lightning.baselines.baseline import Baseline
 
-FILE = "model.pt"
+FILE = MODEL_FILE
 _PART = 10_000  # rows
 _FORMAT = "sad_lightning model"
 _VERSION = 1

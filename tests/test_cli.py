@@ -227,3 +227,20 @@ def test_data_command_lists_and_refuses(tmp_path):
     assert data("verify", "landsat").returncode == 2
     np.savez(tmp_path / "landsat.npz", X=np.zeros((3, 2)), y=np.zeros(3), classes=np.array(["a"]))
     assert data("verify", "landsat").returncode == 1
+
+
+def test_mistakes_in_own_files_are_told_before_torch_is_imported(tmp_path):
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n3,4\n")
+    for arguments, words in (
+        (
+            ["data=table", f"data.path={tmp_path / 'x.csv'}", "data.label=c", f"runs={tmp_path / 'runs'}"],
+            "data.label=c",
+        ),
+        (["predict", str(tmp_path / "model.pt"), str(tmp_path / "x.csv")], "there is no such model file"),
+        (["explain", str(tmp_path / "x.csv"), str(tmp_path / "y.csv")], "y.csv: there is no such file"),
+    ):
+        command = [sys.executable, "-X", "importtime", "-m", "sad_lightning", *arguments]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 2
+        assert words in result.stderr
+        assert not re.search(r"\|\s+torch$", result.stderr, re.MULTILINE)

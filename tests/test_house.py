@@ -37,8 +37,8 @@ def name_of(path: Path) -> str:
 # sample goes data -> networks -> methods, baselines -> training -> cell -> grid, and the commands read what they leave.
 ROOMS = (
     "version", "errors", "checks", "seeding", "files", "config", "command", "stats", "result", "data", "networks",
-    "methods", "baselines", "training", "model", "tracking", "drawing", "cell", "grid", "detector", "predict", "export",
-    "explain", "hpo", "audit", "report", "convergence", "train", "__main__",
+    "methods", "baselines", "training", "model", "tracking", "drawing", "info", "inspect", "cell", "grid", "detector",
+    "predict", "export", "explain", "hpo", "audit", "report", "convergence", "train", "__main__",
 )  # fmt: skip
 
 
@@ -81,6 +81,8 @@ def test_a_folder_with_a_main_is_a_command_and_nothing_else_is():
         "export",
         "grid",
         "hpo",
+        "info",
+        "inspect",
         "predict",
         "report",
         "train",
@@ -91,7 +93,7 @@ def test_a_folder_with_a_main_is_a_command_and_nothing_else_is():
 # Planning, reporting and asking for help do not wait for torch, which takes seconds to import: whole rooms, and of the
 # others the modules that are named.
 LIGHT_ROOMS = {"version", "errors", "checks", "seeding", "files", "config", "command", "stats", "result", "data",
-               "baselines", "drawing", "grid", "report", "train", "__main__"}  # fmt: skip
+               "baselines", "drawing", "info", "inspect", "grid", "report", "train", "__main__"}  # fmt: skip
 LIGHT_MODULES = {"cell.key", "cell.loading", "cell.evaluation", "audit.fold", "audit.study", "convergence.figure",
                  "convergence.study"}  # fmt: skip
 HEAVY_MODULES = {"data.module", "data.preparation", "report.figures.projection"}  # in rooms that are light but for them

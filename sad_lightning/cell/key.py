@@ -17,6 +17,13 @@ from sad_lightning.version import NUMBERS_VERSION
 # network and its optimiser).
 _NEUTRAL: dict[str, Any] = {
     "balance": {"known_anomalies": 0, "mix": False},
+    "data.decimal": ".",
+    "data.delimiter": None,
+    "data.encoding": "utf-8",
+    "data.header": True,
+    "data.infinite": "refuse",
+    "data.missing_values": [],
+    "data.skip_rows": 0,
     "ensemble": 1,
     "ensemble_mean": "arithmetic",
     "features": "raw",

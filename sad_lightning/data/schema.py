@@ -1,5 +1,7 @@
 """What raw rows must look like: the columns of a table, or the size of images. It travels with the model."""
 
+import codecs
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sad_lightning.checks import choice, whole_number
+from sad_lightning.checks import choice, true_or_false, whole_number
 from sad_lightning.errors import InputError
 
 Floats = NDArray[np.float32]
@@ -33,6 +35,43 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Dialect:
+    """How a file spells its rows; of parquet and npz only the last two count.
+
+    Attributes:
+        delimiter: of a CSV; None for the one of ``, ; tab |`` that its first line holds most.
+        decimal: the decimal point of a CSV, ``.`` or ``,``.
+        encoding: of a CSV, by Python's name.
+        header: whether the first line names the columns; else they are x0, x1, ...
+        skip_rows: lines of a CSV before the header.
+        missing_values: words for a missing value, besides an empty one, NA, NaN, null and their like.
+        infinite: what an infinite number means: ``refuse``, or ``missing``.
+    """
+
+    delimiter: str | None = None
+    decimal: str = "."
+    encoding: str = "utf-8"
+    header: bool = True
+    skip_rows: int = 0
+    missing_values: tuple[str, ...] = ()
+    infinite: str = "refuse"
+
+    def __post_init__(self) -> None:
+        if self.delimiter is not None and (not isinstance(self.delimiter, str) or len(self.delimiter) != 1):
+            raise InputError(f"data.delimiter must be one character, got {self.delimiter!r}; for example ';'")
+        choice("data.decimal", self.decimal, (".", ","))
+        try:
+            codecs.lookup(str(self.encoding))
+        except LookupError as error:
+            raise InputError(
+                f"data.encoding must name an encoding, got {self.encoding!r}; for example latin-1 or utf-16"
+            ) from error
+        true_or_false("data.header", self.header)
+        whole_number("data.skip_rows", self.skip_rows, least=0)
+        choice("data.infinite", self.infinite, ("refuse", "missing"))
+
+
+@dataclass(frozen=True)
 class TableSchema:
     """The columns of a table, in the order in which a raw row ``(C,)`` holds them.
 
@@ -42,16 +81,18 @@ class TableSchema:
         columns: at least one, no name twice.
         missing: what a missing number means: ``median`` of the training rows, or ``refuse``.
         aside: further columns that the training file had and that are no part of a row, such as the label.
+        dialect: how the training file spelt its rows.
     """
 
     columns: tuple[Column, ...]
     missing: str = "median"
     aside: tuple[str, ...] = ()
+    dialect: Dialect = Dialect()
 
     def __post_init__(self) -> None:
         choice("data.missing", self.missing, ("median", "refuse"))
         names = self.names
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice or not names:
             raise InputError(f"columns: a table needs at least one and no name twice, got {', '.join(twice) or 'none'}")
 
@@ -145,4 +186,8 @@ def schema_of(plain: Mapping[str, Any]) -> Schema:
     if plain["kind"] == "images":
         return ImageSchema(**rest)
     columns = ({**column, "categories": tuple(column["categories"])} for column in rest["columns"])
-    return TableSchema(tuple(Column(**column) for column in columns), rest["missing"], tuple(rest["aside"]))
+    dialect = dict(rest.get("dialect", {}))  # files from before it was stored have none
+    dialect["missing_values"] = tuple(dialect.get("missing_values", ()))
+    return TableSchema(
+        tuple(Column(**column) for column in columns), rest["missing"], tuple(rest["aside"]), Dialect(**dialect)
+    )

@@ -8,8 +8,8 @@ error where there is a decoder, its contribution where the score is a sum of col
 from pathlib import Path
 
 from sad_lightning.checks import whole_number
-from sad_lightning.command import command, command_parser
-from sad_lightning.predict.opening import add_model, import_all
+from sad_lightning.command import announce, command, command_parser
+from sad_lightning.predict.opening import add_model, check_there, import_all
 from sad_lightning.predict.rows import IMAGE_ARRAYS
 
 
@@ -26,6 +26,8 @@ def main() -> None:
     options = parser.parse_args()
     with command("sad_lightning.explain"):
         whole_number("--top", options.top)
+        check_there(options.model, options.data)
+        announce("importing torch")
         import_all(options.modules)
         from sad_lightning.explain.top_rows import explain_rows  # torch
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sad_lightning.checks import choice, fraction
-from sad_lightning.command import command, command_parser
+from sad_lightning.command import announce, command, command_parser
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
-from sad_lightning.predict.opening import add_model, device_of, import_all
+from sad_lightning.predict.opening import add_model, check_there, device_of, import_all
 from sad_lightning.predict.output import SUFFIXES
 from sad_lightning.predict.rows import IMAGE_ARRAYS
 
@@ -40,6 +40,8 @@ def main() -> None:
     options = parser.parse_args()
     with command("sad_lightning.predict", way_out="choose another with --output"):
         _check(options)
+        check_there(options.model, options.data)
+        announce("importing torch")
         import_all(options.modules)
         from torch import set_num_threads  # takes seconds to import
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sad_lightning.errors import InputError
+from sad_lightning.files import MODEL_FILE
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +17,19 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the argument MODEL and the option --import."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, or the folder of the run that left it")
     parser.add_argument("--import", dest="modules", nargs="+", default=[], help="modules that define your own methods")
+
+
+def check_there(model: Path, data: Path) -> None:
+    """Refuse files that are not there, before torch is imported.
+
+    Raises:
+        InputError: one is not.
+    """
+    file = model / MODEL_FILE if model.is_dir() else model
+    if not file.is_file():
+        raise InputError(f"{file}: there is no such model file; a training on own data leaves one, {MODEL_FILE}")
+    if not data.exists():
+        raise InputError(f"{data}: there is no such file; give the path of one that is there")
 
 
 def import_all(modules: Sequence[str]) -> None:

@@ -6,7 +6,9 @@ imported when the first cell starts.
 
 import gc
 import os
+import shlex
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +18,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.key import cell_folder, cell_key
-from sad_lightning.command import VERSION, command
+from sad_lightning.cell.loading import load
+from sad_lightning.command import VERSION, announce, command
 from sad_lightning.config.location import CONF
 from sad_lightning.config.mistakes import is_not_defined, one_line
 from sad_lightning.errors import InputError
+from sad_lightning.files import MODEL_FILE
 from sad_lightning.result import Result, finished
 from sad_lightning.train.arguments import check_arguments, multirun_first
 from sad_lightning.train.help import help_text
@@ -88,7 +92,23 @@ def _cell(cfg: DictConfig) -> float:
         raise
     if os.environ.get("LOCAL_RANK", "0") == "0":  # Lightning starts the other processes of one run with this command
         print(result.table(Path(os.path.relpath(folder))))
+        print(next_steps(Path(os.path.relpath(folder)), cfg))
     return result.metrics["auroc"]
+
+
+def next_steps(folder: Path, cfg: DictConfig) -> str:
+    """What to do with what a cell left, as commands to be pasted."""
+    commands = {f"python -m sad_lightning.report {shlex.quote(str(cfg.runs))}": "all results, as one page"}
+    if (folder / MODEL_FILE).exists():
+        where = f"{shlex.quote(str(folder))} {shlex.quote(str(cfg.data.path))}"
+        commands = {
+            f"python -m sad_lightning.predict {where}": "scores and decisions of these rows, or of new ones",
+            f"python -m sad_lightning.explain {where}": "why the most anomalous rows score as they do",
+            **commands,
+        }
+    width = max(map(len, commands))
+    lines = [f"    {command:<{width}}  # {about}" for command, about in commands.items()]
+    return "\n".join(["  next", *lines])
 
 
 def _result(cfg: DictConfig, folder: Path) -> Result:
@@ -105,6 +125,11 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
     elif (result := finished(folder, cell_key(cfg))) is not None:
         print("finished before; overwrite=true trains it again")
         return result
+    if "path" in cfg.data:  # own data: what is wrong with it is told before torch is imported
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are told with the result
+            load(cfg.data)
+    announce("importing torch")
     from sad_lightning.cell.run import run  # torch and lightning take seconds to import
     from sad_lightning.cell.values import Cell
 

@@ -20,6 +20,7 @@ Deep semi-supervised anomaly detection.
   python -m sad_lightning --help method                          what each option of a group is
 
 Commands, each with --help; `sad_lightning VERB` is the same as `python -m sad_lightning.VERB`:
+  inspect   look at your own data, and how to train on it   info      versions, devices, data: for a bug report
   data      list, fetch and verify the data sets            grid      status and index of a grid
   predict   score new rows with a model file                report    tables and figures of finished cells
   explain   why rows score as they do                       export    a model file as one graph

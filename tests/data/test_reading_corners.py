@@ -1,17 +1,21 @@
 """Columns of any type as words, names that must be quoted, and values that are not what training knew."""
 
 import datetime
+import gzip
+import re
+import shlex
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.reading import raw_rows, read_batches, read_table
 from sad_lightning.data.own.tables import table
-from sad_lightning.data.own.values import Values
-from sad_lightning.data.schema import Column, TableSchema
+from sad_lightning.data.own.values import Values, setting
+from sad_lightning.data.schema import Column, TableSchema, schema_of
 from sad_lightning.errors import InputError
 
 pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
@@ -38,6 +42,8 @@ def own(path: object, **changes: object) -> Arrays:
         "label": None, "known_anomaly": ["anomaly"], "known_normal": ["normal"], "unlabeled": ["unlabeled"],
         "truth": None, "normal": [], "part": None, "group": None, "ignore": [], "categorical": [],
         "max_categories": 100, "missing": "median",
+        "missing_values": [], "infinite": "refuse", "delimiter": None, "decimal": ".", "encoding": "utf-8",
+        "header": True, "skip_rows": 0,
     }  # fmt: skip
     return table(path, **{**settings, **changes})
 
@@ -269,3 +275,71 @@ def test_a_path_is_a_name_whatever_it_looks_like(tmp_path, monkeypatch):
     for wrong in (None, ["a", "b"], {"a": 1}):
         with pytest.raises(InputError, match=r"^data\.path must name a file"):
             own(wrong)
+
+
+DIALECTS = {
+    "semicolons and commas": (b"a;b;soil\n1,5;2;clay\n-3,25;4;sand\n", {"decimal": ","}),
+    "a line that names the separator": (b"sep=;\na;b;soil\n1.5;2;clay\n-3.25;4;sand\n", {"skip_rows": 1}),
+    "UTF-16": ("a,b,soil\n1.5,2,clay\n-3.25,4,sand\n".encode("utf-16"), {"encoding": "utf-16"}),
+    "a caret": (b"a^b^soil\n1.5^2^clay\n-3.25^4^sand\n", {"delimiter": "^"}),
+    "packed": (gzip.compress(b"a,b,soil\n1.5,2,clay\n-3.25,4,sand\n"), {}),
+    "infinite": (b"a,b,soil\n1.5,2,clay\n-3.25,4,sand\nInfinity,-inf,clay\n", {"infinite": "missing"}),
+    "question marks": (b"a,b,soil\n1.5,2,clay\n-3.25,4,sand\n?,-,?\n", {"missing_values": ["?", "-"]}),
+}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_dialect_is_read_at_training_and_at_prediction(name, tmp_path):
+    content, settings = DIALECTS[name]
+    path = tmp_path / ("x.csv.gz" if name == "packed" else "x.csv")
+    path.write_bytes(content)
+    arrays = own(path, **settings)
+    np.testing.assert_array_equal(arrays.x[:2], [[1.5, 2, 1, 0], [-3.25, 4, 0, 1]])
+    assert np.isnan(arrays.x[2:, :2]).all()
+    schema = schema_of(arrays.schema.plain())
+    assert schema == arrays.schema
+    again = np.concatenate([raw_rows(path, batch, schema, 1)[0] for batch in read_batches(path, schema)])
+    np.testing.assert_array_equal(schema.expand(again), arrays.x)
+
+
+def test_without_a_header_columns_are_numbered(tmp_path):
+    arrays = own(text(tmp_path / "x.csv", "1,2\n3,4\n"), header=False)
+    assert arrays.schema.names == ["x0", "x1"]
+    assert arrays.x.tolist() == [[1, 2], [3, 4]]
+
+
+def test_words_that_mean_missing_do_so_in_every_kind_of_file(tmp_path):
+    path = parquet(tmp_path / "x.parquet", a=[1.0, 2.0, np.inf], soil=["clay", "unknown", "sand"])
+    arrays = own(path, missing_values=["unknown"], infinite="missing")
+    assert arrays.schema.columns[1].categories == ("clay", "sand")
+    np.testing.assert_array_equal(arrays.x, [[1, 1, 0], [2, 0, 0], [np.nan, 0, 1]])
+
+
+def test_a_name_that_stands_twice_can_be_left_out(tmp_path):
+    path = text(tmp_path / "x.csv", "a,len (s),b,len (s)\n1,2,3,4\n2,2,4,4\n")
+    with pytest.raises(InputError, match=re.escape("""'data.ignore=["len (s)"]'""")):
+        own(path)
+    assert own(path, ignore=["len (s)"]).x.tolist() == [[1, 3], [2, 4]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"delimiter": ";;"}, "data.delimiter must be one character"),
+        ({"decimal": "x"}, "data.decimal must be one of"),
+        ({"encoding": "latin-99"}, "data.encoding must name an encoding"),
+        ({"skip_rows": -1}, "data.skip_rows must be a whole number"),
+        ({"infinite": "large"}, "data.infinite must be one of refuse, missing"),
+        ({"header": "no"}, "data.header must be true or false"),
+    ],
+)
+def test_a_wrong_dialect_is_told(settings, words, tmp_path):
+    with pytest.raises(InputError, match=words):
+        own(text(tmp_path / "x.csv", "a,b\n1,2\n3,4\n"), **settings)
+
+
+@pytest.mark.parametrize("name", ["Temp (C)", "CPU %", "a,b", 'say "x"', "it's", "null", "3", "-3", "ü", "a=b", "a\\b"])
+def test_a_setting_that_is_pasted_says_what_it_should(name, tmp_path):
+    (argument,) = shlex.split(setting("data.ignore", [name, "other"]))
+    (override,) = OverridesParser.create().parse_overrides([argument])
+    assert [str(each) for each in override.value()] == [name, "other"]

@@ -1,7 +1,10 @@
 """CSV and parquet files, whole or in batches, by pyarrow (the extra ``table``)."""
 
 import csv
+import gzip
 import re
+import shlex
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from sad_lightning.data.own.values import NOT_TEXT, Values, check_names_once, not_categorical, spell_date
+from sad_lightning.data.own.values import NOT_TEXT, Values, not_categorical, spell_date
+from sad_lightning.data.schema import Dialect
 from sad_lightning.errors import InputError
 
 BLOCK = 1 << 23  # bytes of a CSV, at a time
@@ -17,6 +21,7 @@ ROWS = 1 << 16  # of anything else
 _HEADER = 1 << 16  # characters, that a header of several lines may have
 _QUOTED = r'(?<![^,;\t|])"(?:[^"]|"")*"'  # where a field begins, or it is a character as any other
 _LINE = re.compile(rf"(?:{_QUOTED}|[^\n])*")
+_PLAIN = Dialect()
 _DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?")
 
 
@@ -25,12 +30,16 @@ class Arrow:
 
     Args:
         path: of the file.
+        dialect: how it spells its rows.
 
     Raises:
-        InputError: pyarrow is not installed, the file is damaged, has no header, or names a column twice.
+        InputError: pyarrow is not installed, or the file is damaged or has no header.
+
+    Attributes:
+        names: of the columns, in their order; one may stand there twice.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, dialect: Dialect = _PLAIN) -> None:
         try:
             import pyarrow
             import pyarrow.csv
@@ -41,12 +50,12 @@ class Arrow:
                 f"or give an npz"
             ) from error
         self.path, self.pa, self.csv, self.parquet = path, pyarrow, pyarrow.csv, parquet
+        self.dialect = dialect
         self.is_csv = path.suffix.lower() != ".parquet"
         if self.is_csv:
             self.delimiter, self.names, self.lines = self._header()
         else:
             self.names = self._read(lambda: parquet.ParquetFile(path).schema_arrow.names)
-        check_names_once(path, self.names)
 
     def whole(self, names: Sequence[str], words: Collection[str]) -> Any:
         """All rows of some columns, as an Arrow table."""
@@ -54,6 +63,25 @@ class Arrow:
             return self._read(lambda: self.parquet.ParquetFile(self.path).read(names))
         types = {name: self.pa.string() for name in words}
         return self._read(lambda: self.csv.read_csv(self.path, **self._options(types, names)))
+
+    def everything(self) -> Any:
+        """All columns of a parquet, as an Arrow table, also where names repeat."""
+        return self._read(lambda: self.parquet.ParquetFile(self.path).read())
+
+    def texts(self) -> tuple[Any, int]:
+        """All columns of a CSV as an Arrow table of texts, in order, and how many rows of another length it lacks."""
+        ragged = []
+        options = self._options({})
+        names = [f"{position}" for position in range(len(self.names))]
+        options["read_options"].column_names = names
+        options["convert_options"].column_types = dict.fromkeys(names, self.pa.string())
+
+        def skip(row: Any) -> str:
+            ragged.append(row.number)
+            return "skip"
+
+        options["parse_options"].invalid_row_handler = skip
+        return self._read(lambda: self.csv.read_csv(self.path, **options)), len(ragged)
 
     def batches(self, kinds: Mapping[str, str]) -> Iterator[Any]:
         """Some columns, batch by batch."""
@@ -108,34 +136,48 @@ class Arrow:
 
     def _header(self) -> tuple[str, list[str], int]:
         """The delimiter, the names, and how many lines they take: a quoted name may hold delimiters and line breaks."""
+        dialect = self.dialect
         try:
-            with open(self.path, encoding="utf-8-sig") as file:
+            encoding = "utf-8-sig" if dialect.encoding.lower() in ("utf-8", "utf8") else dialect.encoding
+            unpack = gzip.open if self.path.suffix.lower() == ".gz" else open
+            with unpack(self.path, "rt", encoding=encoding) as file:
+                for _ in range(dialect.skip_rows):
+                    file.readline()
                 line = file.readline()
                 if line.count('"') % 2:
                     line += file.read(_HEADER)
             line = next(_LINE.finditer(line))[0]
-            delimiter = max(",;\t|", key=re.sub(_QUOTED, "", line).count)
+            delimiter = dialect.delimiter or max(",;\t|", key=re.sub(_QUOTED, "", line).count)
             fields = next(csv.reader([line], delimiter=delimiter), [])
-        except (UnicodeDecodeError, csv.Error) as error:
+        except (UnicodeError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            named = {"utf-8": "UTF-8"}.get(dialect.encoding, dialect.encoding)
             raise InputError(
-                f"{self.path}: must be text in UTF-8 that begins with column names, but reading it fails; convert the "
-                f"file"
+                f"{self.path}: must be text in {named} that begins with column names, but reading it fails; "
+                f"python -m sad_lightning.inspect {shlex.quote(str(self.path))} says which data.encoding it has"
             ) from error
+        if not dialect.header:
+            return delimiter, [f"x{k}" for k in range(len(fields))], dialect.skip_rows
         names = [re.sub(r"\s*\n\s*", " ", field.strip()) for field in fields]
         if not line.strip() or all(re.fullmatch(r"[-+.\d eE]*", name) for name in names):
             raise InputError(
-                f"{self.path}: must begin with a line of column names, it begins with {line[:60]!r}; add one"
+                f"{self.path}: must begin with a line of column names, it begins with {line[:60]!r}; add one, or set "
+                f"data.header=false"
             )
-        return delimiter, names, line.count("\n") + 1
+        return delimiter, names, line.count("\n") + 1 + dialect.skip_rows
 
     def _options(self, types: Mapping[str, Any], columns: Sequence[str] = ()) -> dict[str, Any]:
+        dialect, convert = self.dialect, self.csv.ConvertOptions
+        words = [*convert().null_values, *dialect.missing_values]
         return {
-            "read_options": self.csv.ReadOptions(block_size=BLOCK, column_names=self.names, skip_rows=self.lines),
-            "parse_options": self.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
-            "convert_options": self.csv.ConvertOptions(
-                column_types=dict(types), include_columns=list(columns), strings_can_be_null=True
+            "read_options": self.csv.ReadOptions(
+                block_size=BLOCK, column_names=self.names, skip_rows=self.lines, encoding=dialect.encoding
             ),
-        }
+            "parse_options": self.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+            "convert_options": convert(
+                column_types=dict(types), include_columns=list(columns), strings_can_be_null=True, null_values=words,
+                decimal_point=dialect.decimal,
+            ),
+        }  # fmt: skip
 
     def _read(self, read: Any) -> Any:
         """What ``read`` returns; an error of pyarrow becomes one line that names the file."""

@@ -12,7 +12,7 @@ from sad_lightning.data.arrays import Labels
 from sad_lightning.data.own.values import Values, listed, spell
 from sad_lightning.errors import InputError
 
-_PARTS = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
+PARTS = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
 
 
 def semi_of(
@@ -109,13 +109,13 @@ def part_of(path: Path, column: Values) -> NDArray[np.int8]:
     Raises:
         InputError: the column holds another word, or none.
     """
-    other = sorted(set(column.words) - set(_PARTS))
+    other = sorted(set(column.words) - set(PARTS))
     if other or np.isnan(column.numbers).any():
         raise InputError(
             f"{path}: the column of data.part must hold train, validation or test in every row, it holds "
             f"{listed([repr(name) for name in other]) if other else 'rows without a value'}; mend it"
         )
-    parts: NDArray[np.int8] = np.array([*(_PARTS[name] for name in column.words), 0], dtype=np.int8)[_positions(column)]
+    parts: NDArray[np.int8] = np.array([*(PARTS[name] for name in column.words), 0], dtype=np.int8)[_positions(column)]
     return parts
 
 

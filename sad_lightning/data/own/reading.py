@@ -16,37 +16,53 @@ from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import read_npz_all
 from sad_lightning.data.own.arrow import BLOCK, ROWS, Arrow
-from sad_lightning.data.own.values import NOT_TEXT, Table, Values, check_names_once, listed, not_categorical, spell_date
-from sad_lightning.data.schema import TableSchema
+from sad_lightning.data.own.values import (
+    NOT_TEXT,
+    Table,
+    Values,
+    check_names_once,
+    ignoring,
+    listed,
+    not_categorical,
+    spell,
+    spell_date,
+)
+from sad_lightning.data.schema import Dialect, TableSchema
 from sad_lightning.errors import InputError
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".npz")
+SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".parquet", ".npz")
+_PLAIN = Dialect()
 
 
-def read_table(path: Path, words: Collection[str] = (), ignore: Collection[str] = ()) -> Table:
+def read_table(
+    path: Path, words: Collection[str] = (), ignore: Collection[str] = (), dialect: Dialect = _PLAIN
+) -> Table:
     """All rows of a file.
 
     Args:
         path: csv, tsv, txt, parquet or npz.
         words: columns whose values are words, whatever they look like, spelt as a CSV spells them.
         ignore: other columns whose values are not read; they are there, and hold nothing.
+        dialect: how the file spells its rows.
 
     Raises:
         InputError: the file is not there, damaged, empty, or has no header, or a column can not be words.
     """
-    if _suffix(path) == ".npz":
-        return _npz_table(path, words, ignore)
-    arrow = Arrow(path)
+    if suffix_of(path) == ".npz":
+        return _with_missing(_npz_table(path, words, ignore), dialect)
     out = set(ignore) - set(words)
+    arrow = Arrow(path, dialect)
+    check_names_once(path, arrow.names, out)
     table = arrow.whole([name for name in arrow.names if name not in out], words)
     if not table.num_rows:
         raise InputError(f"{path}: must hold at least one row, it holds none")
-    return {
+    columns = {
         name: _not_read(table.num_rows)
         if name in out
         else arrow.values(name, table.column(name).combine_chunks(), as_words=name in words)
         for name in arrow.names
     }
+    return _with_missing(columns, dialect)
 
 
 def read_batches(
@@ -65,17 +81,42 @@ def read_batches(
     """
     kinds = {**dict.fromkeys(keep, "category"), **{column.name: column.kind for column in schema.columns}}
     words = {name for name, kind in kinds.items() if kind == "category"}
-    if _suffix(path) == ".npz":
+    if suffix_of(path) == ".npz":
         table = _npz_table(path, words)
         _check_names(path, list(table), schema, keep, ignore)
+        table = _with_missing(table, schema.dialect)
         for start in range(0, len(table[schema.names[0]].numbers), ROWS):
             rows = slice(start, start + ROWS)
             yield {name: replace(values, numbers=values.numbers[rows]) for name, values in table.items()}
         return
-    arrow = Arrow(path)
+    arrow = Arrow(path, schema.dialect)
+    check_names_once(path, arrow.names, {*schema.aside, *ignore} - set(keep))
     _check_names(path, arrow.names, schema, keep, ignore)
     for batch in arrow.batches(kinds):
-        yield {name: arrow.values(name, batch.column(name), as_words=name in words) for name in batch.schema.names}
+        columns = {name: arrow.values(name, batch.column(name), as_words=name in words) for name in batch.schema.names}
+        yield _with_missing(columns, schema.dialect)
+
+
+def _with_missing(table: Table, dialect: Dialect) -> Table:
+    """The table with what the dialect calls missing as NaN, whatever file it comes from."""
+    if dialect.infinite == "missing":
+        table = {
+            name: replace(values, numbers=np.where(np.isinf(values.numbers), np.nan, values.numbers))
+            if values.kind == "number"
+            else values
+            for name, values in table.items()
+        }
+    return {name: _without(values, dialect.missing_values) for name, values in table.items()}
+
+
+def _without(values: Values, missing: Sequence[str]) -> Values:
+    """Categories without the words that mean missing."""
+    if values.kind != "category" or not (out := {spell(word) for word in missing} & set(values.words)):
+        return values
+    words = tuple(word for word in values.words if word not in out)
+    codes = np.array([*(float(words.index(word)) if word in words else np.nan for word in values.words), np.nan])
+    positions = np.where(np.isnan(values.numbers), len(values.words), values.numbers).astype(np.int64)
+    return Values("category", codes[positions], words)
 
 
 def raw_rows(
@@ -136,7 +177,7 @@ def _check_finite(path: Path, name: str, values: NDArray[np.float32], numbers: N
         row = int(infinite.argmax())
         raise InputError(
             f"{path}: column {name} must hold finite numbers, below 3e38, it holds {numbers[row]:g} in row "
-            f"{first + row}; mend the file, or leave the column out with data.ignore=[{name}]"
+            f"{first + row}; mend the file, or set data.infinite=missing, or {ignoring([name])}"
         )
 
 
@@ -158,13 +199,13 @@ def _check_names(
 
 
 def count_rows(path: Path) -> int | None:
-    """How many rows a file holds, for a progress bar; of a CSV how many lines, and None for an npz.
+    """How many rows a file holds, for a progress bar; of a CSV how many lines, and None where it would have to be read.
 
     Raises:
         InputError: the file is not there or damaged.
     """
-    suffix = _suffix(path)
-    if suffix == ".npz":
+    suffix = suffix_of(path)
+    if suffix in (".npz", ".csv.gz"):
         return None
     if suffix == ".parquet":
         arrow = Arrow(path)
@@ -173,12 +214,17 @@ def count_rows(path: Path) -> int | None:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK), b"")) - 1
 
 
-def _suffix(path: Path) -> str:
+def suffix_of(path: Path) -> str:
+    """The ending of a table's name, in small letters.
+
+    Raises:
+        InputError: there is no such file, or it has another ending.
+    """
     if not path.exists():
         raise InputError(f"{path}: there is no such file; give the path of one that is there")
     if path.is_dir():
         raise InputError(f"{path}: must be a file, it is a folder; data=folder reads images from a folder")
-    suffix = path.suffix.lower()
+    suffix = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: must end in one of {', '.join(SUFFIXES)}, got {suffix!r}; convert the file")
     return suffix

@@ -18,8 +18,8 @@ from sad_lightning.checks import choice, path_of, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.labels import labels_of, part_of, semi_of
 from sad_lightning.data.own.reading import raw_rows, read_table
-from sad_lightning.data.own.values import Table, Values, listed
-from sad_lightning.data.schema import Column, TableSchema
+from sad_lightning.data.own.values import Table, Values, ignoring, listed, setting
+from sad_lightning.data.schema import Column, Dialect, TableSchema
 from sad_lightning.errors import InputError
 
 
@@ -37,6 +37,13 @@ def table(
     categorical: Sequence[str],
     max_categories: int,
     missing: str,
+    missing_values: Sequence[object],
+    infinite: str,
+    delimiter: str | None,
+    decimal: str,
+    encoding: str,
+    header: bool,
+    skip_rows: int,
 ) -> Arrays:
     """The rows of a file.
 
@@ -54,6 +61,13 @@ def table(
         categorical: columns of numbers that are names.
         max_categories: the most words that a column may have.
         missing: ``median`` or ``refuse``.
+        missing_values: further words for a missing value; these and what follows are told in ``schema.Dialect``.
+        infinite: ``refuse`` or ``missing``.
+        delimiter: of a CSV, or None.
+        decimal: its decimal point.
+        encoding: its encoding.
+        header: whether it begins with names.
+        skip_rows: lines before them.
 
     Raises:
         InputError: a setting or the file is wrong; the message names the column.
@@ -64,7 +78,8 @@ def table(
     settings = {"label": label, "truth": truth, "part": part, "group": group}
     names = {role: str(name) for role, name in settings.items() if name is not None}
     categories, ignored = _names(categorical), _names(ignore)
-    columns = read_table(file, [*names.values(), *categories], ignored)
+    dialect = Dialect(delimiter, decimal, encoding, header, skip_rows, tuple(_names(missing_values)), infinite)
+    columns = read_table(file, [*names.values(), *categories], ignored, dialect)
     for key, name in [
         *names.items(),
         *(("ignore", n) for n in ignored),
@@ -85,7 +100,7 @@ def table(
     if not features:
         raise InputError(f"{file}: must hold a column beside {listed([*names.values(), *ignored])}; there is none")
     aside = tuple(name for name in columns if name not in features)
-    schema = replace(fit_schema(file, features, categories, max_categories, missing), aside=aside)
+    schema = replace(fit_schema(file, features, categories, max_categories, missing), aside=aside, dialect=dialect)
     raw, _ = raw_rows(file, features, schema, first=1)
     x = schema.expand(raw)
     _warn(file, x, schema)
@@ -127,18 +142,19 @@ def _of_one_kind(path: Path, name: str, values: Values) -> Values:
         raise InputError(
             f"{path}: column {name} must hold numbers or words, it holds numbers, such as "
             f"{next(text for text in values.words if text not in others)!r}, and "
-            f"{listed([repr(text) for text in others]) or 'none that is plain'}; mend it, or leave such a value empty; "
-            f"data.categorical=[{name}] if they are names"
+            f"{listed([repr(text) for text in others]) or 'none that is plain'}; mend it, "
+            f"{setting('data.missing_values', others[:3]) if others else setting('data.decimal', ',')} if that is what "
+            f"they mean, or {setting('data.categorical', [name])} if they are names"
         )
     return values
 
 
 def _column(path: Path, name: str, values: Values, max_categories: int) -> Column:
-    out = f"leave it out with data.ignore=[{name}]"
+    out = f"leave it out with {ignoring([name])}"
     if values.kind == "date":
         raise InputError(
             f"{path}: column {name} holds dates, which are not used as they are; put what matters in them into columns "
-            f"(hour, weekday, days since), and {out}; data.categorical=[{name}] if they are names"
+            f"(hour, weekday, days since), and {out}; {setting('data.categorical', [name])} if they are names"
         )
     if values.kind not in ("number", "boolean", "category") or np.isnan(values.numbers).all():
         what = "no value" if values.kind in ("number", "boolean", "category") else values.kind

@@ -1,7 +1,10 @@
 """A column of a table, whatever file it comes from, and its words."""
 
+import json
 import re
-from collections.abc import Sequence
+import shlex
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +77,34 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (f" and {more} more" if more > 0 else "")
 
 
+def ignoring(names: Sequence[str]) -> str:
+    """The setting that leaves columns out, as it is pasted into a shell."""
+    return setting("data.ignore", names)
+
+
+def setting(key: str, value: object) -> str:
+    """A setting as it is pasted into a shell: quoted where Hydra or the shell would read something else."""
+    if isinstance(value, list | tuple):
+        spelt = f"[{','.join(_quoted(str(each)) for each in value)}]"
+    else:
+        spelt = _quoted(value) if isinstance(value, str) else json.dumps(value)
+    return shlex.quote(f"{key}={spelt}")
+
+
+def _quoted(word: str) -> str:
+    plain = re.fullmatch(r"[A-Za-z_/.][\w.\-/]*", word, re.ASCII) and word.lower() not in (
+        "null",
+        "true",
+        "false",
+        "nan",
+        "inf",
+    )
+    if plain or re.fullmatch(r"-?\d+", word):
+        return word
+    escaped = re.sub(r'(\\*)("|$)', lambda match: 2 * match[1] + match[2].replace('"', '\\"'), word)
+    return f'"{escaped}"'  # Hydra reads a backslash as one, but before a quote
+
+
 def spell_date(text: str) -> str:
     """A date or a time as most CSVs spell it: a space before the hour, and no fraction of zeros."""
     return re.sub(r"\.0+(?!\d)", "", text.replace("T", " "))
@@ -84,18 +115,26 @@ def not_categorical(path: Path, name: str, contents: str) -> InputError:
     return InputError(f"{path}: column {name} must hold words, numbers or dates, it holds {contents}; write it as text")
 
 
-def check_names_once(path: Path, names: Sequence[str]) -> None:
+def check_names_once(path: Path, names: Sequence[str], ignore: Collection[str] = ()) -> None:
     """Refuse columns without a name, or with that of another.
+
+    Args:
+        path: named in errors.
+        names: of all columns.
+        ignore: those that are left out, whatever they are called.
 
     Raises:
         InputError: there is one.
     """
     for number, name in enumerate(names, start=1):
-        if not name or name.startswith("__index_level_"):
+        if (not name or name.startswith("__index_level_")) and name not in ignore:
             raise InputError(
                 f"{path}: must name every column, column {number} has no name; it may be an index that was written too "
                 f"(pandas: index=False); remove it, or name it and leave it out"
             )
-    twice = sorted({name for name in names if list(names).count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1 and name not in ignore)
     if twice:
-        raise InputError(f"{path}: must name every column once, {', '.join(twice)} stands there twice; rename one")
+        raise InputError(
+            f"{path}: must name every column once, {listed(twice)} stands there twice; rename one, or leave all of "
+            f"that name out with {ignoring(twice)}"
+        )

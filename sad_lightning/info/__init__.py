@@ -1,0 +1,1 @@
+"""The command that says what is installed, for a bug report."""

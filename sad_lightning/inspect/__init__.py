@@ -1,0 +1,1 @@
+"""The command that looks at a person's own data before anything is trained."""

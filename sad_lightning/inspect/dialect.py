@@ -1,0 +1,112 @@
+"""How a text file spells its rows, guessed from its beginning and, for the encoding, from all of it."""
+
+import codecs
+import csv
+import gzip
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+from sad_lightning.data.schema import Dialect
+from sad_lightning.errors import InputError
+
+_DELIMITERS = ",;\t|"
+_LINES = 200  # that are looked at
+_BLOCK = 1 << 20
+_DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
+_NUMBER = re.compile(r"-?\d*[.,]?\d+([eE][-+]?\d+)?")
+
+
+def guess_dialect(path: Path) -> Dialect:
+    """The dialect of a CSV: encoding, lines before the header, delimiter, whether there is a header, decimal point.
+
+    Raises:
+        InputError: the file is empty, or packed and damaged.
+    """
+    encoding = _encoding(path)
+    lines = _first_lines(path, encoding)
+    if not any(line.strip() for line in lines):
+        raise InputError(f"{path}: must hold a line of column names and rows, it is empty; give another file")
+    named = re.fullmatch(r"sep=(.)", lines[0].strip())
+    delimiter = named[1] if named else _delimiter(lines)
+    skip = 1 if named else _lines_before_the_header(lines, delimiter)
+    rows = [row for row in csv.reader(lines[skip:], delimiter=delimiter) if row]
+    header = not all(_NUMBER.fullmatch(field.strip()) or not field.strip() for field in rows[0])
+    fields = [field.strip() for row in rows[header:] for field in row if field.strip()]
+    commas = delimiter != "," and any(_DECIMAL_COMMA.fullmatch(field) for field in fields)
+    points = any(re.fullmatch(r"-?\d+\.\d+", field) for field in fields)
+    first = lines[skip]
+    usual = max(_DELIMITERS, key=first.count)  # what is taken where nothing is said
+    return Dialect(
+        delimiter=None if delimiter == usual else delimiter,
+        decimal="," if commas and not points else ".",
+        encoding=encoding,
+        header=header,
+        skip_rows=skip,
+    )
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    with open(path, "rb") as file:
+        if path.suffix.lower() != ".gz":
+            yield file
+            return
+        with gzip.open(file) as unpacked:
+            yield cast(IO[bytes], unpacked)
+
+
+def _encoding(path: Path) -> str:
+    try:
+        with _open(path) as file:
+            if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                return "utf-16"
+        return next(name for name in ("utf-8", "cp1252", "latin-1") if _decodes(path, name))  # the last one always does
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: must be a whole gzip file, but reading it fails ({error}); pack it again") from error
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        with _open(path) as file:
+            while block := file.read(_BLOCK):
+                decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _first_lines(path: Path, encoding: str) -> list[str]:
+    lines: list[str] = []
+    with _open(path) as file, codecs.getreader("utf-8-sig" if encoding == "utf-8" else encoding)(file) as text:
+        for line in text:
+            lines.append(line)
+            if len(lines) == _LINES:
+                break
+    return lines
+
+
+def _delimiter(lines: list[str]) -> str:
+    """The one that stands equally often in most lines."""
+
+    def agreement(delimiter: str) -> tuple[int, int]:
+        counts = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter) if row)
+        fields, times = max(counts.items(), key=lambda item: (item[0] > 1, item[1]))
+        return (times if fields > 1 else 0, fields)
+
+    return max(_DELIMITERS, key=agreement)
+
+
+def _lines_before_the_header(lines: list[str], delimiter: str) -> int:
+    """Titles, comments and blank lines: what has fewer fields than most rows."""
+    fields = [len(next(csv.reader([line], delimiter=delimiter), [])) for line in lines]
+    usual = Counter(count for count in fields if count).most_common(1)[0][0]
+    for skip, count in enumerate(fields):
+        if count == usual and not (lines[skip].startswith("#") and skip + 1 < len(lines) and usual == 1):
+            return skip
+    return 0

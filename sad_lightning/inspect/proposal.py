@@ -1,0 +1,283 @@
+"""From what the columns hold to settings: which column labels, which are left out and why, what a person must see."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sad_lightning.data.own.labels import PARTS
+from sad_lightning.data.own.values import setting
+from sad_lightning.errors import InputError
+from sad_lightning.inspect.columns import Contents, Look
+from sad_lightning.stats.ranking import auroc
+
+MAX_CATEGORIES = 100  # of conf/data/table.yaml
+NORMAL = frozenset({"normal", "benign", "ok", "good", "fine", "healthy", "legit", "legitimate", "genuine", "inlier",
+                    "pass", "passed", "clean", "regular", "none", "no", "n", "0", "false", "negative", "nominal",
+                    "no anomaly", "no failure", "no fraud"})  # fmt: skip
+ANOMALY = frozenset({"anomaly", "anomalous", "abnormal", "attack", "fraud", "fraudulent", "outlier", "bad", "defect",
+                     "defective", "fail", "failed", "failure", "fault", "faulty", "broken", "nok", "ng", "malicious",
+                     "intrusion", "1", "true", "yes", "y", "positive", "chargeback"})  # fmt: skip
+UNLABELED = frozenset({"unlabeled", "unlabelled", "unknown", "?", "-", "pending", "todo", "na"})
+_LABEL_NAME = re.compile(
+    r"(^|[_\W])(is_?)?(label|labels|class|target|status|anomaly|attack|fraud|outlier|verdict|truth|defect|fault|"
+    r"failure|result|quality|y|o)($|[_\W])",
+    re.IGNORECASE,
+)
+_ID_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|index|idx|key|serial|number|no|nr|row)$", re.IGNORECASE)
+_CODE_NAME = re.compile(r"(^|[_\W])(code|zip|zipcode|postcode|protocol|category|type|kind)$", re.IGNORECASE)
+_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}|[\da-fA-F]*(:[\da-fA-F]*){2,7}")
+_ALL_DIFFER = 0.95  # of the rows: then words are identifiers
+_FEW_CODES = 30
+_TELLS = 0.999  # the AUROC of one column alone, from which on it is said that it tells the label
+_ENOUGH = 10  # known anomalies, to say so
+
+
+@dataclass(frozen=True)
+class Label:
+    """The column of the labels, and what its words mean.
+
+    Attributes:
+        column: its name.
+        anomaly: words for known anomalies.
+        normal: for known normals.
+        unlabeled: for rows that nothing is known of.
+    """
+
+    column: str
+    anomaly: tuple[str, ...] = ()
+    normal: tuple[str, ...] = ()
+    unlabeled: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What is proposed.
+
+    Attributes:
+        label: None where no column looks like one.
+        part: the column that says train, validation or test.
+        ignore: columns to leave out, with the reason.
+        categorical: columns of numbers that are names.
+        notes: by column, what a person should see.
+        problems: of the file as a whole, that only a person can mend.
+    """
+
+    label: Label | None
+    part: str | None
+    ignore: Mapping[str, str]
+    categorical: tuple[str, ...]
+    notes: Mapping[str, Sequence[str]]
+    problems: tuple[str, ...] = field(default=())
+
+    def settings(self, look: Look) -> dict[str, Any]:
+        """The settings of ``data`` that differ from those of ``conf/data/table.yaml``."""
+        dialect, label = look.dialect, self.label
+        chosen: dict[str, Any] = {"path": str(look.path)}
+        if label is not None:
+            chosen["label"] = label.column
+            for key, words, usual in (
+                ("known_anomaly", label.anomaly, ("anomaly",)),
+                ("known_normal", label.normal, ("normal",)),
+                ("unlabeled", label.unlabeled, ("unlabeled",)),
+            ):
+                if (words and words != usual) or (not words and usual[0] in (*label.anomaly, *label.normal)):
+                    chosen[key] = list(words)
+        usual_dialect = type(dialect)()
+        rest: dict[str, Any] = {
+            "part": self.part,
+            "ignore": list(self.ignore) or None,
+            "categorical": list(self.categorical) or None,
+        }
+        for key in ("missing_values", "infinite", "delimiter", "decimal", "encoding", "header", "skip_rows"):
+            value = getattr(dialect, key)
+            rest[key] = None if value == getattr(usual_dialect, key) else value
+        chosen |= {key: list(value) if isinstance(value, tuple) else value for key, value in rest.items()}
+        return {key: value for key, value in chosen.items() if value is not None}
+
+    def preset(self) -> str:
+        """What is recommended for such labels."""
+        return "recommended" if self.label is not None and self.label.anomaly else "label_free"
+
+
+def propose(look: Look, label: str | None = None) -> Proposal:
+    """Propose settings for a table.
+
+    Args:
+        look: what its columns hold.
+        label: the column of the labels, where a person names it.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    names = [contents.name for contents in look.columns]
+    if label is not None and label not in names:
+        raise InputError(f"--label {label}: {look.path} has no such column; it has {', '.join(names)}")
+    chosen = next((each for each in look.columns if each.name == label), None) or guess_label(look.columns)
+    found = None if chosen is None else explain_words(chosen)
+    part = next((each.name for each in look.columns if _is_part(each)), None)
+    ignore: dict[str, str] = {}
+    notes: dict[str, list[str]] = {}
+    categorical = []
+    for contents in look.columns:
+        if contents.name in (part, found.column if found else None):
+            continue
+        reason = _reason_to_ignore(contents, look)
+        if reason is not None:
+            ignore.setdefault(contents.name, reason)
+            continue
+        notes[contents.name] = list(_notes(contents))
+        if contents.values.kind == "number" and _is_code(contents):
+            categorical.append(contents.name)
+    if chosen is not None and found is not None:
+        for contents in look.columns:
+            if contents.name in notes and (told := _tells(contents, chosen, found)):
+                if contents.values.kind == "category":
+                    ignore[contents.name] = told
+                    del notes[contents.name]
+                else:
+                    notes[contents.name].append(told)
+    return Proposal(found, part, ignore, tuple(categorical), notes, tuple(_problems(look, ignore, found)))
+
+
+def guess_label(columns: Sequence[Contents]) -> Contents | None:
+    """The column that looks most like labels: by its name, and by words such as normal, fraud or BENIGN."""
+    points = [(_label_points(contents), contents) for contents in columns]
+    best = max((score for score, _ in points), default=0)
+    return next(contents for score, contents in points if score == best) if best >= 3 else None
+
+
+def explain_words(contents: Contents) -> Label:
+    """What the words of a label column mean, as far as they say it; words that say nothing are unlabeled.
+
+    Where one word says normal, all others name kinds of anomalies, as attacks do; -1, 0 and 1 are ``semi``.
+    """
+    words = list(contents.counts)
+    if set(words) <= {"-1", "0", "1"} and "-1" in words:
+        return Label(contents.name, *(tuple(word for word in words if word == each) for each in ("-1", "1", "0")))
+    normal = tuple(word for word in words if _plain(word) in NORMAL)
+    unlabeled = tuple(word for word in words if _plain(word) in UNLABELED)
+    anomaly = tuple(word for word in words if _plain(word) in ANOMALY)
+    others = tuple(word for word in words if word not in {*normal, *unlabeled, *anomaly})
+    if normal:
+        return Label(contents.name, tuple(sorted((*anomaly, *others))), normal, unlabeled)
+    return Label(contents.name, anomaly, normal, tuple(sorted((*unlabeled, *others))))
+
+
+def _plain(word: str) -> str:
+    return word.strip().strip(".").lower().replace("_", " ")
+
+
+def _label_points(contents: Contents) -> int:
+    words = contents.counts
+    if not words or len(words) > 100 or contents.repeated or contents.values.kind == "date":
+        return 0
+    plain = {_plain(word) for word in words}
+    numbers = plain <= {"-1", "0", "1"} or plain == {"true", "false"}
+    says = bool(plain & (NORMAL | ANOMALY)) and (numbers or bool({*plain} - {str(k) for k in range(100)}))
+    named = bool(_LABEL_NAME.search(contents.name.strip()))
+    if numbers:
+        return 3 if named and len(words) + bool(contents.missing) > 1 else 0
+    return 2 * says + 2 * named if says and contents.values.kind == "category" else 0
+
+
+def _is_part(contents: Contents) -> bool:
+    words = set(contents.counts)
+    return len(words) > 1 and words <= set(PARTS) and not contents.missing
+
+
+def _is_code(contents: Contents) -> bool:
+    numbers = contents.values.numbers[~np.isnan(contents.values.numbers)]
+    whole = bool((numbers == np.round(numbers)).all())
+    return whole and contents.distinct <= _FEW_CODES and bool(_CODE_NAME.search(contents.name))
+
+
+def _reason_to_ignore(contents: Contents, look: Look) -> str | None:
+    values, rows, distinct = contents.values, look.rows, contents.distinct
+    twice = [each for each in look.columns if each.name == contents.name]
+    if not contents.name or contents.name.startswith("__index_level_"):
+        return "has no name"
+    if len(twice) > 1:
+        equal = all(np.array_equal(each.values.numbers, values.numbers, equal_nan=True) for each in twice)
+        return f"stands there {len(twice)} times{', with equal values' if equal else '; rename one to keep both'}"
+    if values.kind == "date":
+        return "dates: put hour, weekday or days since into columns"
+    if values.kind not in ("number", "boolean", "category"):
+        return values.kind
+    if not distinct:
+        return "no value"
+    if distinct == 1 and not contents.missing:
+        return "one value in every row"
+    if values.kind == "category":
+        if all(_ADDRESS.fullmatch(word) for word in values.words):
+            return "network addresses"
+        mixed = [word for word in values.words if re.fullmatch(r"[-+]?[\d.,]+([eE][-+]?\d+)?", word)]
+        if len(mixed) > len(values.words) / 2:
+            return f"numbers and words, such as {next((w for w in values.words if w not in mixed), mixed[0])!r}"
+        if distinct > _ALL_DIFFER * rows or (_ID_NAME.search(contents.name) and distinct > rows / 2):
+            return "another word in nearly every row: an identifier"
+        if distinct > MAX_CATEGORIES:
+            return f"{distinct:,} words, more than data.max_categories={MAX_CATEGORIES}"
+        return None
+    if values.kind == "number" and rows > 20:
+        numbers = values.numbers
+        if not contents.missing and len(set(np.diff(numbers).tolist())) == 1:
+            return "counts the rows"
+        if _ID_NAME.search(contents.name) and distinct > _ALL_DIFFER * rows and (numbers == np.round(numbers)).all():
+            return "another number in nearly every row: an identifier"
+        if np.nanmax(np.abs(numbers)) > 3e38:
+            return "values above 3e38"
+    return None
+
+
+def _notes(contents: Contents) -> Iterator[str]:
+    values, rows = contents.values, len(contents.values.numbers)
+    if contents.infinite:
+        yield f"{contents.infinite:,} infinite"
+    if contents.missing_words:
+        yield f"{', '.join(map(repr, contents.missing_words))} for missing"
+    if contents.missing > rows / 2:
+        yield "mostly missing"
+    if values.kind != "number":
+        return
+    sizes = np.abs(values.numbers[~np.isnan(values.numbers)])
+    usual = float(np.quantile(sizes, 0.99))
+    if len(sizes) > 100 and usual > 0 and sizes.max() > 1e6 * usual:
+        yield f"one value of {sizes.max():.3g}, a million times the others"
+    low, high = float(np.nanmin(values.numbers)), float(np.nanmax(values.numbers))
+    if high > low and high - low < 1e-5 * max(abs(low), abs(high)):
+        yield f"differs little around {low:.6g}: subtract a constant"
+
+
+def _tells(contents: Contents, chosen: Contents, label: Label) -> str | None:
+    """Why a column gives the label away by itself, as a second label or the name of the attack does; or None."""
+    words = chosen.values.as_words()
+    anomalous = np.array([*(word in label.anomaly for word in words.words), False])
+    y = anomalous[np.where(np.isnan(words.numbers), len(words.words), words.numbers).astype(np.int64)]
+    present = ~np.isnan(contents.values.numbers)
+    y, numbers = y[present], contents.values.numbers[present]
+    if y.sum() < _ENOUGH or (~y).sum() < _ENOUGH:
+        return None
+    if contents.values.kind == "category":
+        of_word = np.bincount(numbers.astype(np.int64), weights=y) / np.bincount(numbers.astype(np.int64))
+        numbers = of_word[numbers.astype(np.int64)]
+    area = auroc(y, numbers)
+    return "tells the label by itself: is it known before?" if max(area, 1 - area) >= _TELLS else None
+
+
+def _problems(look: Look, ignore: Mapping[str, str], label: Label | None) -> Iterator[str]:
+    if look.ragged:
+        yield f"{look.ragged:,} rows have more or fewer fields than the header; mend or remove them"
+    if label is None:
+        yield "no column looks like labels: without any, what is rare is found; or name one with --label COLUMN"
+    elif not label.anomaly:
+        yield (
+            f"no word of {label.column} says what an anomaly is; name them with "
+            f"{setting('data.known_anomaly', list(label.unlabeled[:3]) or ['WORD'])}, and out of data.unlabeled"
+        )
+    if not set(each.name for each in look.columns) - {*ignore, label.column if label else ""}:
+        yield "no column is left to learn from; keep one"
+    if look.rows < 100:
+        yield f"{look.rows} rows are few: some hundred are needed for a threshold that promises a rate"

@@ -1,0 +1,138 @@
+"""What was seen and what is proposed, for a screen and as a yaml."""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sad_lightning.config.location import CONF
+from sad_lightning.data.own.values import setting
+from sad_lightning.inspect.columns import Contents, Look
+from sad_lightning.inspect.proposal import Label, Proposal
+
+_HEAD = ("column", "type", "missing", "distinct", "range or words", "proposed")
+_WIDEST = (26, 8, 9, 9, 30, 64)
+_KINDS = {"number": "number", "boolean": "yes/no", "category": "words", "date": "date"}
+
+
+def table_text(look: Look, proposal: Proposal) -> str:
+    """All columns, a line each."""
+    rows = [_HEAD, *(_line(contents, look, proposal) for contents in look.columns)]
+    return aligned(rows, _WIDEST)
+
+
+def aligned(rows: Sequence[Sequence[str]], widest: Sequence[int]) -> str:
+    """Six columns of texts, cut at a width."""
+    widths = [min(most, max(len(row[k]) for row in rows)) for k, most in enumerate(widest)]
+    lines = []
+    for row in rows:
+        cells = [_cut(text, width) for text, width in zip(row, widths, strict=True)]
+        sides = "<<>><<"  # numbers stand at the right
+        padded = [f"{cell:{side}{width}}" for cell, side, width in zip(cells, sides, widths, strict=True)]
+        lines.append(f"  {'  '.join(padded)}".rstrip())
+    return "\n".join(lines)
+
+
+def label_text(look: Look, label: Label | None) -> str:
+    """What each word of the label column is taken for, and how often it stands there."""
+    if label is None:
+        return ""
+    contents = next(each for each in look.columns if each.name == label.column)
+    meanings = (("known anomaly", label.anomaly), ("known normal", label.normal), ("unlabeled", label.unlabeled))
+    lines = [f"  label {label.column}"]
+    for meaning, words in meanings:
+        counted = [f"{word} ({contents.counts[word]:,})" for word in words]
+        if meaning == "unlabeled" and contents.missing:
+            counted.append(f"no value ({contents.missing:,})")
+        if counted:
+            lines.append(f"    {meaning:<15}{', '.join(counted)}")
+    return "\n".join(lines)
+
+
+def train_command(settings: Mapping[str, Any], preset: str) -> str:
+    """The training as it is pasted into a shell."""
+    words = [setting(f"data.{key}", value) for key, value in settings.items()]
+    return " ".join(["python -m sad_lightning data=table", *words, f"+preset={preset}"])
+
+
+def written_command(path: Path, preset: str | None) -> str:
+    """The training with the settings that ``write_yaml`` wrote."""
+    chosen = f" +preset={preset}" if preset else ""
+    return f"python -m sad_lightning --config-dir {shlex.quote(str(path.parent.parent))} data={path.stem}{chosen}"
+
+
+def yaml_files(path: Path, kind: str, settings: Mapping[str, Any], reasons: Mapping[str, str]) -> dict[Path, str]:
+    """The data yaml, and those that give it what the package's own kind has for a data set and a method together.
+
+    Args:
+        path: of the yaml, in a folder ``data`` of a ``--config-dir``.
+        kind: ``table`` or ``folder``.
+        settings: of ``data``; the path of the data becomes absolute.
+        reasons: why each column is left out.
+    """
+    settings = {**settings, "path": str(Path(settings["path"]).resolve())}
+    lines = [
+        "# @package _global_",
+        f"# {Path(settings['path']).name}, as python -m sad_lightning.inspect proposes it",
+        f"defaults: [{kind}, _self_]",
+        "data:",
+    ]
+    for key, value in settings.items():
+        if key == "ignore":
+            lines += ["  ignore:", *(f"    - {_spelt(name)}   # {' '.join(reasons[name].split())}" for name in value)]
+        else:
+            lines.append(f"  {key}: {_spelt(value)}")
+    pairs = sorted((CONF / "pair").glob(f"{kind}_*.yaml"))
+    prefix = path.parent.parent / "pair"
+    return {
+        path: "\n".join(lines) + "\n",
+        **{
+            prefix / f"{path.stem}_{pair.stem.removeprefix(f'{kind}_')}.yaml": (
+                f"# @package _global_\ndefaults: [{pair.stem}]\n"
+            )
+            for pair in pairs
+        },
+    }
+
+
+def _spelt(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=not str(value).isprintable())  # which is yaml too
+
+
+def _line(contents: Contents, look: Look, proposal: Proposal) -> tuple[str, ...]:
+    kind = _KINDS.get(contents.values.kind, "other")
+    return (
+        contents.name or "(no name)", kind, f"{contents.missing:,}", f"{contents.distinct:,}", _range(contents),
+        _proposed(contents, proposal),
+    )  # fmt: skip
+
+
+def _range(contents: Contents) -> str:
+    values = contents.values
+    if not contents.distinct:
+        return ""
+    if values.kind == "number":
+        return f"{np.nanmin(values.numbers):.6g} to {np.nanmax(values.numbers):.6g}"
+    return ", ".join(word for word, _ in contents.counts.most_common(4))
+
+
+def _proposed(contents: Contents, proposal: Proposal) -> str:
+    name, label = contents.name, proposal.label
+    if label is not None and name == label.column:
+        return "label"
+    if name == proposal.part:
+        return "part"
+    if name in proposal.ignore:
+        return f"left out: {proposal.ignore[name]}"
+    notes = list(proposal.notes.get(name, ()))
+    if name in proposal.categorical:
+        notes.insert(0, "numbers that are names")
+    return "; ".join(notes)
+
+
+def _cut(text: str, width: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -1,0 +1,206 @@
+"""Looking at a person's data: tables and folders as they come, and a proposal that trains as it is printed."""
+
+import gzip
+import shlex
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.commands import run_main
+
+from sad_lightning.data.schema import Dialect
+from sad_lightning.inspect.columns import look_at
+from sad_lightning.inspect.dialect import guess_dialect
+from sad_lightning.inspect.proposal import propose
+from sad_lightning.model import Model
+
+pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
+FAST = ("trainer.max_epochs=2", "optimizer.milestones=[]", "ensemble=2", "logger=none")
+
+
+def flows(path, n: int = 400):
+    """A file in the layout of CIC-IDS2017: blanks in names, one name twice, addresses, time stamps, infinities."""
+    generator = np.random.default_rng(0)
+    attack = generator.choice(["BENIGN", "DDoS", "Web Attack \x96 XSS"], n, p=[0.85, 0.1, 0.05])
+    odd = attack != "BENIGN"
+    head = "Flow ID, Source IP, Protocol, Timestamp, Flow Duration, Fwd Header Length,Flow Bytes/s, Flags"
+    lines = [f"{head}, Fwd Header Length, Label"]
+    for k in range(n):
+        rate = "Infinity" if k % 97 == 0 else "NaN" if k % 101 == 0 else f"{generator.exponential() + odd[k]:.3f}"
+        length = generator.poisson(5 + 9 * odd[k])
+        lines.append(
+            f"10.0.0.{k % 250}-10.0.0.1-{k},10.0.0.{k % 250},{(6, 17)[k % 2]},{1 + k % 28}/7/2017 {k % 24}:30,"
+            f"{generator.normal(100 + 30 * odd[k], 9):.2f},{length},{rate},0,{length},{attack[k]}"
+        )
+    path.write_text("\n".join(lines) + "\n", encoding="latin-1")
+    return path
+
+
+def test_from_a_file_as_it_comes_to_a_detector_in_commands_that_are_pasted(tmp_path):
+    path = flows(tmp_path / "flows.csv")
+    told = run_main("inspect", str(path))
+    assert told.code == 0, told.err
+    for words in (
+        "400 rows, 10 columns, encoding 'cp1252'", "left out: another word in nearly every row",
+        "left out: network addresses", "left out: dates", "left out: stands there 2 times, with equal values",
+        "left out: one value in every row", "numbers that are names", "5 infinite", "known normal   BENIGN (",
+    ):  # fmt: skip
+        assert words in told.out, words
+    command = shlex.split(told.out.splitlines()[-1])
+    assert command[:3] == ["python", "-m", "sad_lightning"]
+    runs = f"runs={tmp_path / 'runs'}"
+    trained = run_main(*command[3:], runs, *FAST)
+    assert trained.code == 0, trained.err
+    written = run_main("inspect", str(path), "--write", str(tmp_path / "conf"))
+    assert "conf/data/flows.yaml" in written.out
+    command = shlex.split(written.out.splitlines()[-1])
+    again = run_main(*command[3:], runs, *FAST)
+    assert again.code == 0, again.err
+    models = [Model.load(file) for file in (tmp_path / "runs").rglob("model.pt")]
+    assert len(models) == 2
+    assert models[0].preparation.schema == models[1].preparation.schema
+    assert models[0].preparation.schema.names == ["Protocol", "Flow Duration", "Flow Bytes/s"]
+    assert models[0].card["settings"]["ensemble"] == models[1].card["settings"]["ensemble"]
+    assert models[0].card["settings"]["balance"] == models[1].card["settings"]["balance"]  # of pair/table_hsc
+    scores = tmp_path / "scores.csv"
+    new = run_main("predict", str(next((tmp_path / "runs").rglob("model.pt"))), str(path), "--output", str(scores))
+    assert new.code == 0, new.err
+    assert len(scores.read_text().splitlines()) == 401
+
+
+DIALECTS = {
+    "plain": (b"a,b\n1.5,x\n2.5,y\n", Dialect()),
+    "semicolons": (b"a;b\n1,5;x\n2,5;y\n", Dialect(decimal=",")),
+    "a line that names the separator": (b"sep=;\na;b\n1.5;x\n2.5;y\n", Dialect(skip_rows=1)),
+    "a title": (b"Export of line 3, 2 May\n\na;b;c\n1;2;x\n3;4;y\n5;6;z\n", Dialect(skip_rows=2)),
+    "commas in the header's words": (b"a, in m;b, in s\n1.5;2\n2.5;3\n1;2\n", Dialect(delimiter=";")),
+    "UTF-16": ("a\tb\n1.5\tx\n".encode("utf-16"), Dialect(encoding="utf-16")),
+    "latin-1": (b"a,b\n1.5,caf\xe9\x81\n", Dialect(encoding="latin-1")),
+    "a dash of Windows": (b"a,b\n1.5,Web Attack \x96 XSS\n", Dialect(encoding="cp1252")),
+    "no header": (b"1.5,2\n2.5,3\n", Dialect(header=False)),
+    "packed": (gzip.compress(b"a|b\n1.5|x\n2.5|y\n"), Dialect()),
+}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_the_dialect_of_a_file_is_guessed(name, tmp_path):
+    content, dialect = DIALECTS[name]
+    path = tmp_path / ("x.csv.gz" if name == "packed" else "x.csv")
+    path.write_bytes(content)
+    assert guess_dialect(path) == dialect
+    look = look_at(path)
+    assert look.columns[0].values.kind == "number"
+    assert look.rows == {"a title": 3, "commas in the header's words": 3}.get(name, 2 - (dialect.encoding != "utf-8"))
+
+
+LABELS = {
+    "words": (["fraud", "ok", ""] * 40, {"label": "status", "known_anomaly": ["fraud"], "known_normal": ["ok"]}),
+    "the usual words": (["anomaly", "normal", ""] * 40, {"label": "status"}),
+    "0 and 1": (["0", "1", "0"] * 40, {"label": "status", "known_anomaly": ["1"], "known_normal": ["0"]}),
+    "semi": (
+        ["-1", "0", "1"] * 40,
+        {"label": "status", "known_anomaly": ["-1"], "known_normal": ["1"], "unlabeled": ["0"]},
+    ),
+    "attacks": (
+        ["BENIGN", "DoS", "Bot"] * 40,
+        {"label": "status", "known_anomaly": ["Bot", "DoS"], "known_normal": ["BENIGN"]},
+    ),
+    "true and false": (
+        ["true", "false", "false"] * 40, {"label": "status", "known_anomaly": ["true"], "known_normal": ["false"]}),
+    "words that say nothing": (["red", "green", "blue"] * 40, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_labels_are_recognised_by_their_words(name, tmp_path):
+    words, settings = LABELS[name]
+    generator = np.random.default_rng(0)
+    path = tmp_path / "x.csv"
+    path.write_text("a,status\n" + "".join(f"{generator.normal():.4f},{word}\n" for word in words))
+    look = look_at(path)
+    proposal = propose(look)
+    found = proposal.settings(look)
+    assert {key: value for key, value in found.items() if key != "path"} == settings
+    assert proposal.preset() == ("recommended" if settings else "label_free")
+    assert any("no column looks like labels" in problem for problem in proposal.problems) == (not settings)
+
+
+def test_a_column_that_tells_the_label_is_left_out_or_noted(tmp_path):
+    generator = np.random.default_rng(0)
+    lines = ["a,attack_name,alarm_count,label"]
+    for k in range(200):
+        odd = k % 5 == 0
+        name = ("worm", "scan")[k % 2] if odd else "nothing"
+        lines.append(
+            f"{generator.normal():.4f},{name},{100 * odd + generator.random():.3f},{('benign', 'attack')[odd]}"
+        )
+    (tmp_path / "x.csv").write_text("\n".join(lines) + "\n")
+    proposal = propose(look_at(tmp_path / "x.csv"))
+    assert proposal.label is not None
+    assert proposal.label.column == "label"
+    assert "tells the label" in proposal.ignore["attack_name"]
+    assert any("tells the label" in note for note in proposal.notes["alarm_count"])
+    assert not proposal.notes["a"]
+
+
+def test_words_for_missing_numbers_are_proposed_and_broken_rows_counted(tmp_path):
+    lines = [f"{k * k % 37 + 0.5},{'?' if k % 9 == 0 else k % 7}" for k in range(150)]
+    (tmp_path / "x.csv").write_text("\n".join(["a,b", *lines, "1,2,3", "4"]) + "\n")
+    look = look_at(tmp_path / "x.csv")
+    assert look.ragged == 2
+    assert look.dialect.missing_values == ("?",)
+    assert look.columns[1].missing == 17
+    assert "2 rows have more or fewer fields" in propose(look).problems[0]
+
+
+def test_parquet_and_npz_are_looked_at_too(tmp_path):
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"a": [1.0, float("inf")] * 60, "y": [0, 1] * 60}), tmp_path / "x.parquet")
+    look = look_at(tmp_path / "x.parquet")
+    assert propose(look).settings(look) | {"path": ""} == {
+        "path": "", "label": "y", "known_anomaly": ["1"], "known_normal": ["0"], "infinite": "missing"
+    }  # fmt: skip
+    np.savez(tmp_path / "x.npz", X=np.random.default_rng(0).normal(size=(120, 2)), y=np.arange(120) % 2)
+    look = look_at(tmp_path / "x.npz")
+    assert propose(look).settings(look)["label"] == "y"
+
+
+def test_a_folder_of_images(tmp_path):
+    for name, count in (("good", 3), ("scratch", 2)):
+        (tmp_path / "parts" / name).mkdir(parents=True)
+        for k in range(count):
+            Image.fromarray(np.zeros((40, 50), dtype=np.uint8)).save(tmp_path / "parts" / name / f"{k}.png")
+    (tmp_path / "parts" / "good" / "cut.png").write_bytes(b"\x89PNG")
+    told = run_main("inspect", str(tmp_path / "parts"), "--write", str(tmp_path / "conf" / "data" / "mine.yaml"))
+    assert told.code == 0, told.err
+    assert "6 images, 50 x 40" in told.out
+    assert "good/cut.png can not be read" in told.out
+    text = (tmp_path / "conf" / "data" / "mine.yaml").read_text()
+    for line in ("size: 32", "channels: 1", 'known_anomaly: ["scratch"]', 'known_normal: ["good"]'):
+        assert line in text
+    shown = run_main(*shlex.split(told.out.splitlines()[-1])[3:], "--cfg", "job")
+    assert shown.code == 0, shown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["gone.csv"], "gone.csv: there is no such file"),
+        (["x.xlsx"], "must end in one of .csv"),
+        (["x.csv", "--label", "y"], "--label y: "),
+        (["x.csv", "--write", "conf/table.yaml"], "must have a name that no data set has"),
+        (["empty.csv"], "it is empty"),
+        (["cut.csv.gz"], "must be a whole gzip file"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n3,4\n")
+    (tmp_path / "x.xlsx").write_text("")
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n" * 99)[:30])
+    told = run_main("inspect", *arguments)
+    assert told.code == 2
+    assert told.err.count("\n") == 1
+    assert words in told.err
