@@ -22,6 +22,8 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from sad_lightning.baselines.baseline import labels_of
 from sad_lightning.cell.in_memory import fit_rows
 from sad_lightning.config.compose import composed, one_line_errors, typed
+from sad_lightning.config.options import options
+from sad_lightning.config.voices import method_name
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
@@ -37,8 +39,9 @@ class Detector(OutlierMixin, BaseEstimator):
     """A semi-supervised anomaly detector.
 
     Args:
-        method: a method of ``conf/method``, as in ``method=`` on the command line. None takes what is recommended: on
-            tables ``conf/preset/recommended.yaml``, or ``label_free.yaml`` without known anomalies, on images Deep SAD.
+        method: a method of ``conf/method`` or a preset of ``conf/preset``, as on the command line. None takes what is
+            recommended: on tables the preset ``recommended``, or ``label_free`` without known anomalies, on images
+            Deep SAD.
         settings: what it should do differently, by the command line's names: ``{"method.eta": 2.0, "ensemble": 5}``.
         target_fpr: the share of normal rows that ``predict`` may call anomalies.
         random_state: decides weights, order of rows and noise.
@@ -85,7 +88,7 @@ class Detector(OutlierMixin, BaseEstimator):
             cfg = composed(*self._typed(images=rows.ndim == 4, labeled=bool((labels < 0).any())))
             if not self._holds_out(cfg, int((labels >= 0).sum())):
                 cfg.split.validation_ratio = 0.0
-            self.model_ = fit_rows(cfg, rows, labels, schema, name=self.method or "recommended")
+            self.model_ = fit_rows(cfg, rows, labels, schema, name=method_name(cfg, self.method or "recommended"))
         self.model_.card["detector"] = {
             "method": self.method,
             "settings": None if self.settings is None else dict(self.settings),
@@ -177,6 +180,8 @@ class Detector(OutlierMixin, BaseEstimator):
         preset = "+preset=recommended" if labeled else "+preset=label_free"
         recommended = "method=deep_sad" if images else preset
         chosen = recommended if self.method is None else f"method={self.method}"
+        if self.method in options("preset"):
+            chosen = f"+preset={self.method}"
         own = {"target_fpr": self.target_fpr, "seed": self.random_state}
         return [_IMAGES if images else _TABLE, "logger=none", chosen, *typed(own), *typed(settings)]
 

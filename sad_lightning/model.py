@@ -29,6 +29,7 @@ from sad_lightning.files import MODEL_FILE, write_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
 from sad_lightning.training.ensemble import Ensemble, method_of
+from sad_lightning.training.mixture import Calibrated, Mixture
 from sad_lightning.version import __version__
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class BaselineScore(nn.Module):
         return torch.from_numpy(np.ascontiguousarray(found)).to(x.device)
 
 
-Scorer = Method | Ensemble | BaselineScore
+Scorer = Method | Ensemble | BaselineScore | Mixture
 
 
 class Model(nn.Module):
@@ -234,6 +235,9 @@ def _recipe(scorer: nn.Module) -> dict[str, Any]:
             "scorer": {"type": type(scorer.baseline).__name__, "parameters": settings, "first": first},
             "state": found,
         }
+    if isinstance(scorer, Mixture):
+        voices = {name: _recipe(voice) for name, voice in scorer.voices.items()}
+        return {"scorer": {"type": "Mixture", "voices": voices}, "state": _on_cpu(scorer.calibrations)}
     recipe = {"type": type(scorer).__name__, **dict(scorer.hparams)}  # type: ignore[arg-type]
     return {"scorer": recipe, "state": _on_cpu(scorer)}
 
@@ -241,6 +245,9 @@ def _recipe(scorer: nn.Module) -> dict[str, Any]:
 def _scorer(recipe: Mapping[str, Any], state: Mapping[str, Tensor]) -> Scorer:
     from sad_lightning.baselines.baseline import Baseline  # scikit-learn: half a second that a method need not wait for
 
+    if recipe["type"] == "Mixture":
+        voices = {name: _scorer(voice["scorer"], voice["state"]) for name, voice in recipe["voices"].items()}
+        return Mixture(voices, {name: Calibrated.from_state(state, f"{name}.") for name in voices})
     known = {baseline.__name__: baseline for baseline in Baseline.__subclasses__()}
     if recipe["type"] in known:
         arrays = {"parameters": np.array(recipe["parameters"])} | {k: value.numpy() for k, value in state.items()}

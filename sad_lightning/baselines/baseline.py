@@ -51,6 +51,13 @@ class Baseline(BaseEstimator, ABC):
         """
         return None
 
+    def out_of_bag(self) -> Floats | None:
+        """The score of each row of ``fit`` by those parts that have not seen it, ``(n,)``, nan where all have.
+
+        None where a baseline has no such parts.
+        """
+        return None
+
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
         """The anomaly score by torch operations, ``(B,)`` float64, which can become a graph.
 

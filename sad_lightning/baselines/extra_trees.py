@@ -98,6 +98,10 @@ class ExtraTrees(Baseline):
         own, rotated = np.split(added, [x.shape[1]], axis=1)
         return np.asarray(own + rotated @ self.axes_**2)  # those of an axis add up to one
 
+    def out_of_bag(self) -> Floats:
+        """``out_of_bag_``."""
+        return self.out_of_bag_
+
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
         """The same by torch operations."""
         import torch

@@ -30,6 +30,10 @@ def load_model(path: Path, settings: Mapping[str, Any]) -> Method | Ensemble:
     Raises:
         InputError: there is no checkpoint, it is not the one of the cell, or its method is not known here.
     """
+    if settings.get("voices"):
+        raise InputError(
+            f"{path.parent}: holds a mixture, which has a checkpoint a voice; choose the folder of a method"
+        )
     method = _method_of(str(settings["method"]["_target_"]))  # an ensemble finds it among what is imported
     kind = Ensemble if settings["ensemble"] > 1 else method
     try:

@@ -24,10 +24,12 @@ class Deep:
     Attributes:
         trainings: one for each member.
         callbacks: early stopping, or nothing.
+        voices: none.
     """
 
     trainings: tuple[Training, ...]
     callbacks: tuple[EarlyStopping, ...] = ()
+    voices: tuple[Prepared, ...] = ()
 
     @property
     def rows(self) -> frozenset[int]:

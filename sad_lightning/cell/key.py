@@ -10,6 +10,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from sad_lightning.config.compose import with_voices
+from sad_lightning.config.voices import OF_VOICE, method_name, voice_of
 from sad_lightning.data.arrays import data_root
 from sad_lightning.version import NUMBERS_VERSION
 
@@ -29,6 +31,7 @@ _NEUTRAL: dict[str, Any] = {
     "features": "raw",
     "patience": 0,
     "selection": None,
+    "voices": {},
     "method.eps": 1e-6,
     "network.clip": None,
     "network.columns": 1.0,
@@ -56,7 +59,7 @@ _WHERE = {  # what says where or how a cell runs: groups, and keys of groups
 
 
 def defining(cfg: DictConfig) -> dict[str, Any]:
-    """The settings that determine the numbers of a cell, resolved, as plain data.
+    """The settings that determine the numbers of a cell, resolved, as plain data; of a mixture those of its voices.
 
     Those of a pretraining that there is not do not count. Without known anomalies it does not matter which class they
     would have been of: the cells of all known classes are one, that of the first.
@@ -72,6 +75,10 @@ def defining(cfg: DictConfig) -> dict[str, Any]:
         settings[key] = value
     if isinstance(settings.get("pretrain"), dict) and settings["pretrain"].get("method") is None:
         settings["pretrain"] = {"method": None}
+    if settings.get("voices"):  # what a cell without voices would train does not count
+        voices = {name: defining(voice_of(cfg, name)) for name in settings["voices"]}
+        settings = {name: value for name, value in settings.items() if name == "trainer" or name not in OF_VOICE}
+        settings["voices"] = {name: {key: voice[key] for key in OF_VOICE} for name, voice in voices.items()}
     settings |= contents_of(cfg["data"] if OmegaConf.is_dict(cfg.get("data")) else {})
     split = settings.get("split", {})
     if split.get("labeled_ratio") == 0 and split.get("known_anomaly") is not None:
@@ -118,7 +125,10 @@ def key_of(settings: Mapping[str, Any]) -> str:
     Settings at their neutral value do not count, so that a new one changes no key; neither does the package's version,
     but ``NUMBERS_VERSION``.
     """
-    return digest({"numbers": NUMBERS_VERSION, **_without_neutral(settings)})
+    named = _without_neutral(settings)
+    if "voices" in named:  # a voice is named as the cell that it would be alone
+        named["voices"] = {name: _without_neutral(voice) for name, voice in named["voices"].items()}
+    return digest({"numbers": NUMBERS_VERSION, **named})
 
 
 def _without_neutral(settings: Mapping[str, Any], group: str = "") -> dict[str, Any]:
@@ -132,16 +142,17 @@ def _without_neutral(settings: Mapping[str, Any], group: str = "") -> dict[str, 
 
 def cell_folder(*, _root_: DictConfig) -> str:
     """The folder of a cell below ``runs``: Hydra's resolver ``${cell_folder:}``."""
-    return folder_of(_root_, cell_key(_root_))
+    return folder_of(_root_, cell_key(with_voices(_root_, _root_.hydra.overrides.task)))
 
 
 def folder_of(cfg: DictConfig, key: str) -> str:
     """The folder of the cell of that key, below ``runs``."""
     chosen, split = cfg.hydra.runtime.choices, cfg.split
+    method = method_name(cfg, chosen.method)
     if split.normal_class is None:  # own data
-        return f"{chosen.data}/{chosen.method}/seed{cfg.seed}_{key}"
+        return f"{chosen.data}/{method}/seed{cfg.seed}_{key}"
     normal = "-".join(map(str, split.normal_class if OmegaConf.is_list(split.normal_class) else [split.normal_class]))
-    return f"{chosen.data}/{chosen.method}/normal{normal}_seed{cfg.seed}_{key}"
+    return f"{chosen.data}/{method}/normal{normal}_seed{cfg.seed}_{key}"
 
 
 def digest(settings: Mapping[str, Any]) -> str:

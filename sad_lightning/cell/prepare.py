@@ -2,8 +2,9 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -19,6 +20,8 @@ from sad_lightning.cell.loading import load
 from sad_lightning.cell.seconds import timed
 from sad_lightning.cell.values import Cell, Learner, Prepared, trainer_of
 from sad_lightning.checks import choice, fraction, true_or_false, whole_number
+from sad_lightning.config.compose import one_line_errors
+from sad_lightning.config.voices import voice_of
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.module import Balance, DataModule, Rows, Stream
 from sad_lightning.data.own.labeled_split import draw_labeled_split
@@ -35,6 +38,7 @@ from sad_lightning.training.stage import Stage, Training
 
 if TYPE_CHECKING:
     from sad_lightning.baselines.baseline import Baseline
+    from sad_lightning.cell.mixture import Mixed
 
 _PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32")
@@ -54,16 +58,9 @@ def prepare(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Prepare
         NotDefinedError: the method needs known anomalies, and the cell has none.
     """
     seed = whole_number("seed", cell.cfg.seed, least=0)
-    whole_number("batch_size", cell.cfg.batch_size, least=2)
     fraction("target_fpr", cell.cfg.target_fpr)
-    balance = Balance(
-        whole_number("balance.known_anomalies", cell.cfg.balance.known_anomalies, least=0),
-        true_or_false("balance.mix", cell.cfg.balance.mix),
-    )
-    choice("ensemble_mean", cell.cfg.ensemble_mean, MEANS)
     choice("trainer.precision", str(cell.cfg.trainer.precision), _PRECISIONS)
-    members = range(whole_number("ensemble", cell.cfg.ensemble))
-    whole_number("trainer.max_epochs", cell.cfg.trainer.max_epochs)
+    balance = check_optimisation(cell.cfg)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings(record=True) as caught, timed("data") as seconds:
         warnings.simplefilter("always")
@@ -74,30 +71,46 @@ def prepare(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Prepare
     settings = defining(cell.cfg)
     key = key_of(settings)
     coordinates = coordinates_of(cfg, arrays, split)
-
-    models = [build(cfg.method, seed, stage_name("train", member)) for member in members]
-    if not split.counts["known_anomaly"] and models[0].needs_anomalies:
-        raise NotDefinedError(f"method={cell.method} is not defined without known anomalies, and this cell has none")
-    if cfg.ensemble_mean == "geometric" and not (isinstance(models[0], Method) and models[0].distances):
-        raise InputError(
-            f"ensemble_mean=geometric is for scores that are distances, those of method={cell.method} are none; set "
-            f"ensemble_mean=arithmetic"
-        )
-    rows = _Rows(arrays, split, scaling, seed, balance)
     log = CellLog(
         cfg.logger, settings, experiment=cell.experiment, sweep=cell.sweep,
         cell={"key": key, "data": cell.data, "method": cell.method, **asdict(coordinates)},
     )  # fmt: skip
     if scorer is None:
         scorer = trainer_of(cfg, cell.folder, [])  # it refuses settings before anything is logged
-    learner = _learner(cfg, models, rows, log)
-    pretraining = _pretraining(cfg, rows, log, len(models)) if _pretrains(cfg, models) else ()
+    notes = [str(warning.message) for warning in caught]
+    rows = _Rows(arrays, split, scaling, seed, balance)
+    whole = partial(
+        Prepared, key=key, seed=seed, coordinates=coordinates, arrays=arrays, scaling=scaling, scorer=scorer, log=log,
+        live=live,
+    )  # fmt: skip
+    learner: Learner
+    if cfg.voices:
+        learner = _mixture(cell, rows, log, whole, notes)
+        pretraining = tuple(training for voice in learner.voices for training in voice.pretraining)
+    else:
+        learner, pretraining = _learner(cfg, rows, log, cell.method)
     if live:
         log.open()
-    return Prepared(
-        cell, key, seed, settings, coordinates, cfg, arrays, split, scaling, pretraining, learner, scorer, log, live,
-        tuple(str(warning.message) for warning in caught), seconds,
+    return whole(
+        cell=cell, settings=settings, cfg=cfg, split=split, pretraining=pretraining, learner=learner,
+        warnings=tuple(notes), seconds=seconds,
     )  # fmt: skip
+
+
+def check_optimisation(cfg: DictConfig) -> Balance:
+    """Check what no constructor does, and return how batches are balanced.
+
+    Raises:
+        InputError: a setting is wrong.
+    """
+    whole_number("batch_size", cfg.batch_size, least=2)
+    whole_number("ensemble", cfg.ensemble)
+    whole_number("trainer.max_epochs", cfg.trainer.max_epochs)
+    choice("ensemble_mean", cfg.ensemble_mean, MEANS)
+    return Balance(
+        whole_number("balance.known_anomalies", cfg.balance.known_anomalies, least=0),
+        true_or_false("balance.mix", cfg.balance.mix),
+    )
 
 
 @dataclass(frozen=True)
@@ -230,20 +243,87 @@ def to_kwargs(settings: DictConfig) -> dict[str, Any]:
     return OmegaConf.to_container(settings, resolve=True)  # type: ignore[return-value]
 
 
-def _learner(cfg: DictConfig, models: Sequence["Method | Baseline"], rows: _Rows, log: CellLog) -> Learner:
+def _mixture(cell: Cell, rows: _Rows, log: CellLog, whole: Callable[..., Prepared], notes: list[str]) -> "Mixed":
+    """The voices of a mixture, each prepared as the cell that it would be alone.
+
+    Args:
+        cell: with voices.
+        rows: of the cell.
+        log: likewise.
+        whole: makes a prepared cell from what is not equal for all voices.
+        notes: what a person should know of; grows.
+
+    Raises:
+        InputError: a setting is wrong; the line names the voice.
+        NotDefinedError: all voices need known anomalies, and the cell has none.
+    """
+    from sad_lightning.cell.mixture import Mixed, divide  # scikit-learn, by its baselines
+
+    if whole_number("patience", cell.cfg.patience, least=0):
+        raise InputError(f"patience must be 0 for a mixture, got {cell.cfg.patience}; leave it out")
+    divided = divide(rows.split, target_fpr=cell.cfg.target_fpr, seed=rows.seed)
+    rows = replace(rows, split=divided.split_of_voice)
+    voices = []
+    for name in sorted(map(str, cell.cfg.voices)):
+        own = voice_of(cell.cfg, name)
+        with one_line_errors(f"voices.{name}: "):
+            cfg, of_voice = with_shape(own, rows.arrays), replace(rows, balance=check_optimisation(own))
+            try:
+                learner, pretraining = _learner(cfg, of_voice, log, name, suffix=f".{name}")
+            except NotDefinedError:
+                notes.append(f"voices.{name}: is left out, it needs known anomalies and this cell has none")
+                continue
+            if cfg.selection is not None and cfg.selection.rule != "none":
+                raise InputError(f"selection.rule must be none in a mixture, got {cfg.selection.rule}; leave it out")
+        voice = whole(
+            cell=replace(cell, cfg=own, folder=cell.folder / name, method=name), settings=defining(own), cfg=cfg,
+            split=rows.split, pretraining=pretraining, learner=learner, warnings=(), seconds={},
+        )  # fmt: skip
+        voices.append(voice)
+    if not voices:
+        raise NotDefinedError("voices: none of them is defined without known anomalies, and this cell has none")
+    return Mixed(tuple(voices), divided)
+
+
+def _learner(
+    cfg: DictConfig, rows: _Rows, log: CellLog, name: str, suffix: str = ""
+) -> tuple[Learner, tuple[Training, ...]]:
+    """What trains, and what it starts from.
+
+    Args:
+        cfg: the settings, with the shape of the rows.
+        rows: of the cell.
+        log: likewise.
+        name: of the method.
+        suffix: of the names of its stages.
+
+    Raises:
+        NotDefinedError: the method needs known anomalies, and the cell has none.
+    """
+    models = [build(cfg.method, rows.seed, stage_name("train", member)) for member in range(cfg.ensemble)]
+    if not rows.split.counts["known_anomaly"] and models[0].needs_anomalies:
+        raise NotDefinedError(f"method={name} is not defined without known anomalies, and this cell has none")
+    if cfg.ensemble_mean == "geometric" and not (isinstance(models[0], Method) and models[0].distances):
+        raise InputError(
+            f"ensemble_mean=geometric is for scores that are distances, those of method={name} are none; set "
+            f"ensemble_mean=arithmetic"
+        )
     data = [rows.serve(model, model.rows, cfg.batch_size) for model in models]
     methods = [model for model in models if isinstance(model, Method)]
+    pretraining = _pretraining(cfg, rows, log, len(models), suffix) if _pretrains(cfg, models) else ()
     if methods:
         from sad_lightning.cell.deep import deep_learner
 
         trainings = [
-            Training(method, part, Stage(method.stage, log.key, log))
+            Training(method, part, Stage(f"{method.stage}{suffix}", log.key, log))
             for method, part in zip(methods, data, strict=True)
         ]
-        return deep_learner(trainings, rows.split, patience=cfg.patience, target_fpr=cfg.target_fpr)
+        deep = deep_learner(trainings, rows.split, patience=cfg.patience, target_fpr=cfg.target_fpr)
+        return deep, pretraining
     from sad_lightning.cell.shallow import Shallow  # scikit-learn: half a second of import
 
-    return Shallow(models[0], data[0], instantiate(cfg.selection, _convert_="all"))  # type: ignore[arg-type]
+    selection = instantiate(cfg.selection, _convert_="all")
+    return Shallow(models[0], data[0], selection), pretraining  # type: ignore[arg-type]
 
 
 def _pretrains(cfg: DictConfig, models: Sequence["Method | Baseline"]) -> bool:
@@ -265,13 +345,13 @@ def _pretrains(cfg: DictConfig, models: Sequence["Method | Baseline"]) -> bool:
     return codes
 
 
-def _pretraining(cfg: DictConfig, rows: _Rows, log: CellLog, members: int) -> tuple[Training, ...]:
+def _pretraining(cfg: DictConfig, rows: _Rows, log: CellLog, members: int, suffix: str) -> tuple[Training, ...]:
     """What each member starts from."""
     allowed = _PRETRAIN_ROWS[choice("pretrain.rows", cfg.pretrain.rows, tuple(_PRETRAIN_ROWS))]
     batch_size = whole_number("pretrain.batch_size", cfg.pretrain.batch_size, least=2)
     whole_number("pretrain.epochs", cfg.pretrain.epochs)
     methods = [build_method(cfg.pretrain.method, rows.seed, stage_name("pretrain", k)) for k in range(members)]
     return tuple(
-        Training(method, rows.serve(method, allowed, batch_size), Stage(method.stage, log.key, log))
+        Training(method, rows.serve(method, allowed, batch_size), Stage(f"{method.stage}{suffix}", log.key, log))
         for method in methods
     )

@@ -94,7 +94,7 @@ def record(scored: Scored) -> Result:
 
 def forget_checkpoints(folder: Path, stage: str = "") -> None:
     """Remove the resume checkpoints that a killed training of a stage would have gone on from."""
-    for checkpoint in folder.glob(f"{stage}*.resume.ckpt"):
+    for checkpoint in folder.rglob(f"{stage}*.resume.ckpt"):
         checkpoint.unlink(missing_ok=True)  # another grid may share the cell
 
 

@@ -89,6 +89,11 @@ def prepare_all(cells: Sequence[Cell], *, live: bool) -> list[Prepared | Excepti
 
 def pretrain(cells: Sequence[Prepared], stack: bool | None) -> None:
     """Train what the learners start from, or read what equal trainings left."""
+    for alike in by_voice(cells):
+        _pretrain(alike, stack)
+
+
+def _pretrain(cells: Sequence[Prepared], stack: bool | None) -> None:
     first = cells[0]
     fit_cached(
         [training for cell in cells for training in cell.pretraining],
@@ -110,6 +115,11 @@ def start(cell: Prepared) -> Prepared:
 
 def train(cells: Sequence[Prepared], stack: bool | None) -> None:
     """Train the learners; cells that differ only in labels that a method does not look at are one training."""
+    for alike in by_voice(cells):
+        _train(alike, stack)
+
+
+def _train(cells: Sequence[Prepared], stack: bool | None) -> None:
     first = cells[0]
     trainings = [training for cell in cells for training in cell.learner.trainings]
     blind = -1 not in first.learner.rows and any(cell.split.counts["known_anomaly"] for cell in cells)
@@ -125,6 +135,15 @@ def train(cells: Sequence[Prepared], stack: bool | None) -> None:
         )
     else:
         fit_members(trainings, first.trainer, stack=stack)
+
+
+def by_voice(cells: Sequence[Prepared]) -> list[list[Prepared]]:
+    """The cells, or of mixtures one voice of all cells after the other: each list differs in split and seed only."""
+    groups: dict[str, list[Prepared]] = {}
+    for cell in cells:
+        for one in cell.alone:
+            groups.setdefault(one.cell.method, []).append(one)
+    return list(groups.values())
 
 
 def score(cell: Prepared) -> Scored:

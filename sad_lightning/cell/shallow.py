@@ -41,6 +41,7 @@ class Shallow:
         selection: how its settings are chosen.
         trainings: none, for it is not trained by steps.
         callbacks: none.
+        voices: none.
     """
 
     baseline: Baseline
@@ -48,6 +49,7 @@ class Shallow:
     selection: Selection
     trainings: tuple[Training, ...] = ()
     callbacks: tuple[Callback, ...] = ()
+    voices: tuple[Prepared, ...] = ()
 
     @property
     def rows(self) -> frozenset[int]:

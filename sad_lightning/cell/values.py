@@ -47,7 +47,7 @@ class Cell:
 
 
 class Learner(Protocol):
-    """What a cell trains: deep methods under the Trainer (``cell.deep``) or a baseline (``cell.shallow``)."""
+    """What a cell trains: deep methods (``cell.deep``), a baseline (``cell.shallow``), a mixture (``cell.mixture``)."""
 
     @property
     def trainings(self) -> tuple[Training, ...]:
@@ -60,6 +60,10 @@ class Learner(Protocol):
     @property
     def callbacks(self) -> Sequence[Callback]:
         """What watches its training; then it trains alone."""
+
+    @property
+    def voices(self) -> "tuple[Prepared, ...]":
+        """Those of a mixture, each as the cell that it would be alone; empty for others."""
 
     def start(self, pretraining: Sequence[Training], device: torch.device) -> None:
         """Begin from what was pretrained, and learn what is learnt before training."""
@@ -112,6 +116,11 @@ class Prepared:
     def stages(self) -> tuple[Stage, ...]:
         """The records of all its trainings, in order."""
         return tuple(training.stage for training in (*self.pretraining, *self.learner.trainings))
+
+    @property
+    def alone(self) -> "tuple[Prepared, ...]":
+        """What trains as a cell does: the voices of a mixture, else the cell itself."""
+        return self.learner.voices or (self,)
 
     @property
     def pretrain_epochs(self) -> int:

@@ -1,16 +1,17 @@
 """Settings composed as the command line composes them, for what is not the command line."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
 from sad_lightning.config.location import CONF
 from sad_lightning.config.mistakes import one_line
+from sad_lightning.config.voices import OF_CELL, OF_VOICE
 from sad_lightning.errors import InputError
 
 
@@ -21,24 +22,69 @@ def composed(*overrides: str) -> DictConfig:
         InputError: there is no such setting or choice.
     """
     with one_line_errors():
-        return _composed(overrides).copy()
+        return with_voices(_composed(overrides).copy(), overrides)
+
+
+def with_voices(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """The settings with all that each of ``voices`` came to, interpolations open; as they are where there is none.
+
+    Args:
+        cfg: composed from the overrides.
+        overrides: as they are typed.
+
+    Raises:
+        InputError: there is no such setting or choice, or it is not a voice's to decide; the line names the voice.
+    """
+    if not cfg.get("voices"):
+        return cfg
+    typed = tuple(one for one in overrides if one.lstrip("+").split("=")[0].split(".")[0] not in ("voices", "hydra"))
+    voices = {str(name): _voice(cfg, str(name), wanted, typed) for name, wanted in cfg.voices.items()}
+    cfg = cfg.copy()
+    with read_write(cfg), open_dict(cfg):
+        cfg.voices = voices
+    return cfg
+
+
+def _voice(cfg: DictConfig, name: str, wanted: object, typed: tuple[str, ...]) -> dict[str, Any]:
+    if not name.isidentifier() or not isinstance(wanted, ListConfig):
+        raise InputError(
+            f"voices.{name} must be a list of settings under a plain name, got {wanted}; for example "
+            f"voices: {{trees: [method=extra_trees]}}"
+        )
+    with one_line_errors(f"voices.{name}: "):
+        voice = _composed((*typed, *map(str, wanted)))
+        for key in (*OF_CELL, *(f"trainer.{key}" for key in cfg.trainer if key != "max_epochs")):
+            if OmegaConf.select(voice, key) != OmegaConf.select(cfg, key):
+                raise InputError(f"{key} is decided for all voices together; set it beside voices")
+    return {key: _open(voice, key) for key in OF_VOICE}
+
+
+def _open(cfg: DictConfig, key: str) -> Any:
+    """A part of the settings as plain data, interpolations open."""
+    return OmegaConf.to_container(cfg[key], resolve=False) if OmegaConf.is_config(cfg[key]) else cfg[key]
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
-    """What a user did wrong within the block as an ``InputError`` of one line, wherever it was found."""
+def one_line_errors(where: str = "") -> Iterator[None]:
+    """What a user did wrong within the block as an ``InputError`` of one line, wherever it was found.
+
+    Args:
+        where: begins the line.
+    """
     try:
         yield
     except Exception as error:
-        line = None if isinstance(error, InputError) else one_line(error)
-        if line is None:
+        line = one_line(error)
+        if line is None or (isinstance(error, InputError) and not where):
             raise
-        raise InputError(line) from error
+        raise InputError(f"{where}{line}") from error
 
 
 def typed(settings: Mapping[str, Any]) -> list[str]:
     """The settings as they would be typed: ``{"method.eta": 2.0}`` is ``method.eta=2.0``."""
-    spelt = {k: v if isinstance(v, str) else json.dumps(v, default=_plain) for k, v in settings.items()}
+    flat = {k: v for k, v in settings.items() if not isinstance(v, Mapping)}
+    flat |= {f"++{k}.{name}": item for k, v in settings.items() if isinstance(v, Mapping) for name, item in v.items()}
+    spelt = {k: v if isinstance(v, str) else json.dumps(v, default=_plain) for k, v in flat.items()}
     return [f"{key}={value}" for key, value in spelt.items()]
 
 

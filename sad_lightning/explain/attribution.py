@@ -26,6 +26,7 @@ from sad_lightning.methods.autoencoder import Autoencoder
 from sad_lightning.methods.variational import Variational
 from sad_lightning.model import BaselineScore, Model
 from sad_lightning.training.ensemble import Ensemble
+from sad_lightning.training.mixture import Mixture
 
 Floats = NDArray[np.float32]
 
@@ -46,7 +47,7 @@ def attribute(model: Model, raw: Tensor, typical: Tensor) -> Attribution:
     """Ask what adds to the scores.
 
     Args:
-        model: any; a baseline has no gradient, and some have contributions.
+        model: any; a baseline has no gradient, and some have contributions. A mixture has occlusion alone.
         raw: ``(n, C)`` float32 or ``(n, H, W, C)`` uint8 rows.
         typical: one such row.
     """
@@ -56,7 +57,7 @@ def attribute(model: Model, raw: Tensor, typical: Tensor) -> Attribution:
     if isinstance(model.scorer, BaselineScore):
         if (terms := contributions(model, model.scorer, raw)) is not None:
             parts["contribution"] = terms
-    else:
+    elif not isinstance(model.scorer, Mixture):  # some of whose voices may have neither
         parts["gradient"] = gradient(model, raw, typical)
         if (errors := reconstruction_errors(model, raw)) is not None:
             parts["error"] = errors

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sad_lightning.errors import InputError
 from sad_lightning.model import BaselineScore, Model
+from sad_lightning.training.mixture import Calibrated, Mixture
 
 TOLERANCE = 1e-4  # of the scores, relative
 OUTPUTS = ("score", "anomaly")
@@ -29,7 +30,7 @@ def to_graph(model: Model, kind: str, rows: Tensor) -> tuple[bytes, float]:
     """The model as a file of kind ``onnx`` or ``pt2``.
 
     Args:
-        model: of a method, an ensemble or a baseline.
+        model: of a method, an ensemble, a baseline or a mixture.
         kind: of the file.
         rows: ``(n, ...)`` real raw rows that it is checked on.
 
@@ -43,30 +44,52 @@ def to_graph(model: Model, kind: str, rows: Tensor) -> tuple[bytes, float]:
     first = rows[torch.arange(_TRACED) % len(rows)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's, about itself
-        whole = _BaselineGraph(model, model.scorer) if isinstance(model.scorer, BaselineScore) else model
+        whole = _Graph(model) if isinstance(model.scorer, BaselineScore | Mixture) else model
         traced = torch.export.export(whole.cpu().eval(), (first,), dynamic_shapes=_BATCH)
         content, run = _onnx(traced, metadata(model)) if kind == "onnx" else _pt2(traced, metadata(model))
     return content, difference(model, run, rows)
 
 
-class _BaselineGraph(nn.Module):
-    """A model whose baseline scores by torch operations."""
+class _Graph(nn.Module):
+    """A model whose baselines score by torch operations."""
 
-    def __init__(self, model: Model, scorer: BaselineScore) -> None:
+    limit: Tensor
+
+    def __init__(self, model: Model) -> None:
         super().__init__()
-        self.preparation, self.baseline, self.first = model.preparation, scorer.baseline, scorer.first
+        self.preparation, self.scorer = model.preparation, _traceable(model.scorer)
         limit = model.threshold + _ROUNDING * abs(model.threshold)
         self.register_buffer("limit", torch.tensor(limit, dtype=torch.float64))  # a number would become float32
-        for name in self.baseline.learned:
-            self.register_buffer(name, torch.from_numpy(np.array(getattr(self.baseline, name))))
 
     def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Score and decision of raw rows, ``(B,)`` twice."""
-        x: Tensor = self.preparation(raw)
+        scores: Tensor = self.scorer.score(self.preparation(raw))  # type: ignore[operator]
+        return scores, scores > self.limit
+
+
+class _TorchBaseline(nn.Module):
+    """A baseline that scores by torch operations."""
+
+    def __init__(self, scorer: BaselineScore) -> None:
+        super().__init__()
+        self.baseline, self.first = scorer.baseline, scorer.first
+        for name in self.baseline.learned:
+            self.register_buffer(name, torch.from_numpy(np.array(getattr(self.baseline, name))))
+
+    def score(self, x: Tensor) -> Tensor:
+        """The anomaly score of each prepared row, ``(B,)`` float64."""
         features = x if self.first is None else self.first.get_encoder()(x)
         learned = dict(self.named_buffers(recurse=False))
-        scores = self.baseline.torch_score(features.flatten(start_dim=1).double(), learned)
-        return scores, scores > learned["limit"]
+        return self.baseline.torch_score(features.flatten(start_dim=1).double(), learned)
+
+
+def _traceable(scorer: nn.Module) -> nn.Module:
+    if isinstance(scorer, BaselineScore):
+        return _TorchBaseline(scorer)
+    if isinstance(scorer, Mixture):
+        calibrations = {name: one for name, one in scorer.calibrations.items() if isinstance(one, Calibrated)}
+        return Mixture({name: _traceable(voice) for name, voice in scorer.voices.items()}, calibrations)
+    return scorer
 
 
 def metadata(model: Model) -> dict[str, str]:

@@ -71,6 +71,8 @@ def seconds_of_steps(job: Job, settings: Mapping[str, Any], arrays: Arrays) -> f
         settings: the resolved ones of its first cell; the others differ in split and seed alone.
         arrays: their data set.
     """
+    if settings.get("voices"):
+        return sum(by_steps(job, {**settings, **voice, "voices": {}}, arrays) for voice in settings["voices"].values())
     if settings["selection"] is not None:
         return 5.0 * len(job.cells)
     pretrain = settings["pretrain"]

@@ -140,7 +140,8 @@ def _plan(
     verdicts = {kind: _stacking(cell, backend) for kind, cell in examples.items()}
 
     def size(cell: PlannedCell) -> int:
-        pack = 1 if cell.settings["patience"] else cell.settings["pack"]  # early stopping ends each cell on its own
+        # early stopping ends each cell on its own; a mixture has no members of one kind
+        pack = 1 if cell.settings["patience"] or cell.settings["voices"] else cell.settings["pack"]
         models = cell.settings["ensemble"]  # each one is a member; the cell itself reports a wrong number
         if pack == "auto":
             return max(1, verdicts[cell.data, cell.method].limit // max(1, models if isinstance(models, int) else 1))

@@ -10,6 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, Node, OmegaConf, open_dict, read_write
 
 from sad_lightning.cell.key import defining, digest, folder_of, key_of
+from sad_lightning.config.compose import with_voices
+from sad_lightning.config.voices import method_name
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Job(NamedTuple):
 
 def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> PlannedCell:
     """The cell of composed settings, which hold the ``hydra`` node."""
-    settings_of_key = defining(cfg)
+    mixed = with_voices(cfg, overrides)
+    settings_of_key = defining(mixed)
     key = key_of(settings_of_key)
     default_folder = _unresolved(cfg.hydra.sweep, "subdir") == "${cell_folder:}"
     subfolder = folder_of(cfg, key) if default_folder else str(cfg.hydra.sweep.subdir)
@@ -71,6 +74,7 @@ def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> PlannedCell:
     # What ${hydra:...} reads; HydraConfig.set_config would copy all settings for every cell.
     HydraConfig.instance().cfg = cfg  # type: ignore[assignment]
     settings = {str(name): _unresolved(cfg, name) for name in cfg if name not in ("hydra", "logger")}
+    settings["voices"] = _unresolved(mixed, "voices")
     settings["logger"] = OmegaConf.to_container(cfg.logger, resolve=True)  # workers have no ${hydra:...}
     shared = _pretraining(settings_of_key)
     chosen = cfg.hydra.runtime.choices
@@ -78,7 +82,7 @@ def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> PlannedCell:
         key=key,
         folder=str(folder),
         data=str(chosen["data"]),
-        method=str(chosen["method"]),
+        method=method_name(cfg, str(chosen["method"])),
         experiment=chosen.get("experiment") or chosen.get("protocol"),
         overrides=tuple(overrides),
         settings=settings,

@@ -20,8 +20,10 @@ from omegaconf import DictConfig, OmegaConf
 from sad_lightning.cell.key import cell_folder, cell_key
 from sad_lightning.cell.loading import load
 from sad_lightning.command import VERSION, announce, command
+from sad_lightning.config.compose import with_voices
 from sad_lightning.config.location import CONF
 from sad_lightning.config.mistakes import is_not_defined, one_line
+from sad_lightning.config.voices import method_name
 from sad_lightning.errors import InputError
 from sad_lightning.files import MODEL_FILE
 from sad_lightning.result import Result, finished
@@ -86,7 +88,7 @@ def _cell(cfg: DictConfig) -> float:
     """Train the cell or find its result, print it, and return the AUROC, which is what a sweeper maximises."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        result = _result(cfg, folder)
+        result = _result(with_voices(cfg, HydraConfig.get().overrides.task), folder)
     except Exception:
         _remove_if_empty(folder, Path(str(cfg.runs)).resolve())
         raise
@@ -120,7 +122,7 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
     if sweep and devices != 1 and not (OmegaConf.is_list(devices) and len(devices) == 1):
         raise InputError(f"trainer.devices must be 1 within a sweep, got {devices!r}; a sweep scales by cells")
     if cfg.overwrite:
-        for state in folder.glob("*.resume.ckpt"):
+        for state in folder.rglob("*.resume.ckpt"):
             state.unlink(missing_ok=True)
     elif (result := finished(folder, cell_key(cfg))) is not None:
         print("finished before; overwrite=true trains it again")
@@ -135,7 +137,7 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
 
     choices = job.runtime.choices
     experiment = choices.get("experiment") or choices.get("protocol")
-    result = run(Cell(cfg, folder, choices["data"], choices["method"], experiment, sweep))
+    result = run(Cell(cfg, folder, choices["data"], method_name(cfg, choices["method"]), experiment, sweep))
     gc.collect()  # a Trainer and its module hold each other, and a sweep has many
     return result
 

@@ -1,0 +1,35 @@
+"""The voices of a mixture: each is the cell of the same command line with a few settings more.
+
+    voices: {trees: [method=extra_trees, method.rotations=1], nets: [method=hsc, ensemble=20]}
+
+The yaml or the command line says what a voice wants differently, as it would be typed; ``compose.with_voices`` puts in
+its place what these settings came to. A voice decides how it is trained; rows, labels and seed are the cell's.
+"""
+
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+OF_VOICE = ("method", "network", "optimizer", "pretrain", "trainer", "batch_size", "balance", "ensemble",
+            "ensemble_mean", "features", "selection")  # fmt: skip
+OF_CELL = ("data", "split", "preprocess", "seed", "target_fpr", "patience")
+MIXTURE = "mixture"
+
+
+def method_name(cfg: DictConfig, choice: str) -> str:
+    """What a cell's method is called: the choice of ``method``, or ``mixture`` where there are voices."""
+    return MIXTURE if cfg.get("voices") else choice
+
+
+def voice_of(cfg: DictConfig, name: str) -> DictConfig:
+    """The settings of a cell that is this voice alone.
+
+    Args:
+        cfg: of the cell, from ``compose.with_voices``.
+        name: of the voice.
+    """
+    voice, own = cfg.copy(), OmegaConf.to_container(cfg.voices[name], resolve=False)
+    assert isinstance(own, dict)  # with_voices has put it there
+    with read_write(voice), open_dict(voice):
+        voice.voices = {}
+        for key in OF_VOICE:
+            voice[key] = own[key]
+    return voice

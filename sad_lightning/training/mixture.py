@@ -1,0 +1,72 @@
+"""Several detectors of one cell, of different methods; the mean of their calibrated scores counts."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from sad_lightning.stats.calibration import Calibration
+
+
+class Calibrated(nn.Module):
+    """A calibration by torch operations that can become a graph.
+
+    Args:
+        calibration: what it computes.
+    """
+
+    scores: Tensor
+    values: Tensor
+    units: Tensor
+
+    def __init__(self, calibration: Calibration) -> None:
+        super().__init__()
+        self.register_buffer("scores", torch.from_numpy(calibration.scores))
+        self.register_buffer("values", torch.from_numpy(calibration.values))
+        units = (calibration.below, calibration.above, calibration.share)
+        self.register_buffer("units", torch.tensor(units, dtype=torch.float64))
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor], prefix: str) -> "Calibrated":
+        """The one whose ``state_dict`` has the entries of ``state`` that begin with the prefix."""
+        scores, values, units = (state[f"{prefix}{name}"] for name in ("scores", "values", "units"))
+        return cls(Calibration(scores.numpy(), values.numpy(), *units.tolist()))
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """The values of scores, ``(B,)`` to ``(B,)`` float64."""
+        scores = scores.double()
+        below, above, share = self.units
+        left, width = self.scores[:-1], self.scores.diff()
+        way = ((scores[:, None] - left) / width).clamp(0, 1)  # along each piece between two knots
+        inside = self.values[0] + (way * self.values.diff()).sum(dim=1)
+        over = torch.log1p((scores - self.scores[-1]).clamp(min=0) / above)
+        under = torch.log1p((self.scores[0] - scores).clamp(min=0) / below)
+        values: Tensor = inside + over - share * under
+        return values
+
+
+class Mixture(nn.Module):
+    """The mean of the calibrated scores of its voices.
+
+    Args:
+        voices: trained, with a ``score`` each, by name.
+        calibrations: of each, by name.
+    """
+
+    def __init__(self, voices: Mapping[str, nn.Module], calibrations: Mapping[str, Calibrated]) -> None:
+        super().__init__()
+        names = sorted(voices)  # a mean hangs on its order in the last bit
+        self.voices = nn.ModuleDict({name: voices[name] for name in names})
+        self.calibrations = nn.ModuleDict({name: calibrations[name] for name in names})
+
+    def score(self, x: Tensor) -> Tensor:
+        """The mean value of each row of ``x``, ``(B,)`` float64."""
+        return self.mean({name: voice.score(x) for name, voice in self.voices.items()})  # type: ignore[operator]
+
+    def mean(self, scores: Mapping[str, Tensor]) -> Tensor:
+        """The mean value of rows that the voices have scored, ``(B,)`` float64.
+
+        Args:
+            scores: ``(B,)`` of each voice, by name.
+        """
+        return torch.stack([one(scores[name]) for name, one in self.calibrations.items()]).mean(dim=0)
