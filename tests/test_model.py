@@ -15,7 +15,9 @@ from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import Column, ImageSchema, TableSchema, schema_of
 from sad_lightning.errors import InputError
 from sad_lightning.model import BaselineScore, Model
+from sad_lightning.stats.calibration import fit_calibration
 from sad_lightning.training.ensemble import Ensemble
+from sad_lightning.training.mixture import Calibrated, Mixture
 
 BASELINES = sorted({path.stem for path in (CONF / "method").glob("*.yaml")} - {*METHODS} - {"kde_hybrid"})
 TABLE = TableSchema((Column("a"), Column("soil", "category", ("clay", "sand")), Column("wet", "boolean"), Column("b")))
@@ -76,6 +78,17 @@ def test_every_baseline_comes_back(name, settings, make, tmp_path):
     raw = torch.randn(7, 9)
     loaded = same(model_of(of_numbers(9), BaselineScore(baseline, first)), raw, tmp_path / "model.pt")
     assert loaded(raw)[0].dtype == torch.float64
+
+
+def test_a_mixture_comes_back(settings, make, tmp_path):
+    x = of_numbers(9)(torch.randn(60, 9))
+    knn = instantiate(settings("method=knn").method, _convert_="all").fit(x.numpy())
+    voices = {"one": make("hsc", "table").eval(), "near": BaselineScore(knn)}
+    voices["nets"] = Ensemble([make("deep_sad", "table", seed) for seed in range(2)]).eval()
+    scores = {name: voice.score(x).detach() for name, voice in voices.items()}
+    mixture = Mixture(voices, {name: Calibrated(fit_calibration(one)) for name, one in scores.items()})
+    loaded = same(model_of(of_numbers(9), mixture), torch.randn(7, 9), tmp_path / "model.pt")
+    assert list(loaded.scorer.voices) == ["near", "nets", "one"]
 
 
 def test_preparation_on_rows_worked_out_by_hand():

@@ -1,18 +1,24 @@
 """Settings composed as the command line composes them, for what is not the command line."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.hydra import Hydra
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
 from sad_lightning.config.location import CONF
 from sad_lightning.config.mistakes import one_line
 from sad_lightning.config.voices import OF_CELL, OF_VOICE
 from sad_lightning.errors import InputError
+
+# What is no voice's to know: what it is made from, and values of the cell, which differ from cell to cell of a sweep.
+_KEPT_APART = re.compile(rf"\+*((voices|hydra)\b|({'|'.join(OF_CELL)})\.|(seed|target_fpr|patience)=)")
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -37,24 +43,24 @@ def with_voices(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """
     if not cfg.get("voices"):
         return cfg
-    typed = tuple(one for one in overrides if one.lstrip("+").split("=")[0].split(".")[0] not in ("voices", "hydra"))
-    voices = {str(name): _voice(cfg, str(name), wanted, typed) for name, wanted in cfg.voices.items()}
+    typed = tuple(one for one in overrides if not _KEPT_APART.match(one))
+    voices = {str(name): _voice(str(name), wanted, typed) for name, wanted in cfg.voices.items()}
     cfg = cfg.copy()
     with read_write(cfg), open_dict(cfg):
         cfg.voices = voices
     return cfg
 
 
-def _voice(cfg: DictConfig, name: str, wanted: object, typed: tuple[str, ...]) -> dict[str, Any]:
+def _voice(name: str, wanted: object, typed: tuple[str, ...]) -> dict[str, Any]:
     if not name.isidentifier() or not isinstance(wanted, ListConfig):
         raise InputError(
             f"voices.{name} must be a list of settings under a plain name, got {wanted}; for example "
             f"voices: {{trees: [method=extra_trees]}}"
         )
     with one_line_errors(f"voices.{name}: "):
-        voice = _composed((*typed, *map(str, wanted)))
-        for key in (*OF_CELL, *(f"trainer.{key}" for key in cfg.trainer if key != "max_epochs")):
-            if OmegaConf.select(voice, key) != OmegaConf.select(cfg, key):
+        cell, voice = _composed(typed), _composed((*typed, *map(str, wanted)))
+        for key in (*OF_CELL, *(f"trainer.{key}" for key in cell.trainer if key != "max_epochs")):
+            if OmegaConf.select(voice, key) != OmegaConf.select(cell, key):
                 raise InputError(f"{key} is decided for all voices together; set it beside voices")
     return {key: _open(voice, key) for key in OF_VOICE}
 
@@ -95,7 +101,13 @@ def _plain(value: Any) -> Any:
     return value.tolist()
 
 
-@lru_cache(maxsize=32)  # composing takes a third of a second, and a search over parameters does it again and again
 def _composed(overrides: tuple[str, ...]) -> DictConfig:
+    return _composed_by(GlobalHydra.instance().hydra, overrides)
+
+
+@lru_cache(maxsize=64)  # composing takes a third of a second, and a search over parameters does it again and again
+def _composed_by(hydra: Hydra | None, overrides: tuple[str, ...]) -> DictConfig:
+    if hydra is not None:  # a command's own, which may know of more folders
+        return compose("config", overrides=list(overrides))
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", overrides=list(overrides))

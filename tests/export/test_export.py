@@ -21,7 +21,9 @@ from sad_lightning.export import __main__ as command
 from sad_lightning.export import graph as graphs
 from sad_lightning.export.graph import difference, to_graph
 from sad_lightning.model import BaselineScore, Model
+from sad_lightning.stats.calibration import fit_calibration
 from sad_lightning.training.ensemble import Ensemble
+from sad_lightning.training.mixture import Calibrated, Mixture
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not there: pip install 'sad_lightning[export]'")
 pytest.importorskip("onnxscript", reason="onnxscript is not there: pip install 'sad_lightning[export]'")
@@ -108,6 +110,34 @@ def test_a_baseline_becomes_a_graph(name, settings, make):
         np.testing.assert_array_equal(decisions, decided)
     assert 0 < decisions.sum() < 40
     assert to_graph(model, "pt2", rows)[1] < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["onnx", "pt2"])
+def test_a_mixture_becomes_a_graph(kind, settings, make):
+    preparation = Preparation(TABLE, Scaling(np.float32([1]), np.float32([0]), np.zeros(9, dtype=np.float32)))
+    training, rows = table_rows(80).split(40)
+    x, semi = preparation(training), np.repeat(np.int8([-1, 0]), [5, 35])
+    trees = instantiate(settings("method=extra_trees", "method.trees=20").method, _convert_="all")
+    first, near = make("ae", "table").eval(), instantiate(settings("method=knn").method, _convert_="all")
+    voices = {
+        "trees": BaselineScore(trees.fit(x.numpy(), semi)),
+        "near": BaselineScore(near.fit(first.get_encoder()(x).detach().numpy(), semi), first),
+        "nets": Ensemble([make("deep_sad", "table", seed) for seed in range(3)], "geometric").eval(),
+    }
+    with torch.no_grad():
+        scores = {name: voice.score(x) for name, voice in voices.items()}
+        mixture = Mixture(voices, {name: Calibrated(fit_calibration(one)) for name, one in scores.items()})
+        calibration = mixture.score(preparation(rows)) + 1e-4
+    model = Model(preparation, mixture, calibration=calibration, calibration_rows="validation", target_fpr=0.3, card={})
+    content, apart = to_graph(model, kind, rows)
+    assert 0 <= apart < 1e-5
+    if kind == "onnx":
+        for count in (1, 5, 40):
+            found, decisions = onnx_scores(content, rows[:count])
+            expected, decided = (value.detach().numpy() for value in model(rows[:count]))
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+            np.testing.assert_array_equal(decisions, decided)
+        assert 0 < decisions.sum() < 40
 
 
 def test_an_ensemble_is_one_graph(make):

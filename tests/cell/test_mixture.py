@@ -1,0 +1,211 @@
+"""A mixture: its voices are the cells that they are alone, calibrated on rows that did not train."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import rankdata
+from support.commands import run_main
+
+from sad_lightning import Detector
+from sad_lightning.cell.key import key_of
+from sad_lightning.cell.mixture import divide
+from sad_lightning.cell.run import run
+from sad_lightning.cell.values import Cell
+from sad_lightning.config.compose import composed
+from sad_lightning.data.split import Split, calibration_rows
+from sad_lightning.errors import InputError, NotDefinedError
+from sad_lightning.model import Model
+from sad_lightning.result import Result
+
+NETS = '"method=deep_sad","trainer.max_epochs=2","ensemble=2"'
+TREES = '"method=extra_trees","method.trees=20"'
+
+
+def rows(count: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(count, 4)).astype(np.float32)
+    x[:40, :2] += 3
+    return x, np.repeat([-1, 0], [15, count - 15])
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    x, semi = rows()
+    labels = np.where(semi < 0, "anomaly", "unlabeled")
+    lines = [",".join(map(str, row)) + f",{label}" for row, label in zip(x.tolist(), labels, strict=True)]
+    (tmp_path / "x.csv").write_text("a,b,c,d,label\n" + "\n".join(lines))
+    return f"data.path={tmp_path / 'x.csv'}"
+
+
+def cell(folder: Path, table: str, *overrides: str) -> tuple[Result, np.ndarray]:
+    cfg = composed(
+        "data=table", table, "data.label=label", "logger=none", "pretrain=none", *overrides, f"runs={folder}"
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    result = run(Cell(cfg, folder, "table", "mixture"))
+    return result, np.load(folder / "scores.npz")["score"]
+
+
+@pytest.mark.parametrize("voice", [NETS, TREES])
+def test_a_mixture_of_one_voice_ranks_as_that_voice_alone(voice, table, tmp_path):
+    _, alone = cell(tmp_path / "alone", table, *json.loads(f"[{voice}]"))
+    _, mixed = cell(tmp_path / "mixed", table, f"++voices.one=[{voice}]")
+    assert not np.array_equal(alone, mixed)
+    np.testing.assert_array_equal(rankdata(alone), rankdata(mixed))
+
+
+def test_the_order_of_voices_does_not_matter(table, tmp_path):
+    voices = f"++voices.a=[{NETS}]", f"++voices.b=[{TREES}]"
+    first, scores = cell(tmp_path / "first", table, *voices)
+    second, again = cell(tmp_path / "second", table, *reversed(voices))
+    np.testing.assert_array_equal(scores, again)
+    assert first.key == second.key
+    _, half = cell(tmp_path / "half", table, voices[0])
+    assert not np.array_equal(rankdata(half), rankdata(scores))
+
+
+def test_what_a_mixture_leaves(table, tmp_path):
+    result, scores = cell(tmp_path / "cell", table, f"++voices.a=[{NETS}]", f"++voices.b=[{TREES}]")
+    folder = tmp_path / "cell"
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("model.*")} == {
+        "model.pt", "a/model.ckpt", "b/model.npz",
+    }  # fmt: skip
+    assert set(result.history) == {"train.a", "train1.a"}
+    assert len(result.history["train.a"]["loss"]) == 2
+    assert key_of(Result.read(folder).settings) == result.key
+    assert result.settings["voices"]["a"]["ensemble"] == 2
+    assert result.settings["voices"]["b"]["method"]["trees"] == 20
+    assert "method" not in result.settings
+    assert (result.counts["voices"], result.counts["validation"]) == (31, 31)
+    assert len(np.load(folder / "calibration.npz")["score"]) == 31
+    assert result.trained_on == [-1, 0, 1]
+    model = Model.load(Model.find(folder))
+    x, _ = rows()
+    np.testing.assert_array_equal(model.score_rows(x[np.load(folder / "scores.npz")["row"]]), scores)
+    assert not list(folder.rglob("*.resume.ckpt"))
+
+
+def test_settings_of_a_voice_are_another_key(table, tmp_path):
+    def key(*overrides: str) -> str:
+        return cell_key_of("data=table", table, *overrides)
+
+    one = key(f"++voices.a=[{TREES}]")
+    assert one == key(f"++voices.a=[{TREES}]", "method=hsc")  # what no voice trains does not count
+    assert one == key(f'++voices.a=[{TREES},"ensemble=1","balance.mix=false"]')  # at their neutral value
+    assert one != key('++voices.a=["method=extra_trees","method.trees=21"]')
+    assert one != key(f"++voices.a=[{TREES}]", f"++voices.b=[{TREES}]")
+    assert one != key(f"++voices.a=[{TREES}]", "seed=1")
+    assert key() == key("voices={}")
+
+
+def cell_key_of(*overrides: str) -> str:
+    from sad_lightning.cell.key import cell_key
+
+    return cell_key(composed(*overrides))
+
+
+def test_no_row_both_calibrates_a_voice_and_sets_the_threshold():
+    train, validation = np.arange(100, 200), np.arange(100)
+    semi = np.repeat(np.int8([0, -1]), [90, 10])
+    split = Split(train, semi, validation, np.arange(200, 210), train, (0,), (1,), {"validation": 100},
+                  *calibration_rows(train, semi, validation))  # fmt: skip
+    divided = divide(split, target_fpr=0.05, seed=3)
+    assert divided.held_out
+    assert len(divided.voices) == len(divided.split.calibration) == 50
+    np.testing.assert_array_equal(np.sort(np.concatenate([divided.voices, divided.split.calibration])), validation)
+    assert divided.split.counts == {"validation": 50, "voices": 50}
+    assert not np.array_equal(divide(split, target_fpr=0.05, seed=4).voices, divided.voices)
+    # 50 rows can not promise one in a hundred, 100 can: the rows that train calibrate, and all of these stay
+    divided = divide(split, target_fpr=0.01, seed=3)
+    assert not divided.held_out
+    np.testing.assert_array_equal(divided.voices, train[:90])
+    np.testing.assert_array_equal(divided.split.calibration, validation)
+
+
+def test_the_rate_on_fresh_normals_is_the_promised_one():
+    """Of 40 rows k = ceil(.95 * 41) = 39: the rate is 2/41 in the mean, and over 60 fits its deviation is .0045."""
+    settings = {
+        "voices": {"near": ["method=knn"], "forest": ["method=extra_trees", "method.trees=10"]},
+        "split.validation_ratio": 0.5,
+    }
+    rates = []
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        x = generator.normal(size=(170, 3))
+        x[160:] += 2
+        semi = np.repeat([0, -1], [160, 10])
+        detector = Detector("knn", settings=settings, random_state=seed).fit(x, semi)
+        assert detector.model_.card["counts"]["voices"] == detector.model_.card["counts"]["validation"] == 40
+        rates.append((detector.predict(generator.normal(size=(400, 3))) == -1).mean())
+    assert np.mean(rates) == pytest.approx(2 / 41, abs=3 * 0.0045)
+
+
+def test_without_held_out_rows_a_forest_is_calibrated_out_of_bag(table, tmp_path):
+    """In-sample its unlabeled rows score near zero, and all test rows would lie far beyond."""
+    result, _ = cell(tmp_path / "cell", table, f"++voices.a=[{TREES}]", "split.validation_ratio=0.0")
+    assert result.threshold_rows == "in-sample"
+    model = Model.load(Model.find(tmp_path / "cell"))
+    unseen = model.scorer.voices["a"].baseline.out_of_bag()
+    _, semi = rows()
+    knots = model.scorer.calibrations["a"].scores.numpy()
+    assert knots[0] == pytest.approx(np.nanmin(unseen[unseen < 1]), abs=1e-9)
+    in_sample = model.scorer.voices["a"].score(model.prepare(torch.from_numpy(rows()[0][semi == 0]))).numpy()
+    assert (in_sample > knots[-1]).mean() < 0.1
+    assert result.counts["train"] > 300
+
+
+def test_voices_that_need_anomalies_are_left_out_where_there_are_none():
+    x, _ = rows()
+    settings = {"voices": {"trees": ["method=extra_trees"], "near": ["method=knn"]}}
+    with pytest.warns(UserWarning, match=r"voices\.trees: is left out, it needs known anomalies"):
+        detector = Detector("knn", settings=settings).fit(x)
+    assert list(detector.model_.scorer.voices) == ["near"]
+    with pytest.raises(NotDefinedError, match="voices: none of them is defined without known anomalies"):
+        Detector("knn", settings={"voices": {"trees": ["method=extra_trees"]}}).fit(x)
+
+
+@pytest.mark.parametrize(
+    ("voices", "words"),
+    [
+        ({"a": ["method=deep_sat"]}, r"voices\.a: method/deep_sat.*there are abc"),
+        ({"a": ["method.etta=1"]}, r"voices\.a: .*method\.etta"),
+        ({"a": ["method=knn", "method.neighbors=0"]}, r"voices\.a: method\.neighbors must be"),
+        ({"a": ["method=knn", "ensemble=3"]}, r"voices\.a: ensemble must be 1"),
+        ({"a": ["method=knn", "seed=3"]}, r"voices\.a: seed is decided for all voices together"),
+        ({"a": ["method=knn", "trainer.precision=bf16-mixed"]}, r"voices\.a: trainer\.precision is decided for all"),
+        ({"a": ["method=ocsvm", "selection.rule=test_holdout"]}, r"voices\.a: selection\.rule must be none"),
+        ({"a": "knn"}, r"voices\.a must be a list of settings"),
+    ],
+)
+def test_a_mistake_in_a_voice_is_one_line_that_names_it(voices, words):
+    x, semi = rows()
+    with pytest.raises(InputError, match=words) as caught:
+        Detector("knn", settings={"voices": voices}).fit(x, semi)
+    assert "\n" not in str(caught.value)
+
+
+def test_early_stopping_is_of_one_method():
+    x, semi = rows()
+    with pytest.raises(InputError, match="patience must be 0 for a mixture, got 3"):
+        Detector("knn", settings={"voices": {"a": ["method=knn"]}, "patience": 3}).fit(x, semi)
+
+
+def test_the_command_line_trains_a_mixture_and_names_its_folder_by_the_key(table, tmp_path):
+    command = ("data=table", table, "data.label=label", f"runs={tmp_path / 'runs'}", "logger=none",
+               f"++voices.a=[{TREES}]", '++voices.b=["method=knn"]')  # fmt: skip
+    out = run_main(*command, path=tmp_path)
+    assert out.code == 0, out.err
+    (found,) = (tmp_path / "runs").rglob("result.json")
+    result = Result.read(found.parent)
+    assert found.parent == tmp_path / "runs" / "table" / "mixture" / f"seed0_{result.key}"
+    assert result.method == "mixture"
+    assert "finished before" in run_main(*command, path=tmp_path).out
+    sweep = run_main("-m", *command, "seed=0,1", path=tmp_path)
+    assert sweep.code == 0, sweep.err
+    assert len(list((tmp_path / "runs" / "table" / "mixture").glob("*/result.json"))) == 2
+    wrong = run_main(*command, '++voices.c=["method=nothing"]', path=tmp_path)
+    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
+    assert "voices.c: method/nothing: is not there" in wrong.err
