@@ -9,7 +9,8 @@ With s the score, x a prepared row, t a typical one (``typical_row``):
     contribution  of a baseline whose score is a sum of columns: its terms, summed likewise; over all columns they are
                   the score less a constant
 
-Positive adds to the score. Occlusion asks the model again, so it holds for any model; the gradient is its first order.
+Positive adds to the score. Occlusion asks the model again, so it holds for any model, and of a mixture it is all there
+is; the gradient is its first order.
 """
 
 from itertools import product

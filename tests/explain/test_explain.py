@@ -89,6 +89,14 @@ def test_a_baseline_has_no_gradient_and_is_occluded_all_the_same():
     assert attribution.parts["occlusion"][0].argmax() == 2
 
 
+def test_a_mixture_is_occluded():
+    x = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    model = Detector("iforest", settings={"voices": {"a": ["method=iforest"], "b": ["method=knn"]}}).fit(x).model_
+    attribution = attribute(model, torch.tensor([[0.0, 0.0, 9.0]]), torch.zeros(3))
+    assert set(attribution.parts) == {"occlusion"}
+    assert attribution.parts["occlusion"][0].argmax() == 2
+
+
 @pytest.mark.parametrize("method", ["extra_trees", "logistic", "mahalanobis"])
 def test_a_score_that_is_a_sum_is_told_by_its_terms(method):
     generator = np.random.default_rng(0)
