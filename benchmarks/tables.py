@@ -5,7 +5,7 @@
 ``FOLDER`` holds tables as npz files with ``X`` (N, D) and ``y`` (N,), 1 = anomaly, as ADBench has them (Han et al.,
 NeurIPS 2022); without one scikit-learn's breast cancer is the only table. Each gives three cases a seed: 5 and 20 known
 anomalies in a pool in which all other anomalies stay unlabeled, and 10 in a pool without any; or, with
-``--label-free``, the first alone and without its labels. A table is cut to 3,000 rows, of which 70 % train. A candidate
+``--label-free``, all anomalies unlabeled in the pool. A table is cut to 3,000 rows, of which 70 % train. A candidate
 is a method, or ``recommended``, with settings after a colon and between semicolons; or ``catboost`` and ``xgbod`` with
 their defaults, where these are installed.
 
@@ -19,7 +19,7 @@ import csv
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ from tqdm import tqdm
 from sad_lightning import Detector
 
 CASES = ((5, "contaminated"), (20, "contaminated"), (10, "clean"))
+LABEL_FREE = ((0, "contaminated"),)
 COLUMNS = ("table", "case", "seed", "candidate", "auroc", "average_precision", "seconds")
 
 
@@ -60,7 +61,7 @@ def read_tables(folder: Path | None) -> Iterator[tuple[str, NDArray[np.float32],
 
 
 def splits(
-    folder: Path | None, seeds: int, rows: int = 3000, only: str = "", *, label_free: bool = False
+    folder: Path | None, seeds: int, rows: int, only: str, cases: Sequence[tuple[int, str]] = CASES
 ) -> Iterator[Split]:
     """Every case, table by table.
 
@@ -69,7 +70,7 @@ def splits(
         seeds: how many draws of each case.
         rows: the most of a table.
         only: names of tables, with commas between them; all where it is empty.
-        label_free: whether there are no labels: one case, the rows of the first.
+        cases: known anomalies, and whether the pool is contaminated.
     """
     for number, (name, x, y) in enumerate(read_tables(folder)):
         if only and name not in only.split(","):
@@ -81,15 +82,12 @@ def splits(
                 np.split(kind, [int(0.7 * len(kind))]) for kind in (drawn[y[drawn] == 0], drawn[y[drawn] == 1])
             )
             test = np.concatenate([normal_test, anomalous_test])
-            for known, pool in CASES:
+            for known, pool in cases:
                 count = min(known, len(anomalous))
                 unlabeled = np.concatenate([normal, anomalous[count:] if pool == "contaminated" else anomalous[:0]])
                 train = np.concatenate([unlabeled, anomalous[:count]])
                 semi = np.repeat(np.int8([0, -1]), [len(unlabeled), count])
                 order = generator.permutation(len(train))
-                if label_free:
-                    yield Split(name, f"{pool} 0", seed, x[train[order]], 0 * semi, x[test], y[test])
-                    break
                 yield Split(name, f"{pool} {known}", seed, x[train[order]], semi[order], x[test], y[test])
 
 
@@ -121,7 +119,7 @@ def measure(
     done = {tuple(row[name] for name in COLUMNS[:4]) for row in finished}
     cases = [
         (split, candidate)
-        for split in splits(folder, seeds, rows, only, label_free=label_free)
+        for split in splits(folder, seeds, rows, only, LABEL_FREE if label_free else CASES)
         for candidate in candidates
         if (split.table, split.case, str(split.seed), candidate) not in done
     ]

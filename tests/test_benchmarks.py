@@ -12,7 +12,7 @@ SMOKE = {
     "step": ["--rounds", "1", "--epochs", "1", "--rows", "100", "--batch-size", "50"],
     "grid": ["digits", "--epochs", "1"],
     "predict": ["--rows", "500", "--columns", "5"],
-    "preset": ["--seeds", "1", "--candidates", "iforest", "--tasks", "wine"],
+    "preset": ["--known", "0", "1", "--rows", "120"],
     "tables": ["--candidates", "iforest", "hsc:ensemble=2;trainer.max_epochs=1"],
     "odds": ["--data", "cardio", "--methods", "iforest", "--seeds", "1"],
     "leaking_halves": ["--data", "arrhythmia", "--seeds", "1"],
