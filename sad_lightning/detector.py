@@ -116,9 +116,22 @@ class Detector(OutlierMixin, BaseEstimator):
         """The same, ``(B,)``; negative where ``predict`` says anomaly."""
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X: Any) -> NDArray[np.int64]:
-        """``(B,)``: +1 normal, -1 anomaly."""
-        return np.where(self.decision_function(X) >= 0, 1, -1)
+    def predict(self, X: Any, *, fdr: float | None = None) -> NDArray[np.int64]:
+        """``(B,)``: +1 normal, -1 anomaly.
+
+        Args:
+            X: rows.
+            fdr: the false-discovery rate: of the rows that are flagged at most this share is expected to be normal. It
+                takes the place of ``target_fpr``, and looks at all rows of ``X`` together.
+
+        Raises:
+            InputError: ``fdr`` is not in [0, 1), or no rows were held out.
+        """
+        if fdr is None:
+            return np.where(self.decision_function(X) >= 0, 1, -1)
+        scores = self.anomaly_score(X)
+        counts = self.model_.reached_by(torch.from_numpy(scores))
+        return np.where(scores > self.model_.threshold_at_fdr(counts, fdr), -1, 1)
 
     def fit_predict(self, X: Any, y: ArrayLike | None = None, **kwargs: Any) -> NDArray[np.int64]:
         """``fit`` with the labels ``y``, then ``predict`` of the same rows."""

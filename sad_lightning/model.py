@@ -5,7 +5,8 @@ methods, networks and baselines; only those that are imported are found, so a fi
 
     score       prepare, then the network's score: higher = more anomalous
     p-value     split conformal, against the scores of held-out normal rows (``stats.threshold``)
-    decision    score > threshold, the threshold of the stored false-positive rate, or of another one
+    decision    score > threshold, the threshold of the stored false-positive rate, of another one, or of a
+                false-discovery rate among the rows that are decided on together
 """
 
 import pkgutil
@@ -27,7 +28,7 @@ from sad_lightning.data.schema import schema_of
 from sad_lightning.errors import InputError
 from sad_lightning.files import MODEL_FILE, write_archive
 from sad_lightning.methods.method import Method
-from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
+from sad_lightning.stats.threshold import conformal_threshold, reached_by, threshold_at_fdr, threshold_at_fpr
 from sad_lightning.training.ensemble import Ensemble, method_of
 from sad_lightning.training.mixture import Calibrated, Mixture
 from sad_lightning.version import __version__
@@ -149,6 +150,23 @@ class Model(nn.Module):
         scores = self.calibration.cpu().numpy()
         held_out = self.calibration_rows == "validation"
         return conformal_threshold(scores, fpr) if held_out else threshold_at_fpr(scores, fpr)
+
+    def reached_by(self, scores: Tensor) -> NDArray[np.int64]:
+        """How many of the scores each number of calibration scores reaches, for ``threshold_at_fdr``; counts add up."""
+        return reached_by(self.calibration.cpu().numpy(), scores.cpu().numpy())
+
+    def threshold_at_fdr(self, counts: NDArray[np.int64], fdr: float) -> float:
+        """The threshold of a false-discovery rate among rows of which ``reached_by`` has counted the scores.
+
+        Raises:
+            InputError: ``fdr`` is not in [0, 1), or no rows were held out.
+        """
+        if self.calibration_rows != "validation":
+            raise InputError(
+                f"fdr={fdr} needs scores of normal rows that did not train, those of this model are of "
+                f"{self.calibration_rows} rows; train with split.validation_ratio=0.2"
+            )
+        return threshold_at_fdr(self.calibration.cpu().numpy(), counts, fdr)
 
     def save(self, path: Path) -> None:
         """Write the model file: whole, or not at all."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import false_discovery_control
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -76,6 +77,18 @@ def test_signs(fitted, data):
     assert (np.diff(fitted.p_value(x)[ascending]) <= 0).all()
 
 
+def test_a_false_discovery_rate_takes_the_place_of_the_rate(data):
+    x, _, y = data
+    detector = Detector("mahalanobis").fit(x[y == 0])
+    flagged = detector.predict(x, fdr=0.2) < 0
+    np.testing.assert_array_equal(flagged, false_discovery_control(detector.p_value(x), method="bh") <= 0.2)
+    assert flagged[y == 1].mean() > 0.9
+    assert flagged[y == 0].sum() < 0.25 * flagged.sum()
+    assert (detector.predict(x, fdr=0.0) == 1).all()
+    with pytest.raises(InputError, match=r"fdr must be a number in \[0, 1\), got 1"):
+        detector.predict(x, fdr=1)
+
+
 def test_rows_that_set_the_threshold_did_not_train(fitted, data):
     semi = data[1]
     assert fitted.model_.calibration_rows == "validation"
@@ -91,6 +104,8 @@ def test_few_rows_promise_nothing_and_say_so(data):
     with pytest.warns(UserWarning, match="too few to hold some out"):
         few = Detector("iforest").fit(x[:60], semi[:60])
     assert few.model_.calibration_rows == "in-sample"
+    with pytest.raises(InputError, match="needs scores of normal rows that did not train, those of this model"):
+        few.predict(x, fdr=0.1)
 
 
 def test_data_frames_and_tensors_are_arrays(fitted, data):

@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("data", metavar="DATA", type=Path, help="rows like those it was trained on")
     parser.add_argument("--output", type=Path, default=Path("scores.csv"), help="csv, parquet or npz; scores.csv")
     parser.add_argument("--fpr", type=float, help="false-positive rate of the decision; that of the training")
+    parser.add_argument("--fdr", type=float, help="instead: the share of normal rows among the flagged, at most")
     parser.add_argument("--keep", nargs="+", default=[], metavar="COLUMN", help="columns to copy to the output")
     parser.add_argument("--ignore", nargs="+", default=[], metavar="COLUMN", help="columns that training did not have")
     parser.add_argument("--array", help=f"the images of an npz; the first there is of {', '.join(IMAGE_ARRAYS)}")
@@ -53,7 +54,7 @@ def main() -> None:
             set_num_threads(1)  # its network is so small that threads only wait for each other
         summary = predict(
             model, options.data, options.output,
-            fpr=options.fpr, keep=options.keep, ignore=options.ignore, array=options.array,
+            fpr=options.fpr, fdr=options.fdr, keep=options.keep, ignore=options.ignore, array=options.array,
         )  # fmt: skip
         print(_table(model, summary, options))
 
@@ -61,8 +62,11 @@ def main() -> None:
 def _check(options: argparse.Namespace) -> None:
     """Refuse an output that is no file of a known kind, or would overwrite what is read or the run left."""
     choice("--output: its ending", options.output.suffix.lower(), SUFFIXES)
-    if options.fpr is not None:
-        fraction("--fpr", options.fpr)
+    for key in ("fpr", "fdr"):
+        if getattr(options, key) is not None:
+            fraction(f"--{key}", getattr(options, key))
+    if options.fpr is not None and options.fdr is not None:
+        raise InputError("--fpr and --fdr: one of them decides, got both; leave one out")
     taken = [name for name in options.keep if name in _COLUMNS]
     if taken:
         raise InputError(f"--keep {taken[0]}: the output has a column of that name already; rename yours")
@@ -79,19 +83,23 @@ def _check(options: argparse.Namespace) -> None:
 
 def _table(model: "Model", summary: "Summary", options: argparse.Namespace) -> str:
     """A few lines for a person."""
-    fpr = model.target_fpr if options.fpr is None else options.fpr
     n = len(model.calibration)
+    rate = f"false-positive rate {model.target_fpr if options.fpr is None else options.fpr:g}"
+    few = f"{n} rows are too few to promise so low a rate, so nothing is called an anomaly"
+    if options.fdr is not None:
+        rate = f"false-discovery rate {options.fdr:g}"
+        few = f"nothing is called an anomaly: too few rows score above the {n} {model.calibration_rows} rows"
     rows = {
         "rows": f"{summary.rows:,}",
         "anomalies": f"{summary.anomalies:,}  ({100 * summary.anomalies / summary.rows:.2f} %)",
-        "threshold": f"{summary.threshold:.5g}  (false-positive rate {fpr:g}, {n} {model.calibration_rows} rows)",
+        "threshold": f"{summary.threshold:.5g}  ({rate}, {n} {model.calibration_rows} rows)",
         "output": str(options.output),
     }
     lines = [f"  {name:<12}{value}" for name, value in rows.items()]
     if model.calibration_rows != "validation":
         lines.append(f"  warning: the threshold was set on {model.calibration_rows} rows, so its rate is not promised")
     if math.isinf(summary.threshold):
-        lines.append(f"  warning: {n} rows are too few to promise so low a rate, so nothing is called an anomaly")
+        lines.append(f"  warning: {few}")
     for name, count in summary.unknown.items():
         lines.append(f"  warning: column {name} holds {count:,} values that training did not know")
     return "\n".join([f"{model.card.get('method', 'model')} on {options.data}", *lines])

@@ -1,9 +1,11 @@
 """Scores, p-values and decisions of every row of a file, written as they come."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,7 +13,7 @@ from sad_lightning.command import row_progress
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
 from sad_lightning.predict.output import column_writer
-from sad_lightning.predict.rows import check_finite, raw_batches
+from sad_lightning.predict.rows import Columns, check_finite, raw_batches
 
 _BATCH = 1 << 13  # rows that the network sees at a time
 
@@ -39,6 +41,7 @@ def predict(
     output: Path,
     *,
     fpr: float | None = None,
+    fdr: float | None = None,
     keep: Sequence[str] = (),
     ignore: Sequence[str] = (),
     array: str | None = None,
@@ -50,6 +53,7 @@ def predict(
         data: of the kind that the model was trained on.
         output: csv, parquet or npz.
         fpr: the false-positive rate of the decision; None for the one that the model stores.
+        fdr: the false-discovery rate among the rows, instead; then they are scored twice, for a decision needs all.
         keep: columns of a table to copy to the output.
         ignore: columns of a table that training did not have.
         array: the array of an npz of images.
@@ -57,22 +61,41 @@ def predict(
     Raises:
         InputError: the data does not fit the model, or the output can not be written so.
     """
-    threshold = model.threshold if fpr is None else model.threshold_at(fpr)
+    if fdr is not None:
+        counts = np.zeros(len(model.calibration) + 1, dtype=np.int64)
+        for _, scores in _batches(model, data, {}, ignore=ignore, array=array):
+            counts += model.reached_by(scores)
+        threshold = model.threshold_at_fdr(counts, fdr)
+    else:
+        threshold = model.threshold if fpr is None else model.threshold_at(fpr)
     unknown: dict[str, int] = {}
-    total, batches = raw_batches(data, model.preparation.schema, unknown, keep=keep, ignore=ignore, array=array)
     rows = anomalies = 0
-    with column_writer(output) as write, row_progress(total) as bar, torch.no_grad():
+    with column_writer(output) as write:
+        for columns, scores in _batches(model, data, unknown, keep=keep, ignore=ignore, array=array):
+            flagged = scores > threshold
+            judged = {"score": scores, "p_value": model.p_value(scores), "anomaly": flagged}
+            write(columns | {name: value.cpu().numpy() for name, value in judged.items()})
+            rows, anomalies = rows + len(scores), anomalies + int(flagged.sum())
+    return Summary(rows, anomalies, threshold, unknown)
+
+
+def _batches(model: Model, data: Path, unknown: dict[str, int], **options: Any) -> Iterator[tuple[Columns, Tensor]]:
+    """What names the rows of each batch, and their scores, ``(B,)`` float64.
+
+    Raises:
+        InputError: the data does not fit the model, or holds no row.
+    """
+    total, batches = raw_batches(data, model.preparation.schema, unknown, **options)
+    rows = 0
+    with row_progress(total) as bar, torch.no_grad():
         for columns, raw in batches:
             scores = _scores(model, torch.from_numpy(raw))
             check_finite(data, *next(iter(columns.items())), scores.cpu().numpy())
-            flagged = model.decide(scores, fpr)
-            judged = {"score": scores, "p_value": model.p_value(scores), "anomaly": flagged}
-            write(columns | {name: value.cpu().numpy() for name, value in judged.items()})
-            rows, anomalies = rows + len(raw), anomalies + int(flagged.sum())
+            yield columns, scores
+            rows += len(raw)
             bar.update(len(raw))
-        if not rows:
-            raise InputError(f"{data}: must hold at least one row, it holds none")
-    return Summary(rows, anomalies, threshold, unknown)
+    if not rows:
+        raise InputError(f"{data}: must hold at least one row, it holds none")
 
 
 def _scores(model: Model, raw: Tensor) -> Tensor:

@@ -8,6 +8,11 @@ Of n sorted calibration scores s of normal samples, and a target rate a = 1 - q:
 The guarantee of the second holds for any distribution and any n, over the draw of the calibration rows and of the new
 sample, where these are exchangeable: the calibration rows must not have trained the detector. For one given set of n
 rows the rate itself is random, Beta(n + 1 - k, k) with k = ceil(q (n + 1)) where scores do not tie.
+
+That rate says little of what is flagged: among a thousand normal rows and five anomalies, 5 % are fifty false ones. The
+false-discovery rate does. Of m rows, Benjamini and Hochberg (1995) flag those whose p-value is at most p, the largest
+that at least p m / a of them reach. The share of normal rows among the flagged is then expected to be at most a (Bates
+et al. 2023, theorem 2: p-values that share calibration rows are positively dependent).
 """
 
 import math
@@ -64,3 +69,36 @@ def p_values(normal_scores: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]
     calibration = np.sort(np.asarray(normal_scores, dtype=np.float64))
     below = np.searchsorted(calibration, np.asarray(scores, dtype=np.float64), side="left")
     return np.asarray((1 + len(calibration) - below) / (len(calibration) + 1))
+
+
+def reached_by(normal_scores: ArrayLike, scores: ArrayLike) -> NDArray[np.int64]:
+    """How many of the scores are reached by 0, 1, ..., n of the calibration scores, ``(n + 1,)``.
+
+    Of many rows it is all that ``threshold_at_fdr`` must know: the counts of their parts add up.
+    """
+    calibration = np.sort(np.asarray(normal_scores, dtype=np.float64))
+    below = np.searchsorted(calibration, np.asarray(scores, dtype=np.float64), side="left")
+    return np.bincount(len(calibration) - below, minlength=len(calibration) + 1)
+
+
+def threshold_at_fdr(normal_scores: ArrayLike, counts: ArrayLike, fdr: float) -> float:
+    """The score above which rows are flagged, of which at most ``fdr`` are expected to be normal.
+
+    Args:
+        normal_scores: ``(n,)`` of normal rows that did not train.
+        counts: ``(n + 1,)`` of all rows that are decided on together, by ``reached_by``.
+        fdr: the false-discovery rate.
+
+    Returns:
+        A score; inf where none is flagged, for those above all calibration scores make up less than 1 / (fdr (n + 1))
+        of the rows.
+
+    Raises:
+        InputError: ``fdr`` is not in [0, 1).
+    """
+    fraction("fdr", fdr)
+    scores, flagged = np.sort(np.asarray(normal_scores, dtype=np.float64)), np.cumsum(counts)
+    n = len(scores)
+    p = np.arange(1, n + 2) / (n + 1)
+    allowed = np.flatnonzero((p * flagged[-1] <= fdr * flagged * (1 + _ROUNDING)) & (flagged > 0))
+    return float(scores[n - 1 - allowed[-1]]) if len(allowed) else math.inf  # never all: the last p is one

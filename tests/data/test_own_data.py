@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import false_discovery_control
 from support.commands import Outcome, run_main
 from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS
@@ -543,6 +544,18 @@ def test_a_wrong_npz_is_one_line(name, tmp_path):
     one_line(run_main("data=npz", f"data.path={tmp_path / 'x.npz'}", f"runs={tmp_path / 'runs'}", *FAST), words)
 
 
+def test_a_false_discovery_rate_looks_at_all_rows(trained, tmp_path, monkeypatch):
+    columns = {name: columns_of(400)[name] for name in COLUMNS}
+    columns["a"] = [value + 9 * (k < 100) for k, value in enumerate(columns["a"])]
+    monkeypatch.setattr("sad_lightning.data.own.arrow.BLOCK", 1000)  # bytes: some thirty rows
+    told = run_predict(trained, write(tmp_path / "x.csv", columns), "--fdr", "0.2", "--output", tmp_path / "s.npz")
+    assert told.code == 0, told.err
+    found = load(tmp_path / "s.npz")
+    np.testing.assert_array_equal(found["anomaly"], false_discovery_control(found["p_value"], method="bh") <= 0.2)
+    assert 0 < found["anomaly"].sum() < 400
+    assert "false-discovery rate 0.2" in told.out
+
+
 WRONG_PREDICTIONS = {
     "no model": (("{tmp}/gone.pt", "{tmp}/x.csv"), "there is no such model file"),
     "a table as the model": (("{tmp}/x.csv", "{tmp}/x.csv"), "must be a model file of sad_lightning"),
@@ -559,6 +572,7 @@ WRONG_PREDICTIONS = {
     "the output is the data": (("{run}", "{tmp}/x.csv", "--output", "{tmp}/x.csv"), "another file than what is read"),
     "no place": (("{run}", "{tmp}/x.csv", "--output", "{tmp}/x.csv/s.csv"), "choose another with --output"),
     "a rate above one": (("{run}", "{tmp}/x.csv", "--fpr", "1.5"), "--fpr must be a number in [0, 1)"),
+    "two rates": (("{run}", "{tmp}/x.csv", "--fpr", "0.1", "--fdr", "0.1"), "--fpr and --fdr: one of them decides"),
     "an unknown column to keep": (("{run}", "{tmp}/x.csv", "--keep", "id"), "missing: id"),
     "a name that is taken": (("{run}", "{tmp}/x.csv", "--keep", "score"), "--keep score: the output has"),
     "a module that is not there": (("{run}", "{tmp}/x.csv", "--import", "nowhere_7"), "--import nowhere_7"),

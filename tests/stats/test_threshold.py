@@ -4,9 +4,16 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import false_discovery_control
 
 from sad_lightning.errors import InputError
-from sad_lightning.stats.threshold import conformal_threshold, p_values, threshold_at_fpr
+from sad_lightning.stats.threshold import (
+    conformal_threshold,
+    p_values,
+    reached_by,
+    threshold_at_fdr,
+    threshold_at_fpr,
+)
 
 
 def test_conformal_threshold_by_hand():
@@ -51,3 +58,53 @@ def test_a_new_normal_is_flagged_at_most_as_often_as_promised(n):
 def test_the_two_thresholds_meet_for_many_rows():
     scores = np.random.default_rng(1).normal(size=100_000)
     assert abs(threshold_at_fpr(scores, 0.05) - conformal_threshold(scores, 0.05)) < 1e-3
+
+
+def flagged_at(normals: np.ndarray, scores: np.ndarray, fdr: float) -> np.ndarray:
+    return scores > threshold_at_fdr(normals, reached_by(normals, scores), fdr)
+
+
+def test_the_discovery_threshold_flags_what_scipy_does():
+    generator = np.random.default_rng(3)
+    most = 0
+    for n in range(1, 120):
+        normals = generator.integers(0, 50, n) / 7.0  # with ties
+        scores = np.concatenate([generator.uniform(-1, 8, 40), generator.uniform(6, 9, n % 30)])
+        adjusted = false_discovery_control(p_values(normals, scores), method="bh")
+        for fdr in (0.0, 0.011, 0.093, 0.317, 0.83):
+            assert np.array_equal(flagged_at(normals, scores, fdr), adjusted <= fdr), (n, fdr)
+            most = max(most, int((adjusted <= fdr).sum()))
+    assert most > 20
+    with pytest.raises(InputError, match=r"fdr must be a number in \[0, 1\)"):
+        threshold_at_fdr(normals, reached_by(normals, scores), 1.0)
+
+
+def test_the_discovery_threshold_by_hand():
+    normals = np.arange(1.0, 10)  # p-values are tenths
+    scores = [9.5, 9.5, 8.5, 0.5]  # .1, .1, .2, 1
+    assert reached_by(normals, scores).tolist() == [2, 1, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert threshold_at_fdr(normals, reached_by(normals, scores), 0.2) == 9  # .1 <= .2 * 2/4, but .2 > .2 * 3/4
+    assert threshold_at_fdr(normals, reached_by(normals, scores), 0.3) == 8  # .2 <= .3 * 3/4
+    assert threshold_at_fdr(normals, reached_by(normals, scores), 0.19) == math.inf
+    assert threshold_at_fdr(normals, reached_by(normals, [9.5, 9.5]), 0.1) == 9
+    assert threshold_at_fdr([1.0], reached_by([1.0], [0.0]), 0.99) == math.inf
+    parts = reached_by(normals, scores[:1]) + reached_by(normals, scores[1:])
+    assert parts.tolist() == reached_by(normals, scores).tolist()
+
+
+def test_of_what_is_flagged_the_promised_share_is_false():
+    """Of 200 rows 160 are normal: at most .8 fdr, over calibration and new rows; at a rate of .1 it were a third."""
+    generator = np.random.default_rng(5)
+    shares, uncorrected, power = [], [], []
+    for _ in range(3000):
+        normals, new = generator.normal(size=499), generator.normal(size=200)
+        new[:40] += 3
+        flagged = flagged_at(normals, new, 0.1)
+        shares.append(flagged[40:].sum() / max(flagged.sum(), 1))
+        power.append(flagged[:40].mean())
+        alone = p_values(normals, new) <= 0.1
+        uncorrected.append(alone[40:].sum() / alone.sum())
+    error = np.std(shares) / math.sqrt(len(shares))
+    assert 0.07 < np.mean(shares) < 0.08 + 4 * error
+    assert np.mean(power) > 0.7
+    assert np.mean(uncorrected) > 0.25
