@@ -45,19 +45,22 @@ class ExtraTrees(Baseline):
         trees: how many.
         rotations: blocks of rotated columns beside the columns: the principal components are the first, random
             rotations the others; 0 for none. Principal components hang on the scales of the columns.
+        max_rows: of the rows that are no known anomalies so many grow the trees, by chance where there are more.
         random_state: draws samples, splits and rotations.
 
     Attributes:
-        out_of_bag_: ``(n,)`` score of each training row by the trees that have not seen it; nan where all have.
+        out_of_bag_: ``(n,)`` score of each training row by the trees that have not seen it; nan where all have, and
+            where none could: the score of a row beyond ``max_rows`` is like that of a new one.
     """
 
     rows = frozenset({-1, 0, 1})
     needs_anomalies = True
     learned = ("axes_", "roots_", "children_", "feature_", "threshold_", "probability_", "out_of_bag_")
 
-    def __init__(self, *, trees: int, rotations: int, random_state: int | None) -> None:
+    def __init__(self, *, trees: int, rotations: int, max_rows: int, random_state: int | None) -> None:
         self.trees = trees
         self.rotations = rotations
+        self.max_rows = max_rows
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
@@ -74,14 +77,16 @@ class ExtraTrees(Baseline):
             oob_score=True, random_state=int(generator.integers(2**32)),
         )  # fmt: skip
         self.axes_ = _axes(x, whole_number("method.rotations", self.rotations, least=0), generator)
+        kept = _kept(anomaly, whole_number("method.max_rows", self.max_rows), generator)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Some inputs do not have OOB scores")
-            forest.fit(self._columns(x), anomaly)
-        unseen = forest.oob_decision_function_.any(axis=1)  # by some tree
-        self.out_of_bag_ = np.where(unseen, forest.oob_decision_function_[:, 1], np.nan)
+            forest.fit(self._columns(x[kept]), anomaly[kept])
         trees: list[Any] = [grown.tree_ for grown in forest.estimators_]
         self.roots_, self.children_, self.feature_, self.threshold_ = flatten(trees)
         self.probability_ = np.concatenate([tree.value[:, 0, 1] for tree in trees])
+        unseen = forest.oob_decision_function_.any(axis=1)  # by some tree
+        self.out_of_bag_ = np.full(len(x), np.nan)
+        self.out_of_bag_[kept] = np.where(unseen, forest.oob_decision_function_[:, 1], np.nan)
         return self
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
@@ -116,6 +121,14 @@ class ExtraTrees(Baseline):
     def _columns(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """The columns that trees split, ``(B, D + R)``: those of the rows, and the rotated ones."""
         return np.hstack([x, (x.astype(np.float64) @ self.axes_.T).astype(np.float32)])
+
+
+def _kept(anomaly: NDArray[np.bool_], most: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """The rows that grow the trees: the known anomalies, and at most so many others."""
+    others = np.flatnonzero(~anomaly)
+    if len(others) <= most:
+        return np.arange(len(anomaly))
+    return np.sort(np.concatenate([np.flatnonzero(anomaly), generator.choice(others, most, replace=False)]))
 
 
 def _axes(x: NDArray[np.float32], rotations: int, generator: np.random.Generator) -> Floats:

@@ -43,6 +43,7 @@ _NEUTRAL: dict[str, Any] = {
     "split.pollution_ratio": 0.0,
     "split.scored": "test",
     "split.validation_ratio": 0.0,
+    "trainer.limit_train_batches": None,
 }
 _WHERE = {  # what says where or how a cell runs: groups, and keys of groups
     "hydra": None,

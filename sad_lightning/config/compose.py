@@ -17,6 +17,7 @@ from sad_lightning.config.mistakes import one_line
 from sad_lightning.config.voices import OF_CELL, OF_VOICE
 from sad_lightning.errors import InputError
 
+_LENGTH = ("max_epochs", "limit_train_batches")  # what of the trainer is a voice's own
 # What is no voice's to know: what it is made from, and values of the cell, which differ from cell to cell of a sweep.
 _KEPT_APART = re.compile(rf"\+*((voices|hydra)\b|({'|'.join(OF_CELL)})\.|(seed|target_fpr|patience)=)")
 
@@ -59,7 +60,7 @@ def _voice(name: str, wanted: object, typed: tuple[str, ...]) -> dict[str, Any]:
         )
     with one_line_errors(f"voices.{name}: "):
         cell, voice = _composed(typed), _composed((*typed, *map(str, wanted)))
-        for key in (*OF_CELL, *(f"trainer.{key}" for key in cell.trainer if key != "max_epochs")):
+        for key in (*OF_CELL, *(f"trainer.{key}" for key in cell.trainer if key not in _LENGTH)):
             if OmegaConf.select(voice, key) != OmegaConf.select(cell, key):
                 raise InputError(f"{key} is decided for all voices together; set it beside voices")
     return {key: _open(voice, key) for key in OF_VOICE}

@@ -315,6 +315,7 @@ def test_too_many_rows_are_drawn_from_and_the_labeled_ones_stay(make):
         (KDE, {"bandwidths": [0.0]}, "method.bandwidths"), (KDE, {"bandwidths": []}, "method.bandwidths"),
         (KDE, {"folds": 1}, "method.folds"),
         (ExtraTrees, {"trees": 0}, "method.trees"), (ExtraTrees, {"rotations": -1}, "method.rotations"),
+        (ExtraTrees, {"max_rows": 0}, "method.max_rows"),
         (KNN, {"neighbors": 0}, "method.neighbors"), (KNN, {"metric": "l1"}, "method.metric must be one of euclidean"),
         (KNN, {"max_rows": 0}, "method.max_rows"), (Mahalanobis, {"shrinkage": 0.0}, "method.shrinkage"),
         (Mahalanobis, {"shrinkage": "oas"}, "method.shrinkage must be ledoit_wolf or a number"),

@@ -30,15 +30,26 @@ def theirs(x: np.ndarray, semi: np.ndarray, trees: int, random_state: int) -> Ex
 
 def test_scores_and_out_of_bag_scores_are_scikit_learns():
     x, semi, _ = table()
-    baseline = ExtraTrees(trees=60, rotations=0, random_state=3).fit(x[:300], semi[:300])
+    baseline = ExtraTrees(trees=60, rotations=0, max_rows=10_000, random_state=3).fit(x[:300], semi[:300])
     forest = theirs(x[:300], semi[:300], 60, 3)
     np.testing.assert_allclose(baseline.anomaly_score(x), forest.predict_proba(x)[:, 1], atol=1e-12)
     np.testing.assert_allclose(baseline.out_of_bag_, forest.oob_decision_function_[:, 1], atol=1e-12)
 
 
+def test_of_many_rows_some_grow_the_trees_and_all_known_anomalies_do():
+    x, semi, _ = table()
+    baseline = ExtraTrees(trees=60, rotations=0, max_rows=100, random_state=3).fit(x, semi)
+    kept = np.flatnonzero(~np.isnan(baseline.out_of_bag_))
+    assert len(kept) == 110
+    assert set(np.flatnonzero(semi < 0)) < set(kept)
+    np.testing.assert_allclose(
+        baseline.anomaly_score(x), theirs(x[kept], semi[kept], 60, 3).predict_proba(x)[:, 1], atol=1e-12
+    )
+
+
 def test_rotated_columns_are_principal_components_then_rotations():
     x, semi, _ = table()
-    baseline = ExtraTrees(trees=20, rotations=3, random_state=1).fit(x, semi)
+    baseline = ExtraTrees(trees=20, rotations=3, max_rows=10_000, random_state=1).fit(x, semi)
     principal, *rotations = np.split(baseline.axes_, 3)
     for axes in (principal, *rotations):
         np.testing.assert_allclose(axes @ axes.T, np.eye(6), atol=1e-12)
@@ -54,8 +65,8 @@ def test_rotated_columns_are_principal_components_then_rotations():
 def test_an_axis_that_holds_nothing_is_left_out():
     x, semi, _ = table()
     x = np.hstack([x, x[:, :2], np.ones((600, 1), dtype=np.float32)])  # nine columns of rank six
-    assert ExtraTrees(trees=5, rotations=1, random_state=0).fit(x, semi).axes_.shape == (6, 9)
-    flat = ExtraTrees(trees=5, rotations=1, random_state=0).fit(np.ones((9, 2)), [-1, *[0] * 8])
+    assert ExtraTrees(trees=5, rotations=1, max_rows=10_000, random_state=0).fit(x, semi).axes_.shape == (6, 9)
+    flat = ExtraTrees(trees=5, rotations=1, max_rows=10_000, random_state=0).fit(np.ones((9, 2)), [-1, *[0] * 8])
     assert flat.axes_.shape == (0, 2)
     assert np.isfinite(flat.anomaly_score(np.zeros((3, 2)))).all()
 
@@ -63,7 +74,7 @@ def test_an_axis_that_holds_nothing_is_left_out():
 def test_rotations_help_where_anomalies_lie_off_a_slope():
     areas = []
     for rotations in (0, 1):
-        baseline = ExtraTrees(trees=200, rotations=rotations, random_state=0)
+        baseline = ExtraTrees(trees=200, rotations=rotations, max_rows=10_000, random_state=0)
         pairs = [table(seed) for seed in range(3)]
         scores = [baseline.fit(x[:300], semi[:300]).anomaly_score(x[300:]) for x, semi, _ in pairs]
         areas.append(np.mean([auroc(y[300:], score) for score, (_, _, y) in zip(scores, pairs, strict=True)]))
@@ -74,14 +85,14 @@ def test_training_rows_are_known_by_heart_and_out_of_bag_scores_are_not():
     """With labels that say nothing, scores of training rows tell them perfectly and honest ones not at all."""
     generator = np.random.default_rng(0)
     x, semi = generator.normal(size=(400, 4)), -(np.arange(400) % 4 == 0).astype(np.int8)
-    baseline = ExtraTrees(trees=200, rotations=0, random_state=0).fit(x, semi)
+    baseline = ExtraTrees(trees=200, rotations=0, max_rows=10_000, random_state=0).fit(x, semi)
     assert auroc(semi < 0, baseline.anomaly_score(x)) > 0.99
     assert auroc(semi < 0, baseline.out_of_bag_) == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_row_that_every_tree_has_seen_has_no_out_of_bag_score():
     x, semi, _ = table()
-    baseline = ExtraTrees(trees=1, rotations=0, random_state=0).fit(x, semi)
+    baseline = ExtraTrees(trees=1, rotations=0, max_rows=10_000, random_state=0).fit(x, semi)
     assert 0.5 < np.isnan(baseline.out_of_bag_).mean() < 0.75  # 1 - 1/e
     assert np.isfinite(baseline.anomaly_score(x)).all()
 
@@ -108,5 +119,5 @@ def test_the_walk_by_hand(monkeypatch):
 def test_a_column_that_trees_do_not_need_adds_little():
     x, semi, _ = table()
     x[semi < 0, 5] += 6
-    added = ExtraTrees(trees=100, rotations=0, random_state=0).fit(x, semi).contributions(x[semi < 0])
+    added = ExtraTrees(trees=100, rotations=0, max_rows=10_000, random_state=0).fit(x, semi).contributions(x[semi < 0])
     assert (added[:, 5] > 3 * np.abs(added[:, 2:5]).max(axis=1)).all()

@@ -314,7 +314,7 @@ def test_a_new_setting_at_its_neutral_value_and_a_new_version_change_no_key(sett
     stored = defining(settings())
     key = key_of(stored)
     older = {name: value for name, value in stored.items() if name not in ("patience", "features", "selection")}
-    assert key_of(older) == key
+    assert key_of(older) == key_of(without(stored, "limit_train_batches")) == key
     assert key_of({**stored, "patience": 3}) != key
     older = without(settings_of_table := defining(settings("data=cardio", "network.shape=[21]")), "columns", "clip")
     assert "columns" not in older["method"]["network"]
@@ -329,9 +329,19 @@ def test_a_new_setting_at_its_neutral_value_and_a_new_version_change_no_key(sett
 def test_pretraining_is_shared_only_by_equal_trainings(settings, tmp_path):
     first, _ = cell(settings, tmp_path / "a", *SHORT)
     second, _ = cell(settings, tmp_path / "b", *SHORT, "method.eta=2.0", "trainer.max_epochs=3", "pretrain.epochs=2")
-    other, _ = cell(settings, tmp_path / "c", *SHORT, "+trainer.limit_train_batches=1")
+    other, _ = cell(settings, tmp_path / "c", *SHORT, "trainer.limit_train_batches=1")
     assert [result.pretraining for result in (first, second, other)] == ["trained", "cached", "trained"]
     assert cell(settings, tmp_path / "d", *SHORT, "pretrain=none")[0].pretraining == "none"
+
+
+def test_an_epoch_may_have_fewer_steps(settings, tmp_path):
+    few = ("split.normal_class=0", "pretrain=none", "batch_size=10", "trainer.max_epochs=2", "optimizer.milestones=[1]")
+    _, whole = cell(settings, tmp_path / "whole", *few)
+    _, more = cell(settings, tmp_path / "more", *few, "trainer.limit_train_batches=1000")
+    np.testing.assert_array_equal(whole, more)
+    short, scores = cell(settings, tmp_path / "short", *few, "trainer.limit_train_batches=3")
+    assert all("zero_gradient" in curves for curves in short.history.values())  # the last step is known as such
+    assert not np.array_equal(whole, scores)
 
 
 def test_the_method_starts_from_the_pretrained_encoder(settings, tmp_path):
