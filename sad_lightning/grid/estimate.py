@@ -72,7 +72,8 @@ def seconds_of_steps(job: Job, settings: Mapping[str, Any], arrays: Arrays) -> f
         arrays: their data set.
     """
     if settings.get("voices"):
-        return sum(by_steps(job, {**settings, **voice, "voices": {}}, arrays) for voice in settings["voices"].values())
+        alone = [{**settings, **voice, "voices": {}} for voice in settings["voices"].values()]
+        return sum(seconds_of_steps(job, voice, arrays) for voice in alone)
     if settings["selection"] is not None:
         return 5.0 * len(job.cells)
     pretrain = settings["pretrain"]
