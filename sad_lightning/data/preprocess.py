@@ -14,8 +14,7 @@ from sad_lightning.checks import choice
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.split import Split
 
-Column = NDArray[np.float32]
-Values = NDArray[Any]
+Floats = NDArray[np.float32]
 
 
 class Scaling(NamedTuple):
@@ -27,12 +26,12 @@ class Scaling(NamedTuple):
         fill: ``(D,)``; None where no value can be missing: images, and the papers' tables.
     """
 
-    scale: Column
-    shift: Column
-    fill: Column | None = None
+    scale: Floats
+    shift: Floats
+    fill: Floats | None = None
 
 
-def impute(x: Values, fill: Column | None) -> Values:
+def impute(x: NDArray[Any], fill: Floats | None) -> NDArray[Any]:
     """The rows ``(N, D)`` with missing values replaced by ``fill``; unchanged where that is None."""
     return x if fill is None else np.where(np.isnan(x), fill, x)
 
@@ -68,7 +67,7 @@ def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) ->
     return Scaling(scale.astype(np.float32), (-low * scale).astype(np.float32), fill)
 
 
-def medians(rows: Values) -> Column:
+def medians(rows: NDArray[Any]) -> Floats:
     """The median of each column of ``(N, D)`` rows without its missing values, ``(D,)``; 0 where all are missing."""
     fill = np.zeros(rows.shape[1], dtype=np.float32)
     for column in np.flatnonzero(~np.isnan(rows).all(axis=0)):

@@ -25,7 +25,7 @@ _PLAIN = Dialect()
 _DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?")
 
 
-class Arrow:
+class ArrowFile:
     """A CSV or parquet file, read by pyarrow.
 
     Args:

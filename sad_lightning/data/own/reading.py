@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import read_npz_all
-from sad_lightning.data.own.arrow import BLOCK, ROWS, Arrow
+from sad_lightning.data.own.arrow import BLOCK, ROWS, ArrowFile
 from sad_lightning.data.own.values import (
     NOT_TEXT,
     Table,
@@ -51,7 +51,7 @@ def read_table(
     if suffix_of(path) == ".npz":
         return _with_missing(_npz_table(path, words, ignore), dialect)
     out = set(ignore) - set(words)
-    arrow = Arrow(path, dialect)
+    arrow = ArrowFile(path, dialect)
     check_names_once(path, arrow.names, out)
     table = arrow.whole([name for name in arrow.names if name not in out], words)
     if not table.num_rows:
@@ -89,7 +89,7 @@ def read_batches(
             rows = slice(start, start + ROWS)
             yield {name: replace(values, numbers=values.numbers[rows]) for name, values in table.items()}
         return
-    arrow = Arrow(path, schema.dialect)
+    arrow = ArrowFile(path, schema.dialect)
     check_names_once(path, arrow.names, {*schema.aside, *ignore} - set(keep))
     _check_names(path, arrow.names, schema, keep, ignore)
     for batch in arrow.batches(kinds):
@@ -208,7 +208,7 @@ def count_rows(path: Path) -> int | None:
     if suffix in (".npz", ".csv.gz"):
         return None
     if suffix == ".parquet":
-        arrow = Arrow(path)
+        arrow = ArrowFile(path)
         return int(arrow.parquet.ParquetFile(path).metadata.num_rows)
     with open(path, "rb") as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK), b"")) - 1

@@ -65,7 +65,7 @@ def odds(name: str, root: str | None) -> Arrays:
     path = data_root(root) / "odds" / f"{name}.mat"
     url, digest = _ODDS[name]
     raw = read_mat(path) if path.exists() else _download_mat(url, path, digest)
-    return table(path, raw["X"], raw["y"], ("normal", "anomaly"))
+    return table_arrays(path, raw["X"], raw["y"], ("normal", "anomaly"))
 
 
 def landsat(root: str | None) -> Arrays:
@@ -76,10 +76,10 @@ def landsat(root: str | None) -> Arrays:
     """
     path = data_root(root) / "landsat.npz"
     raw = read_npz(path, {"X": 2, "y": 1, "classes": 1}) if path.exists() else _download_landsat(path)
-    return table(path, raw["X"], raw["y"], tuple(str(name) for name in raw["classes"]))
+    return table_arrays(path, raw["X"], raw["y"], tuple(str(name) for name in raw["classes"]))
 
 
-def table(path: Path, x: NDArray[np.generic], y: NDArray[np.generic], classes: tuple[str, ...]) -> Arrays:
+def table_arrays(path: Path, x: NDArray[np.generic], y: NDArray[np.generic], classes: tuple[str, ...]) -> Arrays:
     """Rows and their classes, checked: one class a row, no value missing or infinite; a constant column only warns.
 
     Raises:
