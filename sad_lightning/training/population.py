@@ -76,8 +76,8 @@ class Population(Steps):
     def losses(self, update: Update, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each member, ``(K,)``; ``batch.x`` is ``(K, B, ...)``, ``batch.semi`` ``(K, B)``."""
         method = self._skeleton[0].method
-        left, tensors = update.leaves(method), self._tensors()
-        tensors |= {name: tensors[name].detach() for name in left}
+        unmoved, tensors = update.unmoved(method), self._tensors()
+        tensors |= {name: tensors[name].detach() for name in unmoved}
         losses: tuple[Tensor, dict[str, Tensor]] = self._call(
             lambda one: loss_and_outputs(method, update, one), tensors, batch
         )
@@ -97,12 +97,12 @@ class Population(Steps):
         if outputs:
             self._call(solve, {name: self.get_buffer(name.replace(".", _DOT)) for name in own}, batch, outputs)
 
-    def watched(self, update: Update, batch: Batch) -> dict[str, Tensor]:
+    def metrics_of(self, update: Update, batch: Batch) -> dict[str, Tensor]:
         """The metrics of each member, ``(K,)`` by name."""
         metrics: dict[str, Tensor] = self._call(update.watch, self._tensors(), batch)
         return metrics
 
-    def zeros(self, gradients: list[Tensor]) -> Tensor:
+    def zero_share(self, gradients: list[Tensor]) -> Tensor:
         """The share of each member's gradients that is exactly zero, ``(K,)``."""
         zeros = torch.stack([(gradient == 0).flatten(start_dim=1).sum(dim=1) for gradient in gradients]).sum(dim=0)
         return zeros / sum(gradient[0].numel() for gradient in gradients)
