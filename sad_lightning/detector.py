@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from sad_lightning.baselines.baseline import labels_of
+from sad_lightning.baselines.baseline import check_labels
 from sad_lightning.cell.in_memory import fit_rows
 from sad_lightning.config.compose import composed, one_line_errors, typed
 from sad_lightning.config.options import options
@@ -244,7 +244,7 @@ def _numbered(count: int) -> list[str]:
 
 
 def _labels(semi: ArrayLike | None, count: int) -> NDArray[np.int8]:
-    labels = labels_of(semi, count)
+    labels = check_labels(semi, count)
     if (labels > 0).any() and not (labels < 0).any():
         warnings.warn("semi holds known normals, 1, and no known anomaly, -1; 1 is not an anomaly here", stacklevel=3)
     return labels

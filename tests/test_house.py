@@ -1,6 +1,8 @@
 """Lint, format and types are part of the one test command; so are the house rules that no linter knows."""
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -115,6 +117,16 @@ for name in {light!r}:
 """
     ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("room", ["data", "networks", "methods", "baselines"])
+def test_a_package_exports_what_settings_name(room):
+    package = importlib.import_module(f"sad_lightning.{room}")
+    settings = "\n".join(path.read_text() for path in (ROOT / "conf").rglob("*.yaml"))
+    names = set(re.findall(rf"_target_: sad_lightning\.{room}\.(\w+)", settings))
+    assert names
+    assert names <= set(package.__all__)
+    assert all(hasattr(package, name) for name in package.__all__)
 
 
 def test_no_room_without_a_name_of_its_own():

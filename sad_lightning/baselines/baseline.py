@@ -1,6 +1,6 @@
 """The contract of a baseline: a scikit-learn estimator with an anomaly score, saved as plain arrays.
 
-Every baseline is final: baselines share functions, never a base beyond this one.
+Baselines share functions, and inherit from no class of this package but ``Baseline``.
 """
 
 import json
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Floats = NDArray[np.float64]
-Grid = Mapping[str, Sequence[Any]]
+ParameterLists = Mapping[str, Sequence[Any]]
 
 
 class Baseline(BaseEstimator, ABC):
-    """What every baseline is. Its parameters stay as they are given; what it learns ends in an underscore.
+    """A shallow detector. ``fit`` does not change its parameters; attributes that it sets end in an underscore.
 
     Attributes:
-        rows: the values of ``semi`` that it is fitted on; a label-free baseline leaves out -1.
+        rows: the values of ``semi`` that it is fitted on; a baseline without labels leaves out -1.
         needs_anomalies: whether it is not defined without known anomalies.
-        learned: the names of what ``fit`` leaves behind.
+        learned: the names of the attributes that ``fit`` sets.
     """
 
     rows: ClassVar[frozenset[int]]
@@ -45,9 +45,9 @@ class Baseline(BaseEstimator, ABC):
         """The anomaly score of each row of ``X``, ``(B,)`` float64, higher = more anomalous."""
 
     def contributions(self, X: ArrayLike) -> Floats | None:
-        """What each column adds to the score of each row of ``X``, ``(B, D)``; None where a score is no sum of columns.
+        """What each column adds to the score of each row of ``X``, ``(B, D)``; None where a score is not such a sum.
 
-        Summed over columns it is the score, less a number that is equal for all rows.
+        The sum over columns is the score minus a constant that is the same for all rows.
         """
         return None
 
@@ -59,14 +59,14 @@ class Baseline(BaseEstimator, ABC):
         return None
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
-        """The anomaly score by torch operations, ``(B,)`` float64, which can become a graph.
+        """The anomaly score in torch operations, ``(B,)`` float64, for the export to a graph.
 
         Args:
             x: ``(B, D)`` float64.
-            learned: what ``fit`` left behind, as tensors by name.
+            learned: the attributes that ``fit`` sets, as tensors by name.
 
         Raises:
-            InputError: the baseline has none.
+            InputError: the baseline does not define this function.
         """
         raise InputError(f"{type(self).__name__} has no torch_score to become a graph; keep its model file")
 
@@ -74,7 +74,7 @@ class Baseline(BaseEstimator, ABC):
         """The score in scikit-learn's sign, ``(B,)``, lower = more anomalous."""
         return -self.anomaly_score(X)
 
-    def candidates(self, X: ArrayLike, semi: ArrayLike | None, grid: Grid) -> Iterator[Self]:
+    def candidates(self, X: ArrayLike, semi: ArrayLike | None, grid: ParameterLists) -> Iterator[Self]:
         """A fitted copy for each point of a grid of parameters, one after the other."""
         for point in ParameterGrid(grid):
             yield clone(self).set_params(**point).fit(X, semi)
@@ -83,7 +83,7 @@ class Baseline(BaseEstimator, ABC):
         """The fitted estimator as plain arrays, for ``np.savez``: no pickle."""
         check_is_fitted(self)
         parameters = np.array(json.dumps(self.get_params()))
-        return {"parameters": parameters, **{name: np.asarray(getattr(self, name)) for name in self._kept()}}
+        return {"parameters": parameters, **{name: np.asarray(getattr(self, name)) for name in self._array_names()}}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -92,14 +92,14 @@ class Baseline(BaseEstimator, ABC):
         Raises:
             InputError: an array is missing.
         """
-        missing = sorted({"parameters", *cls._kept()} - set(arrays))
+        missing = sorted({"parameters", *cls._array_names()} - set(arrays))
         if missing:
             raise InputError(
                 f"arrays of {cls.__name__}: must hold all that it learnt, {', '.join(missing)} is missing; fit it again"
             )
         estimator = cls(**json.loads(str(arrays["parameters"])))
-        for name in cls._kept():
-            setattr(estimator, name, arrays[name][()])  # a number was an array of no dimension
+        for name in cls._array_names():
+            setattr(estimator, name, arrays[name][()])  # [()]: a number is stored as an array without dimensions
         return estimator
 
     def __sklearn_tags__(self) -> Any:
@@ -108,15 +108,15 @@ class Baseline(BaseEstimator, ABC):
         return tags
 
     @classmethod
-    def _kept(cls) -> tuple[str, ...]:
+    def _array_names(cls) -> tuple[str, ...]:
         return ("n_features_in_", *cls.learned)
 
 
-def labels_of(semi: ArrayLike | None, count: int) -> NDArray[np.int8]:
-    """The labels of ``count`` rows, ``(n,)``; all unlabeled where there are none.
+def check_labels(semi: ArrayLike | None, count: int) -> NDArray[np.int8]:
+    """The labels of ``count`` rows, ``(n,)``; without labels all are unlabeled.
 
     Raises:
-        InputError: they are not one of -1, 0 and 1 a row.
+        InputError: there is not one label of -1, 0 or 1 for each row.
     """
     if semi is None:
         return np.zeros(count, dtype=np.int8)
@@ -131,12 +131,12 @@ def labels_of(semi: ArrayLike | None, count: int) -> NDArray[np.int8]:
 
 
 def known_anomalies(semi: ArrayLike | None, count: int) -> NDArray[np.bool_]:
-    """Which of ``count`` rows are known anomalies, ``(n,)``, for a baseline that tells them from all others.
+    """Which of ``count`` rows are known anomalies, ``(n,)``, for a baseline that separates them from all others.
 
     Raises:
-        InputError: none is, or all are, or the labels are no labels.
+        InputError: none is, or all are, or a label is not one of -1, 0 and 1.
     """
-    known: NDArray[np.bool_] = labels_of(semi, count) < 0
+    known: NDArray[np.bool_] = check_labels(semi, count) < 0
     if known.all() or not known.any():
         raise InputError(
             f"semi must hold known anomalies, -1, and other rows beside them, got {known.sum()} of {count}; "

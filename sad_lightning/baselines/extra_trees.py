@@ -2,14 +2,14 @@
 
     score(x)    1/T sum_t p_t(x),   p_t the share of known anomalies in the leaf of x, by weight
 
-Each tree is grown from a bootstrap sample in which both kinds weigh the same, so that few labels are not outvoted by
-many unlabeled rows, hidden anomalies among them. The score is the probability and not its log-odds: it is finite where
-all leaves agree, and a mean over trees, so that it can be split among columns exactly.
+Each tree is grown from a bootstrap sample in which both kinds have the same total weight, so that many unlabeled rows,
+hidden anomalies among them, do not outvote few labels. The score is the probability and not its log-odds: it is finite
+even where all leaves agree, and as a mean over trees it is exactly a sum of contributions of columns.
 
-Splits are parallel to the columns. Rotated columns beside them let a tree split along a slope: first the principal
-components, then random rotations (Blaser and Fryzlewicz 2016). scikit-learn grows the trees; they are kept as flat
-arrays. A tree knows the rows that it was grown from by heart, so scores of training rows say nothing: ``out_of_bag_``
-holds those of the trees that have not seen them.
+Splits are parallel to the columns. Further, rotated columns let a tree split in oblique directions: first the principal
+components, then random rotations (Blaser and Fryzlewicz 2016). scikit-learn grows the trees; they are stored as flat
+arrays. A tree fits its own training rows perfectly, so that their scores mean nothing: ``out_of_bag_`` holds the scores
+by the trees that have not seen them.
 """
 
 import warnings
@@ -35,7 +35,7 @@ from sad_lightning.checks import whole_number
 if TYPE_CHECKING:
     from torch import Tensor
 
-_ROUNDING = 1e-12  # of a variance in float32; an axis with less than this share of the largest holds nothing
+_ROUNDING = 1e-12  # an axis with less than this share of the largest variance holds only rounding errors of float32
 
 
 class ExtraTrees(Baseline):
@@ -43,10 +43,10 @@ class ExtraTrees(Baseline):
 
     Args:
         trees: how many.
-        rotations: blocks of rotated columns beside the columns: the principal components are the first, random
-            rotations the others; 0 for none. Principal components hang on the scales of the columns.
-        max_rows: of the rows that are no known anomalies so many grow the trees, by chance where there are more.
-        random_state: draws samples, splits and rotations.
+        rotations: how many blocks of rotated columns are added: first the principal components, which depend on the
+            scales of the columns, then random rotations; 0 for none.
+        max_rows: how many of the rows that are no known anomalies grow the trees; drawn at random where there are more.
+        random_state: the seed of samples, splits and rotations.
 
     Attributes:
         out_of_bag_: ``(n,)`` score of each training row by the trees that have not seen it; nan where all have, and
@@ -96,19 +96,22 @@ class ExtraTrees(Baseline):
         return mean_of_leaves(self._columns(x), self._trees(), self.probability_)
 
     def contributions(self, X: ArrayLike) -> Floats:
-        """What the splits by each column add to the probability, ``(B, D)``; a rotated column's by squared loadings."""
+        """What the splits by each column add to the probability, ``(B, D)``.
+
+        The part of a rotated column is divided among the columns by their squared loadings.
+        """
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float32, reset=False)
         added = mean_of_splits(self._columns(x), self._trees(), self.probability_)
         own, rotated = np.split(added, [x.shape[1]], axis=1)
-        return np.asarray(own + rotated @ self.axes_**2)  # those of an axis add up to one
+        return np.asarray(own + rotated @ self.axes_**2)  # the squared loadings of an axis sum to one
 
     def out_of_bag(self) -> Floats:
         """``out_of_bag_``."""
         return self.out_of_bag_
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
-        """The same by torch operations."""
+        """``anomaly_score`` in torch operations."""
         import torch
 
         x = x.float()
@@ -119,7 +122,7 @@ class ExtraTrees(Baseline):
         return FlatTrees(self.roots_, self.children_, self.feature_, self.threshold_)
 
     def _columns(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The columns that trees split, ``(B, D + R)``: those of the rows, and the rotated ones."""
+        """The columns that trees split, ``(B, D + R)``: the rows' own and the rotated ones."""
         return np.hstack([x, (x.astype(np.float64) @ self.axes_.T).astype(np.float32)])
 
 

@@ -1,6 +1,6 @@
 """scikit-learn's trees as flat arrays, one tree after the other, and the walk of rows to their leaves.
 
-Plain arrays are saved without pickle, do not hang on scikit-learn's version, and become a graph.
+Plain arrays are saved without pickle, do not depend on the version of scikit-learn, and can be exported as a graph.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +18,11 @@ _BATCH = 1000  # rows
 
 
 class FlatTrees(NamedTuple):
-    """``T`` trees of ``N`` nodes together; a node is its position in the arrays.
+    """``T`` trees with ``N`` nodes in all; a node is its position in the arrays.
 
     Attributes:
         roots: ``(T,)``.
-        children: ``(2, N)``, left and right; a leaf leads to itself.
+        children: ``(2, N)``, left and right; the children of a leaf are the leaf itself.
         feature: ``(N,)``, the column that the node splits.
         threshold: ``(N,)``; a larger value goes right.
     """
@@ -34,7 +34,7 @@ class FlatTrees(NamedTuple):
 
 
 def flatten(trees: Sequence[Any]) -> FlatTrees:
-    """The ``tree_`` of each grown tree, as one."""
+    """The ``tree_`` of several scikit-learn trees, in one set of arrays."""
     counts = [tree.node_count for tree in trees]
     roots = np.cumsum([0, *counts[:-1]])
     offset = np.repeat(roots, counts)
@@ -52,9 +52,9 @@ def mean_of_leaves(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> 
     """The mean over trees of the value of each row's leaf, ``(B,)``.
 
     Args:
-        x: ``(B, D)`` float32, as scikit-learn compares them.
+        x: ``(B, D)``, float32 as in scikit-learn's comparisons.
         trees: to walk down.
-        values: ``(N,)``, one a node.
+        values: ``(N,)``, one for each node.
     """
     means = np.empty(len(x))
     for part in _parts(x):
@@ -66,9 +66,9 @@ def mean_of_leaves(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> 
 
 
 def mean_of_splits(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> Floats:
-    """What the splits by each column add on the way from the roots to the leaves, the mean over trees, ``(B, D)``.
+    """What the splits by each column add on the way from the root to the leaf, a mean over trees, ``(B, D)``.
 
-    Summed over columns it is ``mean_of_leaves`` less the mean over the roots.
+    The sum over columns is ``mean_of_leaves`` minus the mean value of the roots.
     """
     added = np.empty(x.shape)
     for part in _parts(x):
@@ -81,7 +81,7 @@ def mean_of_splits(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> 
 
 
 def _walk(x: NDArray[np.float32], trees: FlatTrees) -> Iterator[tuple[Indices, Indices, Indices]]:
-    """Each row down each tree, a level at a time: which walks go on, from which nodes to which.
+    """Walk each row down each tree, level by level; yields the walks that go on, their nodes, and their next nodes.
 
     Walk ``row * T + tree`` starts at the root of the tree.
     """
@@ -102,7 +102,7 @@ def _parts(x: NDArray[np.float32]) -> list[slice]:
 
 
 def depth(trees: FlatTrees) -> int:
-    """The most splits from a root to a leaf."""
+    """The largest number of splits from a root to a leaf."""
     nodes, splits = trees.roots, 0
     while len(inner := nodes[trees.children[0][nodes] != nodes]):
         nodes, splits = trees.children[:, inner].ravel(), splits + 1
@@ -110,7 +110,7 @@ def depth(trees: FlatTrees) -> int:
 
 
 def torch_mean_of_leaves(x: "Tensor", learned: "Mapping[str, Tensor]", values: "Tensor", splits: int) -> "Tensor":
-    """``mean_of_leaves`` by torch operations, ``(B,)``; as many steps for every row as the deepest tree has splits."""
+    """``mean_of_leaves`` in torch operations, ``(B,)``; every row takes ``splits`` steps, and stays at its leaf."""
     import torch
 
     left, right = learned["children_"]

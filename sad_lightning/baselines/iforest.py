@@ -1,8 +1,8 @@
-"""Isolation forest (Liu et al. 2008): an anomaly is cut off by few random splits.
+"""Isolation forest (Liu et al. 2008): few random splits isolate an anomaly.
 
     score(x)    2^(-E[path length of x] / c(psi)),  c(psi) the expected path length in a tree of psi rows
 
-Labels are not used: known anomalies are dropped. scikit-learn grows the trees; they are kept as flat arrays.
+Labels are not used: known anomalies are dropped. scikit-learn grows the trees; they are stored as flat arrays.
 """
 
 from collections.abc import Mapping
@@ -27,13 +27,13 @@ class IForest(OutlierMixin, Baseline):
 
     Args:
         trees: how many.
-        sample: psi, the rows that each is grown from; all where there are fewer.
-        random_state: draws rows and splits.
+        sample: psi, how many rows each is grown from; all rows if there are fewer.
+        random_state: the seed of samples and splits.
     """
 
     rows = frozenset({0, 1})
     learned = ("roots_", "children_", "feature_", "threshold_", "length_", "expected_length_")
-    offset_ = -0.5  # a row whose path is as long as expected
+    offset_ = -0.5  # the score_samples of a row whose path is as long as expected
 
     def __init__(self, *, trees: int, sample: int, random_state: int | None) -> None:
         self.trees = trees
@@ -63,7 +63,7 @@ class IForest(OutlierMixin, Baseline):
         return np.exp2(-lengths / self.expected_length_)
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
-        """The same by torch operations."""
+        """``anomaly_score`` in torch operations."""
         lengths = torch_mean_of_leaves(x.float(), learned, learned["length_"], depth(self._trees()))
         return (-lengths / learned["expected_length_"]).exp2()
 
@@ -80,14 +80,14 @@ class IForest(OutlierMixin, Baseline):
 
 
 def expected_length(rows: Any) -> Floats:
-    """c: the expected path length of an unsuccessful search in a tree of so many rows, ``(n,)``."""
+    """c: the expected path length of an unsuccessful search in a tree of ``rows`` rows, ``(n,)``."""
     n = np.maximum(np.asarray(rows, dtype=np.float64), 3)
     long = 2 * (np.log(n - 1) + np.euler_gamma) - 2 * (n - 1) / n
     return np.where(rows > 2, long, np.where(rows == 2, 1.0, 0.0))
 
 
 def _depths(tree: Any) -> Any:
-    """How many splits lie above each node; scikit-learn numbers a node after its parent."""
+    """How many splits lie above each node; in scikit-learn's order a parent comes before its children."""
     depth = np.zeros(tree.node_count)
     for node, (left, right) in enumerate(zip(tree.children_left, tree.children_right, strict=True)):
         if left >= 0:

@@ -2,7 +2,7 @@
 
     score(x)    -log 1/n sum_i N(x; x_i, h^2 I)
 
-The bandwidth h is the one under which held-out training rows are likeliest, in k-fold cross-validation (ruff2020
+The bandwidth h is the one with the highest likelihood of held-out training rows in k-fold cross-validation (ruff2020
 appendix E). Labels are not used: known anomalies are dropped.
 """
 
@@ -27,9 +27,9 @@ class KDE(Baseline):
     """Kernel density estimation.
 
     Args:
-        bandwidths: those to choose from; one is taken as it is.
+        bandwidths: the values of h to choose from; a single one is used without cross-validation.
         folds: of the cross-validation.
-        random_state: draws them.
+        random_state: the seed of the folds.
     """
 
     rows = frozenset({0, 1})
@@ -69,7 +69,7 @@ class KDE(Baseline):
         return score
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
-        """The same by torch operations."""
+        """``anomaly_score`` in torch operations."""
         import torch
 
         h = float(self.bandwidth_)
@@ -79,12 +79,12 @@ class KDE(Baseline):
 
 
 def log_densities(x: Floats, rows: Floats, bandwidths: Sequence[float]) -> Floats:
-    """The log-density of each row of ``x`` under kernels at ``rows``, ``(H, B)``; distances serve every bandwidth."""
+    """The log-density of each row of ``x`` under kernels at ``rows``, for each bandwidth, ``(H, B)``."""
     densities = np.empty((len(bandwidths), len(x)))
     for part in chunks(len(x), len(rows)):
         distances = squared_distances(x[part], rows)
         nearest = distances.min(axis=1)
-        distances -= nearest[:, None]  # so that the nearest row counts one, and no sum is zero
+        distances -= nearest[:, None]  # the nearest row then adds 1, so that no sum is zero
         terms = np.empty_like(distances)
         for number, h in enumerate(bandwidths):
             np.multiply(distances, -1 / (2 * h * h), out=terms)

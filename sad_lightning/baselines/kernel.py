@@ -1,4 +1,4 @@
-"""The RBF kernel, and what the kernel methods share: the rows they keep and the width they take."""
+"""The RBF kernel, its width, and the choice of rows in a training set that is too large for kernel methods."""
 
 import warnings
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Floats = NDArray[np.float64]
-_CHUNK = 2**24  # entries of a kernel at a time, 128 MB
+_CHUNK = 2**24  # entries of a kernel that are computed at a time, 128 MB
 
 
 def squared_distances(a: Floats, b: Floats) -> Floats:
@@ -26,13 +26,13 @@ def squared_distances(a: Floats, b: Floats) -> Floats:
 
 
 def rbf(distances: Floats, gamma: float, out: Floats | None = None) -> Floats:
-    """``exp(-gamma d^2)`` of squared distances, in ``out`` where it is given."""
+    """``exp(-gamma d^2)`` of squared distances; written to ``out`` unless it is None."""
     kernel = np.multiply(distances, -gamma, out=out)
     return np.exp(kernel, out=kernel)
 
 
 def chunks(rows: int, columns: int) -> list[slice]:
-    """Slices of the rows of a ``(rows, columns)`` matrix that never stands whole in memory."""
+    """Slices of rows by which a ``(rows, columns)`` matrix is computed piece by piece, to save memory."""
     step = max(1, _CHUNK // max(columns, 1))
     return [slice(start, start + step) for start in range(0, rows, step)]
 
@@ -47,20 +47,20 @@ def expansion(x: Floats, vectors: Floats, weights: Floats, gamma: float) -> Floa
 
 
 def torch_squared_distances(a: "Tensor", b: "Tensor") -> "Tensor":
-    """``squared_distances`` by torch operations, ``(A, B)``."""
+    """``squared_distances`` in torch operations, ``(A, B)``."""
     return ((a * a).sum(dim=1)[:, None] + (b * b).sum(dim=1) - 2 * a @ b.T).clamp(min=0)
 
 
 def torch_expansion(x: "Tensor", vectors: "Tensor", weights: "Tensor", gamma: "Tensor") -> "Tensor":
-    """``expansion`` by torch operations, ``(B,)``."""
+    """``expansion`` in torch operations, ``(B,)``."""
     return (-gamma * torch_squared_distances(x, vectors)).exp() @ weights
 
 
 def width(gamma: float | str, x: Floats) -> float:
-    """The kernel's gamma: a number, or ``scale`` for one over columns times variance, as scikit-learn has it.
+    """The kernel's gamma: a number, or ``scale`` for 1 / (columns times variance), as in scikit-learn.
 
     Raises:
-        InputError: it is neither.
+        InputError: gamma is neither.
     """
     if gamma == "scale":
         variance = float(x.var())
@@ -70,11 +70,11 @@ def width(gamma: float | str, x: Floats) -> float:
     return positive("method.gamma", gamma)
 
 
-def kept(semi: NDArray[np.int8], max_rows: int, random_state: int | None) -> NDArray[np.int64]:
-    """At most ``max_rows`` rows, ascending: every labeled one, and unlabeled ones by chance; a warning where rows go.
+def choose_rows(semi: NDArray[np.int8], max_rows: int, random_state: int | None) -> NDArray[np.int64]:
+    """At most ``max_rows`` rows, ascending: all labeled ones, and unlabeled ones at random; warns if some are left out.
 
     Raises:
-        InputError: more rows than that are labeled, so that none would be left for the unlabeled.
+        InputError: so many rows are labeled that no unlabeled one could be chosen.
     """
     whole_number("method.max_rows", max_rows)
     if len(semi) <= max_rows:
@@ -84,11 +84,11 @@ def kept(semi: NDArray[np.int8], max_rows: int, random_state: int | None) -> NDA
         raise InputError(
             f"method.max_rows must be above the number of labeled rows, {len(labeled)}, got {max_rows}; raise it"
         )
-    left = max_rows - len(labeled)
+    count = max_rows - len(labeled)
     warnings.warn(
-        f"fitted on {max_rows} of {len(semi)} rows: {len(labeled)} labeled, and {left} of {len(unlabeled)} unlabeled "
+        f"fitted on {max_rows} of {len(semi)} rows: {len(labeled)} labeled, and {count} of {len(unlabeled)} unlabeled "
         f"by chance (method.max_rows)",
         stacklevel=3,
     )
-    drawn = np.random.default_rng(random_state).choice(unlabeled, left, replace=False)
-    return np.sort(np.concatenate([labeled, drawn]))
+    sample = np.random.default_rng(random_state).choice(unlabeled, count, replace=False)
+    return np.sort(np.concatenate([labeled, sample]))

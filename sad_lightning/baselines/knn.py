@@ -2,8 +2,8 @@
 
     score(x)    1/k sum_i d(x, x_i),   x_1 ... x_k the nearest training rows
 
-Labels are not used: known anomalies are dropped. A training row is its own neighbour, at distance zero, so that scores
-of training rows are lower than those of others.
+Labels are not used: known anomalies are dropped. A training row is its own neighbour, at distance zero, so that
+training rows score lower than other rows.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats
-from sad_lightning.baselines.kernel import kept, torch_squared_distances
+from sad_lightning.baselines.kernel import choose_rows, torch_squared_distances
 from sad_lightning.checks import choice, whole_number
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ class KNN(Baseline):
     """Mean distance to the nearest neighbours.
 
     Args:
-        neighbors: k, how many; all where there are fewer rows.
+        neighbors: k; all rows if there are fewer.
         metric: ``euclidean``, or ``cosine`` for one minus the cosine of the angle between rows.
-        max_rows: of a larger training set so many rows are kept, drawn at random, with a warning.
-        random_state: draws them.
+        max_rows: of a larger training set this many rows are drawn, with a warning.
+        random_state: the seed of that draw.
     """
 
     rows = frozenset({0, 1})
@@ -42,7 +42,7 @@ class KNN(Baseline):
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
-        """Keep the rows ``X``, ``(n, D)``; ``semi`` is not used.
+        """Store the rows ``X``, ``(n, D)``; ``semi`` is not used.
 
         Raises:
             InputError: a parameter is out of range.
@@ -50,7 +50,7 @@ class KNN(Baseline):
         x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         whole_number("method.neighbors", self.neighbors)
         choice("method.metric", self.metric, ("euclidean", "cosine"))
-        self.rows_ = x[kept(np.zeros(len(x), dtype=np.int8), self.max_rows, self.random_state)]
+        self.rows_ = x[choose_rows(np.zeros(len(x), dtype=np.int8), self.max_rows, self.random_state)]
         return self
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
@@ -62,7 +62,7 @@ class KNN(Baseline):
         return np.asarray(distances.mean(axis=1))
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
-        """The same by torch operations."""
+        """``anomaly_score`` in torch operations."""
         from torch.nn.functional import normalize
 
         if self.metric == "cosine":

@@ -3,9 +3,9 @@
     minimise    1/2 |w|^2 + C sum_i v_i log(1 + exp(-t_i (<w, f_i> + b)))
     score(x)    <w, f> + b
 
-with t = +1 for known anomalies and -1 for all other rows, v_i such that both kinds weigh the same in sum, and f the
-columns, standardised over the training rows; their squares beside them tell rows far out on either side. The score is
-the log-odds: it orders rows like the probability, and does not round to one far out.
+with t = +1 for known anomalies and -1 for all other rows, v_i such that both kinds have the same total weight, and f
+the columns, standardised over the training rows, and their squares, by which rows far out on both sides score high. The
+score is the log-odds: it ranks rows as the probability does, and does not round to one for rows far out.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Logistic(Baseline):
     Args:
         c: the weight of the loss against the penalty.
         squares: whether the squares of the standardised columns are columns too.
-        max_iter: where the solver stops in any case, with a warning.
+        max_iter: after so many iterations the solver stops, with a warning.
     """
 
     rows = frozenset({-1, 0, 1})
@@ -68,7 +68,7 @@ class Logistic(Baseline):
         return scores + self.bias_
 
     def contributions(self, X: ArrayLike) -> Floats:
-        """What each column adds to the log-odds of a row of means, ``(B, D)``."""
+        """What each column adds, ``(B, D)``, to the log-odds of a row of mean values."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float64, reset=False)
         terms = self._columns(x) * self.weights_
@@ -76,7 +76,7 @@ class Logistic(Baseline):
         return added
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
-        """The same by torch operations."""
+        """``anomaly_score`` in torch operations."""
         import torch
 
         standard = (x - learned["mean_"]) / learned["scale_"]

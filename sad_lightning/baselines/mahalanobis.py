@@ -3,9 +3,9 @@
     score(x)    (x - m)' C^-1 (x - m)
     C           (1 - a) S + a tr(S)/D I,   m and S the mean and covariance of the training rows
 
-The shrinkage a is Ledoit and Wolf's, which needs no labels, or a number. It keeps C regular where columns hang together
-or rows are few. Labels are not used: known anomalies are dropped. Of Gaussian rows the score follows a chi-squared
-distribution of D degrees of freedom.
+The shrinkage a is Ledoit and Wolf's, which needs no labels, or a number. It keeps C invertible where columns are
+correlated or rows are few. Labels are not used: known anomalies are dropped. The score of Gaussian rows has a
+chi-squared distribution with D degrees of freedom.
 """
 
 from collections.abc import Mapping
@@ -63,13 +63,13 @@ class Mahalanobis(Baseline):
         return distances
 
     def contributions(self, X: ArrayLike) -> Floats:
-        """The terms of the squared distance, ``(B, D)``: of each column with all others."""
+        """The terms of the squared distance that belong to each column, ``(B, D)``."""
         check_is_fitted(self)
-        apart = validate_data(self, X, dtype=np.float64, reset=False) - self.mean_
-        terms: Floats = apart @ self.precision_ * apart
+        offset = validate_data(self, X, dtype=np.float64, reset=False) - self.mean_
+        terms: Floats = offset @ self.precision_ * offset
         return terms
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
-        """The same by torch operations."""
-        apart = x - learned["mean_"]
-        return (apart @ learned["precision_"] * apart).sum(dim=1)
+        """``anomaly_score`` in torch operations."""
+        offset = x - learned["mean_"]
+        return (offset @ learned["precision_"] * offset).sum(dim=1)

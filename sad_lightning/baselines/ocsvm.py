@@ -3,7 +3,7 @@
     minimise    1/2 a' K a    subject to    0 <= a_i <= 1 / (nu n),  sum a = 1
     score(x)    -sum_i a_i k(x_i, x)
 
-Labels are not used: known anomalies are dropped. One kernel a gamma serves every nu.
+Labels are not used: known anomalies are dropped.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,8 +16,8 @@ from sklearn.model_selection import ParameterGrid
 from sklearn.svm import OneClassSVM
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sad_lightning.baselines.baseline import Baseline, Floats, Grid
-from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, torch_expansion, width
+from sad_lightning.baselines.baseline import Baseline, Floats, ParameterLists
+from sad_lightning.baselines.kernel import choose_rows, expansion, rbf, squared_distances, torch_expansion, width
 from sad_lightning.checks import fraction_to_one, positive
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ class OCSVM(OutlierMixin, Baseline):
     """One-class SVM.
 
     Args:
-        gamma: of the kernel ``exp(-gamma d^2)``; ``scale``: one over columns times variance.
-        nu: the largest share of training rows outside, the smallest share of support vectors.
+        gamma: of the kernel ``exp(-gamma d^2)``; ``scale`` is 1 / (columns times variance).
+        nu: an upper bound of the share of training rows outside, and a lower bound of that of support vectors.
         tolerance: of libsvm's stopping rule.
-        max_rows: a larger training set is fitted on so many of its rows, drawn at random, with a warning.
-        random_state: draws them.
+        max_rows: of a larger training set this many rows are drawn, with a warning.
+        random_state: the seed of that draw.
     """
 
     rows = frozenset({0, 1})
@@ -52,10 +52,10 @@ class OCSVM(OutlierMixin, Baseline):
         self.__dict__.update(vars(next(self.candidates(X, semi, {}))))
         return self
 
-    def candidates(self, X: ArrayLike, semi: ArrayLike | None, grid: Grid) -> Iterator[Self]:
-        """A fitted copy for each point of a grid of parameters, gamma in the outer loop."""
+    def candidates(self, X: ArrayLike, semi: ArrayLike | None, grid: ParameterLists) -> Iterator[Self]:
+        """A fitted copy for each point of a grid of parameters; the kernel is computed once for each gamma."""
         x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        x = x[kept(np.zeros(len(x), dtype=np.int8), self.max_rows, self.random_state)]
+        x = x[choose_rows(np.zeros(len(x), dtype=np.int8), self.max_rows, self.random_state)]
         distances = squared_distances(x, x)
         kernel, gamma = np.empty_like(distances), None
         for point in ParameterGrid(grid):
@@ -71,7 +71,7 @@ class OCSVM(OutlierMixin, Baseline):
             yield one
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
-        """``(B,)``. Without the constant rho, beside which the tiny scores of far rows would be equal."""
+        """``(B,)``, without the constant rho: next to it the tiny scores of far rows would round to one value."""
         return np.negative(self.score_samples(X))
 
     def decision_function(self, X: ArrayLike) -> Floats:
@@ -86,7 +86,7 @@ class OCSVM(OutlierMixin, Baseline):
         return expansion(x, self.vectors_, self.weights_, self.gamma_)
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
-        """The same by torch operations."""
+        """``anomaly_score`` in torch operations."""
         return -torch_expansion(x, learned["vectors_"], learned["weights_"], learned["gamma_"])
 
     def predict(self, X: ArrayLike) -> Any:

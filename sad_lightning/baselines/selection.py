@@ -9,15 +9,16 @@ from sad_lightning.checks import choice, fraction_to_one, true_or_false
 
 @dataclass(frozen=True)
 class Selection:
-    """How a baseline's settings are chosen, as ruff2020 appendix E does or without any test label.
+    """How a baseline's settings are chosen: by test labels as in ruff2020 appendix E, or not at all.
 
     Attributes:
-        rule: ``none`` takes the settings as they are; ``test_holdout`` those of ``grid`` with the best AUROC on a part
-            of the **test** rows, labels included: an unfair advantage that the papers grant on purpose.
+        rule: ``none`` uses the settings as they are; ``test_holdout`` chooses those of ``grid`` with the best AUROC on
+            a part of the **test** rows and their labels, an unfair advantage that the papers grant on purpose.
         share: of the normal and of the anomalous test rows that are in this part.
-        holdout_scored: whether the final score counts these rows too, as the papers' does.
-        grid: the settings to choose from; the first of equals is taken.
-        best_final: settings for each of which the choice is made anew; the best final AUROC of them is reported.
+        holdout_scored: whether the final metrics include these rows, as in the papers.
+        grid: the settings to choose from; among equally good ones the first is chosen.
+        best_final: settings that are not chosen on the part: for each of their values the choice from ``grid`` is made,
+            and the value with the best final AUROC is reported.
     """
 
     rule: str

@@ -6,8 +6,8 @@
                 mu >= 0, slacks >= 0
     score(x)    -<w, phi(x)>
 
-It is solved in its dual (``ssad_dual``), where the weights of the labeled rows add up to at least kappa. Without labels
-kappa is 0, and with C = 1 / (nu n) it is then the one-class SVM.
+The dual is solved (``ssad_dual``), in which the weights of the labeled rows add up to at least kappa. Without labels
+kappa is 0, and with C = 1 / (nu n) this is the one-class SVM.
 """
 
 import warnings
@@ -20,8 +20,8 @@ from sklearn.base import OutlierMixin, clone
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sad_lightning.baselines.baseline import Baseline, Floats, Grid, labels_of
-from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, torch_expansion, width
+from sad_lightning.baselines.baseline import Baseline, Floats, ParameterLists, check_labels
+from sad_lightning.baselines.kernel import choose_rows, expansion, rbf, squared_distances, torch_expansion, width
 from sad_lightning.baselines.ssad_dual import solve
 from sad_lightning.checks import at_least_zero, positive, whole_number
 
@@ -33,16 +33,16 @@ class SSAD(OutlierMixin, Baseline):
     """Semi-supervised anomaly detection.
 
     Args:
-        gamma: of the kernel ``exp(-gamma d^2)``; ``scale``: one over columns times variance.
-        kappa: the weight of the margin, the least weight of the labeled rows together.
+        gamma: of the kernel ``exp(-gamma d^2)``; ``scale`` is 1 / (columns times variance).
+        kappa: the weight of the margin, and the least total weight of the labeled rows.
         c_unlabeled: the largest weight of an unlabeled row.
-        c_known_normal: of a known normal.
-        c_known_anomaly: of a known anomaly.
-        tolerance: the largest violation of the optimality conditions that is left.
-        max_moves: where the solver stops in any case, with a warning.
-        max_rows: a larger training set is fitted on so many of its rows, the labeled ones and unlabeled ones drawn at
-            random, with a warning.
-        random_state: draws them.
+        c_known_normal: that of a known normal.
+        c_known_anomaly: that of a known anomaly.
+        tolerance: the solver stops when the optimality conditions are violated by no more than this.
+        max_moves: after so many moves the solver stops, with a warning.
+        max_rows: of a larger training set all labeled rows train, and unlabeled ones up to this many rows in all are
+            drawn, with a warning.
+        random_state: the seed of that draw.
     """
 
     rows = frozenset({-1, 0, 1})
@@ -75,16 +75,16 @@ class SSAD(OutlierMixin, Baseline):
         """Fit to the rows ``X``, ``(n, D)``, and their labels ``semi``, ``(n,)``.
 
         Raises:
-            InputError: a parameter or a label is out of range, or kappa is more than the labeled rows can weigh.
+            InputError: a parameter or a label is out of range, or kappa exceeds the total weight of the labeled rows.
         """
         self.__dict__.update(vars(next(self.candidates(X, semi, {}))))
         return self
 
-    def candidates(self, X: ArrayLike, semi: ArrayLike | None, grid: Grid) -> Iterator[Self]:
-        """A fitted copy for each point of a grid of parameters, each starting from the weights of the one before."""
+    def candidates(self, X: ArrayLike, semi: ArrayLike | None, grid: ParameterLists) -> Iterator[Self]:
+        """A fitted copy for each point of a grid of parameters; each starts from the weights of the one before."""
         x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        labels = labels_of(semi, len(x))
-        rows = kept(labels, self.max_rows, self.random_state)
+        labels = check_labels(semi, len(x))
+        rows = choose_rows(labels, self.max_rows, self.random_state)
         rows = rows[np.argsort(labels[rows], kind="stable")]
         x, labels = x[rows], labels[rows]
         distances = squared_distances(x, x)
@@ -117,7 +117,7 @@ class SSAD(OutlierMixin, Baseline):
             yield one
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
-        """``(B,)``. Without the constant rho, beside which the tiny scores of far rows would be equal."""
+        """``(B,)``, without the constant rho: next to it the tiny scores of far rows would round to one value."""
         return np.negative(self.score_samples(X))
 
     def decision_function(self, X: ArrayLike) -> Floats:
@@ -132,7 +132,7 @@ class SSAD(OutlierMixin, Baseline):
         return expansion(x, self.vectors_, self.weights_, self.gamma_)
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
-        """The same by torch operations."""
+        """``anomaly_score`` in torch operations."""
         return -torch_expansion(x, learned["vectors_"], learned["weights_"], learned["gamma_"])
 
     def predict(self, X: ArrayLike) -> Any:

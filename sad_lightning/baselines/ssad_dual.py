@@ -5,18 +5,20 @@
                 sum side u = sum of labeled a >= kappa  side: +1 known normal, 0 unlabeled, -1 known anomaly
                 0 <= c_i u_i <= C_i                     c: -1 for known anomalies, else +1
 
-With ``g = K u`` it is solved where multipliers rho and mu >= 0 exist, mu = 0 where the second constraint is slack, with
+Let ``g = K u``. A point u is optimal if there are multipliers rho and mu >= 0, with mu = 0 where the second constraint
+is slack, such that
 
     g_i - rho - mu side_i   >= 0 where u_i can not fall,   <= 0 where it can not rise,   = 0 between.
 
-So every group of equal ``side`` has an interval, from the largest g that can fall to the smallest that can rise, and
-one line rho + mu side must meet all three. Where none does, a move of two or three weights says so and improves the
-objective: one rises and one falls, in one group, or in two where the labeled weight may change; or the unlabeled go
-one way and a known normal and a known anomaly the other, half each. These are all moves there are, as a system of
-inequalities in two unknowns that has no solution has three without one (Helly).
+So every group of equal ``side`` has an interval, from the largest g of a weight that can fall to the smallest g of one
+that can rise, and one line rho + mu side must pass through all three intervals. If no line does, some move of two or
+three weights improves the objective: one weight rises and one falls, in one group, or in two groups if the labeled
+weight may change; or an unlabeled weight goes one way, and a known normal and a known anomaly go the other way by half
+as much each. No other moves are needed, since of inequalities in two unknowns that can not all hold there are always
+three that can not (Helly).
 
-Each move goes to the minimum of the objective along it, or to the first bound: every point is feasible, and better than
-the one before (sequential minimal optimisation; the partner in a group is the one whose move gains most).
+Each move goes to the minimum of the objective along it, or to the first bound, so that every point is feasible and
+better than the one before (sequential minimal optimisation; the partner in a group is the one whose move gains most).
 """
 
 from dataclasses import dataclass
@@ -61,16 +63,16 @@ def solve(
     tolerance: float,
     max_moves: int,
 ) -> Solution:
-    """The dual's solution.
+    """Solve the dual.
 
     Args:
         kernel: ``(n, n)``, symmetric and positive semidefinite.
         semi: ``(n,)`` labels, ascending.
         kappa: the least weight of the labeled rows.
         largest: ``(n,)`` the bound C of each weight.
-        start: ``(n,)`` signed weights that meet the constraints, as those of a similar kernel do.
-        tolerance: the largest violation of the optimality conditions that is left.
-        max_moves: where to stop in any case.
+        start: ``(n,)`` signed weights that meet the constraints, such as the solution for a similar kernel.
+        tolerance: stop when the optimality conditions are violated by no more than this.
+        max_moves: stop after so many moves.
 
     Raises:
         InputError: no weights meet the constraints.
@@ -109,10 +111,11 @@ def feasible(semi: NDArray[np.int8], kappa: float, largest: Floats) -> Floats:
 
 
 class _Point:
-    """A feasible point and its gradient, and the moves away from it.
+    """A feasible point, its gradient, and the moves away from it.
 
-    ``rise`` is the gradient where a weight can rise and else inf, ``fall`` where it can fall and else -inf: a sum of
-    columns moves both, and the smallest and the largest of a group stand at its bounds.
+    ``rise`` is the gradient of weights that can rise, else inf; ``fall`` that of weights that can fall, else -inf. A
+    move adds columns of the kernel to both, and the interval of a group goes from its largest ``fall`` to its smallest
+    ``rise``.
     """
 
     def __init__(self, kernel: Floats, semi: NDArray[np.int8], kappa: float, largest: Floats, u: Floats) -> None:
@@ -129,7 +132,7 @@ class _Point:
         self.slack = slack if slack > 1e-12 else 0.0
 
     def worst(self) -> tuple[float, list[int], list[float]]:
-        """How far the conditions are violated, and the rows and steps of the move that says so: the steepest."""
+        """How far the conditions are violated, and the rows and steps of the steepest move."""
         up = {side: part.start + int(self.rise[part].argmin()) for side, part in self.groups.items()}
         down = {side: part.start + int(self.fall[part].argmax()) for side, part in self.groups.items()}
         low = {side: float(self.rise[i]) for side, i in up.items()}
@@ -149,7 +152,7 @@ class _Point:
         return gap / 2, rows, steps
 
     def _partner(self, up: int, group: slice) -> int:
-        """Who falls while ``up`` rises, so that the objective falls most: a second-order choice."""
+        """The row of a group that should fall while ``up`` rises, so that the objective falls most (second order)."""
         slope = self.fall[group] - self.rise[up]
         np.maximum(slope, 0, out=slope)
         curvature = self.kernel[up, group] * -2
@@ -187,12 +190,12 @@ class _Point:
             lines += [[-1.0, -side, -1.0], [1.0, side, -1.0]]
             ends += [-self.fall[part].max(), self.rise[part].min()]
         finite = np.isfinite(ends)
-        found = linprog(
+        program = linprog(
             [0, 0, 1], A_ub=np.array(lines)[finite], b_ub=np.array(ends)[finite],
             bounds=[(None, None), (0, None if self.slack == 0 else 0), (-1, None)],
         )  # fmt: skip
-        assert found.x is not None  # the violation can always be large enough
-        rho, mu = float(found.x[0]), float(found.x[1])
+        assert program.x is not None  # with a large enough violation there is always a solution
+        rho, mu = float(program.x[0]), float(program.x[1])
         violation = float((np.array(lines)[finite, :2] @ [rho, mu] - np.array(ends)[finite]).max())
         objective = float(self.u @ np.where(np.isinf(self.rise), self.fall, self.rise)) / 2
         return Solution(self.u, rho, mu, objective, max(violation, 0.0), moves)

@@ -1,4 +1,4 @@
-"""Deep methods in a cell: one, or the members of an ensemble, trained by steps under the Trainer."""
+"""Deep methods in a cell: one method, or the members of an ensemble, trained under the Trainer."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from sad_lightning.data.split import Split
 from sad_lightning.errors import InputError
 from sad_lightning.training.early_stopping import EarlyStopping
 from sad_lightning.training.ensemble import Ensemble
-from sad_lightning.training.stage import Training, predict
+from sad_lightning.training.stage import Training, score_rows
 
 
 @dataclass(frozen=True)
 class Deep:
-    """Deep methods of one kind, each with its own weights, order of rows and noise; their mean score counts.
+    """One deep method, or an ensemble of them, each with its own weights, order of rows and noise.
 
     Attributes:
         trainings: one for each member.
-        callbacks: early stopping, or nothing.
+        callbacks: early stopping, or none.
         voices: none.
     """
 
@@ -33,11 +33,11 @@ class Deep:
 
     @property
     def rows(self) -> frozenset[int]:
-        """The values of ``semi`` that it trains on."""
+        """The values of ``semi`` whose rows train."""
         return self.trainings[0].method.rows
 
     def start(self, pretraining: Sequence[Training], device: torch.device) -> None:
-        """Take over the pretrained weights, and learn what is learnt before training (a center)."""
+        """Load the pretrained weights, and let the methods learn what they need before training (a center)."""
         if pretraining:
             for training, pretrained in zip(self.trainings, pretraining, strict=True):
                 training.method.start_from(pretrained.method)
@@ -45,29 +45,29 @@ class Deep:
             training.method.to(device).prepare(training.data.sweep(device))
 
     def score(self, prepared: Prepared) -> Scores:
-        """Finish what training only estimated (a radius), score, and write ``model.ckpt``."""
+        """Compute what training only estimated (a radius), score, and write ``model.ckpt``."""
         trainer = prepared.scorer
         device = trainer.strategy.root_device
-        with timed("train") as finishing:
+        with timed("train") as train_seconds:
             for training in self.trainings:
                 training.method.to(device).finish(training.data.sweep(device))
         methods = [training.method for training in self.trainings]
         scorer = methods[0] if len(methods) == 1 else Ensemble(methods, prepared.cfg.ensemble_mean)
-        with timed("score") as scoring:
-            scores = predict(trainer, scorer, self.trainings[0].data).numpy()
+        with timed("score") as score_seconds:
+            scores = score_rows(trainer, scorer, self.trainings[0].data).numpy()
         path = prepared.cell.folder / CHECKPOINT
         trainer.save_checkpoint(path, weights_only=True, storage_options=kind_of(prepared.key))
-        tested = len(prepared.split.test)
+        n_test = len(prepared.split.test)
         notes = tuple(callback.note() for callback in self.callbacks)
-        seconds = {**finishing, **scoring}
-        return Scores(prepared.split, scores[:tested], scores[tested:], scorer, seconds, warnings=notes)
+        seconds = {**train_seconds, **score_seconds}
+        return Scores(prepared.split, scores[:n_test], scores[n_test:], scorer, seconds, warnings=notes)
 
 
 def deep_learner(trainings: Sequence[Training], split: Split, *, patience: int, target_fpr: float) -> Deep:
-    """The methods, with early stopping where ``patience`` asks for it.
+    """The methods, with early stopping if ``patience`` is not 0.
 
     Raises:
-        InputError: there are several members, or no held-out labels to select the epoch by.
+        InputError: early stopping of several members, or without held-out labels.
     """
     if not whole_number("patience", patience, least=0):
         return Deep(tuple(trainings))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.distances import distances
+from sad_lightning.data.distances import class_distances
 from sad_lightning.data.split import Split
 from sad_lightning.stats.ranking import auroc, average_precision, recall_at_fpr
 from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
@@ -52,7 +52,7 @@ def evaluate(
     }
     per_class = {}
     anomalous = np.unique(classes[y == 1])
-    far = distances(arrays, split.known_classes) if split.known_classes and len(anomalous) else None
+    far = class_distances(arrays, split.known_classes) if split.known_classes and len(anomalous) else None
     for c in anomalous:
         rows = (classes == c) | (y == 0)
         per_class[arrays.classes[c]] = {

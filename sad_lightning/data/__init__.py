@@ -1,4 +1,4 @@
-"""Data: a data set is a function that returns ``Arrays``; splits, scaling and the one datamodule follow it."""
+"""Data sets, each a function that returns ``Arrays``, and what follows them: splits, scaling, the datamodule."""
 
 from sad_lightning.data.own.image_folder import folder
 from sad_lightning.data.own.npz_file import npz

@@ -20,7 +20,7 @@ _NO_FILE = "needs no file"
 
 
 def main() -> None:
-    """Run; a failed verification is exit code 1."""
+    """Run the command; the exit code is 1 if a file is not as published."""
     known = tuple(name for name in options("data") if not OmegaConf.missing_keys(_settings(name, None)))  # not own data
     parser = command_parser("data", __doc__, "verify digits")
     parser.add_argument("action", nargs="?", default="list", choices=("list", "fetch", "verify"), help="list")
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _settings(name: str, root: str | None) -> DictConfig:
-    """What makes a data set, from its yaml and those that it builds on."""
+    """The settings of a data set, from its yaml and those in its defaults list."""
     own: Any = OmegaConf.load(CONF / "data" / f"{name}.yaml")
     bases = [base for base in own.get("defaults", ()) if isinstance(base, str) and base != "_self_"]
     files = [OmegaConf.load(CONF / "data" / f"{base}.yaml") for base in bases]
@@ -77,7 +77,7 @@ def _fetch(names: tuple[str, ...], root: str | None) -> bool:
             print(f"{name:<22}  is not public{'' if path.exists() else f'; write {path} yourself'}")
             continue
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # constant columns are told where they matter, at training
+            warnings.simplefilter("ignore")  # training warns of constant columns, where they matter
             arrays: Arrays = call(_settings(name, root))
         print(f"{name:<22}  {len(arrays.x)} rows of {arrays.shape}, {len(arrays.classes)} classes")
     return False

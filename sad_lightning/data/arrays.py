@@ -15,14 +15,14 @@ from sad_lightning.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What a person's own data says of its rows beside their values.
+    """Labels of own data: what its file says of each row beside the row's values.
 
     Attributes:
         semi: ``(N,)`` int8, what training may know: -1 known anomaly, 0 unlabeled, +1 known normal.
         normal_classes: the classes of ``target_class`` that count as normal.
         known_classes: the classes of the known anomalies.
-        part: ``(N,)`` int8, 0 train, 1 validation, 2 test, where the data says it; None where the split draws it.
-        group: ``(N,)``, rows of one group stay together; None for no groups.
+        part: ``(N,)`` int8, 0 train, 1 validation, 2 test; None where the split draws the parts.
+        group: ``(N,)``, rows of one group stay in one part; None for no groups.
     """
 
     semi: NDArray[np.int8]
@@ -34,16 +34,16 @@ class Labels:
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """All rows of a data set, in one array so that a split is nothing but indices.
+    """All rows of a data set in one array, so that a split consists of indices only.
 
     Attributes:
         x: ``(N, H, W, C)`` uint8 pixels or ``(N, D)`` float32 columns.
-        target_class: ``(N,)`` original class of each row, an index into ``classes``; -1 where own data does not say it.
+        target_class: ``(N,)`` original class of each row, an index into ``classes``; -1 where it is not known.
         classes: the names of the classes.
-        n_train: rows from here on are the test half that the data set ships; None where it ships none and the
-            split draws one.
-        labels: of a person's own data; None for a data set of classes, whose labels the split draws.
-        schema: what raw rows of own data look like, for the model file.
+        n_train: number of training rows, where the data set has a test half: the rows after them. None where it has
+            none and the split draws one.
+        labels: of own data; None for a data set of classes, whose labels the split draws.
+        schema: the columns or the size of raw rows of own data, for the model file.
     """
 
     x: NDArray[np.uint8] | NDArray[np.float32]
@@ -109,7 +109,7 @@ def read_npz(path: Path, expected: Mapping[str, int]) -> dict[str, NDArray[np.ge
 
 
 def read_npz_all(path: Path) -> dict[str, NDArray[Any]]:
-    """Every array of a person's own npz file; never unpickles.
+    """Every array of an npz file of own data; never unpickles.
 
     Raises:
         InputError: the file is damaged, or is no npz of plain arrays.
@@ -127,7 +127,7 @@ def read_npz_all(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def content_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
-    """The sha256 of what the arrays say, the same however a file stores them (integers or floats, packed or not)."""
+    """The sha256 of the arrays' values, the same however a file stores them (integers or floats, packed or not)."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         values = arrays[name]

@@ -1,14 +1,16 @@
-"""The one LightningDataModule: data that lives on the device, batches that are nothing but indices.
+"""The LightningDataModule of all cells: rows stay on the device, and a loader yields only indices.
 
-The rows move to the device once, as they are stored (a byte a pixel). A loader yields indices, and
-``on_after_batch_transfer`` gathers and scales them there: no Python a sample, no worker, no copy a batch.
+The rows move to the device once, as they are stored (a byte for each value of an image). A loader yields indices, and
+``on_after_batch_transfer`` gathers and scales their rows on the device, without Python code for each sample, without
+worker processes and without copying each batch to the device.
 
-Training uses full batches and drops what is left over, whose rows differ each epoch, as the papers' code does; a set
-smaller than a batch is one batch. So every step has the same shape, and BatchNorm never meets a single row. The
+Training uses full batches and drops the remaining rows of an epoch, other rows each time, as the papers' code does; a
+set smaller than a batch is one batch. So every step has the same shape, and BatchNorm never meets a single row. The
 center, thresholds and scores see every row.
 
-What a step needs beside rows comes with its batch: standard normal noise, drawn from a generator of the data's seed and
-the epoch, and the epoch itself. So a method draws nothing, and a step alone equals the step of a population member.
+A batch also holds what else a step needs: standard normal noise, drawn from a generator that is seeded by the data's
+seed and the epoch, and the epoch itself. So a method draws no random numbers of its own, and a step that it takes alone
+equals its step in a population.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,12 +30,12 @@ _SCORE_BATCH = 1000
 
 
 class Batch(NamedTuple):
-    """What training sees. There is no ``y``.
+    """What training sees of some rows. There is no ``y``.
 
     Attributes:
         x: ``(B, ...)`` float32.
         semi: ``(B,)`` int8.
-        noise: ``(B, *noise)`` standard normal, of the shape that the method asks for; empty for most.
+        noise: ``(B, *noise)`` standard normal, of the shape that ``Method.noise`` names; empty for most methods.
         epoch: how many epochs have passed, a float32 scalar.
     """
 
@@ -47,9 +49,9 @@ class Stream(NamedTuple):
     """Where the batches of one kind of optimiser step come from. An epoch is one pass over the first stream.
 
     Attributes:
-        rows: the values of ``semi`` it draws from; None for all rows that train.
-        every: one batch of this stream follows every so many batches of the first.
-        start: the first epoch that has any.
+        rows: the values of ``semi`` whose rows it draws; None for all rows that train.
+        every: how many batches of the first stream come before each batch of this one.
+        start: the first epoch, from 0, in which this stream has batches.
     """
 
     rows: frozenset[int] | None = None
@@ -62,7 +64,7 @@ class Balance(NamedTuple):
 
     Attributes:
         known_anomalies: drawn with replacement beside the other rows of a batch; 0 draws every row once an epoch.
-        mix: whether each becomes ``l x + (1 - l) x'``, with another known anomaly x' and l uniform in [0.5, 1].
+        mix: whether each is replaced by ``l x + (1 - l) x'``, with another known anomaly x' and l uniform in [0.5, 1].
     """
 
     known_anomalies: int = 0
@@ -73,13 +75,13 @@ NO_BALANCE = Balance()
 
 
 class Draw(NamedTuple):
-    """One batch before it is gathered.
+    """One batch as positions among the training rows, before their samples are gathered.
 
     Attributes:
         positions: ``(B,)``.
         noise: ``(B, *noise)``.
-        partners: ``(B,)`` positions of the rows that these are mixed with, or ``(0,)`` where none are.
-        shares: ``(B,)`` in [0.5, 1], what remains of the row itself; likewise.
+        partners: ``(B,)`` positions of the rows that these are mixed with; ``(0,)`` where none are mixed.
+        shares: ``(B,)`` in [0.5, 1], the weight of the row itself in the mixture; ``(0,)`` where none are mixed.
     """
 
     positions: Tensor
@@ -111,12 +113,12 @@ class DataModule(LightningDataModule):
     Args:
         x: every row of the data set, shared, not copied: ``(N, H, W, C)`` uint8 or ``(N, D)`` float32, or ``Rows``
             where several cells train on it.
-        scaling: what the raw rows become.
+        scaling: of the raw rows.
         rows: ``(n,)`` rows that train.
         semi: ``(n,)`` their labels.
         scored: rows that ``predict`` scores, in this order.
-        batch_size: rows a step.
-        seed: decides the order of the rows and the noise, epoch by epoch.
+        batch_size: rows in a training batch.
+        seed: determines the order of the rows and the noise of every epoch.
         streams: where the batches of each kind of step come from.
         noise: the shape of the noise that comes with each row; empty for none.
         balance: how many known anomalies a batch holds.
@@ -147,12 +149,12 @@ class DataModule(LightningDataModule):
         self.streams, self.noise, self.balance = tuple(streams), tuple(noise), balance
 
     def train_dataloader(self) -> "StepBatches":
-        """A draw of each stream a step, in a new order each epoch."""
+        """The draws of every step, in a new order each epoch."""
         return StepBatches(self.semi.cpu(), self.streams, self.batch_size, self.noise, self.seed, self.balance)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Steps an epoch, and rows a batch of each stream; members of a population agree on it."""
+        """How many steps an epoch has, then how many rows a batch of each stream; equal for members of a population."""
         batches = self.train_dataloader()
         return len(batches), *batches.sizes
 
@@ -169,7 +171,7 @@ class DataModule(LightningDataModule):
         batches: list[Batch | None] = []
         for draw in batch:
             if draw is not None and world > 1 and len(draw.positions) >= world:
-                draw = Draw(*(part[rank::world] for part in draw))  # all draw the same global batch and share it
+                draw = Draw(*(part[rank::world] for part in draw))  # all processes draw the same batch and share it
             if draw is not None:
                 gathered = self.gather(draw.positions)
                 x = mixed(gathered.x, draw, lambda positions: self.samples(self.rows[positions]))
@@ -204,8 +206,8 @@ def mixed(x: Tensor, draw: Draw, samples: Callable[[Tensor], Tensor]) -> Tensor:
 
     Args:
         x: ``(..., B, *sample)``.
-        draw: positions of ``(..., B)``.
-        samples: those at such positions.
+        draw: its positions are ``(..., B)``.
+        samples: returns the samples at such positions.
     """
     if not draw.partners.numel():
         return x
@@ -214,7 +216,7 @@ def mixed(x: Tensor, draw: Draw, samples: Callable[[Tensor], Tensor]) -> Tensor:
 
 
 class Sweep:
-    """Every training row once, in order, on a device, as often as it is asked for."""
+    """Every training row once, in order, in batches on a device; can be iterated over again."""
 
     def __init__(self, data: DataModule, device: torch.device) -> None:
         self.data, self.device = data, device
@@ -225,17 +227,17 @@ class Sweep:
 
 
 class StepBatches:
-    """What each step draws: a batch of the first stream, then those of the others where their turn has come, else None.
+    """The draws of each step: one of the first stream, and one of every other stream that is due in it, else None.
 
-    Order and noise are decided by seed and epoch alone and nothing is carried from epoch to epoch, so a run resumed at
-    epoch e draws what the unbroken run drew.
+    Order and noise depend on the seed and the epoch only, so that a run that resumes at an epoch draws the same batches
+    as a run that was not interrupted.
 
     Args:
         semi: ``(n,)`` labels of the rows that train.
         streams: where batches come from.
-        batch_size: rows a batch; a stream of fewer rows is one batch.
+        batch_size: rows in a batch; a stream of fewer rows is one batch.
         noise: the shape of the noise of a row.
-        seed: decides everything.
+        seed: of the order and the noise.
         balance: how many known anomalies a batch of the first stream holds.
     """
 
@@ -255,8 +257,8 @@ class StepBatches:
         self.known = self.positions[0][anomalous]
         if self.balance.known_anomalies:  # then an epoch is one pass over the others
             self.positions[0] = self.positions[0][~anomalous]
-        self.passing = [min(batch_size, len(positions)) for positions in self.positions]
-        self.sizes = (self.passing[0] + self.balance.known_anomalies, *self.passing[1:])
+        self.pass_sizes = [min(batch_size, len(positions)) for positions in self.positions]
+        self.sizes = (self.pass_sizes[0] + self.balance.known_anomalies, *self.pass_sizes[1:])
         self.streams, self.noise, self.seed = streams, tuple(noise), seed
         self.epoch = 0
         self.sampler = self  # where Lightning looks for set_epoch
@@ -266,54 +268,54 @@ class StepBatches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.positions[0]) // self.passing[0] if self.passing[0] else 0
+        return len(self.positions[0]) // self.pass_sizes[0] if self.pass_sizes[0] else 0
 
     def __iter__(self) -> Iterator[tuple[Draw | None, ...]]:
-        numbers = range(len(self.streams))  # a generator: on a restart Lightning asks for it before it sets the epoch
-        yield from in_turn(self, [self._draws(number) for number in numbers])
+        # A generator draws after Lightning has set the epoch; on a restart Lightning calls iter() before that.
+        yield from in_turn(self, [self._draws(number) for number in range(len(self.streams))])
 
     def _draws(self, number: int) -> Iterator[Draw]:
         order = self.order(number)
         return map(Draw, order, self.noises(number), *self.partners(number, order))
 
     def order(self, number: int) -> Tensor:
-        """The positions of all batches of one stream in this epoch, ``(steps, B)``: shuffled whenever it is used up.
+        """The positions of all batches of one stream in this epoch, ``(steps, B)``: shuffled anew after every pass.
 
         In a balanced stream the known anomalies, drawn with replacement, come behind the others.
         """
         order = self._passes(number)
         if number or not self.balance.known_anomalies:
             return order
-        return torch.cat([order, self._drawn(len(order), "known")], dim=1)
+        return torch.cat([order, self._draw_known(len(order), "known")], dim=1)
 
     def partners(self, number: int, order: Tensor) -> tuple[Tensor, Tensor]:
-        """What the rows of ``order`` are mixed with, and what remains of them, ``(steps, B)``, or ``(steps, 0)``."""
+        """The partners and shares of the rows of ``order``, ``(steps, B)`` each; ``(steps, 0)`` where none is mixed."""
         partners, shares = order, torch.ones(order.shape)
         if number or not (self.balance.known_anomalies and self.balance.mix):
             return partners[:, :0], shares[:, :0]
         known = self.balance.known_anomalies
         generator = torch.Generator().manual_seed(derive(self.seed, "shares", self.epoch))
         shares[:, -known:] = 0.5 + 0.5 * torch.rand(len(order), known, generator=generator)
-        return torch.cat([order[:, :-known], self._drawn(len(order), "partners")], dim=1), shares
+        return torch.cat([order[:, :-known], self._draw_known(len(order), "partners")], dim=1), shares
 
-    def _drawn(self, steps: int, stage: str) -> Tensor:
+    def _draw_known(self, steps: int, stage: str) -> Tensor:
         """Positions of known anomalies, drawn with replacement, ``(steps, known_anomalies)``."""
         generator = torch.Generator().manual_seed(derive(self.seed, stage, self.epoch))
         return self.known[torch.randint(len(self.known), (steps, self.balance.known_anomalies), generator=generator)]
 
     def _passes(self, number: int) -> Tensor:
-        positions, size, stream = self.positions[number], self.passing[number], self.streams[number]
+        positions, size, stream = self.positions[number], self.pass_sizes[number], self.streams[number]
         steps = len(self) // stream.every if size and self.epoch >= stream.start else 0
         stage = ("order", self.epoch) if number == 0 else ("order", self.epoch, number)
         generator = torch.Generator().manual_seed(derive(self.seed, *stage))
         parts = [positions.new_empty(0, size)]
-        while (left := steps - sum(map(len, parts))) > 0:
+        while (missing := steps - sum(map(len, parts))) > 0:
             shuffled = positions[torch.randperm(len(positions), generator=generator)]
-            parts.append(shuffled[: len(shuffled) // size * size].view(-1, size)[:left])
+            parts.append(shuffled[: len(shuffled) // size * size].view(-1, size)[:missing])
         return torch.cat(parts)
 
     def noises(self, number: int) -> Iterator[Tensor]:
-        """The noise of each batch of one stream in this epoch, ``(B, *noise)``; drawn when it is asked for."""
+        """The noise of each batch of one stream in this epoch, ``(B, *noise)``, without end."""
         generator = torch.Generator().manual_seed(derive(self.seed, "noise", self.epoch, number))
         size = self.sizes[number]
         while True:
@@ -321,7 +323,7 @@ class StepBatches:
 
 
 def in_turn(batches: StepBatches, draws: Sequence[Iterator[Draw]]) -> Iterator[tuple[Draw | None, ...]]:
-    """What each step of the epoch takes of the streams' draws."""
+    """The draws of each step of an epoch: a stream has one in every ``stream.every``-th step, None in the others."""
     for step in range(1, len(batches) + 1):
         yield tuple(
             next(stream_draws, None) if step % stream.every == 0 else None
@@ -330,7 +332,7 @@ def in_turn(batches: StepBatches, draws: Sequence[Iterator[Draw]]) -> Iterator[t
 
 
 class RowBatches:
-    """Rows in the order given, ``(<= 1000,)`` int64 at a time; a plain list would mean several loaders to Lightning."""
+    """Batches of rows, in order, ``(<= 1000,)`` int64 each. Lightning would take a plain list for several loaders."""
 
     def __init__(self, rows: Tensor) -> None:
         self.batches = torch.split(rows, _SCORE_BATCH)

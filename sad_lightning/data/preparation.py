@@ -1,4 +1,4 @@
-"""From raw rows to what the network sees, as a module: it moves, is saved and is exported with the network."""
+"""From raw rows to the input of the network, as a module that is moved, saved and exported with the network."""
 
 import torch
 from torch import Tensor, nn
@@ -8,14 +8,15 @@ from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
 
 
 def to_network(rows: Tensor, scale: Tensor, shift: Tensor, fill: Tensor | None, *, image: bool) -> Tensor:
-    """What the network sees of raw rows: imputed, scaled, float32, channels first.
+    """Raw rows as the network sees them: imputed, scaled, float32, channels first.
 
     Args:
         rows: ``(..., D)``, or images ``(..., H, W, C)``, of any type.
-        scale: broadcasts over the last axis.
-        shift: likewise.
-        fill: what missing values become; None where there are none.
-        image: whether the rows are images. They are stored channels last, so the result is channels_last for free.
+        scale: factor of each column or of all pixels; broadcasts over the last axis.
+        shift: what is added after that; broadcasts likewise.
+        fill: the values that replace missing ones; None where none is missing.
+        image: whether the rows are images. They are stored channels last, so that the result has PyTorch's memory
+            format channels_last without a copy.
     """
     x = rows.float()
     if fill is not None:
@@ -25,11 +26,11 @@ def to_network(rows: Tensor, scale: Tensor, shift: Tensor, fill: Tensor | None, 
 
 
 class Preparation(nn.Module):
-    """Categories become columns, missing numbers the training rows' median, and every column is scaled.
+    """One-hot encodes categories, imputes missing numbers with the medians of the training rows, scales every column.
 
     Args:
         schema: of the raw rows.
-        scaling: as it was fitted; a missing value becomes 0 where it has no ``fill``.
+        scaling: as fitted on training rows; without its ``fill``, missing values become 0.
     """
 
     source: Tensor
@@ -45,7 +46,7 @@ class Preparation(nn.Module):
         self.register_buffer("shift", torch.from_numpy(scaling.shift))
         if isinstance(schema, TableSchema):
             source, code = schema.sources()
-            self.register_buffer("source", torch.from_numpy(source), persistent=False)  # the schema says them
+            self.register_buffer("source", torch.from_numpy(source), persistent=False)  # they follow from the schema
             self.register_buffer("code", torch.from_numpy(code), persistent=False)
             self.register_buffer(
                 "fill", torch.zeros(len(source)) if scaling.fill is None else torch.from_numpy(scaling.fill)
@@ -56,5 +57,5 @@ class Preparation(nn.Module):
         if isinstance(self.schema, ImageSchema):
             return to_network(raw, self.scale, self.shift, None, image=True)
         values = raw[:, self.source]  # (B, D)
-        columns = torch.where(self.code.isnan(), values, (values == self.code).float())  # one-hot where a code stands
+        columns = torch.where(self.code.isnan(), values, (values == self.code).float())  # NaN: not one-hot
         return to_network(columns, self.scale, self.shift, self.fill, image=False)

@@ -1,8 +1,8 @@
 """Scaling of the columns, fitted on training rows that are not known anomalies, never on ``y``.
 
 Every scaling is one multiplication and one addition a column, ``x * scale + shift``. ruff2020 standardises tables
-(appendix B); its code then maps them to [0, 1], which undoes the first step but for rounding, so that both together are
-``min_max``. Pixels are divided by 255 whatever is chosen (section 4.2).
+(appendix B); its code then maps them to [0, 1], which undoes the first step up to rounding, so that both together are
+``min_max``. Pixels are always divided by 255 (section 4.2).
 """
 
 from typing import Any, NamedTuple
@@ -14,31 +14,30 @@ from sad_lightning.checks import choice
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.split import Split
 
-Column = NDArray[np.float32]
-Values = NDArray[Any]
+Floats = NDArray[np.float32]
 
 
 class Scaling(NamedTuple):
-    """What a raw row becomes: missing values are imputed with ``fill``, then ``x * scale + shift``.
+    """How raw rows are scaled: missing values are imputed with ``fill``, then ``x * scale + shift``.
 
     Attributes:
         scale: ``(D,)`` for tables, ``(1,)`` for pixels.
-        shift: likewise.
-        fill: ``(D,)``, None where no value can be missing: images, and the papers' tables.
+        shift: of the same shape.
+        fill: ``(D,)``; None where no value can be missing: images, and the papers' tables.
     """
 
-    scale: Column
-    shift: Column
-    fill: Column | None = None
+    scale: Floats
+    shift: Floats
+    fill: Floats | None = None
 
 
-def impute(x: Values, fill: Column | None) -> Values:
-    """The rows ``(N, D)`` with missing values imputed; as they are where ``fill`` is None."""
+def impute(x: NDArray[Any], fill: Floats | None) -> NDArray[Any]:
+    """The rows ``(N, D)`` with missing values replaced by ``fill``; unchanged where that is None."""
     return x if fill is None else np.where(np.isnan(x), fill, x)
 
 
 def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) -> Scaling:
-    """Fit the scaling of one cell; own tables get what their missing values become.
+    """Fit the scaling of one cell, and for own tables the medians that replace missing values.
 
     Args:
         arrays: the data set.
@@ -48,7 +47,7 @@ def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) ->
             anomalies that never train included, as the code of ruff2020 does.
 
     Raises:
-        InputError: a word is unknown.
+        InputError: a setting has an unknown value.
     """
     choice("preprocess.scaling", scaling, ("min_max", "standardize", "none"))
     choice("preprocess.fit_rows", fit_rows, ("training", "split"))
@@ -68,7 +67,7 @@ def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) ->
     return Scaling(scale.astype(np.float32), (-low * scale).astype(np.float32), fill)
 
 
-def medians(rows: Values) -> Column:
+def medians(rows: NDArray[Any]) -> Floats:
     """The median of each column of ``(N, D)`` rows without its missing values, ``(D,)``; 0 where all are missing."""
     fill = np.zeros(rows.shape[1], dtype=np.float32)
     for column in np.flatnonzero(~np.isnan(rows).all(axis=0)):

@@ -1,4 +1,4 @@
-"""What raw rows must look like: the columns of a table, or the size of images. It travels with the model."""
+"""What raw rows must look like: the columns of a table, or the size of images. A model file holds its schema."""
 
 import codecs
 from collections import Counter
@@ -20,10 +20,10 @@ class Column:
     """One column of a table.
 
     Attributes:
-        name: matched exactly.
-        kind: ``number``; ``boolean``, 0 or 1; ``category``, one of ``categories``, of which each becomes a column of
-            its own, 1 where it holds. A value that is no category, and a missing one, are 0 in all of them.
-        categories: in their order; empty for other kinds.
+        name: files must have a column of exactly this name.
+        kind: ``number``; ``boolean``, 0 or 1; ``category``, one of ``categories``, which is one-hot encoded: a value
+            that is none of them, or is missing, is 0 in all its columns.
+        categories: in the order of their columns; empty for other kinds.
     """
 
     name: str
@@ -79,8 +79,9 @@ class TableSchema:
 
     Attributes:
         columns: at least one, no name twice.
-        missing: what a missing number means: ``median`` of the training rows, or ``refuse``.
-        aside: further columns that the training file had and that are no part of a row, such as the label.
+        missing: what is done with a missing number: ``median`` imputes the median of the training rows, ``refuse``
+            is an error.
+        aside: further columns of the training file that are not part of a row, such as the label.
         dialect: how the training file spelt its rows.
     """
 
@@ -98,7 +99,7 @@ class TableSchema:
 
     @classmethod
     def of_numbers(cls, names: Sequence[str]) -> "TableSchema":
-        """A table of numbers alone."""
+        """A table that has only numbers."""
         return cls(tuple(Column(name) for name in names))
 
     @property
@@ -112,7 +113,7 @@ class TableSchema:
         return (len(self.sources()[0]),)
 
     def sources(self) -> tuple[NDArray[np.int64], Floats]:
-        """For each of the D columns that the network sees, its raw column and its category, NaN for numbers."""
+        """For each of the D columns that the network sees, the raw column it comes from and its category, else NaN."""
         source: list[int] = []
         code: list[float] = []
         for position, column in enumerate(self.columns):
@@ -122,7 +123,7 @@ class TableSchema:
         return np.array(source, dtype=np.int64), np.array(code, dtype=np.float32)
 
     def expand(self, raw: Floats) -> Floats:
-        """Raw rows ``(N, C)`` with each category as a column of its own, ``(N, D)``; missing numbers stay NaN."""
+        """One-hot encode the categories of raw rows, ``(N, C)`` to ``(N, D)``; missing numbers stay NaN."""
         source, code = self.sources()
         x: Floats = raw[:, source]
         for position in np.flatnonzero(~np.isnan(code)):
@@ -130,7 +131,7 @@ class TableSchema:
         return x
 
     def raw(self, x: NDArray[Any]) -> Floats:
-        """Back from ``expand``, ``(N, D)`` to ``(N, C)``: the category that holds, NaN where none does."""
+        """The inverse of ``expand``, ``(N, D)`` to ``(N, C)``; NaN where no category is 1."""
         source, code = self.sources()
         raw: Floats = np.full((len(x), len(self.columns)), np.nan, dtype=np.float32)
         for position, (column, value) in enumerate(zip(source, code, strict=True)):
@@ -169,7 +170,7 @@ class ImageSchema:
         return (self.channels, self.height, self.width)
 
     def raw(self, x: NDArray[Any]) -> NDArray[Any]:
-        """Images are stored as they are."""
+        """The images themselves: their raw rows are what training reads."""
         return x
 
     def plain(self) -> dict[str, Any]:
@@ -181,7 +182,7 @@ Schema = TableSchema | ImageSchema
 
 
 def schema_of(plain: Mapping[str, Any]) -> Schema:
-    """The schema that ``plain()`` gave."""
+    """The schema of which ``plain()`` returned this."""
     rest = {key: value for key, value in plain.items() if key != "kind"}
     if plain["kind"] == "images":
         return ImageSchema(**rest)

@@ -12,14 +12,14 @@ where a + b = N and T = a + b + c + m, the unlabeled part is U = b + c = T (1 - 
 
     T = N / (r_kn + (1 - r_p) (1 - r_ka - r_kn))
 
-and every count is cut to a whole number, as the code of ruff2020 does.
+and every count is rounded down, as the code of ruff2020 does.
 
-Draw order. Pollution is drawn first, from its own generator, and known anomalies from what is left: the unlabeled
-rows do not depend on who the known anomalies are, and cells can share their pretraining. No row is in two pools; the
-code of ruff2020 draws both independently, so that there one anomaly can be unlabeled and known at once.
+Draw order. Pollution is drawn first, from its own generator, and known anomalies from the remaining anomalies. So the
+unlabeled rows do not depend on the choice of known anomalies, and cells can share their pretraining. No row is in two
+pools; the code of ruff2020 draws both independently, so that there one anomaly can be unlabeled and known at once.
 
 ye2021 (appendix C) sets the threshold on the test normals, or on all normals where there are few, training rows
-included, and scores every row that did not train. Both are settings here; neither touches the rows that train.
+included, and scores every row that did not train. Both are settings here; neither changes which rows train.
 """
 
 import math
@@ -50,10 +50,10 @@ class Split:
         half: ``(h,)`` every row of the training half, whether it trains or not.
         normal_classes: the classes that count as normal.
         known_classes: the classes of the known anomalies.
-        counts: how many rows each pool holds, for the record.
-        calibration: ``(c,)`` normal rows, as far as a detector can know, whose scores set the threshold.
-        calibrated_on: what they are: ``validation``, ``in-sample``, ``test normals`` or ``all normals``.
-        selection: ``(s,)`` rows of own data that are held out to select the best epoch; may be empty.
+        counts: how many rows each pool holds, for the result.
+        calibration: ``(c,)`` rows whose scores set the threshold; they count as normal.
+        calibrated_on: the name of these rows: ``validation``, ``in-sample``, ``test normals`` or ``all normals``.
+        selection: ``(s,)`` rows of own data that early stopping holds out to select the best epoch; may be empty.
         selection_semi: ``(s,)`` int8, their labels.
     """
 
@@ -84,10 +84,10 @@ def pool_sizes(
     total = n_normal / (known_normal_ratio + (1 - pollution_ratio) * unlabeled_ratio)
     unlabeled = total * unlabeled_ratio
     return (
-        _cut(total * known_normal_ratio),
-        _cut(unlabeled * (1 - pollution_ratio)),
-        _cut(unlabeled * pollution_ratio),
-        _cut(total * labeled_ratio),
+        _floor(total * known_normal_ratio),
+        _floor(unlabeled * (1 - pollution_ratio)),
+        _floor(unlabeled * pollution_ratio),
+        _floor(total * labeled_ratio),
     )
 
 
@@ -103,7 +103,7 @@ def draw_split(
     test_ratio: float,
     validation_ratio: float,
     seed: int,
-    known_weights: Sequence[float] | None = None,  # results from before the last three were there lack them
+    known_weights: Sequence[float] | None = None,  # older results do not have the last three settings
     calibration: str = "held_out",
     scored: str = "test",
 ) -> Split:
@@ -121,15 +121,15 @@ def draw_split(
         test_ratio: share of each class that is held out to test, where the data set ships no test half.
         validation_ratio: share of the unlabeled and known normal rows held out to set thresholds.
         seed: the seed of the cell.
-        known_weights: shares of the known classes among the known anomalies, one each, in proportion; None draws from
-            all their rows alike.
-        calibration: whose scores set the threshold: ``held_out``, the rows of ``validation_ratio``, or without any the
-            unlabeled and known normal rows themselves, in-sample; ``test_normals`` or ``all_normals``, by their true
+        known_weights: the relative share of each known class among the known anomalies; None draws uniformly from all
+            rows of these classes.
+        calibration: which rows set the threshold: ``held_out``, the validation rows, or where there are none the
+            unlabeled and known normal rows that train (in-sample); ``test_normals`` or ``all_normals``, by their true
             class (ye2021).
         scored: ``test``, or ``untrained``: every row that neither trains nor validates (ye2021).
 
     Raises:
-        InputError: a ratio or class is out of range, or a pool is too small for what is asked; with the counts.
+        InputError: a ratio or class is out of range, or there are too few rows for a pool.
     """
     fraction("split.labeled_ratio", labeled_ratio)
     fraction("split.known_normal_ratio", known_normal_ratio)
@@ -166,7 +166,7 @@ def draw_split(
 
     train = np.concatenate([known_normal, unlabeled_normal, pollution, known_anomalies])
     semi = np.repeat(np.array([1, 0, 0, -1], dtype=np.int8), [a, b, c, m])
-    order = np.argsort(train)  # no row order that tells the pools apart
+    order = np.argsort(train)  # the order of rows must not reveal their pools
     train, semi = train[order], semi[order]
     train, semi, validation = hold_out(train, semi, validation_ratio, seed)
     if not (semi >= 0).any():
@@ -197,17 +197,17 @@ def draw_split(
 
 
 def calibration_rows(train: Indices, semi: NDArray[np.int8], validation: Indices) -> tuple[Indices, str]:
-    """The rows ``(c,)`` that set the threshold, and their name: the validation rows, or in-sample those that train.
+    """The rows ``(c,)`` that set the threshold, and their name: the validation rows, else the training rows.
 
     Args:
-        train: ``(n,)`` rows that train.
+        train: ``(n,)`` rows that train; known anomalies among them do not count.
         semi: ``(n,)`` their labels.
-        validation: ``(v,)`` rows that do not; may be empty.
+        validation: ``(v,)`` rows that are held out; may be empty.
     """
     return (validation, "validation") if len(validation) else (train[semi >= 0], "in-sample")
 
 
-def _cut(count: float) -> int:
+def _floor(count: float) -> int:
     return math.floor(count + 1e-6)  # 299.9999999 from rounding is 300
 
 
@@ -215,18 +215,18 @@ def _generator(seed: int, stage: str) -> np.random.Generator:
     return np.random.default_rng(derive(seed, "split", stage))
 
 
-def _listed(value: int | Sequence[int]) -> tuple[int, ...]:
+def _as_tuple(value: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
 
 
-def _indexes(value: object, count: int) -> bool:
+def _is_index(value: object, count: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count
 
 
 def _normal_classes(normal_class: int | Sequence[int], arrays: Arrays) -> tuple[int, ...]:
     count = len(arrays.classes)
-    normal = _listed(normal_class)
-    if not normal or not all(_indexes(c, count) for c in normal) or len(set(normal)) < len(normal):
+    normal = _as_tuple(normal_class)
+    if not normal or not all(_is_index(c, count) for c in normal) or len(set(normal)) < len(normal):
         named = ", ".join(f"{i} {name}" for i, name in enumerate(arrays.classes))
         raise InputError(
             f"split.normal_class must name classes of the data set, got {normal_class!r}; there are {named}"
@@ -250,8 +250,8 @@ def _known_classes(
         return ()
     if known_anomaly is None:
         return tuple(sorted(_generator(seed, "known_classes").choice(others, n_known, replace=False).tolist()))
-    indices = _listed(known_anomaly)
-    if not all(_indexes(i, len(others)) for i in indices) or len(set(indices)) < len(indices):
+    indices = _as_tuple(known_anomaly)
+    if not all(_is_index(i, len(others)) for i in indices) or len(set(indices)) < len(indices):
         named = ", ".join(f"{i} {arrays.classes[c]}" for i, c in enumerate(others))
         raise InputError(
             f"split.known_anomaly must index the classes that are not normal, got {known_anomaly!r}: {named}"
@@ -300,7 +300,7 @@ def _weights(known_weights: Sequence[float] | None, known: tuple[int, ...]) -> N
 
 
 def _known_anomalies(
-    left: Indices,
+    anomalies: Indices,
     count: int,
     known: tuple[int, ...],
     weights: NDArray[np.float64] | None,
@@ -309,15 +309,18 @@ def _known_anomalies(
 ) -> Indices:
     generator = _generator(seed, "known_anomaly")
     if weights is None:
-        return _some(generator, left, count, known, arrays)
+        return _draw_of_classes(generator, anomalies, count, known, arrays)
     ends = np.rint(count * np.cumsum(weights)).astype(int)  # whole numbers that add up to the count
     counts = np.diff(ends, prepend=0)
-    parts = [_some(generator, left, int(n), (c,), arrays) for n, c in zip(counts, known, strict=True)]
-    return np.concatenate(parts)
+    return np.concatenate(
+        [_draw_of_classes(generator, anomalies, int(n), (c,), arrays) for n, c in zip(counts, known, strict=True)]
+    )
 
 
-def _some(generator: np.random.Generator, left: Indices, count: int, known: tuple[int, ...], arrays: Arrays) -> Indices:
-    pool = left[np.isin(arrays.target_class[left], known)]
+def _draw_of_classes(
+    generator: np.random.Generator, anomalies: Indices, count: int, known: tuple[int, ...], arrays: Arrays
+) -> Indices:
+    pool = anomalies[np.isin(arrays.target_class[anomalies], known)]
     if count > len(pool):
         names = ", ".join(arrays.classes[c] for c in known)
         raise InputError(
@@ -339,13 +342,13 @@ def hold_out(
         seed: the seed of the cell.
 
     Returns:
-        The rows that are left to train, ``(n - v,)``; their labels; the rows that are held out, ``(v,)`` ascending.
+        The rows that still train, ``(n - v,)``; their labels; the rows that are held out, ``(v,)`` ascending.
 
     Raises:
         InputError: the share is less than one row.
     """
     candidates = np.flatnonzero(semi >= 0)
-    count = _cut(ratio * len(candidates))
+    count = _floor(ratio * len(candidates))
     if ratio and not count:
         raise InputError(
             f"split.validation_ratio={ratio} of {len(candidates)} rows holds out none; raise it, or set it to 0"

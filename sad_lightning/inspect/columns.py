@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sad_lightning.data.own.arrow import Arrow
+from sad_lightning.data.own.arrow import ArrowFile
 from sad_lightning.data.own.reading import read_table, suffix_of
 from sad_lightning.data.own.values import Values, spell
 from sad_lightning.data.schema import Dialect
@@ -89,7 +89,7 @@ def look_at(path: Path) -> Look:
         return _look(path, Dialect(), columns, 0)
     is_csv = path.suffix.lower() != ".parquet"
     dialect = guess_dialect(path) if is_csv else Dialect()
-    arrow = Arrow(path, dialect)
+    arrow = ArrowFile(path, dialect)
     texts, ragged = arrow.texts() if is_csv else (arrow.everything(), 0)
     columns, names = [], Counter[str]()
     for position, name in enumerate(arrow.names):

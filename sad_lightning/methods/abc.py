@@ -17,7 +17,7 @@ from sad_lightning.methods.method import ANY_LABEL, Method, Shared
 
 
 class ABC(Method):
-    """Autoencoding binary classifier; ``initial_weights`` is as the part ``Autoencoder`` has it."""
+    """Autoencoding binary classifier; for ``initial_weights`` see the part ``Autoencoder``."""
 
     rows = ANY_LABEL
     needs_anomalies = True

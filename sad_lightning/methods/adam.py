@@ -18,10 +18,11 @@ class Adam(Recipe):
     Attributes:
         lr: learning rate of the first phase.
         milestones: epochs after which the learning rate is multiplied by ``decay``.
-        decay: the factor.
-        weight_decay: lambda, the weight of the squared norm of all weights, as L2 in the gradient.
-        decoupled: whether the decay works on the weights themselves instead, lr times lambda a step: AdamW
-            (Loshchilov and Hutter, ICLR 2019).
+        decay: that factor.
+        weight_decay: lambda, the weight of the squared norm of all weights, whose gradient is added to that of the
+            loss.
+        decoupled: whether each step instead shrinks the weights directly by lr times lambda: AdamW (Loshchilov and
+            Hutter, ICLR 2019).
     """
 
     lr: float

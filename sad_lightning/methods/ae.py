@@ -1,4 +1,4 @@
-"""Autoencoder (ruff2020 appendix E): a method of its own, and what starts the encoders of others.
+"""Autoencoder (ruff2020 appendix E): a method of its own, and the pretraining of other methods' encoders.
 
     1/n sum over x  mean over values (decoder(encoder(x)) - x)^2
 
@@ -15,7 +15,7 @@ from sad_lightning.methods.method import NO_ANOMALIES, Method, Shared
 
 
 class AE(Method):
-    """Autoencoder; ``initial_weights`` is as the part ``Autoencoder`` has it."""
+    """Autoencoder; for ``initial_weights`` see the part ``Autoencoder``."""
 
     rows = NO_ANOMALIES
     distances = True

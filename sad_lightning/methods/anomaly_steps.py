@@ -1,4 +1,4 @@
-"""Optimiser steps on known anomalies alone, which the methods of daniel2021 take between those on normal samples."""
+"""Optimiser steps on known anomalies alone, which the methods of daniel2021 take between steps on normal samples."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ class AnomalySteps(Recipe):
     """The steps on batches of known anomalies alone (daniel2021 appendix D.2, Table 5).
 
     Attributes:
-        interval: batches of normal samples for one batch of known anomalies.
-        warm_up: epochs on normal samples alone.
-        clip: the largest norm of the gradient; None for any.
-        shared_encoder: whether known anomalies have the encoder of normal samples, or one of their own.
-        frozen_decoder: whether the decoder stays as it is.
-        settle: whether BatchNorm keeps the statistics of the warm-up; a deep encoder of images needs it.
+        interval: how many batches of normal samples come before each batch of known anomalies.
+        warm_up: epochs on normal samples alone, before the first such batch.
+        clip: the largest norm of the gradient; None for no limit.
+        shared_encoder: whether known anomalies share the encoder of normal samples, or have one of their own.
+        frozen_decoder: whether these steps leave the decoder as it is.
+        settle: whether BatchNorm keeps the statistics of the warm-up; a deep encoder of images needs this.
     """
 
     interval: int
@@ -39,12 +39,12 @@ class AnomalySteps(Recipe):
         true_or_false("method.anomalies.settle", self.settle)
 
     def updates(self, vae: Variational, normal: Update, anomalous: Update) -> tuple[Update, Update]:
-        """Steps on normal and unlabeled samples, and steps on known anomalies.
+        """The updates on normal and unlabeled samples, and those on known anomalies.
 
         Args:
-            vae: what they move.
+            vae: whose encoders and decoder they move.
             normal: the loss and the metrics of the first.
-            anomalous: those of the second.
+            anomalous: the loss and the metrics of the second.
         """
         encoder = vae.encoder if vae.anomaly_encoder is None else vae.anomaly_encoder
         return (

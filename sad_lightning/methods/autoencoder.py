@@ -1,4 +1,4 @@
-"""The autoencoder that methods are made of: an encoder, the decoder that mirrors it, and their initial weights."""
+"""The autoencoder that several methods hold: an encoder, the decoder that mirrors it, and their initial weights."""
 
 from torch import Tensor
 
@@ -13,15 +13,15 @@ class Autoencoder(Part):
 
     Args:
         network: builds both.
-        initial_weights: ``glorot``, uniform, as the text of ruff2020 says; ``torch``, PyTorch's own smaller ones, as
-            the authors' code has it for tables.
+        initial_weights: ``glorot``, uniform, as in the text of ruff2020; ``torch``, PyTorch's own, which are smaller,
+            as in the authors' code for tables.
 
     Attributes:
         encoder: ``(B, ...)`` to ``(B, D)``.
-        decoder: back.
+        decoder: ``(B, D)`` to ``(B, ...)``.
 
     Raises:
-        InputError: ``initial_weights`` is another word.
+        InputError: ``initial_weights`` has another value.
     """
 
     def __init__(self, network: Network, initial_weights: str) -> None:
@@ -36,7 +36,7 @@ class Autoencoder(Part):
         return reconstruction_error(self.reconstruct(x), x)
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """The rows as the decoder gives them back, ``(B, ...)``."""
+        """The reconstructed rows, ``(B, ...)``."""
         return self.decoder(self.encoder(x))  # type: ignore[no-any-return]
 
 

@@ -22,7 +22,7 @@ class Classifier(Method):
     """Supervised deep binary classifier.
 
     Args:
-        initial_weights: ``glorot``, uniform, as the paper says, or ``torch``, PyTorch's own.
+        initial_weights: ``glorot``, uniform, as in the paper, or ``torch``, PyTorch's own.
     """
 
     rows = ANY_LABEL

@@ -1,4 +1,4 @@
-"""The cross-entropy of methods that take exp(-d) for the probability of a normal sample (HSC, ABC)."""
+"""The cross-entropy of methods whose probability of a normal sample is exp(-d) (HSC, ABC)."""
 
 import torch
 from torch import Tensor

@@ -10,7 +10,7 @@ from sad_lightning.data.module import Batch
 from sad_lightning.methods.recipe import Recipe
 from sad_lightning.methods.variational import Variational, reparameterize
 
-_STEEP = 40.0  # exp(40) squared is still a number in float32, so that a gradient has a norm to be clipped by
+_STEEP = 40.0  # exp(40) squared is finite in float32, so that the norm of a gradient can be computed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +26,11 @@ class CUBO(Recipe):
         gamma: weight of the bound against the ELBO; 1 in the paper.
         beta: beta_CUBO.
         samples: samples of z a row.
-        beta_on: ``prior`` weights log p(z) - log q(z|x), as in equation 4; ``whole`` weights L_R too, as the words of
-            appendix D.2 say.
+        beta_on: ``prior`` weights log p(z) - log q(z|x), as in equation 4; ``whole`` weights L_R too, as the text of
+            appendix D.2 says.
         objective: ``exp`` minimises exp(2 CUBO_2), the paper's choice, whose gradient underflows where reconstruction
-            errors are large; ``log`` minimises 2 CUBO_2, which has the same optima and always a gradient. Where
-            2 CUBO_2 is above 40 the exponential goes on as its tangent, whose gradient has a norm in float32.
+            errors are large; ``log`` minimises 2 CUBO_2, which has the same optima and always a gradient. Above
+            2 CUBO_2 = 40 the exponential is continued by its tangent, whose gradient has a finite norm in float32.
     """
 
     gamma: float
@@ -53,7 +53,7 @@ class CUBO(Recipe):
         return self.gamma * (low.exp() * (1 + log_mean - low) if self.objective == "exp" else log_mean).mean()
 
     def exponent(self, vae: Variational, batch: Batch) -> Tensor:
-        """What stands in the exponential for each sample of z, of a batch of known anomalies, ``(B, S)``."""
+        """The exponent for each sample of z, on a batch of known anomalies, ``(B, S)``."""
         mean, log_variance = vae.posterior(batch.x, anomalous=True)
         noise = batch.noise[:, : self.samples]
         z = reparameterize(mean, log_variance, noise)

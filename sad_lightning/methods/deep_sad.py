@@ -35,7 +35,7 @@ class DeepSAD(Method):
 
     Args:
         eta: weight of the labeled terms, above 0; 1 in the paper.
-        eps: bounds the pull of a known anomaly at the center, above 0; 1e-6 in the paper.
+        eps: bounds the gradient of a known anomaly at the center, above 0; 1e-6 in the paper.
     """
 
     rows = ANY_LABEL

@@ -1,4 +1,4 @@
-"""The hypersphere that Deep SVDD, Deep SAD and their kin are made of: an encoder and a fixed center."""
+"""The hypersphere of Deep SVDD, Deep SAD and similar methods: an encoder and a fixed center."""
 
 from collections.abc import Iterable
 
@@ -25,7 +25,7 @@ class Hypersphere(Part):
 
     Raises:
         InputError: phi has a bias, an affine normalisation or a bounded activation, so that it could map every row to
-            the center, and the network does not allow it.
+            the center, unless the network has ``allow_trivial_solution``.
     """
 
     center: Tensor
@@ -46,7 +46,7 @@ class Hypersphere(Part):
         self.center.copy_(initial_center(self.encoder, batches))
 
     def watch(self, batch: Batch) -> dict[str, Tensor]:
-        """What vanishes when the hypersphere collapses to a point."""
+        """Two metrics that are zero when the hypersphere has collapsed to a point."""
         return spread(self.encoder(batch.x), self.center)
 
 
@@ -54,8 +54,8 @@ class Hypersphere(Part):
 def initial_center(encoder: nn.Module, batches: Iterable[Batch]) -> Tensor:
     """The mean representation of unlabeled and known normal rows, ``(D,)`` (ruff2020 appendix C).
 
-    Known anomalies are left out. The encoder runs in eval mode and comes back in the mode it had. Coordinates closer
-    to zero than 0.1 are pushed to +-0.1: a coordinate at zero is matched trivially by zero weights.
+    The encoder runs in eval mode. Coordinates closer to zero than 0.1 are moved to +-0.1: zero weights would match a
+    coordinate at zero trivially.
     """
     training = encoder.training
     encoder.eval()
@@ -69,7 +69,7 @@ def initial_center(encoder: nn.Module, batches: Iterable[Batch]) -> Tensor:
 
 
 def away_from_zero(center: Tensor, least: float) -> Tensor:
-    """The center ``(D,)``, coordinates closer to zero than ``least`` pushed to +-``least``, sign kept, zero to +."""
+    """The center ``(D,)`` with coordinates closer to zero than ``least`` moved to +-``least`` by their sign, 0 to +."""
     sign = torch.where(center < 0, -1.0, 1.0)
     return torch.where(center.abs() < least, sign * least, center)
 
@@ -80,7 +80,7 @@ def squared_distance(representation: Tensor, center: Tensor) -> Tensor:
 
 
 def spread(representation: Tensor, center: Tensor) -> dict[str, Tensor]:
-    """What vanishes when a hypersphere collapses: ``spread`` and ``score_spread``, scalars.
+    """Two metrics that are zero when a hypersphere has collapsed: ``spread`` and ``score_spread``, scalars.
 
     The first is the deviation of the representation over the size of the center, both as root mean squares of
     coordinates; the second is the deviation of the scores over their mean.

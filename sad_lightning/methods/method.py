@@ -1,12 +1,12 @@
-"""The contract of a method: a ``loss`` that trains it and a ``score`` that ranks rows.
+"""The interface of a method: a ``loss`` that trains it and a ``score`` that ranks rows.
 
 Both are pure functions of parameters, buffers and batch: no ``.item()``, no indexing by a boolean mask, no Python
 state. Select with ``torch.where``, average with a mask. Then the same class trains alone under the Trainer, and stacked
 with others in a ``Population``.
 
 What several methods have in common is a ``Part``: a ``Hypersphere``, an ``Autoencoder``, a ``Variational`` pair. A
-method holds its parts as attributes, and what a part knows (its center, its guard against collapse, its metrics) needs
-no further line. A method inherits from nothing but ``Method``.
+method holds its parts as attributes, and ``Method`` calls their hooks (to fix a center, to guard against collapse, to
+compute metrics), so that a method needs no further code for them. A method inherits from nothing but ``Method``.
 """
 
 import inspect
@@ -25,11 +25,11 @@ from sad_lightning.methods.steps import Steps, Update
 from sad_lightning.networks import Network
 
 ANY_LABEL = frozenset({-1, 0, 1})
-NO_ANOMALIES = frozenset({0, 1})  # what a label-free method trains on
+NO_ANOMALIES = frozenset({0, 1})  # for methods that do not use labels
 
 
 class Shared(TypedDict):
-    """The settings that every method has, as objects or as the plain recipes that a checkpoint holds.
+    """The settings that every method has, as objects or as the plain data that a checkpoint holds.
 
     Attributes:
         network: what the encoder and the decoder are built from.
@@ -41,18 +41,18 @@ class Shared(TypedDict):
 
 
 class Method(Steps):
-    """What every method is.
+    """The class that every method inherits from.
 
     Args:
         network: see ``Shared``.
-        optimizer: likewise.
-        settings: the method's own. Each becomes an attribute of its name, and is kept in the checkpoint.
+        optimizer: see ``Shared``.
+        settings: the method's own. Each becomes an attribute of its name, and is stored in the checkpoint.
 
     Attributes:
-        rows: the values of ``semi`` that it trains on.
+        rows: the values of ``semi`` whose rows it trains on.
         needs_anomalies: whether it is not defined without known anomalies.
         distances: whether its scores are distances, never below zero, so that they have a geometric mean.
-        starts_pretrained: whether its encoder starts with the weights of a pretrained one, where there is one.
+        starts_pretrained: whether its encoder starts with the weights of a pretrained encoder, if the cell has one.
         noise: the shape of the standard normal noise that it needs for each row.
     """
 
@@ -86,33 +86,33 @@ class Method(Steps):
 
     @property
     def updates(self) -> tuple[Update, ...]:
-        """The kinds of optimiser step; the first passes over the training rows. One that minimises ``loss``."""
+        """The kinds of optimiser step; the first passes over the training rows. By default one, on ``loss``."""
         return (Update(self.loss, self.watch),)
 
     def prepare(self, batches: Iterable[Batch]) -> None:
-        """Let each part learn from the training rows before training. ``batches`` can be walked several times."""
+        """Before training, let each part learn from the training rows. ``batches`` can be iterated several times."""
         for part in parts_of(self).values():
             part.prepare(batches)
 
     def solve(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
-        """Let each part solve for what has no gradient, after a step on ``batch``.
+        """After a step, let each part solve for what has no gradient.
 
         Args:
-            batch: that of the step.
-            outputs: what the parts' forward gave in that step, by the parts' names.
+            batch: the batch of the step.
+            outputs: what the forward of the parts returned in that step, by the names of the parts.
         """
         for name, output in outputs.items():
             parts_of(self)[name].solve(batch, output)
 
     def finish(self, batches: Iterable[Batch]) -> None:
-        """Let each part compute from all training rows what training only estimated."""
+        """After training, let each part compute from all training rows what training only estimated."""
         for part in parts_of(self).values():
             part.finish(batches)
 
     def watch(self, batch: Batch) -> dict[str, Tensor]:
-        """Scalars that show how training is going, from the last batch of an epoch, in eval mode: those of the parts.
+        """Scalars that show how training is going, on the last batch of an epoch, in eval mode: those of all parts.
 
-        Where two parts have a metric of one name, that of the second is ``metric/part``.
+        If two parts have a metric of one name, the second is called ``metric/part``.
         """
         metrics: dict[str, Tensor] = {}
         for name, part in parts_of(self).items():
@@ -121,10 +121,10 @@ class Method(Steps):
         return metrics
 
     def get_encoder(self) -> nn.Module:
-        """The module called ``encoder``, the method's own or that of its first part that has one.
+        """The module called ``encoder``: the method's own, or that of the first part that has one.
 
         Raises:
-            InputError: there is none.
+            InputError: the method has no encoder.
         """
         for module in (self, *parts_of(self).values()):
             for name, child in module.named_children():

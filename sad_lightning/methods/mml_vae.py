@@ -55,7 +55,7 @@ class MMLVAE(Method):
         """The steps of ``loss``, and those of ``anomaly_loss``."""
         normal, anomalous = Update(self.loss, self.watch), Update(self.anomaly_loss, self.watch_anomalies)
         both = self.anomalies.updates(self.vae, normal, anomalous)
-        return both if self.cubo.gamma else both[:1]  # Adam would move on without a gradient
+        return both if self.cubo.gamma else both[:1]  # Adam's momentum moves weights even where the gradient is zero
 
     def loss(self, batch: Batch) -> Tensor:
         """-ELBO of one batch."""

@@ -21,18 +21,18 @@ class Part(nn.Module):
     def solve(self, batch: Batch, output: Tensor) -> None:
         """Solve exactly for what has no gradient (a radius), after each step on the training rows.
 
-        It looks at the part's own buffers, and at no parameter: a population has stacked those alone.
+        It may use the part's own buffers, but no parameter: a population passes it the buffers only.
 
         Args:
-            batch: that of the step.
-            output: what ``forward`` gave for it in that step, without gradient.
+            batch: the batch of the step.
+            output: what ``forward`` returned for it in that step, without gradient.
         """
 
     def finish(self, batches: Iterable[Batch]) -> None:
-        """Compute from all training rows what training only estimated."""
+        """Compute from all training rows what training only estimated, after training."""
 
     def watch(self, batch: Batch) -> dict[str, Tensor]:
-        """Scalars that show how training is going, from the last batch of an epoch, in eval mode."""
+        """Scalars that show how training is going, on the last batch of an epoch, in eval mode."""
         return {}
 
 

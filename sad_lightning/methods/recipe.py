@@ -1,4 +1,4 @@
-"""Settings that know their own checks, and travel in a checkpoint as plain data."""
+"""Settings that check themselves, and are stored in a checkpoint as plain data."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from sad_lightning.errors import InputError
 
 
 class Recipe:
-    """A base of frozen dataclasses of settings, each checked when it is made."""
+    """The base of frozen dataclasses of settings, which are checked when they are made."""
 
     def recipe(self) -> dict[str, Any]:
         """The settings as plain data, for a checkpoint."""
@@ -16,7 +16,7 @@ class Recipe:
 
     @classmethod
     def build(cls, recipe: Self | Mapping[str, Any]) -> Self:
-        """Settings from their recipe; settings pass through.
+        """Settings from their recipe; settings are returned as they are.
 
         Raises:
             InputError: the recipe has other keys.

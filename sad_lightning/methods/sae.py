@@ -24,7 +24,7 @@ def sae_loss(error: Tensor, semi: Tensor) -> Tensor:
 
 
 class SAE(Method):
-    """Supervised autoencoder; ``initial_weights`` is as the part ``Autoencoder`` has it."""
+    """Supervised autoencoder; for ``initial_weights`` see the part ``Autoencoder``."""
 
     rows = ANY_LABEL
     distances = True

@@ -59,7 +59,7 @@ class SoftDeepSAD(Method):
         self.sphere = SoftHypersphere(self.network, nu=self.nu, eta=self.eta)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Equation 3 on one batch, with R as the last batch left it."""
+        """Equation 3 on one batch, with R from the batch before."""
         return soft_deep_sad_loss(self.sphere(batch.x), batch.semi, self.sphere.radius, self.eta, self.nu)
 
     def score(self, x: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class SoftDeepSVDD(Method):
         self.sphere = SoftHypersphere(self.network, nu=self.nu)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Equation 1 on one batch, with R as the last batch left it."""
+        """Equation 1 on one batch, with R from the batch before."""
         return soft_deep_svdd_loss(self.sphere(batch.x), self.sphere.radius, self.nu)
 
     def score(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The hypersphere of the soft-boundary methods: its radius is no parameter, it is solved for exactly."""
+"""The hypersphere of the soft-boundary methods, whose radius is not learned by gradients but solved for exactly."""
 
 from collections.abc import Iterable
 
@@ -11,10 +11,10 @@ from sad_lightning.networks import Network
 
 
 class SoftHypersphere(Hypersphere):
-    """A hypersphere with a radius R, which a share nu of the training rows may lie outside of.
+    """A hypersphere with a radius R; a share nu of the training rows may lie outside.
 
-    R is solved for after each step, on the batch and from the distances of that step (ruff2019 algorithm 1), and in the
-    end on all training rows: that of one batch is noisy.
+    R is solved for after each step from the distances of its batch (ruff2019 algorithm 1), and after training from
+    those of all training rows, since the radius of one batch is noisy.
 
     Args:
         network: builds the encoder.
@@ -25,7 +25,7 @@ class SoftHypersphere(Hypersphere):
         radius: R, a scalar.
 
     Raises:
-        InputError: as of ``Hypersphere``.
+        InputError: as ``Hypersphere`` does.
     """
 
     radius: Tensor
@@ -40,7 +40,7 @@ class SoftHypersphere(Hypersphere):
         return self(x).sqrt() - self.radius
 
     def solve(self, batch: Batch, output: Tensor) -> None:
-        """Solve R for the squared distances ``output``, ``(B,)``; of all processes, where there are several."""
+        """Solve R from the squared distances ``output``, ``(B,)``, of the batches of all processes."""
         self.radius.copy_(solve_radius(gather(output), gather(batch.semi), eta=self.eta, nu=self.nu))
 
     @torch.no_grad()
@@ -53,7 +53,7 @@ class SoftHypersphere(Hypersphere):
         self.radius.copy_(solve_radius(torch.cat(distances), torch.cat(labels), eta=self.eta, nu=self.nu))
 
     def watch(self, batch: Batch) -> dict[str, Tensor]:
-        """R, the share outside, and what a collapse would take away."""
+        """R, the share outside, and the metrics of ``Hypersphere``."""
         outside = self(batch.x) > self.radius.square()
         return {"radius": self.radius, "outside": outside.float().mean(), **super().watch(batch)}
 
@@ -68,8 +68,8 @@ def solve_radius(distance: Tensor, semi: Tensor, *, eta: float, nu: float) -> Te
 
     Its slope at r is 1 - (n_u + eta n_+ - C(r)) / (nu B), where C(r) adds up the weights (1 unlabeled, eta labeled) of
     all rows with d <= r, anomalies too. So the minimiser is a weighted quantile: the smallest d with
-    C(d) >= n_u + eta n_+ - nu B, and 0 where that number is not positive. Where the objective is flat this is the lower
-    end. Without labels it is the ceil(B (1 - nu))-th smallest d.
+    C(d) >= n_u + eta n_+ - nu B, and 0 if that number is not positive. If the objective is flat there, this is the
+    lower end of the interval. Without labels it is the ceil(B (1 - nu))-th smallest d.
 
     Args:
         distance: ``(B,)`` squared distances to the center.
@@ -79,7 +79,7 @@ def solve_radius(distance: Tensor, semi: Tensor, *, eta: float, nu: float) -> Te
     """
     weight = torch.where(semi == 0, 1.0, eta)
     needed = torch.where(semi < 0, 0.0, weight).sum() - nu * len(distance)
-    needed = needed - 1e-6 * weight.sum()  # 180.00001 needed of 180 reached is rounding
+    needed = needed - 1e-6 * weight.sum()  # rounding may have made 180.00001 of 180
     ascending, order = distance.sort()
     reached = weight[order].cumsum(dim=0) >= needed
     squared = torch.where(reached, ascending, torch.inf).amin()
@@ -87,7 +87,7 @@ def solve_radius(distance: Tensor, semi: Tensor, *, eta: float, nu: float) -> Te
 
 
 def gather(values: Tensor) -> Tensor:
-    """The values ``(B,)`` of all processes of a distributed run, one after the other; of one process as they are."""
+    """The values ``(B,)`` of all processes of a distributed run, one after the other."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return values
     parts = [torch.empty_like(values) for _ in range(torch.distributed.get_world_size())]

@@ -11,8 +11,8 @@ training minimises
   - alpha mean over labeled (x, y) log q(y|x)
 
 Unlabeled samples have no class here. S(x) = log q(anomalous|x) - log q(normal|x), which ranks as q(anomalous|x) does.
-p(x|y,z) is Bernoulli for pixels and N(., I) for columns and codes. In M1+M2 the mean code of a variational autoencoder,
-which is trained before and then frozen, takes the place of x.
+p(x|y,z) is Bernoulli for pixels and N(., I) for columns and codes. In M1+M2 x is replaced by its mean code from a
+variational autoencoder, which is trained before and then frozen.
 """
 
 import math
@@ -57,15 +57,15 @@ class SSDGM(Method):
 
     Args:
         stacked: whether this is M1+M2, on the codes of ``pretrain=vae``, or M2, on x itself.
-        widths: units of the hidden layers of q(z|x,y), and in reverse of p(x|y,z); None takes those of a network for
-            rows, and 128 and 64 for images and codes.
+        widths: units of the hidden layers of q(z|x,y), and in reverse order of p(x|y,z); None uses the widths of the
+            network for rows, and 128 and 64 for images and codes.
         alpha: weight of the classification; 0.1 in the authors' code.
-        initial_weights: ``glorot``, uniform, as the paper says, or ``torch``, PyTorch's own.
+        initial_weights: ``glorot``, uniform, as in the paper, or ``torch``, PyTorch's own.
 
     Attributes:
-        encoder: M1, frozen; of M1+M2 alone.
+        encoder: M1, frozen; only M1+M2 has it.
         classifier: the logit of q(anomalous|x), ``(B, 1)``.
-        inference: q(z|x,y), the mean and the log-variance of a z of as many dimensions as a representation.
+        inference: q(z|x,y), the mean and the log-variance of z, which has as many dimensions as the representation.
         generation: p(x|y,z), its mean or its logits.
     """
 
@@ -84,7 +84,7 @@ class SSDGM(Method):
         initial_weights: str,
         **shared: Unpack[Shared],
     ) -> None:
-        if widths is None:  # of the authors' code
+        if widths is None:  # as in the authors' code
             network = Network.build(shared["network"])
             widths = network.widths if isinstance(network, MLP) and not stacked else (128, 64)
         super().__init__(
@@ -111,7 +111,7 @@ class SSDGM(Method):
             self.encoder.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "SSDGM":
-        """The mode of all parts but M1, which stays in eval mode."""
+        """Set the mode of everything but M1, which stays in eval mode."""
         super().train(mode)
         if self.stacked:
             self.encoder.eval()
@@ -129,7 +129,7 @@ class SSDGM(Method):
         return self._logit(self._observed(x))
 
     def _observed(self, x: Tensor) -> Tensor:
-        """What the model is of: x itself, or its mean code, ``(B, D)``."""
+        """What the model generates: x itself, or its mean code, ``(B, D)``."""
         if not self.stacked:
             return x
         with torch.no_grad():

@@ -1,10 +1,9 @@
-"""The engine below every method: how optimiser steps are taken, by one method alone and by a population of them.
+"""How optimiser steps are taken, by a method that trains alone and by a population of methods.
 
 A method trains by one or several kinds of step (``updates``). The first kind passes over the training rows once an
 epoch, in training mode. The others follow it on batches of their own, in eval mode: a batch of known anomalies alone
-has no statistics that BatchNorm should learn, and may hold a single row. A parameter that an update does not move has
-no gradient there at all, rather than a gradient of zero, so that Adam's momentum and weight decay do not move it
-either.
+has no statistics that BatchNorm should learn, and may hold a single row. A parameter that an update does not move gets
+no gradient, rather than a gradient of zero, so that Adam's momentum and weight decay do not move it either.
 """
 
 from abc import ABC, abstractmethod
@@ -24,14 +23,14 @@ class Update(NamedTuple):
     """One kind of optimiser step.
 
     Attributes:
-        loss: what is minimised, a scalar; its name is that of the curve.
-        watch: scalars that show how training is going, asked for once an epoch.
+        loss: the function to minimise, which returns a scalar; the curve of its values has its name.
+        watch: returns scalars that show how training is going; called once an epoch.
         stream: where its batches come from.
         moves: the modules whose parameters it moves; None for all.
         clip: the largest norm of the gradient; None for any.
         settles: whether BatchNorm stops learning its statistics in the epoch in which this update begins; from then on
-            the first update runs in eval mode too. On statistics of its own batches the first update would not notice
-            that the others shift all values of a channel.
+            the first update runs in eval mode too. Normalised by the statistics of its own batches, the first update
+            would not notice that other updates shift all values of a channel.
     """
 
     loss: Callable[[Batch], Tensor]
@@ -41,21 +40,21 @@ class Update(NamedTuple):
     clip: float | None = None
     settles: bool = False
 
-    def leaves(self, module: nn.Module) -> set[str]:
+    def unmoved(self, module: nn.Module) -> set[str]:
         """The names of the parameters of ``module`` that this update does not move."""
         if self.moves is None:
             return set()
-        moved = {id(parameter) for part in self.moves for parameter in part.parameters()}
-        return {name for name, parameter in module.named_parameters() if id(parameter) not in moved}
+        moves = {id(parameter) for part in self.moves for parameter in part.parameters()}
+        return {name for name, parameter in module.named_parameters() if id(parameter) not in moves}
 
 
 class Steps(LightningModule, ABC):
-    """Takes the steps of ``updates`` under manual optimisation: Lightning's own loop knows one kind of step.
+    """Takes the steps of ``updates`` under manual optimisation, since Lightning's own loop has one kind of step.
 
-    What is written here is for one method alone; a ``Population`` of K methods overrides it.
+    The functions here are for one method; a ``Population`` of K methods overrides them.
 
     Attributes:
-        stage: names the curves that are logged.
+        stage: the name of the stage, under which curves are logged.
     """
 
     stage = "train"
@@ -63,7 +62,9 @@ class Steps(LightningModule, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self._number, self._last, self._settled = 0, False, False  # of the update whose step is being taken
+        self._number = 0  # of the update whose step is taken
+        self._last = False  # whether this is its last step in the epoch
+        self._settled = False  # whether BatchNorm no longer learns its statistics
         self._metrics: dict[str, list[Tensor]] = {}
 
     @property
@@ -73,12 +74,12 @@ class Steps(LightningModule, ABC):
 
     @abstractmethod
     def solve(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
-        """Solve for what has no gradient, after a step on ``batch``, from the outputs that ``losses`` gave."""
+        """Solve for what has no gradient, after a step on ``batch``, from the outputs that ``losses`` returned."""
 
     def losses(self, update: Update, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one update, a scalar or ``(K,)``, and the outputs of ``loss_and_outputs``."""
-        left = [self.get_parameter(name) for name in update.leaves(self)]
-        frozen = [parameter for parameter in left if parameter.requires_grad]
+        unmoved = [self.get_parameter(name) for name in update.unmoved(self)]
+        frozen = [parameter for parameter in unmoved if parameter.requires_grad]
         for parameter in frozen:
             parameter.requires_grad_(False)
         loss = loss_and_outputs(self, update, batch)
@@ -86,11 +87,11 @@ class Steps(LightningModule, ABC):
             parameter.requires_grad_(True)
         return loss
 
-    def watched(self, update: Update, batch: Batch) -> dict[str, Tensor]:
-        """The metrics of one batch of an update, by name: scalars, or ``(K,)``."""
+    def metrics_of(self, update: Update, batch: Batch) -> dict[str, Tensor]:
+        """The metrics of an update on one batch, by name: scalars, or ``(K,)``."""
         return update.watch(batch)
 
-    def zeros(self, gradients: list[Tensor]) -> Tensor:
+    def zero_share(self, gradients: list[Tensor]) -> Tensor:
         """The share of the gradients that is exactly zero: a scalar, or ``(K,)``."""
         zeros = torch.stack([(gradient == 0).sum() for gradient in gradients]).sum()
         return zeros / sum(gradient.numel() for gradient in gradients)
@@ -102,7 +103,7 @@ class Steps(LightningModule, ABC):
             gradient.mul_((largest / (norm + 1e-6)).clamp(max=1.0))
 
     def on_train_epoch_start(self) -> None:
-        """Settle BatchNorm's statistics where an update that wants it begins."""
+        """Freeze BatchNorm's statistics from the epoch on in which an update that ``settles`` begins."""
         sizes, epoch = self.trainer.train_dataloader.sizes, self.trainer.current_epoch  # type: ignore[union-attr]
         self._settled = any(
             update.settles and size > 0 and epoch >= update.stream.start
@@ -110,43 +111,43 @@ class Steps(LightningModule, ABC):
         )
 
     def training_step(self, batches: Sequence[Batch | None], batch_idx: int) -> None:
-        """One step of each update whose turn it is."""
+        """One step of each update that has a batch."""
         steps = int(self.trainer.num_training_batches)
         for number, (update, batch) in enumerate(zip(self.updates, batches, strict=True)):
             if batch is not None:
                 self._number, self._last = number, batch_idx >= steps - update.stream.every
                 with mode(self, training=number == 0 and not self._settled):
-                    loss = self._take(update, batch)
+                    loss = self._take_step(update, batch)
                 self._record({update.loss.__name__: loss})
                 if self._last:
                     with mode(self, training=False), torch.no_grad():
-                        self._record(self.watched(update, batch))
+                        self._record(self.metrics_of(update, batch))
 
-    def _take(self, update: Update, batch: Batch) -> Tensor:
+    def _take_step(self, update: Update, batch: Batch) -> Tensor:
         optimizer: Any = self.optimizers()
-        taken: list[tuple[Tensor, dict[str, Tensor]]] = []
+        results: list[tuple[Tensor, dict[str, Tensor]]] = []
 
         def closure() -> Tensor:
             optimizer.zero_grad()
             losses, outputs = self.losses(update, batch)
-            self.manual_backward(losses.sum())  # the gradient of one member's loss meets no other member
-            taken.append((losses.detach(), outputs))
-            return taken[-1][0].sum()
+            self.manual_backward(losses.sum())  # the loss of one member has no gradient in another
+            results.append((losses.detach(), outputs))
+            return results[-1][0].sum()
 
         optimizer.step(closure)
-        losses, outputs = taken[-1]
+        losses, outputs = results[-1]
         if self._number == 0:
             with torch.no_grad():
                 self.solve(batch, outputs)
         return losses
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Clip, and once an epoch count the gradients that are exactly zero."""
+        """Clip the gradients, and once an epoch record the share that is exactly zero."""
         update = self.updates[self._number]
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         if self._last:
             name = f"{update.loss.__name__}_zero_gradient" if self._number else "zero_gradient"
-            self._record({name: self.zeros(gradients)})
+            self._record({name: self.zero_share(gradients)})
         if update.clip is not None:
             self.clip(gradients, update.clip)
 
@@ -160,18 +161,18 @@ class Steps(LightningModule, ABC):
             self._metrics.setdefault(name, []).append(value.detach().reshape(-1))
 
     def epoch_means(self) -> list[dict[str, float]]:
-        """The metrics of each member since the last call, by name: means over steps and processes."""
+        """The metrics of each member, by name: means over the steps since the last call, and over processes."""
         means = {name: torch.stack(values).float().mean(dim=0) for name, values in self._metrics.items()}
         self._metrics = {}
         if not means:
             return []
         reduced = self.trainer.strategy.reduce(torch.stack(list(means.values())), reduce_op="mean")
-        assert isinstance(reduced, Tensor)  # a tensor is reduced to a tensor
+        assert isinstance(reduced, Tensor)  # for mypy: reduce() returns what it is passed
         return [dict(zip(means, values, strict=True)) for values in reduced.T.tolist()]
 
 
 def loss_and_outputs(module: nn.Module, update: Update, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of one update of ``module``, and what the forward of each part that solves gave on the way, by name."""
+    """The loss of one update of ``module``, and the forward's output of each part that has a ``solve``, by its name."""
     outputs: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
@@ -186,7 +187,7 @@ def loss_and_outputs(module: nn.Module, update: Update, batch: Batch) -> tuple[T
 
 @contextmanager
 def mode(module: nn.Module, *, training: bool) -> Iterator[None]:
-    """The module in training or eval mode within the block, and in the mode it had after it."""
+    """Put the module in training or eval mode within the block, and back in its former mode after it."""
     before = module.training
     if training != before:
         module.train(training)

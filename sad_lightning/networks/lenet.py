@@ -1,8 +1,8 @@
 """LeNet-type convolutional networks (ruff2020 appendix D).
 
 A module is a 5x5 convolution, BatchNorm, leaky ReLU and 2x2 max-pooling; dense layers follow. The decoder mirrors it:
-the code is read as maps of 4x4, pooling becomes nearest upsampling, convolutions become transposed ones.
-BatchNorm (eps 1e-4, no affine part) is in the authors' code, and in the text of appendix E.
+it reads the code as maps of 4x4, upsamples where the encoder pools, and has transposed convolutions. BatchNorm (eps
+1e-4, no affine part) is in the authors' code, and in the text of appendix E.
 """
 
 import math
@@ -57,11 +57,11 @@ class LeNet(Network):
         rep_dim: int | None = None,
         **settings: Any,
     ) -> Self:
-        """A LeNet for images of side H; what is None is chosen by the networks of Fashion-MNIST and CIFAR-10.
+        """A LeNet for images of side H; sizes that are None follow the networks for Fashion-MNIST and CIFAR-10.
 
-        At least two modules halve the side until it is 7 or less, with 16 filters in the first, or 32 from 32 pixels
-        on, and twice as many in each next, at most 128. The representation has 32 dimensions below 32 pixels, behind a
-        dense layer of 64, and 128 from there on.
+        At least two modules halve the side until it is 7 or less. The first has 16 filters (32 for images of 32 pixels
+        or more), and each next one twice as many, at most 128. The representation has 32 dimensions after a dense layer
+        of 64 units (128 and no dense layer for images of 32 pixels or more).
         """
         _square(tuple(shape))
         large = shape[-1] >= 32
@@ -117,7 +117,7 @@ class LeNet(Network):
                 layers += [nn.BatchNorm2d(channels, eps=_EPS, affine=self.bias), nn.LeakyReLU(self.leak)]
             if doubles:
                 layers.append(nn.Upsample(scale_factor=2))
-            bias = self.bias and number == len(plan)  # the others' is that of their BatchNorm
+            bias = self.bias and number == len(plan)  # before BatchNorm a bias has no effect
             layers.append(nn.ConvTranspose2d(channels, width, 5, padding=padding, bias=bias))
             channels = width
         return channels_last(*layers, nn.Sigmoid())
@@ -125,8 +125,8 @@ class LeNet(Network):
     def _plan(self) -> list[tuple[int, int, bool]]:
         """Filters, padding and upsampling of each transposed convolution.
 
-        The maps double from 4x4 until they cover the image; where they overshoot (16 for a 28x28 image that needs 14
-        before its last doubling) a convolution's larger padding cuts them.
+        The maps double from 4x4 until they cover the image. Where they are too large (16 for a 28x28 image, which needs
+        14 before its last doubling) a convolution with more padding cuts them.
         """
         first = self.dense[0] if self.dense else self.rep_dim
         if first % _SIDE**2:
@@ -137,10 +137,10 @@ class LeNet(Network):
         widths = [*reversed(self.widths), self.shape[0]]
         plan = []
         for number, width in enumerate(widths):
-            left = len(widths) - 1 - number
-            doubles = left < doublings
+            remaining = len(widths) - 1 - number
+            doubles = remaining < doublings
             side *= 2 if doubles else 1
-            surplus = side - math.ceil(target / 2 ** min(left, doublings))
+            surplus = side - math.ceil(target / 2 ** min(remaining, doublings))
             cut = surplus // 2 if surplus > 0 and surplus % 2 == 0 else 0
             side -= 2 * cut
             plan.append((width, 2 + cut, doubles))

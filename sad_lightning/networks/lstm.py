@@ -1,8 +1,8 @@
 """Stacked LSTM networks for sequences (ye2021 appendix C: three layers, for spectrograms of 125 steps and 128 bands).
 
-The encoder reads the sequence, and the last output of the top layer becomes the representation by a linear layer. The
-decoder repeats the representation at every step and reads off the values of each step. The paper gives the number of
-layers alone. Recurrent layers have no stacked form: such a network trains alone.
+The encoder reads the sequence, and a linear layer turns the last output of the top layer into the representation. The
+decoder reads the representation at every step, and a linear layer turns its outputs into the values of each step. The
+paper only gives the number of layers. Recurrent layers can not be stacked in a population: such a network trains alone.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Multilayer perceptrons for tables (ruff2020 appendix D).
 
-Linear layers with BatchNorm (no affine part) and leaky ReLU; the last one is linear alone. The decoder mirrors it. It
+Linear layers with BatchNorm (no affine part) and leaky ReLU; the last layer is only linear. The decoder mirrors it. It
 may end in a sigmoid, as in the authors' code; columns must then lie in [0, 1]: ``preprocess.scaling=min_max``.
 """
 
@@ -28,8 +28,8 @@ class MLP(Network):
         leak: slope of the leaky ReLU below zero; 0.1 in the paper, 0.01 in the authors' code.
         bounded: whether the decoder ends in a sigmoid; false for columns outside [0, 1].
         normalize: whether BatchNorm follows each hidden layer, as in the authors' code of ruff2020.
-        columns: the share of the columns that the encoder sees, three at least; which ones is drawn with its weights.
-        clip: the size that the encoder clips values to; None for none.
+        columns: the share of the columns that the encoder sees, three at least; they are drawn when it is built.
+        clip: the largest absolute value that the encoder sees, others are clipped to it; None for no limit.
     """
 
     widths: Sequence[int]
@@ -57,7 +57,7 @@ class MLP(Network):
     def sized(
         cls, *, shape: Sequence[int], widths: Sequence[int] | None = None, rep_dim: int | None = None, **settings: Any
     ) -> Self:
-        """A perceptron for rows of D columns; what is None is chosen by the sizes of ruff2020 appendix D.
+        """A perceptron for rows of D columns; sizes that are None follow ruff2020 appendix D.
 
         The representation has the smallest power of two from 8 to 64 that is at least D / 10 (8 for cardio's 21, 32
         for arrhythmia's 274), and the hidden layers four and two times as many units.
@@ -92,15 +92,15 @@ class MLP(Network):
 
 
 class SomeColumns(nn.Module):
-    """What an encoder sees of a row: clipped values, of a share of the columns.
+    """Clips the values of a row and sets a random choice of its columns to 0.
 
-    An ensemble whose members see different columns is less sure of any one of them.
+    The members of an ensemble then see different columns, so that its score depends less on any one of them.
 
     Args:
         columns: D.
-        share: of them that stay, three at least; drawn from PyTorch's generator. The others become 0, and those that
-            stay grow by the root of the inverse share, so that a row keeps its expected length.
-        clip: the size that values are clipped to; None for none.
+        share: of the columns that stay, three at least; they are drawn from PyTorch's generator, and multiplied by the
+            root of the inverse share, so that a row keeps its expected length.
+        clip: the largest absolute value; None for no limit.
     """
 
     mask: Tensor

@@ -1,4 +1,4 @@
-"""What a network is to a method, and what a hypersphere network must not have."""
+"""The interface of a network, and the check of a network that a hypersphere method uses."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ class Network(ABC):
     """Settings that build an encoder and the decoder that mirrors it. A new network is a subclass and a yaml.
 
     Attributes:
-        shape: one sample, ``(C, H, W)`` or ``(D,)``; filled in from the data.
+        shape: of one sample, ``(C, H, W)`` or ``(D,)``; filled in from the data.
         rep_dim: D, the dimension of the representation.
-        bias: whether layers have biases, as the affine part of their BatchNorm where they have one; a hypersphere
-            method refuses them.
-        allow_trivial_solution: whether a hypersphere method takes the network although it could map every row to the
+        bias: whether layers have biases; a layer before BatchNorm has that of the BatchNorm. Hypersphere methods
+            refuse biases.
+        allow_trivial_solution: whether a hypersphere method accepts the network even if it could map every row to the
             center.
 
     Raises:
@@ -56,12 +56,12 @@ class Network(ABC):
 
     @staticmethod
     def build(recipe: "Network | Mapping[str, Any]") -> "Network":
-        """A network from its recipe; a network passes through.
+        """A network from its recipe; a network is returned as it is.
 
-        Only networks that are imported already are found by their name: a checkpoint never decides what is imported.
+        Only networks that are imported already are known by name: a checkpoint must not decide what is imported.
 
         Raises:
-            InputError: no network of that name is known.
+            InputError: no network of that name is imported.
         """
         if isinstance(recipe, Network):
             return recipe
@@ -77,7 +77,7 @@ class Network(ABC):
 
 
 def channels_last(*layers: nn.Module) -> nn.Sequential:
-    """The layers in the memory layout that convolutions run fastest in, and that the data arrives in."""
+    """The layers in the memory format in which convolutions are fastest, which is also that of the data."""
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
 

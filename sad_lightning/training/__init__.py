@@ -1,1 +1,1 @@
-"""A stage under the Trainer: members, ensembles, populations, the cache, early stopping."""
+"""Training of methods under Lightning's Trainer: stages, members, ensembles, populations, cache, early stopping."""

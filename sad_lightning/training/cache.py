@@ -1,4 +1,4 @@
-"""Trained weights, cached by the content of what determines them: cells share what trains alike."""
+"""A cache of trained weights, by the content of everything that determines them: cells share equal trainings."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,30 +27,30 @@ def fit_cached(
     writes: bool,
     stack: bool | None = None,
 ) -> None:
-    """Train every method on its data, or read what an equal training left in the cache; equal ones are trained once.
+    """Train every method on its data, or read its weights from the cache; of equal trainings only one is run.
 
     Args:
-        trainings: methods, their rows, and the records of how it went.
+        trainings: methods, their rows and their stages.
         new_trainer: makes the Trainer of stages that are trained as one.
         settings: the settings of the Trainer that determine numbers.
-        processes: how many share a batch.
+        processes: how many processes share a batch.
         cache: the folder of the weights.
-        writes: whether this process is the one that writes there.
-        stack: as of ``fit_members``.
+        writes: whether this process writes there.
+        stack: see ``fit_members``.
     """
-    trained: dict[str, Training] = {}  # the one of each content that is trained
-    copies: list[Training] = []  # equal to one of these
+    originals: dict[str, Training] = {}  # key -> the training that is run
+    copies: list[Training] = []  # those equal to one of them
     for training in trainings:
         key = training.stage.key = content_key(training.method, training.data, settings, processes)
-        if not _read(cache / f"{key}.pt", training) and trained.setdefault(key, training) is not training:
+        if not _read(cache / f"{key}.pt", training) and originals.setdefault(key, training) is not training:
             copies.append(training)
-    fit_members(list(trained.values()), new_trainer, stack=stack)
+    fit_members(list(originals.values()), new_trainer, stack=stack)
     for copy in copies:
-        original = trained[copy.stage.key]
+        original = originals[copy.stage.key]
         copy.method.load_state_dict(original.method.state_dict())
         copy.stage.load_state_dict(original.stage.state_dict())
         copy.stage.cached = True
-    for key, training in trained.items():
+    for key, training in originals.items():
         if training.stage.error is None and writes:
             weights = {name: value.cpu() for name, value in training.method.state_dict().items()}
             _write(cache / f"{key}.pt", {"weights": weights, "stage": training.stage.state_dict()})
@@ -79,7 +79,7 @@ def _kind(path: Path) -> str:
 
 
 def content_key(method: Method, data: DataModule, settings: Mapping[str, Any], processes: int) -> str:
-    """Names the rows, the scaling, the network and its start, the optimisation: equal keys, equal weights."""
+    """A key of the rows, the scaling, the network, its initial weights and the optimisation, which fix the weights."""
     digest = blake2b(digest_size=10)
     fill = () if data.fill is None else (data.fill,)
     for part in (data.x[data.rows], data.semi, data.scale, data.shift, *fill, *method.state_dict().values()):

@@ -1,4 +1,4 @@
-"""Early stopping on own data: the epoch whose scores rank held-out labels best is the one that is kept."""
+"""Early stopping on own data: the weights of the epoch that ranks held-out labels best are kept."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,15 +15,15 @@ from sad_lightning.training.stage import Stage
 
 
 class EarlyStopping(Callback):
-    """Measures held-out rows after each epoch, keeps the weights of the best, and stops where no better one comes.
+    """Scores held-out rows after each epoch, keeps the weights of the best epoch, and stops when none better comes.
 
-    Best is the highest AUROC, and of equal ones the first.
+    The best epoch is the first with the highest AUROC.
 
     Args:
-        stage: the training, whose curves the metrics join: ``validation_auroc``, ...
-        batches: gives the held-out rows on a device, ``(B, ...)`` at a time.
-        y: ``(n,)`` 1 for their known anomalies, 0 for the others; both must be there.
-        patience: epochs without a better AUROC until training stops.
+        stage: the record of the training; the metrics are added to its curves: ``validation_auroc``, ...
+        batches: returns the held-out rows on a device, ``(B, ...)`` at a time.
+        y: ``(n,)`` 1 for known anomalies, 0 for the others; at least one of each.
+        patience: training stops after so many epochs without a better AUROC.
         target_fpr: the false-positive rate at which recall is measured.
 
     Attributes:
@@ -45,12 +45,12 @@ class EarlyStopping(Callback):
         self.best: dict[str, Tensor] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Train no further where the resumed training had already stopped."""
+        """Stop at once if the training that is resumed had already stopped."""
         if self._is_over():
             trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure, keep the weights where they are better, or stop."""
+        """Compute the metrics, keep the weights if they are the best so far, and stop if patience is over."""
         training = pl_module.training
         pl_module.eval()
         with torch.no_grad():
@@ -72,7 +72,7 @@ class EarlyStopping(Callback):
             pl_module.load_state_dict(self.best)
 
     def _best_epoch(self) -> int:
-        """The first epoch, from 0, that no later one exceeds by more than rounding."""
+        """The first epoch, from 0, whose AUROC no later one exceeds by more than rounding."""
         best = 0
         for epoch, auroc in enumerate(self.aurocs):
             if auroc > self.aurocs[best] + RESOLUTION:
@@ -80,7 +80,7 @@ class EarlyStopping(Callback):
         return best
 
     def _is_over(self) -> bool:
-        """Whether as many epochs as ``patience`` says have passed since the best."""
+        """Whether ``patience`` epochs have passed since the best one."""
         return len(self.aurocs) > self._best_epoch() + self.patience
 
     def note(self) -> str:
@@ -92,9 +92,9 @@ class EarlyStopping(Callback):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed stage goes on from."""
+        """The state for a resume checkpoint."""
         return {"aurocs": self.aurocs, "best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Restore the state of a resume checkpoint."""
         self.aurocs, self.best = state_dict["aurocs"], state_dict["best"]

@@ -1,4 +1,4 @@
-"""Several models of one cell, each with its own weights, order of rows and noise; their mean score counts."""
+"""Several models of one cell, each with its own weights, order of rows and noise; the score is their mean."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -19,9 +19,9 @@ class Ensemble(LightningModule):
     """The mean of its members' scores (daniel2021 section 4.3).
 
     Args:
-        members: trained methods, or the plain recipes that a checkpoint holds.
-        mean: ``arithmetic``, or ``geometric``, for scores that are distances: no member outvotes the others by its
-            scale.
+        members: trained methods, or the plain data that a checkpoint holds.
+        mean: ``arithmetic``, or ``geometric``, for scores that are distances: a member whose distances are larger then
+            does not outweigh the others.
 
     Raises:
         InputError: a recipe names a method that is not imported.
@@ -46,7 +46,7 @@ class Ensemble(LightningModule):
 
 
 def method_of(member: Method | Mapping[str, Any]) -> Method:
-    """A method from its plain recipe; a method passes through.
+    """A method from its plain data; a method is returned as it is.
 
     Raises:
         InputError: no method of that name is imported.

@@ -1,6 +1,6 @@
 """Trains several methods: as one population where that is faster, else one after the other.
 
-Either way each ends in the weights it would have alone.
+Either way each ends with the weights that it would have if it were trained alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,14 +16,14 @@ NewTrainer = Callable[[Sequence[Stage]], Trainer]
 
 
 def fit_members(trainings: Sequence[Training], new_trainer: NewTrainer, *, stack: bool | None = None) -> None:
-    """Train every method to its end; those that diverge end with an ``error`` in their stage, and the others go on.
+    """Train every method; if one diverges, its stage has an ``error``, and the others go on.
 
     Args:
-        trainings: methods, prepared, and their rows.
+        trainings: methods, their rows and their stages; ``Method.prepare`` was called.
         new_trainer: makes the Trainer of the stages that are trained as one.
-        stack: whether methods of equal shape train as one population; None where that is faster.
+        stack: whether methods of equal shape train as one population; None: only where that is faster.
     """
-    for group in _alike(trainings):
+    for group in _groups(trainings):
         trainer = new_trainer([training.stage for training in group])
         if len(group) == 1:
             fit(trainer, group[0].method, group[0].data)
@@ -43,8 +43,8 @@ def fit_members(trainings: Sequence[Training], new_trainer: NewTrainer, *, stack
             )
 
 
-def _alike(trainings: Sequence[Training]) -> list[list[Training]]:
-    """Those that could train as one: equal class, settings, steps an epoch and batches, on rows of one array."""
+def _groups(trainings: Sequence[Training]) -> list[list[Training]]:
+    """Groups that could train as one: of equal class, settings, steps an epoch and batches, on rows of one array."""
     groups: dict[object, list[Training]] = {}
     for training in trainings:
         method, data = training.method, training.data
@@ -55,7 +55,7 @@ def _alike(trainings: Sequence[Training]) -> list[list[Training]]:
 
 
 def can_stack(method: Method, trainer: Trainer) -> bool:
-    """Whether the method can be a member: one process, and no float16, which scales all losses as one."""
+    """Whether the method can be a member: not in several processes, nor in float16, which scales all losses as one."""
     return stackable(method) and trainer.world_size == 1 and trainer.precision != "16-mixed"
 
 

@@ -1,8 +1,8 @@
-"""Metrics of held-out rows, once an epoch, by torchmetrics: a new one is a line of ``validation_metrics``.
+"""Metrics of held-out rows after each epoch, by torchmetrics; a new metric is one line in ``validation_metrics``.
 
-torchmetrics takes scores for probabilities: those outside [0, 1] go through a float32 sigmoid, which makes large ones
-equal (perfectly separated scores in [20, 40] come out as an AUROC of 0.5). Each of these metrics depends on the order
-of the scores alone, so it is given their ranks, which lie in [0, 1].
+torchmetrics expects probabilities: scores outside [0, 1] go through a float32 sigmoid, which makes large ones equal
+(perfectly separated scores in [20, 40] get an AUROC of 0.5). Each of these metrics depends only on the order of the
+scores, so it is computed from their ranks, which lie in [0, 1].
 """
 
 import torch
@@ -23,15 +23,15 @@ class RecallAtFPR(BinarySensitivityAtSpecificity):
         super().__init__(min_specificity=1 - fpr - RESOLUTION)
 
     def compute(self) -> Tensor:  # type: ignore[override]
-        """The recall, a scalar in [0, 1]; the threshold, a rank, is of no use."""
+        """The recall, a scalar in [0, 1], without the threshold, which would be a rank."""
         recall, _ = super().compute()
         return recall
 
 
 def validation_metrics(target_fpr: float) -> MetricCollection:
-    """What is measured on held-out rows; they are updated with ``ranks(scores)`` and ``y``, both ``(n,)``.
+    """The metrics of held-out rows; update them with ``ranks(scores)`` and ``y``, both ``(n,)``.
 
-    Every process scores all held-out rows, so there is nothing to gather from the others.
+    Every process scores all held-out rows, so that they need not be gathered.
     """
     metrics = MetricCollection(
         {
@@ -47,7 +47,7 @@ def validation_metrics(target_fpr: float) -> MetricCollection:
 
 
 def ranks(scores: Tensor) -> Tensor:
-    """The rank of each score over their number, ``(n,)`` float64 in (0, 1]; equal scores share theirs.
+    """The rank of each score divided by their number, ``(n,)`` float64 in (0, 1]; equal scores have their mean rank.
 
     Raises:
         InputError: a score is not finite.

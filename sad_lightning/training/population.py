@@ -1,9 +1,8 @@
-"""K methods of equal shape, trained as one: a step of all members is a step of each, as if it trained alone.
+"""K methods of equal shape, trained as one: each member takes the steps that it would take if it trained alone.
 
 Parameters and buffers are stacked along a first axis of K, the loss runs under ``vmap``, and Adam, which works
-element by element, moves the stacked tensors. Each member draws its batches and its noise from its own generators. What
-would couple members (a global gradient norm, a reduction over K) has no place here: gradients are clipped member by
-member.
+element by element, moves the stacked tensors. Each member draws its batches and its noise from its own generators.
+Nothing may couple the members (a global gradient norm, a reduction over K): gradients are clipped member by member.
 """
 
 import copy
@@ -32,11 +31,11 @@ class Population(Steps):
     """K members, stacked.
 
     Args:
-        members: methods of one class with equal settings; each prepared (its center fixed) beforehand.
+        members: methods of one class with equal settings, after ``Method.prepare`` (which fixes a center).
 
     Raises:
         ValueError: the members differ in class or settings.
-        InputError: they hold a layer that can not be stacked.
+        InputError: they have a layer that can not be stacked.
     """
 
     def __init__(self, members: Sequence[Method]) -> None:
@@ -55,18 +54,18 @@ class Population(Steps):
         for name, value in buffers.items():
             self.register_buffer(name.replace(".", _DOT), value)
         self.optimizer, self.stage = first.optimizer, first.stage
-        self._skeleton = (_Call(copy.deepcopy(first)).to("meta"),)  # in a tuple: no module of ours
+        self._skeleton = (_Call(copy.deepcopy(first)).to("meta"),)  # in a tuple, so that it is no submodule
 
     @property
     def updates(self) -> tuple[Update, ...]:
-        """Those of the skeleton, the method whose weights are in turn those of each member."""
+        """Those of the skeleton: the method that is called with the weights of each member."""
         return self._skeleton[0].method.updates
 
     def on_fit_start(self) -> None:
-        """Refuse what would couple the members.
+        """Refuse a Trainer that would couple the members.
 
         Raises:
-            InputError: the Trainer scales losses, as float16 needs.
+            InputError: the Trainer scales losses, as it must in float16.
         """
         if self.trainer.precision == "16-mixed":
             raise InputError(
@@ -76,15 +75,15 @@ class Population(Steps):
     def losses(self, update: Update, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each member, ``(K,)``; ``batch.x`` is ``(K, B, ...)``, ``batch.semi`` ``(K, B)``."""
         method = self._skeleton[0].method
-        left, tensors = update.leaves(method), self._tensors()
-        tensors |= {name: tensors[name].detach() for name in left}
+        unmoved, tensors = update.unmoved(method), self._tensors()
+        tensors |= {name: tensors[name].detach() for name in unmoved}
         losses: tuple[Tensor, dict[str, Tensor]] = self._call(
             lambda one: loss_and_outputs(method, update, one), tensors, batch
         )
         return losses
 
     def solve(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
-        """Each member solves for what has no gradient; outputs are ``(K, B)``."""
+        """Let each member solve for what has no gradient; outputs are ``(K, B)``."""
         method = self._skeleton[0].method
         own = {
             f"{part}.{name}" for part in outputs for name, _ in method.get_submodule(part).named_buffers(recurse=False)
@@ -97,12 +96,12 @@ class Population(Steps):
         if outputs:
             self._call(solve, {name: self.get_buffer(name.replace(".", _DOT)) for name in own}, batch, outputs)
 
-    def watched(self, update: Update, batch: Batch) -> dict[str, Tensor]:
+    def metrics_of(self, update: Update, batch: Batch) -> dict[str, Tensor]:
         """The metrics of each member, ``(K,)`` by name."""
         metrics: dict[str, Tensor] = self._call(update.watch, self._tensors(), batch)
         return metrics
 
-    def zeros(self, gradients: list[Tensor]) -> Tensor:
+    def zero_share(self, gradients: list[Tensor]) -> Tensor:
         """The share of each member's gradients that is exactly zero, ``(K,)``."""
         zeros = torch.stack([(gradient == 0).flatten(start_dim=1).sum(dim=1) for gradient in gradients]).sum(dim=0)
         return zeros / sum(gradient[0].numel() for gradient in gradients)
@@ -115,18 +114,18 @@ class Population(Steps):
             gradient.mul_(factors.view(-1, *(1,) * (gradient.ndim - 1)))
 
     def _tensors(self) -> dict[str, Tensor]:
-        """Parameters and buffers of all members, ``(K, ...)``, by the names that a member has for them."""
+        """Parameters and buffers of all members, ``(K, ...)``, by their names in a member."""
         weights: dict[str, Tensor] = {name.replace(_DOT, "."): value for name, value in self.weights.items()}
         return weights | {name: self.get_buffer(name.replace(".", _DOT)) for name in self.state_names}
 
     def _call(self, function: Callable[..., Any], tensors: dict[str, Tensor], batch: Batch, *more: Any) -> Any:
-        """A function of the skeleton, as each member would compute it.
+        """Call a function of the skeleton for each member, with the tensors of that member.
 
         Args:
-            function: takes the batch of one member, and of ``more``, tensors ``(K, ...)``, the part of that member.
-            tensors: the parameters and buffers that it looks at; buffers may be written to in place.
-            batch: that of all members.
-            more: further arguments.
+            function: takes the batch of one member, and that member's slice of each tensor in ``more``.
+            tensors: the parameters and buffers that it uses; it may write to buffers in place.
+            batch: of all members.
+            more: further arguments, tensors ``(K, ...)``.
         """
         skeleton = self._skeleton[0]
         if skeleton.training != self.training:
@@ -147,7 +146,7 @@ class Population(Steps):
 
     @torch.no_grad()
     def unstack(self, members: Sequence[Method]) -> None:
-        """Hand the trained tensors back to the members that were stacked."""
+        """Load the trained tensors into the members that were stacked."""
         for number, member in enumerate(members):
             tensors = {name.replace(_DOT, "."): value[number] for name, value in self.weights.items()}
             tensors |= {name: self.get_buffer(name.replace(".", _DOT))[number] for name in self.state_names}
@@ -155,15 +154,15 @@ class Population(Steps):
 
 
 def stackable(method: Method) -> bool:
-    """Whether the method can be a member: vmap has no rule for recurrent layers."""
+    """Whether the method can be a member: ``vmap`` has no rule for recurrent layers."""
     return not any(isinstance(layer, nn.RNNBase) for layer in method.modules())
 
 
 class PopulationData(LightningDataModule):
-    """The members' data side by side: one copy of the rows, an index table, a scaling a member.
+    """The data of all members: one copy of the rows, and the indices, labels and scaling of each member.
 
     Args:
-        members: data over the same array, of equal numbers of steps and equal batches.
+        members: data modules over the same array, with equal numbers of steps and equal batches.
 
     Raises:
         ValueError: they differ.
@@ -179,7 +178,7 @@ class PopulationData(LightningDataModule):
                 raise ValueError("the members of a population must agree on steps an epoch, batches and streams")
         self.members = list(members)
         self.x = first.x
-        # A member may have fewer rows than another; no draw of its reaches what pads them.
+        # A member may have fewer rows than another; its draws never point at the padding.
         self.rows, self.semi = (
             pad_sequence([getattr(member, name) for member in members], batch_first=True) for name in ("rows", "semi")
         )
@@ -187,10 +186,10 @@ class PopulationData(LightningDataModule):
             torch.stack([getattr(member, name) for member in members]) for name in ("scale", "shift")
         )
         fills = [member.fill for member in members if member.fill is not None]
-        self.fill = torch.stack(fills) if fills else None  # of one data set all members have one, or none has
+        self.fill = torch.stack(fills) if fills else None  # they share a data set: all have one, or none
 
     def train_dataloader(self) -> "PopulationBatches":
-        """Each member's own batches, in step."""
+        """The draws of all members, step by step."""
         return PopulationBatches([member.train_dataloader() for member in self.members])
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> list[Batch | None]:
@@ -217,7 +216,7 @@ class PopulationData(LightningDataModule):
 
 
 class PopulationBatches:
-    """``(K, B)`` positions and noise: draw i of every member."""
+    """The draws of each step, stacked over members: ``(K, B)`` positions and their noise."""
 
     def __init__(self, members: list[StepBatches]) -> None:
         self.members, self.sizes = members, members[0].sizes
@@ -240,16 +239,15 @@ class PopulationBatches:
         positions, partners, shares = (torch.stack(list(parts), dim=1) for parts in (orders, *mixing))
         noises: Iterator[Tensor] = repeat(torch.empty(*positions.shape[1:], 0))
         if self.members[0].noise:
-            drawn = zip(*(member.noises(number) for member in self.members), strict=True)
-            noises = map(torch.stack, drawn)
+            noises = map(torch.stack, zip(*(member.noises(number) for member in self.members), strict=True))
         return map(Draw, positions, noises, partners, shares)
 
 
 class _Autocast(TorchFunctionMode):
-    """The rules of autocast that these networks meet, where ``vmap`` does not follow them itself.
+    """The rules of autocast for the layers of these networks, which ``vmap`` does not apply.
 
     Linear layers and convolutions run in the low precision. BatchNorm has no rule for low precision under ``vmap``: it
-    runs in float32 and is rounded as its input is, which is what it does alone.
+    runs in float32 and its output is rounded to the precision of its input, as when it runs alone.
     """
 
     _LOW = (torch.nn.functional.linear, torch.conv2d, torch.conv_transpose2d)
@@ -267,7 +265,7 @@ class _Autocast(TorchFunctionMode):
 
 
 class _Call(nn.Module):
-    """A function of a method as a forward, which is what ``functional_call`` calls."""
+    """Wraps a method so that ``functional_call``, which only calls ``forward``, can call any function of it."""
 
     def __init__(self, method: Method) -> None:
         super().__init__()

@@ -1,20 +1,20 @@
-"""Whether cells that train as one are faster than one after the other. No import of torch: the plan asks too."""
+"""Whether training cells as one is faster than one after the other. The plan of a grid uses it, so no torch here."""
 
 from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
 _SMALL = 256  # pixels: 8x8 images step 2 times as fast stacked, 28x28 ones slower (two CPU cores)
-_MOST, _MOST_IMAGES = 100, 30  # what one member needs of memory: some hundreds of MiB for 32x32x3 and 200 a batch
+_MOST, _MOST_IMAGES = 100, 30  # members; for memory: one needs some hundreds of MiB on 32x32x3 images, 200 a batch
 
 
 class Verdict(NamedTuple):
-    """An answer and its reason.
+    """Whether stacking is faster, and why.
 
     Attributes:
-        pays: whether stacking is faster.
+        pays: whether it is faster.
         reason: why, for a person.
-        limit: how many train as one at most.
+        limit: how many cells train as one at most.
     """
 
     pays: bool
@@ -27,7 +27,7 @@ def stacking_pays(shape: Sequence[int], *, on_cpu: bool) -> Verdict:
 
     Args:
         shape: of a sample, ``(D,)`` or ``(C, H, W)``.
-        on_cpu: whether a CPU trains.
+        on_cpu: whether they train on a CPU.
     """
     if not on_cpu:
         most = _MOST if len(shape) == 1 else _MOST_IMAGES

@@ -1,4 +1,4 @@
-"""One stage of training under the Trainer: a progress bar with an ETA, its curves, and a resume checkpoint."""
+"""One stage of training under the Trainer: its progress bar, its curves, and its resume checkpoint."""
 
 import math
 import sys
@@ -29,15 +29,15 @@ MakeTrainer = Callable[..., Trainer]
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
-# A curve of this name that falls below the bound means what stands beside it.
-_COLLAPSED = {
+# Curve -> a bound, and what it means when the curve falls below it.
+_COLLAPSE = {
     "spread": (1e-3, "the representation of the training rows has collapsed to a point"),
     "score_spread": (1e-3, "the scores of the training rows have collapsed to one value"),
 }
 
 
 class MetricLog(Protocol):
-    """What takes the metrics of an epoch."""
+    """A log of the metrics of each epoch."""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Log numbers by name."""
@@ -45,18 +45,18 @@ class MetricLog(Protocol):
 
 @dataclass
 class Stage:
-    """One training of one method, and what it left behind: the one record that callbacks write to while it trains.
+    """The record of one training of one method, to which callbacks write while it trains.
 
     Attributes:
         name: ``pretrain``, ``train``, ``train1``, ...
-        key: names what determines its numbers, so that no other training goes on from its state.
-        log: where its curves go.
-        curves: one value an epoch for each name, None where there was none.
-        notes: what a person should know of.
-        seconds: wall time; of a stacked training, its share.
-        resumed: whether it went on from a saved state.
-        cached: whether an equal training had left its weights.
-        error: why it can not be used; None where it can.
+        key: of what determines its numbers, so that no other training resumes from its checkpoint.
+        log: where its curves are logged.
+        curves: by name one value an epoch, None where there was none.
+        notes: warnings for a person.
+        seconds: wall time; for a member of a population, its share of it.
+        resumed: whether it was resumed from a checkpoint.
+        cached: whether its weights come from an equal training.
+        error: why its weights can not be used; None if they can.
     """
 
     name: str
@@ -79,15 +79,15 @@ class Stage:
                 )
             self.curves.setdefault(name, [None] * epoch).append(float(f"{value:.5g}"))
             kind = name.split("/")[0]
-            if kind in _COLLAPSED and value < _COLLAPSED[kind][0]:
-                self._note(name, f"{_COLLAPSED[kind][1]} ({kind} {value:.2g} in epoch {epoch + 1})")
+            if kind in _COLLAPSE and value < _COLLAPSE[kind][0]:
+                self._note(name, f"{_COLLAPSE[kind][1]} ({kind} {value:.2g} in epoch {epoch + 1})")
             if kind.endswith("zero_gradient") and value == 1:
                 what = kind.removesuffix("zero_gradient").removesuffix("_") or "loss"
                 self._note(name, f"the gradient of {what} is exactly zero everywhere since epoch {epoch + 1}")
         self.log.log_metrics({f"{self.name}/{name}": value for name, value in values.items()}, step=epoch)
 
     def log_curves(self) -> None:
-        """Log the curves there are, once again or for the first time."""
+        """Log all curves, of a training that did not log while it ran."""
         for epoch in range(max(map(len, self.curves.values()), default=0)):
             metrics = {name: values[epoch] for name, values in self.curves.items() if len(values) > epoch}
             self.log.log_metrics({f"{self.name}/{name}": v for name, v in metrics.items() if v is not None}, step=epoch)
@@ -97,22 +97,22 @@ class Stage:
             self.notes.append(f"{self.name}/{name}: {text}")
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed training goes on from, and what a cached one is read from; plain data."""
+        """The state for a resume checkpoint and for the cache, as plain data."""
         return {"curves": self.curves, "notes": self.notes, "error": self.error}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what was saved."""
+        """Restore a state."""
         self.curves, self.notes, self.error = (state_dict[name] for name in ("curves", "notes", "error"))
 
 
 @dataclass(frozen=True)
 class Training:
-    """A method, the rows it trains on, and the record of how that went.
+    """A method, the rows that it trains on, and the record of its training.
 
     Attributes:
-        method: its weights change.
-        data: its rows, as its steps draw them.
-        stage: is written to while it trains.
+        method: training changes its weights.
+        data: its rows, with the batches of its steps.
+        stage: the record, to which training writes.
     """
 
     method: Method
@@ -121,7 +121,7 @@ class Training:
 
 
 class History(Callback):
-    """Hands every epoch to the stages that are trained as one, and stops when all have failed."""
+    """Writes the metrics of every epoch to the stages that are trained as one, and stops when all have diverged."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.stages = list(stages)
@@ -133,7 +133,7 @@ class History(Callback):
         Raises:
             InputError: no stage has a finite loss.
         """
-        assert isinstance(pl_module, Steps)  # nothing else is trained here
+        assert isinstance(pl_module, Steps)  # for mypy: fit() trains nothing else
         means = pl_module.epoch_means() or [{} for _ in self.stages]  # an epoch may have no step
         for stage, values in zip(self.stages, means, strict=True):
             stage.add(trainer.current_epoch, values)
@@ -143,17 +143,17 @@ class History(Callback):
             raise InputError(str(self.stages[0].error))
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed training goes on from."""
+        """The state for a resume checkpoint."""
         return {"stages": [stage.state_dict() for stage in self.stages]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Restore the state of a resume checkpoint."""
         for stage, state in zip(self.stages, state_dict["stages"], strict=True):
             stage.load_state_dict(state)
 
 
 class ProgressBar(Callback):
-    """One bar a training, over its epochs; silent where nobody looks."""
+    """A bar over the epochs of a training; silent if stderr is no terminal."""
 
     def __init__(self, history: History) -> None:
         self.history = history
@@ -177,13 +177,13 @@ class ProgressBar(Callback):
         self.bar.set_postfix_str(f"loss {self.history.loss:.4g}", refresh=False)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Close the bar, also where training broke off."""
+        """Close the bar, also after an exception."""
         if self.bar is not None:
             self.bar.close()
 
 
 class ResumeCheckpoint(Checkpoint):
-    """Keeps the latest state of a stage in one file, at most every 30 seconds, so that a kill loses little.
+    """Saves the state of a stage to one file, at most every 30 seconds, so that little is lost if it is killed.
 
     Args:
         path: of the file.
@@ -211,9 +211,9 @@ class ResumeCheckpoint(Checkpoint):
         return state
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save where enough time has passed."""
+        """Save if enough time has passed."""
         due = time.monotonic() - self.last >= self.seconds
-        if trainer.strategy.broadcast(due):  # saving is a meeting of all processes: one of them decides
+        if trainer.strategy.broadcast(due):  # all processes must save together, so that one decides for all
             trainer.save_checkpoint(self.path, storage_options=self.kind)
             self.last = time.monotonic()
 
@@ -244,14 +244,14 @@ def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
 def new_trainer(
     make: MakeTrainer, stages: Sequence[Stage], *, epochs: int, folder: Path, callbacks: Sequence[Callback] = ()
 ) -> Trainer:
-    """A Trainer for stages that are trained as one, which keeps its latest state in ``folder``.
+    """A Trainer for stages that are trained as one, with its resume checkpoint in ``folder``.
 
     Args:
         make: makes a Trainer from keywords.
-        stages: what it trains; the first names its bar and its state. None to score alone.
+        stages: what it trains; the first names the progress bar and the checkpoint. Empty if it only scores.
         epochs: how many.
-        folder: where its state goes.
-        callbacks: further ones.
+        folder: of the resume checkpoint.
+        callbacks: further callbacks.
 
     Raises:
         InputError: the Trainer refuses its settings (no such accelerator, precision, ...).
@@ -266,7 +266,7 @@ def new_trainer(
         with quiet():
             trainer = make(
                 max_epochs=epochs,
-                logger=False,  # stages of several cells may train as one: each logs to its own
+                logger=False,  # each stage has its own log, and several may train as one
                 callbacks=[*own, *callbacks],
                 enable_checkpointing=bool(stages),
                 enable_model_summary=False,
@@ -285,9 +285,9 @@ def new_trainer(
 
 
 def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
-    """Train stages to their end, from their saved state where there is one; the state stays where it is.
+    """Train stages to their end, from their resume checkpoint if there is one, which is not removed.
 
-    What became of each stands in the stages; a divergence is an ``error`` there.
+    The results are written to the stages; one that diverges has an ``error``.
 
     Raises:
         InputError: the Trainer refuses its settings.
@@ -320,8 +320,8 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
         stage.seconds += (time.perf_counter() - start) / len(history.stages)
 
 
-def predict(trainer: Trainer, module: LightningModule, data: LightningDataModule) -> torch.Tensor:
-    """The scores of the rows that ``data`` scores, ``(N,)`` float64 on the CPU."""
+def score_rows(trainer: Trainer, module: LightningModule, data: LightningDataModule) -> torch.Tensor:
+    """The scores of the rows in ``data.scored``, ``(N,)`` float64 on the CPU."""
     with quiet():
         batches = trainer.predict(module, datamodule=data)
     assert batches is not None  # None only with return_predictions=False
@@ -330,9 +330,9 @@ def predict(trainer: Trainer, module: LightningModule, data: LightningDataModule
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without what Lightning 2.6 warns of that a user can do nothing about."""
+    """Silence warnings of Lightning 2.6 about which a user can do nothing."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")  # its own use of torch's pytree
-        warnings.filterwarnings("ignore", message="The `srun` command is available")  # where Slurm is, and not in use
-        warnings.filterwarnings("ignore", message="Found .* module.* in eval mode at the start")  # a frozen part
+        warnings.filterwarnings("ignore", message="The `srun` command is available")  # Slurm is installed but not used
+        warnings.filterwarnings("ignore", message="Found .* module.* in eval mode at the start")  # frozen modules are
         yield

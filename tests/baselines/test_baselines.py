@@ -17,7 +17,7 @@ from sad_lightning.baselines.baseline import Baseline
 from sad_lightning.baselines.extra_trees import ExtraTrees
 from sad_lightning.baselines.iforest import IForest
 from sad_lightning.baselines.kde import KDE
-from sad_lightning.baselines.kernel import expansion, kept, rbf, squared_distances, width
+from sad_lightning.baselines.kernel import choose_rows, expansion, rbf, squared_distances, width
 from sad_lightning.baselines.knn import KNN
 from sad_lightning.baselines.logistic import Logistic
 from sad_lightning.baselines.mahalanobis import Mahalanobis
@@ -293,12 +293,12 @@ def test_kernels_by_hand(monkeypatch):
 def test_too_many_rows_are_drawn_from_and_the_labeled_ones_stay(make):
     semi = np.repeat([-1, 0, 1], [4, 90, 6]).astype(np.int8)
     with pytest.warns(UserWarning, match="fitted on 50 of 100 rows: 10 labeled, and 40 of 90 unlabeled"):
-        rows = kept(semi, 50, 0)
+        rows = choose_rows(semi, 50, 0)
     assert len(np.unique(rows)) == 50
     assert np.isin(np.flatnonzero(semi), rows).all()
-    assert np.array_equal(kept(semi, 100, 0), np.arange(100))
+    assert np.array_equal(choose_rows(semi, 100, 0), np.arange(100))
     with pytest.raises(InputError, match="max_rows must be above"):
-        kept(semi, 10, 0)
+        choose_rows(semi, 10, 0)
     x, _ = rows_of()
     with pytest.warns(UserWarning, match="fitted on 20 of 65"):
         make("ocsvm", max_rows=20).fit(x)

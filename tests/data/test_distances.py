@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.distances import distances
+from sad_lightning.data.distances import class_distances
 from sad_lightning.data.sets.images import fashion_mnist
 from sad_lightning.data.sets.tabular import landsat
 from sad_lightning.report.gather.published import _CLASSES, _FILE
@@ -18,12 +18,12 @@ def test_images_and_tables_by_hand():
     pixels[3, 0, 0] = 0
     images = Arrays(pixels, np.array([0, 0, 1, 2]), ("black", "white", "half", "none"))
     # means (0, 0), (1, 1), (0, 1): half their pixels differ from either
-    found = distances(images, (0, 1))
+    found = class_distances(images, (0, 1))
     assert found[:3].tolist() == [0, 0, 0.5]
     assert np.isnan(found[3])
     x = np.array([[0, 5], [2, 5], [4, 5], [6, 5]], dtype=np.float32)  # deviations sqrt(5) and none
     rows = Arrays(x, np.array([0, 0, 1, 1]), ("a", "b"))
-    assert distances(rows, (0,)) == pytest.approx([0, 4 / np.sqrt(5)])
+    assert class_distances(rows, (0,)) == pytest.approx([0, 4 / np.sqrt(5)])
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_images_and_tables_by_hand():
 )  # fmt: skip
 def test_they_are_those_of_the_paper(name, load, known, slack, real_data):
     arrays = load(real_data)
-    found = dict(zip(arrays.classes, distances(arrays, (arrays.classes.index(known),)), strict=True))
+    found = dict(zip(arrays.classes, class_distances(arrays, (arrays.classes.index(known),)), strict=True))
     with open(_FILE, newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["metric"] == "l2" and row["dataset"] == name]
     printed = {

@@ -279,12 +279,12 @@ def test_truncated_npz_and_mat(tmp_path):
     ],
 )
 def test_wrong_tables(x, y, words):
-    check(lambda: tabular.table(Path("own.mat"), x, y, ("normal", "anomaly")), "own.mat", words)
+    check(lambda: tabular.table_arrays(Path("own.mat"), x, y, ("normal", "anomaly")), "own.mat", words)
 
 
 def test_constant_columns_are_warned_about_with_their_count():
     with pytest.warns(UserWarning, match="2 of 3 columns are constant"):
-        tabular.table(Path("own.mat"), np.array([[1, 2, 3], [1, 5, 3.0]]), np.array([0, 1]), ("a", "b"))
+        tabular.table_arrays(Path("own.mat"), np.array([[1, 2, 3], [1, 5, 3.0]]), np.array([0, 1]), ("a", "b"))
 
 
 def check(call, file: str, words: str) -> None:

@@ -1,1 +1,1 @@
-"""Data that people bring: tables, folders of images, npz files, and their labels."""
+"""Own data: tables, folders of images, npz files, and their labels."""

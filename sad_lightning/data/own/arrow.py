@@ -16,16 +16,16 @@ from sad_lightning.data.own.values import NOT_TEXT, Values, not_categorical, spe
 from sad_lightning.data.schema import Dialect
 from sad_lightning.errors import InputError
 
-BLOCK = 1 << 23  # bytes of a CSV, at a time
-ROWS = 1 << 16  # of anything else
-_HEADER = 1 << 16  # characters, that a header of several lines may have
-_QUOTED = r'(?<![^,;\t|])"(?:[^"]|"")*"'  # where a field begins, or it is a character as any other
+BLOCK = 1 << 23  # bytes of a CSV that are read at a time
+ROWS = 1 << 16  # rows of another file that are read at a time
+_HEADER = 1 << 16  # characters that a header of several lines may have
+_QUOTED = r'(?<![^,;\t|])"(?:[^"]|"")*"'  # only where a field begins; elsewhere a quote is a character like any other
 _LINE = re.compile(rf"(?:{_QUOTED}|[^\n])*")
 _PLAIN = Dialect()
 _DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?")
 
 
-class Arrow:
+class ArrowFile:
     """A CSV or parquet file, read by pyarrow.
 
     Args:
@@ -96,17 +96,17 @@ class Arrow:
             yield batch
 
     def values(self, name: str, column: Any, *, as_words: bool) -> Values:
-        """One Arrow array.
+        """The values of an Arrow array, one column of some rows.
 
         Raises:
-            InputError: it can not be words.
+            InputError: they can not be words.
         """
         types, kind = self.pa.types, column.type
         if types.is_dictionary(kind):
             return self.values(name, column.dictionary_decode(), as_words=as_words)
-        if column.null_count == len(column):  # its type says nothing
+        if column.null_count == len(column):  # an empty column has an arbitrary type
             return Values("category" if as_words else "number", np.full(len(column), np.nan))
-        exact = types.is_integer(kind) or types.is_decimal(kind)  # more digits than a float64 holds
+        exact = types.is_integer(kind) or types.is_decimal(kind)  # may have more digits than float64
         if types.is_boolean(kind) or types.is_floating(kind) or (exact and not as_words):
             numbers = column.cast(self.pa.float64(), safe=False).to_numpy(zero_copy_only=False)
             values = Values("boolean" if types.is_boolean(kind) else "number", numbers.astype(np.float64, copy=False))
@@ -124,7 +124,7 @@ class Arrow:
         return Values(contents, np.full(len(column), np.nan))
 
     def _categories(self, column: Any) -> Values | None:
-        """Any type as categories; None where it has no words."""
+        """The values of an Arrow array as categories; None where Arrow can not spell their type as text."""
         try:
             encoded = column.dictionary_encode()
             words = encoded.dictionary.cast(self.pa.string()).to_pylist()
@@ -135,7 +135,7 @@ class Arrow:
         return Values.categories(encoded.indices.cast(self.pa.float64()).to_numpy(zero_copy_only=False), words)
 
     def _header(self) -> tuple[str, list[str], int]:
-        """The delimiter, the names, and how many lines they take: a quoted name may hold delimiters and line breaks."""
+        """The delimiter, the names, and the lines of the header: a quoted name may hold delimiters and line breaks."""
         dialect = self.dialect
         try:
             encoding = "utf-8-sig" if dialect.encoding.lower() in ("utf-8", "utf8") else dialect.encoding

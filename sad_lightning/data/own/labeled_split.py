@@ -1,16 +1,17 @@
-"""Which rows of a person's own data train, calibrate and test: the labels are there, only the parts are drawn.
+"""Which rows of own data train, validate and test: their labels are in the data, only the parts are drawn.
 
-Rows that are equal in every value, and rows of one group, form a unit, and a unit is in one part: no row is tested that
-also trained. Units with a known anomaly are drawn apart from the others, so that each part has its share of them.
+Rows that are equal in every value, and rows of one group, form a unit, and a unit is in one part, so that no test row
+equals a training row. Units with a known anomaly are drawn separately, so that each part gets its share of them.
 
     test        ``test_ratio`` of all units
-    validation  ``validation_ratio`` of the units that are left; its rows set the threshold. Known anomalies all
-                train, with two exceptions. Groups are not torn apart, so that some may be held out with them. And for
-                early stopping their share is held out: they and half of the other validation rows select the best
-                epoch, and the other half sets the threshold
+    validation  ``validation_ratio`` of the remaining units; their rows set the threshold. Known anomalies are not held
+                out, with two exceptions. One that is in a group may be held out with its group. For early stopping a
+                share of them is held out too: they and half of the other validation rows select the best epoch, and
+                the other half sets the threshold
     train       the rest
 
-Where a column says the part, it stands; a row that also trains, value by value, is left out of the other two.
+Where a column names the parts, they are as it says, except that a validation or test row that equals a training row in
+every value is left out.
 """
 
 import warnings
@@ -44,10 +45,10 @@ def draw_labeled_split(
     Args:
         arrays: with ``labels``.
         test_ratio: share of the units that test.
-        validation_ratio: share of the others that set the threshold; 0 sets it in-sample.
+        validation_ratio: share of the other units that set the threshold; 0 sets it in-sample.
         early_stopping: whether some validation rows select the best epoch.
         seed: the seed of the cell.
-        of_classes: the settings of splits by class, which must be left as they are.
+        of_classes: the settings of splits by class, none of which may be set.
 
     Raises:
         InputError: a setting is out of range or is not for own data, a group stands in two parts, or nothing is left to
@@ -81,8 +82,8 @@ def draw_labeled_split(
         others = validation[labels.semi[validation] >= 0]
         half = np.random.default_rng(derive(seed, "split", "choice")).permutation(others)[: len(others) // 2]
         selection = np.union1d(validation[labels.semi[validation] < 0], half)
-    calibrates = np.setdiff1d(validation[labels.semi[validation] >= 0], selection)
-    test = test[arrays.target_class[test] >= 0]  # what is not known can not be evaluated
+    calibration = np.setdiff1d(validation[labels.semi[validation] >= 0], selection)
+    test = test[arrays.target_class[test] >= 0]  # a row of unknown class can not be evaluated
     semi = labels.semi[train]
     anomalous = ~np.isin(arrays.target_class, labels.normal_classes) & (arrays.target_class >= 0)
     counts = {
@@ -91,22 +92,22 @@ def draw_labeled_split(
         "unlabeled": int((semi == 0).sum()),
         "pollution": int(anomalous[train[semi >= 0]].sum()),
         "known_anomaly": int((semi == -1).sum()),
-        "validation": len(calibrates),
+        "validation": len(calibration),
         "selection": len(selection),
         "test": len(test),
         "test_anomaly": int(anomalous[test].sum()),
         "duplicates": len(rows) - len(np.unique(rows)),
     }
     return Split(
-        train, semi, calibrates, test, train, labels.normal_classes, labels.known_classes, counts,
-        *calibration_rows(train, semi, calibrates), selection=selection, selection_semi=labels.semi[selection],
+        train, semi, calibration, test, train, labels.normal_classes, labels.known_classes, counts,
+        *calibration_rows(train, semi, calibration), selection=selection, selection_semi=labels.semi[selection],
     )  # fmt: skip
 
 
 def row_hash(x: NDArray[np.generic]) -> NDArray[np.uint64]:
-    """A number for each row, ``(N,)``: the same for rows equal in every value, missing ones too.
+    """A number for each row, ``(N,)``: the same for rows that are equal in every value, missing values included.
 
-    Rows are drawn in the order of these numbers: another hash, or ``np.unique`` of the rows, is another split.
+    Rows are drawn in the order of these numbers, so that another hash would change every split.
     """
     hashes = np.empty(len(x), dtype=np.uint64)
     for start in range(0, len(x), _CHUNK):
@@ -115,15 +116,15 @@ def row_hash(x: NDArray[np.generic]) -> NDArray[np.uint64]:
             part = np.where(np.isnan(part), np.nan, part + 0.0).astype(np.float32).view(np.uint32)  # one NaN, one zero
         else:
             part = np.pad(part.view(np.uint8), ((0, 0), (0, -part.view(np.uint8).shape[1] % 8))).view(np.uint64)
-        mixed = np.zeros(len(part), dtype=np.uint64)
-        for column in part.T:  # splitmix64 of each value, chained
-            mixed = _mixed(mixed ^ _mixed(column.astype(np.uint64)))
-        hashes[start : start + _CHUNK] = mixed
+        chained = np.zeros(len(part), dtype=np.uint64)
+        for column in part.T:
+            chained = _splitmix64(chained ^ _splitmix64(column.astype(np.uint64)))
+        hashes[start : start + _CHUNK] = chained
     return hashes
 
 
 def units(rows: NDArray[np.uint64], group: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """The unit of each row, ``(N,)`` from 0: equal rows and rows of one group are in one, however long the chain."""
+    """The unit of each row, ``(N,)`` from 0: equal rows and rows of one group share a unit, in chains of any length."""
     _, same = np.unique(rows, return_inverse=True)
     if group is None:
         return same.astype(np.int64)
@@ -135,7 +136,7 @@ def units(rows: NDArray[np.uint64], group: NDArray[np.int64] | None) -> NDArray[
     return unit.astype(np.int64)
 
 
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _splitmix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -145,38 +146,38 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _draw(
     unit: Indices, labels: Labels, test_ratio: float, validation_ratio: float, *, hold_anomalies: bool, seed: int
 ) -> NDArray[np.int8]:
-    """Of each row 0, 1 or 2, ``(N,)``."""
+    """The part of each row, ``(N,)``: 0 train, 1 validation, 2 test."""
     holds_anomaly = np.zeros(unit.max() + 1, dtype=bool)
     holds_anomaly[unit[labels.semi < 0]] = True
-    of_unit = np.zeros(len(holds_anomaly), dtype=np.int8)
+    part_of_unit = np.zeros(len(holds_anomaly), dtype=np.int8)
     for kind in (False, True):
         generator = np.random.default_rng(derive(seed, "split", "units", int(kind)))
         shuffled = generator.permutation(np.flatnonzero(holds_anomaly == kind))
         tests = round(test_ratio * len(shuffled))
         ratio = 0 if kind and not (hold_anomalies or labels.group is not None) else validation_ratio
         validates = round(ratio * (len(shuffled) - tests))
-        of_unit[shuffled[:tests]], of_unit[shuffled[tests : tests + validates]] = 2, 1
+        part_of_unit[shuffled[:tests]], part_of_unit[shuffled[tests : tests + validates]] = 2, 1
     for name, share, number in (("test_ratio", test_ratio, 2), ("validation_ratio", validation_ratio, 1)):
-        if share and number not in of_unit and not holds_anomaly.all():  # which has an error of its own
+        if share and number not in part_of_unit and not holds_anomaly.all():  # all anomalies: the caller says so
             raise InputError(
-                f"split.{name}={share} of {len(of_unit)} {'rows' if labels.group is None else 'groups'} that differ "
-                f"holds out none; raise it, add some, or set it to 0"
+                f"split.{name}={share} of {len(part_of_unit)} {'rows' if labels.group is None else 'groups'} that "
+                f"differ holds out none; raise it, add some, or set it to 0"
             )
-    part: NDArray[np.int8] = of_unit[unit]
+    part: NDArray[np.int8] = part_of_unit[unit]
     return part
 
 
 def _parts_of_column(rows: NDArray[np.uint64], labels: Labels) -> NDArray[np.int8]:
-    """The part that the column gives each row, ``(N,)``; -1 where an equal row trains."""
+    """The part of each row that the column names, ``(N,)``; -1 for a held-out row that equals a training row."""
     assert labels.part is not None
     part = labels.part.copy()
     if labels.group is not None:
-        of_group = {int(g): int(p) for g, p in zip(labels.group[::-1], part[::-1], strict=True)}
+        part_of_group = {int(g): int(p) for g, p in zip(labels.group[::-1], part[::-1], strict=True)}
         for g, p in zip(labels.group.tolist(), part.tolist(), strict=True):
-            if of_group[g] != p:
+            if part_of_group[g] != p:
                 raise InputError(
-                    f"data.group: a group must be in one part, one stands in {_PARTS[of_group[g]]} and in {_PARTS[p]}; "
-                    f"change the column of data.part, or leave data.group out"
+                    f"data.group: a group must be in one part, one stands in {_PARTS[part_of_group[g]]} and in "
+                    f"{_PARTS[p]}; change the column of data.part, or leave data.group out"
                 )
     leaking = (part > 0) & np.isin(rows, rows[part == 0])
     if leaking.any():

@@ -1,4 +1,4 @@
-"""From the words of a person's own data to ``semi``, ``target_class`` and the part a row belongs to."""
+"""From the words in the columns of own data to ``semi``, ``target_class`` and the part of each row."""
 
 import warnings
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ PARTS = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test
 def semi_of(
     path: Path, label: Values, *, known_anomaly: object, known_normal: object, unlabeled: object
 ) -> NDArray[np.int8]:
-    """The label that training sees of each row, ``(N,)``; a missing value is unlabeled.
+    """The label of each row that training sees, ``(N,)``; a missing value is unlabeled.
 
     Args:
-        path: named in errors.
+        path: the file, for errors.
         label: the column, as words.
-        known_anomaly: the word, or words, of a known anomaly.
-        known_normal: of a known normal.
-        unlabeled: of a row that nothing is known of.
+        known_anomaly: the word, or words, of known anomalies.
+        known_normal: those of known normals.
+        unlabeled: those of unlabeled rows.
 
     Raises:
-        InputError: the column holds another word, or a word stands for two things.
+        InputError: the column holds another word, or a word has two meanings.
     """
     meaning: dict[str, int] = {}
     for semi, words in ((-1, known_anomaly), (1, known_normal), (0, unlabeled)):
@@ -58,12 +58,12 @@ def labels_of(
 ) -> tuple[NDArray[np.int64], tuple[str, ...], Labels]:
     """The classes that evaluation sees, their names, and the labels.
 
-    With a truth column its words are the classes, and a row without one is not evaluated. Else evaluation knows what
-    training may know, and counts an unlabeled row as normal.
+    With a truth column its words are the classes, and a row without a word is not evaluated. Without one evaluation
+    uses the labels of training, and counts unlabeled rows as normal.
 
     Args:
-        path: named in errors.
-        semi: ``(N,)``.
+        path: the file, for errors.
+        semi: ``(N,)`` as ``semi_of`` gives it.
         truth: the column, as words, or None.
         normal: its words that count as normal.
         part: ``(N,)`` as ``part_of`` gives it, or None.
@@ -104,10 +104,10 @@ def labels_of(
 
 
 def part_of(path: Path, column: Values) -> NDArray[np.int8]:
-    """Of each row 0 train, 1 validation or 2 test, ``(N,)``.
+    """The part of each row, ``(N,)``: 0 train, 1 validation, 2 test.
 
     Raises:
-        InputError: the column holds another word, or none.
+        InputError: the column holds another word, or a value is missing.
     """
     other = sorted(set(column.words) - set(PARTS))
     if other or np.isnan(column.numbers).any():
@@ -120,13 +120,13 @@ def part_of(path: Path, column: Values) -> NDArray[np.int8]:
 
 
 def as_words(value: object) -> list[str]:
-    """A word, or a list of words, or none, as a list of words as labels are compared."""
+    """A setting that is a word, a list of words or None, as a list in the spelling in which labels are compared."""
     values: Sequence[Any] = [] if value is None else value if isinstance(value, list | tuple) else [value]
     return [spell(each) for each in values]
 
 
 def _positions(values: Values) -> NDArray[np.int64]:
-    """``(n,)`` positions in the words, one past the last where the value is missing."""
+    """The position of each value in the words, ``(n,)``; one past the last where the value is missing."""
     missing = np.isnan(values.numbers)
     positions: NDArray[np.int64] = np.where(missing, len(values.words), values.numbers).astype(np.int64)
     return positions

@@ -1,8 +1,8 @@
-"""Images of classes in an npz of MedMNIST's layout, any of its 2-D sets: a data set of classes, as MNIST is.
+"""Images and their classes from an npz in the layout of MedMNIST's 2-D sets: a data set of classes, as MNIST is.
 
 ``train_images``, ``val_images`` and ``test_images`` hold ``(N, H, W)`` or ``(N, H, W, 3)`` uint8, ``*_labels`` a class
-number each, ``(N,)`` or ``(N, 1)``. Of several labels a row, ``(N, L)`` of 0 and 1 as in ChestMNIST, the first that
-holds is its class, and class 0 is none of them. The validation half, where there is one, trains.
+number for each image, ``(N,)`` or ``(N, 1)``. Where an image has several labels, ``(N, L)`` of 0 and 1 as in
+ChestMNIST, its class is the first label that is 1, and class 0 stands for none. Validation images train.
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
 """Tables from files, whole or in batches: CSV and parquet by pyarrow (the extra ``table``), npz by numpy.
 
-CSV: a header line; the delimiter is the one of ``, ; tab |`` that the header holds most outside quotes; missing is an
-empty field or NA, NaN, null and their like. npz: ``X`` of ``(N, D)`` numbers, their names in ``columns`` where it is
-there, else x0, x1, ...; every other array of N values is a column by its own name. Words of any type are spelt as a
-CSV spells them.
+CSV: a header line; the delimiter is the one of ``, ; tab |`` that is most frequent in the header outside quotes; a
+field that is empty, NA, NaN, null or the like is missing. npz: ``X`` holds ``(N, D)`` numbers, and ``columns`` their
+names, by default x0, x1, ...; every other array of N values is a column of its own name. Words of any type are spelt as
+a CSV spells them.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import read_npz_all
-from sad_lightning.data.own.arrow import BLOCK, ROWS, Arrow
+from sad_lightning.data.own.arrow import BLOCK, ROWS, ArrowFile
 from sad_lightning.data.own.values import (
     NOT_TEXT,
     Table,
@@ -41,8 +41,8 @@ def read_table(
 
     Args:
         path: csv, tsv, txt, parquet or npz.
-        words: columns whose values are words, whatever they look like, spelt as a CSV spells them.
-        ignore: other columns whose values are not read; they are there, and hold nothing.
+        words: columns whose values are words, even if they look like numbers.
+        ignore: other columns, whose values are not read: all of them are missing.
         dialect: how the file spells its rows.
 
     Raises:
@@ -51,7 +51,7 @@ def read_table(
     if suffix_of(path) == ".npz":
         return _with_missing(_npz_table(path, words, ignore), dialect)
     out = set(ignore) - set(words)
-    arrow = Arrow(path, dialect)
+    arrow = ArrowFile(path, dialect)
     check_names_once(path, arrow.names, out)
     table = arrow.whole([name for name in arrow.names if name not in out], words)
     if not table.num_rows:
@@ -68,13 +68,13 @@ def read_table(
 def read_batches(
     path: Path, schema: TableSchema, *, keep: Sequence[str] = (), ignore: Sequence[str] = ()
 ) -> Iterator[Table]:
-    """The columns of a schema, batch by batch, in memory that does not grow with the file (but for an npz).
+    """The columns of a schema, batch by batch; only an npz is read into memory as a whole.
 
     Args:
         path: csv, tsv, txt, parquet or npz.
-        schema: whose columns.
+        schema: names the columns.
         keep: further columns, as words.
-        ignore: columns that may be there too, beside those that training left aside.
+        ignore: columns that the file may have too, besides those in ``schema.aside``.
 
     Raises:
         InputError: a column is missing or not known, or a value is not what its column holds.
@@ -89,7 +89,7 @@ def read_batches(
             rows = slice(start, start + ROWS)
             yield {name: replace(values, numbers=values.numbers[rows]) for name, values in table.items()}
         return
-    arrow = Arrow(path, schema.dialect)
+    arrow = ArrowFile(path, schema.dialect)
     check_names_once(path, arrow.names, {*schema.aside, *ignore} - set(keep))
     _check_names(path, arrow.names, schema, keep, ignore)
     for batch in arrow.batches(kinds):
@@ -122,10 +122,10 @@ def _without(values: Values, missing: Sequence[str]) -> Values:
 def raw_rows(
     path: Path, table: Table, schema: TableSchema, first: int = 0
 ) -> tuple[NDArray[np.float32], dict[str, int]]:
-    """Raw rows of a schema, ``(n, C)`` float32, and how many values of each column are no category it knows.
+    """Raw rows of a schema, ``(n, C)`` float32, and by column how many values are unknown categories.
 
     Args:
-        path: named in errors.
+        path: the file, for errors.
         table: with all columns of the schema.
         schema: of the rows.
         first: the number of the first row, for errors.
@@ -182,15 +182,15 @@ def _check_finite(path: Path, name: str, values: NDArray[np.float32], numbers: N
 
 
 def _check_names(
-    path: Path, there: Sequence[str], schema: TableSchema, keep: Sequence[str], ignore: Sequence[str]
+    path: Path, names: Sequence[str], schema: TableSchema, keep: Sequence[str], ignore: Sequence[str]
 ) -> None:
-    missing = [name for name in (*schema.names, *keep) if name not in there]
+    missing = [name for name in (*schema.names, *keep) if name not in names]
     if missing:
         raise InputError(
             f"{path}: must hold the columns of the training, by name; missing: {listed(missing)}; it holds "
-            f"{listed(there)}; add or rename them"
+            f"{listed(names)}; add or rename them"
         )
-    unknown = [name for name in there if name not in {*schema.names, *schema.aside, *keep, *ignore}]
+    unknown = [name for name in names if name not in {*schema.names, *schema.aside, *keep, *ignore}]
     if unknown:
         raise InputError(
             f"{path}: must hold no column that the training did not have; unknown: {listed(unknown)}; leave it out "
@@ -199,7 +199,7 @@ def _check_names(
 
 
 def count_rows(path: Path) -> int | None:
-    """How many rows a file holds, for a progress bar; of a CSV how many lines, and None where it would have to be read.
+    """How many rows a file holds, for a progress bar: for a CSV its lines, and None for a file that must be unpacked.
 
     Raises:
         InputError: the file is not there or damaged.
@@ -208,7 +208,7 @@ def count_rows(path: Path) -> int | None:
     if suffix in (".npz", ".csv.gz"):
         return None
     if suffix == ".parquet":
-        arrow = Arrow(path)
+        arrow = ArrowFile(path)
         return int(arrow.parquet.ParquetFile(path).metadata.num_rows)
     with open(path, "rb") as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK), b"")) - 1
@@ -242,7 +242,7 @@ def _npz_table(path: Path, words: Collection[str] = (), ignore: Collection[str] 
         raise InputError(
             f"{path}: must hold X, (N, D) numbers with at least one row, it holds {contents}; see docs/own_data.md"
         )
-    x = x.astype(np.uint8) if x.dtype.kind == "b" else x  # numbers, as the others
+    x = x.astype(np.uint8) if x.dtype.kind == "b" else x  # booleans are numbers here
     names = _decoded(arrays.get("columns", np.array([f"x{k}" for k in range(x.shape[1])]))).reshape(-1)
     if len(names) != x.shape[1]:
         raise InputError(f"{path}: columns must name the {x.shape[1]} columns of X, it holds {len(names)} names")
@@ -277,7 +277,7 @@ def _npz_values(path: Path, name: str, array: NDArray[Any], *, as_words: bool) -
 
 
 def _decoded(array: NDArray[Any]) -> NDArray[Any]:
-    """Bytes as text, if they are text."""
+    """Bytes as text, where they are UTF-8; other arrays unchanged."""
     try:
         return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
     except UnicodeDecodeError:

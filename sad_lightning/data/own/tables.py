@@ -1,8 +1,8 @@
-"""A table of one's own, from CSV, parquet or npz: numbers, true and false, and words, each word a column of its own.
+"""Own tables from CSV, parquet or npz: numbers, booleans, and words, which are one-hot encoded.
 
-``X`` is every column but those that say something of a row (label, truth, part, group) and those to ignore. A missing
-number becomes the median of the training rows, or is refused; a missing word, and one that training never saw, is 0 in
-all columns of its words. Dates are refused: what matters in them (hour, weekday, age) is for a person to say.
+Features are all columns except those with a role (label, truth, part, group) and those to ignore. A missing number is
+imputed with the median of the training rows, or refused; a word that is missing, or that training never saw, is 0 in
+all its one-hot columns. Dates are refused: a person must say what matters in them (hour, weekday, age).
 """
 
 import re
@@ -52,11 +52,11 @@ def table(
         label: the column of the labels that training may see; None for no labels.
         known_anomaly: its words for a known anomaly.
         known_normal: its words for a known normal.
-        unlabeled: its words for a row that nothing is known of; a missing value is one too.
+        unlabeled: its words for an unlabeled row; a missing value means that too.
         truth: the column that only evaluation sees; None evaluates by the labels.
-        normal: its words that are normal, all others are anomalies.
-        part: the column that says train, validation or test; None draws them.
-        group: the column whose rows of one value stay together; None for no groups.
+        normal: its words that are normal; all others are anomalies.
+        part: the column that says train, validation or test; None draws the parts.
+        group: the column whose rows of equal value stay in one part; None for no groups.
         ignore: columns that are left out.
         categorical: columns of numbers that are names.
         max_categories: the most words that a column may have.
@@ -108,7 +108,7 @@ def table(
 
 
 def _names(value: Any) -> list[str]:
-    """A column, or a list of them, or none, as a list of names, spelt as they are."""
+    """A setting that is a column, a list of columns or None, as a list of names."""
     values = [] if value is None else value if isinstance(value, list | tuple) else [value]
     return [str(each) for each in values]
 
@@ -116,10 +116,10 @@ def _names(value: Any) -> list[str]:
 def fit_schema(
     path: Path, features: Table, categorical: Sequence[str], max_categories: int, missing: str
 ) -> TableSchema:
-    """What the columns hold.
+    """The schema of the columns.
 
     Raises:
-        InputError: a column holds dates, nothing, something odd, or too many words.
+        InputError: a column holds dates, no value, too many words, or values that are neither numbers nor words.
     """
     return TableSchema(
         tuple(
@@ -136,7 +136,7 @@ def fit_schema(
 
 
 def _of_one_kind(path: Path, name: str, values: Values) -> Values:
-    """The values, unless they are numbers with some other words among them."""
+    """The values, checked: numbers with a few words among them are refused."""
     others = [text for text in values.words if not re.fullmatch(r"[-+]?[\d.,]+([eE][-+]?\d+)?", text)]
     if values.kind == "category" and 2 * len(others) < len(values.words):
         raise InputError(

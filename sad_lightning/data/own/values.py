@@ -1,4 +1,4 @@
-"""A column of a table, whatever file it comes from, and its words."""
+"""The values of a column and their words, from any kind of file."""
 
 import json
 import re
@@ -22,8 +22,8 @@ class Values:
     """One column of some rows.
 
     Attributes:
-        kind: ``number``, ``boolean``, ``category``, or what it is where it can not be used, such as ``date``.
-        numbers: ``(n,)``, the position in ``words`` for categories; NaN where missing.
+        kind: ``number``, ``boolean``, ``category``, or the name of values that can not be used, such as ``date``.
+        numbers: ``(n,)``; of categories the position in ``words``; NaN where missing.
         words: the categories.
     """
 
@@ -33,7 +33,7 @@ class Values:
 
     @classmethod
     def categories(cls, codes: NDArray[np.float64], words: Sequence[object]) -> "Values":
-        """Categories from positions in a list of words, which may hold one in several spellings."""
+        """Categories from positions in a list of words, in which a word may stand in several spellings."""
         spellings = [spell(value) for value in words]
         known = tuple(sorted(set(spellings)))
         code = {name: float(number) for number, name in enumerate(known)}
@@ -42,7 +42,7 @@ class Values:
 
     @classmethod
     def of_numbers(cls, numbers: NDArray[Any]) -> "Values":
-        """Categories from numbers, ``(n,)``, whole ones to the last digit; NaN is missing."""
+        """Categories from numbers, ``(n,)``; whole numbers keep all digits, NaN is missing."""
         present = ~np.isnan(numbers)
         distinct, positions = np.unique(numbers[present], return_inverse=True)
         codes = np.full(len(numbers), np.nan)
@@ -72,7 +72,7 @@ def spell(value: object) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Some names, and how many more there are."""
+    """The first twelve names, and how many more there are."""
     more = len(names) - 12
     return ", ".join(names[:12]) + (f" and {more} more" if more > 0 else "")
 
@@ -116,7 +116,7 @@ def not_categorical(path: Path, name: str, contents: str) -> InputError:
 
 
 def check_names_once(path: Path, names: Sequence[str], ignore: Collection[str] = ()) -> None:
-    """Refuse columns without a name, or with that of another.
+    """Refuse a column without a name, and two columns of one name.
 
     Args:
         path: named in errors.
@@ -124,7 +124,7 @@ def check_names_once(path: Path, names: Sequence[str], ignore: Collection[str] =
         ignore: those that are left out, whatever they are called.
 
     Raises:
-        InputError: there is one.
+        InputError: there is such a column.
     """
     for number, name in enumerate(names, start=1):
         if (not name or name.startswith("__index_level_")) and name not in ignore:

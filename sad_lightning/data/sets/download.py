@@ -1,4 +1,4 @@
-"""Downloads by torchvision: of what it brings, only what was checked stays, and a failure is one line."""
+"""Downloads by torchvision, to a temporary folder: only checked files are kept, and a failure is one line."""
 
 import http.client
 import socket
@@ -15,13 +15,16 @@ _TIMEOUT_SECONDS = 30.0
 
 @contextmanager
 def download_folder(path: Path) -> Iterator[Path]:
-    """A folder beside ``path``, the file that is to be there in the end, to download to; it goes with the block.
+    """A temporary folder to download to, which is removed after the block.
 
     torchvision sets no time limit: within the block a transfer that stalls is an error after 30 seconds.
 
+    Args:
+        path: the file that the block writes in the end; the temporary folder is beside it.
+
     Raises:
-        InputError: nothing can be written there, or a download fails; the message says how to put the file there by
-            hand.
+        InputError: the folder of ``path`` can not be written, or a download fails; the message says how to put the
+            file there by hand.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

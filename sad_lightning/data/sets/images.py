@@ -1,8 +1,8 @@
 """Image data sets as arrays: scikit-learn's digits, MNIST, Fashion-MNIST, CIFAR-10.
 
-A file in place, ``<root>/<name>.npz`` with train_images, train_labels, test_images, test_labels in uint8 (MedMNIST's
-layout), is read without touching the network. Else torchvision downloads the set and checks it by md5; its pixels and
-labels are checked by sha256 and kept in that same layout.
+``<root>/<name>.npz``, with train_images, train_labels, test_images and test_labels in uint8 (MedMNIST's layout), is
+read where it exists. Else torchvision downloads the set and checks its md5; then its pixels and labels are checked by
+sha256 and written to that file.
 """
 
 import warnings
@@ -101,7 +101,7 @@ def as_arrays(path: Path, raw: Raw, classes: tuple[str, ...]) -> Arrays:
 
 
 def verify(name: str, root: str | None) -> bool:
-    """Whether the file in place says, to the last pixel, what the authors published.
+    """Whether the file holds exactly the pixels and labels that the authors published.
 
     Raises:
         InputError: the file is damaged.
@@ -112,9 +112,9 @@ def verify(name: str, root: str | None) -> bool:
 def _download(name: str, path: Path) -> Raw:
     raw: Raw = {}
     with download_folder(path) as folder, warnings.catch_warnings():
-        # The pickles of CIFAR-10 are older than numpy's rules of today.
+        # The pickles of CIFAR-10 were written by a numpy that allowed this.
         warnings.filterwarnings("ignore", message=".*align should be passed as Python or NumPy boolean")
-        from torchvision import datasets  # imports torch, which those who read the file or only plan do without
+        from torchvision import datasets  # imports torch, which reading the file does not need
 
         for half in ("train", "test"):
             images = getattr(datasets, _TORCHVISION[name])(folder, train=half == "train", download=True)

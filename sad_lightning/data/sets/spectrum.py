@@ -32,10 +32,10 @@ def spectrograms(root: str | None, path: str = "spectrograms.npz") -> Arrays:
             f"{file}: is not there, and Cellular Spectrum Misuse is not public; write x (n, 125, 128) and y (n,) "
             f"there, or try data=synthetic_spectrograms"
         )
-    return read(file)
+    return read_spectrograms(file)
 
 
-def read(path: Path) -> Arrays:
+def read_spectrograms(path: Path) -> Arrays:
     """The arrays of a file of this layout.
 
     Raises:

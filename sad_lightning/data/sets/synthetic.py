@@ -1,7 +1,8 @@
 """Synthetic data: the nine Gaussian columns of ye2021 section 4.2, and bursts in spectrograms for tests.
 
-Normal samples are N(0, 1) in every column. Of an anomaly three columns (with chance .4) or four (.6), drawn uniformly,
-are N(1.6, .8) instead. Whether the paper's .8 is a deviation or a variance is unsaid; it is a deviation here.
+Normal samples are N(0, 1) in every column. In an anomaly three columns (with probability .4) or four (.6), which are
+drawn uniformly, are N(1.6, .8) instead. The paper does not say whether .8 is a deviation or a variance; here it is a
+deviation.
 """
 
 import numpy as np
@@ -31,7 +32,7 @@ def gaussians(
     """Nine Gaussian columns, normal samples and two kinds of anomalies, with a test half of its own.
 
     Args:
-        seed: draws everything.
+        seed: of all random numbers.
         deviation: of the shifted columns.
         n_train: normals of the training half.
         n_train_anomalies: anomalies of the training half.
@@ -74,11 +75,12 @@ def draw_anomalies(generator: np.random.Generator, n: int, deviation: float) -> 
 def synthetic_spectrograms(seed: int, rows: int) -> Arrays:
     """Synthetic spectrograms in the layout of ``data.spectrograms``, for tests; they are no measurement of anything.
 
-    The background is traffic: a few slots of random subcarriers and times. A wideband burst raises most subcarriers
-    all the time, behind a blockage (nlos) by less; a narrowband burst a few, for 10 time steps or 5 in every 25.
+    The background is traffic: a few slots of random subcarriers and times. A wideband burst raises most subcarriers at
+    all times, and by less behind a blockage (nlos); a narrowband burst raises a few, for 10 or 5 of every 25 time
+    steps.
 
     Args:
-        seed: draws everything.
+        seed: of all random numbers.
         rows: of each class.
 
     Raises:
@@ -104,7 +106,7 @@ def _traffic(generator: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _burst(generator: np.random.Generator, power: NDArray[np.float64], name: str) -> None:
-    """Add one in place."""
+    """Add a burst to ``power``, in place."""
     if name.startswith("WB"):
         band = generator.integers(0, 16)
         power[:, band : band + 112] += generator.normal(60 if name == "WB-los" else 25, 5, (SHAPE[0], 112))

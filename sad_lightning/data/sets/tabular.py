@@ -14,7 +14,7 @@ from sad_lightning.data.sets.download import download_folder
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 
-# The addresses that the code of ruff2020 names; what arrives is checked by content, not trusted.
+# The addresses in the code of ruff2020, and the digest of the content that they must deliver.
 _ODDS = {
     "arrhythmia": (
         "https://www.dropbox.com/s/lmlwuspn1sey48r/arrhythmia.mat?dl=1",
@@ -65,7 +65,7 @@ def odds(name: str, root: str | None) -> Arrays:
     path = data_root(root) / "odds" / f"{name}.mat"
     url, digest = _ODDS[name]
     raw = read_mat(path) if path.exists() else _download_mat(url, path, digest)
-    return table(path, raw["X"], raw["y"], ("normal", "anomaly"))
+    return table_arrays(path, raw["X"], raw["y"], ("normal", "anomaly"))
 
 
 def landsat(root: str | None) -> Arrays:
@@ -76,10 +76,10 @@ def landsat(root: str | None) -> Arrays:
     """
     path = data_root(root) / "landsat.npz"
     raw = read_npz(path, {"X": 2, "y": 1, "classes": 1}) if path.exists() else _download_landsat(path)
-    return table(path, raw["X"], raw["y"], tuple(str(name) for name in raw["classes"]))
+    return table_arrays(path, raw["X"], raw["y"], tuple(str(name) for name in raw["classes"]))
 
 
-def table(path: Path, x: NDArray[np.generic], y: NDArray[np.generic], classes: tuple[str, ...]) -> Arrays:
+def table_arrays(path: Path, x: NDArray[np.generic], y: NDArray[np.generic], classes: tuple[str, ...]) -> Arrays:
     """Rows and their classes, checked: one class a row, no value missing or infinite; a constant column only warns.
 
     Raises:
@@ -118,7 +118,7 @@ def read_mat(path: Path) -> Raw:
 
     try:
         arrays = loadmat(path, variable_names=["X", "y"])
-    except Exception as error:  # scipy's reader raises whatever the damaged bytes lead it to
+    except Exception as error:  # damaged bytes make scipy raise many types of error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"{path}: must be a whole .mat file, but reading it fails ({reason}); fetch it again"
@@ -129,7 +129,7 @@ def read_mat(path: Path) -> Raw:
 
 
 def verify(name: str, root: str | None) -> bool:
-    """Whether the file in place says, to the last number, what was published.
+    """Whether the file holds exactly the numbers that were published.
 
     Raises:
         InputError: the file is damaged.
@@ -142,7 +142,7 @@ def verify(name: str, root: str | None) -> bool:
 
 def _download_mat(url: str, path: Path, digest: str) -> Raw:
     with download_folder(path) as folder:
-        from torchvision.datasets.utils import download_url  # imports torch, which those who read the file do without
+        from torchvision.datasets.utils import download_url  # imports torch, which reading the file does not need
 
         file = folder / path.name
         download_url(url, folder, file.name)
@@ -171,7 +171,7 @@ def _download_landsat(path: Path) -> Raw:
     soil = rows[:, -1]
     raw: Raw = {
         "X": rows[:, :-1].astype(np.uint8),
-        "y": np.where(soil == 7, 5, soil - 1).astype(np.uint8),  # 6 was never used
+        "y": np.where(soil == 7, 5, soil - 1).astype(np.uint8),  # no row has soil 6
         "classes": np.array(_LANDSAT_CLASSES),
     }
     if content_digest(raw) != _LANDSAT_DIGEST:
