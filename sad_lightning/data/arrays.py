@@ -37,13 +37,14 @@ class Arrays:
     """All rows of a data set, in one array so that a split is nothing but indices.
 
     Attributes:
-        x: ``(N, H, W, C)`` uint8 pixels or ``(N, D)`` float32 columns.
+        x: ``(N, H, W, C)`` uint8 pixels, or ``(N, D)`` float32 columns or features of images.
         target_class: ``(N,)`` original class of each row, an index into ``classes``; -1 where own data does not say it.
         classes: the names of the classes.
         n_train: rows from here on are the test half that the data set ships; None where it ships none and the
             split draws one.
         labels: of a person's own data; None for a data set of classes, whose labels the split draws.
         schema: what raw rows of own data look like, for the model file.
+        images: ``(N, H, W, C)`` uint8, what the features ``x`` are of; None where ``x`` is the data itself.
     """
 
     x: NDArray[np.uint8] | NDArray[np.float32]
@@ -52,6 +53,7 @@ class Arrays:
     n_train: int | None = None
     labels: Labels | None = None
     schema: Schema | None = None
+    images: NDArray[np.uint8] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -13,8 +13,6 @@ from sad_lightning.model import Model
 from sad_lightning.predict.output import column_writer
 from sad_lightning.predict.rows import check_finite, raw_batches
 
-_BATCH = 1 << 13  # rows that the network sees at a time
-
 
 @dataclass(frozen=True)
 class Summary:
@@ -78,5 +76,5 @@ def predict(
 def _scores(model: Model, raw: Tensor) -> Tensor:
     """``(B,)`` float64."""
     device = model.calibration.device
-    parts = [model.score(model.prepare(part.to(device))).double() for part in torch.split(raw, _BATCH)]
+    parts = [model.score(model.prepare(part.to(device))).double() for part in torch.split(raw, model.batch)]
     return torch.cat(parts) if len(raw) else torch.empty(0, dtype=torch.float64)
