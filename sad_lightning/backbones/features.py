@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.command import row_progress
-from sad_lightning.errors import InputError
-from sad_lightning.files import whole_file
+from sad_lightning.errors import DamagedError
+from sad_lightning.files import read_archive, set_aside, write_archive
 
 _CHUNK = 1000  # images of a file
 _FORMAT = 1  # raised when equal weights give other features
@@ -39,27 +39,38 @@ def cached_features(
         extractor: what computes them.
         cache: the folder of the files.
         device: where to compute.
-
-    Raises:
-        InputError: a cached file is damaged.
     """
     folder = cache / _digest_of(extractor)
     chunks = np.split(images, range(_CHUNK, len(images), _CHUNK))
-    paths = [folder / f"{_digest_of_images(chunk)}.npy" for chunk in chunks]
-    missing = {path: chunk for path, chunk in zip(paths, chunks, strict=True) if not path.exists()}
+    paths = [folder / f"{_digest_of_images(chunk)}.npz" for chunk in chunks]
+    features = {path: stored for path in paths if (stored := _read(path)) is not None}
+    missing = {path: chunk for path, chunk in zip(paths, chunks, strict=True) if path not in features}
     count = sum(map(len, missing.values()))
-    log.info("%s: features of %d images are computed, others are cached in %s", extractor.name, count, folder)
+    log.info("%s: %d images to see, the features of %d are in %s", extractor.name, count, len(images) - count, folder)
     if missing:
-        extractor.to(device)
         with row_progress(count) as bar:
-            for wait in (False, True):  # first what no other process is at, then what the others have not finished
-                for path, chunk in missing.items():
-                    if not path.exists():
-                        with _lock(path, wait=wait) as held:
-                            if held and not path.exists():
-                                _write(path, _computed(chunk, extractor, device))
-                                bar.update(len(chunk))
-    return np.concatenate([_read(path, len(chunk)) for path, chunk in zip(paths, chunks, strict=True)])
+            for path, computed in _shared(missing, extractor.to(device), device):
+                features[path] = computed
+                bar.update(len(computed))
+    return np.concatenate([features[path] for path in paths])
+
+
+def _shared(
+    missing: dict[Path, NDArray[np.uint8]], extractor: FeatureExtractor, device: torch.device
+) -> Iterator[tuple[Path, Features]]:
+    """The features of each file: first of those that no other process is at, then of what the others have left."""
+    left = dict(missing)
+    for wait in (False, True):
+        for path in list(left):
+            with _lock(path, wait=wait) as held:
+                if not held:
+                    continue
+                features = _read(path)
+                if features is None:
+                    features = _computed(left[path], extractor, device)
+                    _write(path, features)
+                del left[path]
+            yield path, features
 
 
 def _computed(images: NDArray[np.uint8], extractor: FeatureExtractor, device: torch.device) -> Features:
@@ -70,20 +81,24 @@ def _computed(images: NDArray[np.uint8], extractor: FeatureExtractor, device: to
 
 
 def _write(path: Path, features: Features) -> None:
-    with whole_file(path) as part, open(part, "wb") as file:
-        np.save(file, features, allow_pickle=False)
+    write_archive(path, _kind(path), lambda file: np.savez(file, features=features))
 
 
-def _read(path: Path, count: int) -> Features:
+def _read(path: Path) -> Features | None:
+    """What the file holds; None where it is not there, or damaged and set aside."""
     try:
-        features: Features = np.load(path, allow_pickle=False)
-        if features.ndim != 2 or len(features) != count or features.dtype != np.float32:
-            raise ValueError(f"{features.shape} {features.dtype}")
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(
-            f"{path}: must hold the cached features of {count} images, but reading it fails; remove it and run again"
-        ) from error
+        with np.load(read_archive(path, _kind(path)), allow_pickle=False) as file:
+            features: Features = file["features"]
+    except FileNotFoundError:
+        return None
+    except DamagedError as error:
+        set_aside(path, error)
+        return None
     return features
+
+
+def _kind(path: Path) -> str:
+    return f"file of features {path.stem}"
 
 
 def _digest_of(extractor: FeatureExtractor) -> str:

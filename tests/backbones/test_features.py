@@ -9,7 +9,6 @@ import torch
 
 from sad_lightning.backbones import FeatureExtractor, features
 from sad_lightning.backbones.features import cached_features
-from sad_lightning.errors import InputError
 
 CPU = torch.device("cpu")
 
@@ -37,7 +36,7 @@ def test_features_are_computed_once(tmp_path):
     for _ in range(2):
         np.testing.assert_allclose(cached_features(images, extractor, tmp_path, CPU), expected, rtol=1e-5)
     assert extractor.seen == 2500
-    assert len(list(tmp_path.rglob("*.npy"))) == 3
+    assert len(list(tmp_path.rglob("*.npz"))) == 3
     assert not list(tmp_path.rglob("*.lock"))
 
 
@@ -91,10 +90,11 @@ def test_two_share_the_work(tmp_path, monkeypatch):
     assert both[0].seen + both[1].seen == 200
 
 
-def test_a_damaged_file_is_one_line(tmp_path):
+def test_a_damaged_file_is_set_aside_and_computed_again(tmp_path, capsys):
     images, extractor = some_images(5), Counting()
-    cached_features(images, extractor, tmp_path, CPU)
-    (path,) = Path(tmp_path).rglob("*.npy")
+    expected = cached_features(images, extractor, tmp_path, CPU)
+    (path,) = Path(tmp_path).rglob("*.npz")
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InputError, match=rf"{path.name}: must hold the cached features of 5 images"):
-        cached_features(images, extractor, tmp_path, CPU)
+    np.testing.assert_array_equal(cached_features(images, extractor, tmp_path, CPU), expected)
+    assert f"{path.name}: must be a file of features {path.stem}" in capsys.readouterr().err
+    assert extractor.seen == 10
