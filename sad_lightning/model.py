@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sad_lightning import baselines, methods
+from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import schema_of
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from sad_lightning.baselines.baseline import Baseline
 
 FILE = MODEL_FILE
-_PART = 10_000  # rows
+_PART = 1 << 13  # rows
 _FORMAT = "sad_lightning model"
 _VERSION = 1
 
@@ -107,6 +108,11 @@ class Model(nn.Module):
         self.threshold = self.threshold_at(self.target_fpr)
         self.eval()
 
+    @property
+    def batch(self) -> int:
+        """How many raw rows to score at a time: fewer where a backbone sees images."""
+        return _PART if self.preparation.extractor is None else self.preparation.extractor.batch
+
     def prepare(self, raw: Tensor) -> Tensor:
         """Raw rows, as ``preparation.schema`` has them, to ``x``: ``(B, D)`` or ``(B, C, H, W)`` float32."""
         x: Tensor = self.preparation(raw)
@@ -119,7 +125,7 @@ class Model(nn.Module):
     def score_rows(self, raw: NDArray[Any]) -> NDArray[np.float64]:
         """The scores of raw rows, ``(N,)``, a part of them at a time."""
         with torch.inference_mode():
-            parts = [self.score(self.prepare(part)).double() for part in torch.split(torch.from_numpy(raw), _PART)]
+            parts = [self.score(self.prepare(part)).double() for part in torch.split(torch.from_numpy(raw), self.batch)]
         return torch.cat(parts).cpu().numpy()
 
     def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
@@ -175,6 +181,7 @@ class Model(nn.Module):
             "version": _VERSION,
             "package": __version__,
             "schema": self.preparation.schema.plain(),
+            "backbone": None if self.preparation.extractor is None else self.preparation.extractor.recipe(),
             "preparation": _on_cpu(self.preparation),
             **_recipe(self.scorer),
             "calibration": self.calibration.cpu(),
@@ -204,7 +211,9 @@ class Model(nn.Module):
         try:
             state = document["preparation"]
             scaling = Scaling(state["scale"].numpy(), state["shift"].numpy())
-            preparation = Preparation(schema_of(document["schema"]), scaling)
+            recipe = document["backbone"]
+            extractor = None if recipe is None else FeatureExtractor.of(recipe)
+            preparation = Preparation(schema_of(document["schema"]), scaling, extractor)
             preparation.load_state_dict(state)
             model = Model(
                 preparation,

@@ -38,9 +38,9 @@ def name_of(path: Path) -> str:
 # The order of the rooms, from the ground up. A room imports itself and what stands above it in this list: the walk of a
 # sample goes data -> networks -> methods, baselines -> training -> cell -> grid, and the commands read what they leave.
 ROOMS = (
-    "version", "errors", "checks", "seeding", "files", "config", "command", "stats", "result", "data", "networks",
-    "methods", "baselines", "training", "model", "tracking", "drawing", "info", "inspect", "cell", "grid", "detector",
-    "predict", "export", "explain", "hpo", "audit", "report", "convergence", "train", "__main__",
+    "version", "errors", "checks", "seeding", "files", "config", "command", "stats", "result", "backbones", "data",
+    "networks", "methods", "baselines", "training", "model", "tracking", "drawing", "info", "inspect", "cell", "grid",
+    "detector", "predict", "export", "explain", "hpo", "audit", "report", "convergence", "train", "__main__",
 )  # fmt: skip
 
 

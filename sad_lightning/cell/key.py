@@ -18,6 +18,7 @@ from sad_lightning.version import NUMBERS_VERSION
 # Settings that change nothing at this value: a key does not name them, wherever their group stands (a method holds its
 # network and its optimiser).
 _NEUTRAL: dict[str, Any] = {
+    "backbone": None,
     "balance": {"known_anomalies": 0, "mix": False},
     "data.decimal": ".",
     "data.delimiter": None,
@@ -55,6 +56,7 @@ _WHERE = {  # what says where or how a cell runs: groups, and keys of groups
     "data": ("root",),
     "data_root": None,
     "pretrain": ("cache",),
+    "backbone": ("cache",),
     "trainer": ("accelerator", "devices", "num_nodes", "strategy"),
 }
 
@@ -81,6 +83,8 @@ def defining(cfg: DictConfig) -> dict[str, Any]:
         settings = {name: value for name, value in settings.items() if name == "trainer" or name not in OF_VOICE}
         settings["voices"] = {name: {key: voice[key] for key in OF_VOICE} for name, voice in voices.items()}
     settings |= contents_of(cfg["data"] if OmegaConf.is_dict(cfg.get("data")) else {})
+    if settings.get("backbone") and settings["backbone"]["weights"] is not None:
+        settings["weights_content"] = content_of(Path(str(settings["backbone"]["weights"])).expanduser())
     split = settings.get("split", {})
     if split.get("labeled_ratio") == 0 and split.get("known_anomaly") is not None:
         settings["split"] = {**split, "known_anomaly": 0}

@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
+from sad_lightning.cell.embedding import embedded
 from sad_lightning.cell.key import defining, key_of
 from sad_lightning.cell.loading import load
 from sad_lightning.cell.seconds import timed
@@ -64,7 +65,7 @@ def prepare(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Prepare
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings(record=True) as caught, timed("data") as seconds:
         warnings.simplefilter("always")
-        arrays = load(cell.cfg.data) if cell.arrays is None else cell.arrays
+        arrays = embedded(load(cell.cfg.data) if cell.arrays is None else cell.arrays, cell.cfg)
         split = split_of(cell.cfg, arrays, seed)
         scaling = fit_scaling(arrays, split, **to_kwargs(cell.cfg.preprocess))
     cfg = with_shape(cell.cfg, arrays)

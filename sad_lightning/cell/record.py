@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sad_lightning.cell.embedding import extractor_of
 from sad_lightning.cell.environment import describe
 from sad_lightning.cell.evaluation import evaluate
 from sad_lightning.cell.seconds import added
@@ -124,18 +125,19 @@ def _seconds(scored: Scored) -> dict[str, float]:
 
 def _write_model(folder: Path, schema: Schema, arrays: Arrays, scored: Scored, result: Result) -> None:
     """Write the detector of own data, with its model card and a few raw rows."""
-    scores, card = scored.scores, asdict(result)
+    scores, card, cfg = scored.scores, asdict(result), scored.prepared.cfg
+    raw = arrays.x if arrays.images is None else arrays.images
     del card["history"]
     lists = {name: list(value) if isinstance(value, tuple) else value for name, value in card["coordinates"].items()}
     card["coordinates"] = lists  # as JSON has it
     Model(
-        Preparation(schema, scored.prepared.scaling),
+        Preparation(schema, scored.prepared.scaling, extractor_of(arrays, cfg)),
         scores.scorer,
         calibration=torch.from_numpy(scores.normal),
         calibration_rows=result.threshold_rows,
         target_fpr=result.target_fpr,
         card=card,
-        examples=torch.from_numpy(schema.raw(arrays.x[scores.split.calibration[:_EXAMPLES]])),
+        examples=torch.from_numpy(schema.raw(raw[scores.split.calibration[:_EXAMPLES]])),
     ).save(folder / MODEL)
 
 

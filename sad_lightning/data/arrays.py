@@ -37,13 +37,14 @@ class Arrays:
     """All rows of a data set in one array, so that a split consists of indices only.
 
     Attributes:
-        x: ``(N, H, W, C)`` uint8 pixels or ``(N, D)`` float32 columns.
+        x: ``(N, H, W, C)`` uint8 pixels, or ``(N, D)`` float32 columns or features of images.
         target_class: ``(N,)`` original class of each row, an index into ``classes``; -1 where it is not known.
         classes: the names of the classes.
         n_train: number of training rows, where the data set has a test half: the rows after them. None where it has
             none and the split draws one.
         labels: of own data; None for a data set of classes, whose labels the split draws.
         schema: the columns or the size of raw rows of own data, for the model file.
+        images: ``(N, H, W, C)`` uint8, the images that the features ``x`` were computed from; else None.
     """
 
     x: NDArray[np.uint8] | NDArray[np.float32]
@@ -52,6 +53,7 @@ class Arrays:
     n_train: int | None = None
     labels: Labels | None = None
     schema: Schema | None = None
+    images: NDArray[np.uint8] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
 
@@ -31,6 +32,7 @@ class Preparation(nn.Module):
     Args:
         schema: of the raw rows.
         scaling: as fitted on training rows; without its ``fill``, missing values become 0.
+        extractor: turns images into the features that are scaled; None where the network sees the images.
     """
 
     source: Tensor
@@ -39,9 +41,9 @@ class Preparation(nn.Module):
     shift: Tensor
     fill: Tensor
 
-    def __init__(self, schema: Schema, scaling: Scaling) -> None:
+    def __init__(self, schema: Schema, scaling: Scaling, extractor: FeatureExtractor | None = None) -> None:
         super().__init__()
-        self.schema = schema
+        self.schema, self.extractor = schema, extractor
         self.register_buffer("scale", torch.from_numpy(scaling.scale))
         self.register_buffer("shift", torch.from_numpy(scaling.shift))
         if isinstance(schema, TableSchema):
@@ -53,7 +55,9 @@ class Preparation(nn.Module):
             )
 
     def forward(self, raw: Tensor) -> Tensor:
-        """Raw rows ``(B, C)`` float32 to ``(B, D)``, or images ``(B, H, W, C)`` uint8 to ``(B, C, H, W)``."""
+        """Raw rows ``(B, C)`` float32 to ``(B, D)``, images ``(B, H, W, C)`` uint8 to ``(B, C, H, W)`` or features."""
+        if self.extractor is not None:
+            return to_network(self.extractor(raw), self.scale, self.shift, None, image=False)
         if isinstance(self.schema, ImageSchema):
             return to_network(raw, self.scale, self.shift, None, image=True)
         values = raw[:, self.source]  # (B, D)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sad_lightning.checks import choice
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.schema import TableSchema
 from sad_lightning.data.split import Split
 
 Floats = NDArray[np.float32]
@@ -42,25 +43,28 @@ def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) ->
     Args:
         arrays: the data set.
         split: the rows of the cell.
-        scaling: ``min_max`` to [0, 1], ``standardize`` to mean 0 and deviation 1, or ``none``.
+        scaling: ``min_max`` to [0, 1], ``standardize`` to mean 0 and deviation 1, ``common`` to mean 0 and over one
+            deviation for all columns, which keeps ratios of distances, or ``none``.
         fit_rows: ``training`` fits on the unlabeled and known normal rows; ``split`` on the whole training half,
             anomalies that never train included, as the code of ruff2020 does.
 
     Raises:
         InputError: a setting has an unknown value.
     """
-    choice("preprocess.scaling", scaling, ("min_max", "standardize", "none"))
+    choice("preprocess.scaling", scaling, ("min_max", "standardize", "common", "none"))
     choice("preprocess.fit_rows", fit_rows, ("training", "split"))
     if arrays.x.dtype == np.uint8:
         return Scaling(np.array([1 / 255], dtype=np.float32), np.zeros(1, dtype=np.float32))
     unlabeled_or_normal = arrays.x[split.train[split.semi >= 0]]
-    fill = None if arrays.schema is None else medians(unlabeled_or_normal)
+    fill = medians(unlabeled_or_normal) if isinstance(arrays.schema, TableSchema) else None
     raw = arrays.x[split.half] if fit_rows == "split" else unlabeled_or_normal
     rows = impute(raw, fill).astype(np.float64)
     if scaling == "min_max":
         low, width = rows.min(axis=0), np.ptp(rows, axis=0)
     elif scaling == "standardize":
         low, width = rows.mean(axis=0), rows.std(axis=0)
+    elif scaling == "common":
+        low, width = rows.mean(axis=0), np.full(rows.shape[1], np.sqrt(rows.var(axis=0).mean()))
     else:
         low, width = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
     scale = np.divide(1, width, out=np.zeros_like(width), where=width > 0)  # a constant column maps to 0

@@ -55,6 +55,8 @@ def attribute(model: Model, raw: Tensor, typical: Tensor) -> Attribution:
     with torch.no_grad():
         scores = model.score(model.prepare(raw))
     parts = {"occlusion": occlusion(model, raw, typical, scores)}
+    if model.preparation.extractor is not None:  # the others ask of features, and occlusion of pixels
+        return Attribution(_array(scores), {name: _array(values) for name, values in parts.items()})
     if isinstance(model.scorer, BaselineScore):
         if (terms := contributions(model, model.scorer, raw)) is not None:
             parts["contribution"] = terms

@@ -79,13 +79,14 @@ def seconds_of_steps(job: Job, settings: Mapping[str, Any], arrays: Arrays) -> f
     pretrain = settings["pretrain"]
     training = (int(settings["batch_size"]), int(settings["trainer"]["max_epochs"]))
     pretraining = (int(pretrain["batch_size"]), int(pretrain["epochs"]))
+    shape = arrays.shape if settings["backbone"] is None else (1,)  # of features, which are columns
     seconds = 0.0
     for cell in job.cells:
         rows = _rows(arrays, cell.settings["split"])
         if not job.pretrains:
-            seconds += _training(arrays.shape, rows, *training, stacked=job.stack)
+            seconds += _training(shape, rows, *training, stacked=job.stack)
         if job.pretrains or (cell.shares and not job.needs):  # an autoencoder's step takes twice as long
-            seconds += 2 * _training(arrays.shape, rows, *pretraining, stacked=job.stack)
+            seconds += 2 * _training(shape, rows, *pretraining, stacked=job.stack)
     return float(settings["ensemble"]) * seconds
 
 

@@ -157,7 +157,9 @@ def _plan(
 def _stacking(cell: PlannedCell, backend: Backend) -> Verdict:
     if cell.settings["selection"] is not None:
         return Verdict(False, "a baseline is not trained by steps")
-    return stacking_pays(load(OmegaConf.create(cell.settings).data).shape, on_cpu=backend.on_cpu)
+    features = cell.settings["backbone"] is not None  # columns; how many, the plan need not know
+    shape = (1,) if features else load(OmegaConf.create(cell.settings).data).shape
+    return stacking_pays(shape, on_cpu=backend.on_cpu)
 
 
 def _seconds(job: Job) -> float:

@@ -150,6 +150,8 @@ def _judged(cfg: DictConfig, labeled: _Labeled, rows: NDArray[np.int64], held: N
     cfg.patience = 0
     if cfg.pretrain.method is not None:
         cfg.pretrain.cache = str(cache)
+    if cfg.backbone is not None:
+        cfg.backbone.cache = str(cache)
     model = fit_rows(cfg, labeled.raw[rows], labeled.semi[rows], labeled.schema, name="search")
     return auroc(labeled.semi[held] < 0, model.score_rows(labeled.raw[held]))
 

@@ -15,8 +15,6 @@ from sad_lightning.model import Model
 from sad_lightning.predict.output import column_writer
 from sad_lightning.predict.rows import Columns, check_finite, raw_batches
 
-_BATCH = 1 << 13  # rows that the network sees at a time
-
 
 @dataclass(frozen=True)
 class Summary:
@@ -101,5 +99,5 @@ def _batches(model: Model, data: Path, unknown: dict[str, int], **options: Any) 
 def _scores(model: Model, raw: Tensor) -> Tensor:
     """``(B,)`` float64."""
     device = model.calibration.device
-    parts = [model.score(model.prepare(part.to(device))).double() for part in torch.split(raw, _BATCH)]
+    parts = [model.score(model.prepare(part.to(device))).double() for part in torch.split(raw, model.batch)]
     return torch.cat(parts) if len(raw) else torch.empty(0, dtype=torch.float64)

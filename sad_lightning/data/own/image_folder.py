@@ -4,8 +4,9 @@
     path/train/CLASS/x.png              likewise, and the part: train, validation or test
     path/x.png and labels.csv           a column of files, relative to ``path``, and the columns of a table
 
-Each image is decoded on its own, made grey or coloured, and resized; only the small one is kept, a byte a value. Pillow
-does it, as behind torchvision's ImageFolder and Resize: planning reads a data set too, and does not wait for torch.
+Each image is decoded on its own, turned as its EXIF says, made grey or coloured, and squeezed into a square; only the
+small one is kept, a byte a value. Pillow does it, as behind torchvision's ImageFolder and Resize: planning reads a data
+set too, and does not wait for torch.
 """
 
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sad_lightning.checks import path_of
 from sad_lightning.data.arrays import Arrays
@@ -132,6 +133,7 @@ def read_images(files: Sequence[Path], schema: ImageSchema) -> Iterator[Pixels]:
 def _read(file: Path, schema: ImageSchema) -> Pixels:
     try:
         with Image.open(file) as image:
+            ImageOps.exif_transpose(image, in_place=True)
             mode = "L" if schema.channels == 1 else "RGB"
             deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in _DEEP)
             if image.mode in {"I", "F"} and not deep:

@@ -40,7 +40,8 @@ def draw_pictures(rankings: Iterable[Ranking], which: str) -> tuple[list[Figure]
                     if (arrays := sets[name]) is not None:
                         if arrays.x.dtype == np.uint8:
                             figures.append(samples_figure(ranking, cell, arrays, row.group.name))
-                        figures.append(representation_figure(ranking, cell, arrays, row.group.name))
+                        if cell.result.settings.get("backbone") is None:  # it has no encoder of images
+                            figures.append(representation_figure(ranking, cell, arrays, row.group.name))
                 except (InputError, KeyError, OSError) as error:
                     problems.append(f"{cell.folder}: no picture ({error})")
     return figures, problems

@@ -1,0 +1,77 @@
+"""Images of a cell as features of a backbone: split, scaling and training then see a table."""
+
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from numpy.typing import NDArray
+from omegaconf import DictConfig, OmegaConf
+
+from sad_lightning.backbones.extractor import FeatureExtractor
+from sad_lightning.backbones.features import cached_features
+from sad_lightning.cell.key import content_of
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.errors import InputError
+
+_EMBEDDED: WeakKeyDictionary[Arrays, dict[FeatureExtractor, Arrays]] = WeakKeyDictionary()
+
+
+def embedded(arrays: Arrays, cfg: DictConfig) -> Arrays:
+    """The data set with features for images where ``cfg.backbone`` names one, else as it is.
+
+    Raises:
+        InputError: it holds no images, or the backbone's settings are wrong.
+    """
+    extractor = extractor_of(arrays, cfg)
+    if extractor is None:
+        return arrays
+    kept, images = _EMBEDDED.setdefault(arrays, {}), images_of(arrays)
+    if extractor not in kept:
+        device = torch.device("cuda" if torch.cuda.is_available() and cfg.trainer.accelerator != "cpu" else "cpu")
+        features = cached_features(images, extractor, Path(cfg.backbone.cache), device)
+        kept[extractor] = replace(arrays, x=features, images=images)
+    return kept[extractor]
+
+
+def extractor_of(arrays: Arrays, cfg: DictConfig) -> FeatureExtractor | None:
+    """What ``cfg.backbone`` makes features by; None where there is none.
+
+    Args:
+        arrays: of images, or their features.
+        cfg: the settings of the cell.
+
+    Raises:
+        InputError: the data set holds no images, or the backbone's settings are wrong.
+    """
+    if cfg.backbone is None:
+        return None
+    weights = cfg.backbone.weights
+    content = "" if weights is None else content_of(Path(str(weights)).expanduser())
+    settings = OmegaConf.to_container(cfg.backbone, resolve=True)
+    assert isinstance(settings, dict)
+    del settings["cache"]
+    return _extractor(OmegaConf.to_yaml(settings), content, images_of(arrays).shape[1:])
+
+
+def images_of(arrays: Arrays) -> NDArray[np.uint8]:
+    """The images of a data set, ``(N, H, W, C)``, also where its rows are their features.
+
+    Raises:
+        InputError: it holds none.
+    """
+    images = arrays.x if arrays.images is None else arrays.images
+    if images.ndim != 4 or images.dtype != np.uint8:
+        raise InputError("backbone: sees images, and the data set is a table; leave it out, or set backbone=none")
+    return images.astype(np.uint8, copy=False)
+
+
+@lru_cache(maxsize=1)
+def _extractor(settings: str, content: str, shape: tuple[int, ...]) -> FeatureExtractor:
+    plain: Any = OmegaConf.create(settings)
+    extractor: FeatureExtractor = instantiate(plain, shape=shape, _convert_="all")
+    return extractor
