@@ -1,6 +1,6 @@
 """Deep semi-supervised anomaly detection with PyTorch Lightning and Hydra.
 
-Words that mean the same everywhere in this package:
+Words that have one meaning in this package:
 
 =============  =====================================================================================
 ``x``          a sample as the network sees it, float32
@@ -29,7 +29,7 @@ __all__ = ["Detector", "Model", "__version__", "label_auroc"]
 
 
 def __getattr__(name: str) -> Any:
-    """``Detector``, ``Model`` and ``label_auroc``, imported when they are asked for: torch takes seconds."""
+    """``Detector``, ``Model`` and ``label_auroc``, imported when they are first used, since torch takes seconds."""
     if name in ("Detector", "label_auroc"):
         from sad_lightning import detector
 

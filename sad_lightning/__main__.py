@@ -11,11 +11,11 @@ from sad_lightning.errors import InputError
 def main() -> None:
     """Run the command that the first argument names: a folder of this package that has a ``__main__.py``."""
     verbs = sorted(path.parent.name for path in Path(__file__).parent.glob("*/__main__.py"))
-    first = sys.argv[1] if len(sys.argv) > 1 else ""
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
     with command("sad_lightning"):
-        if first.isidentifier() and first not in verbs:
-            raise InputError(f"{first}: is neither a command nor a setting KEY=VALUE; there are {', '.join(verbs)}")
-    verb = sys.argv.pop(1) if first in verbs else "train"
+        if word.isidentifier() and word not in verbs:
+            raise InputError(f"{word}: is neither a command nor a setting KEY=VALUE; there are {', '.join(verbs)}")
+    verb = sys.argv.pop(1) if word in verbs else "train"
     import_module(f"sad_lightning.{verb}.__main__").main()
 
 

@@ -1,4 +1,4 @@
-"""Checks of settings: each returns the value, or says in one line which key is wrong and what it may be."""
+"""Checks of settings: each returns the value, or raises an error of one line that names the key and the rule."""
 
 from collections.abc import Sequence
 from numbers import Real
@@ -108,7 +108,7 @@ def choice(key: str, value: object, known: Sequence[str]) -> str:
 
 
 def path_of(key: str, value: object) -> Path:
-    """The value as a path, if it can be one; a name that looks like a number is a name.
+    """The value as a path, if it can be one; Hydra reads some names as numbers.
 
     Raises:
         InputError: it is not.

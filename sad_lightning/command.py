@@ -1,4 +1,4 @@
-"""What all commands have in common: their options, the answer to a mistake, and the bar of what takes long."""
+"""What all commands have in common: their options, how they report mistakes, and their progress bars."""
 
 import argparse
 import os
@@ -17,10 +17,10 @@ VERSION = f"sad_lightning {__version__}"
 
 
 def command_parser(name: str, about: str | None, example: str) -> argparse.ArgumentParser:
-    """A parser that knows ``--version``, and ``--help`` with an example.
+    """A parser with ``--version``, and with an example in ``--help``.
 
     Args:
-        name: the command's, as it is typed.
+        name: of the command, as it is typed.
         about: the docstring of its module.
         example: arguments that work.
     """
@@ -38,15 +38,15 @@ def command_parser(name: str, about: str | None, example: str) -> argparse.Argum
 def command(
     name: str, *, interrupted: str = "nothing was written", way_out: str = "choose another with --out"
 ) -> Iterator[None]:
-    """Run a command: a mistake of the user's is one line on stderr and exit code 2.
+    """Run a command: a mistake of the user is one line on stderr and exit code 2.
 
-    Ctrl-C exits with 130, a reader of stdout that goes away with 1, as ``head`` does. Any other exception is a bug and
-    keeps its traceback.
+    Ctrl-C gives exit code 130, and a reader of stdout that stops reading, as ``head`` does, 1. Any other exception is a
+    bug and keeps its traceback.
 
     Args:
-        name: what the line begins with.
-        interrupted: what Ctrl-C means for what was done so far.
-        way_out: what to do where a file can not be written.
+        name: the line begins with it.
+        interrupted: what becomes of the work after Ctrl-C.
+        way_out: what a person should do if a file can not be written.
     """
     try:
         yield
@@ -55,10 +55,10 @@ def command(
         print(f"{name}: {str(stop) or f'interrupted; {interrupted}'}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter flushes it once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it at exit
         sys.exit(1)
     except Exception as error:
-        from sad_lightning.config.mistakes import one_line  # Hydra: a quarter of a second
+        from sad_lightning.config.mistakes import one_line  # imports Hydra, a quarter of a second
 
         line = one_line(error, way_out)
         if line is None:
@@ -68,17 +68,17 @@ def command(
 
 
 def announce(what: str) -> None:
-    """A first line on stderr about what takes seconds; silent where stderr is no terminal."""
+    """Say on stderr what takes the next seconds; silent if stderr is no terminal."""
     if sys.stderr.isatty():
         print(f"{what} ...", file=sys.stderr, flush=True)
 
 
 def progress(items: Iterable[T], *, unit: str) -> "tqdm[T]":
-    """Walk over the items under a bar on stderr that tells the time left; silent where stderr is no terminal.
+    """Iterate over the items with a progress bar on stderr; silent if stderr is no terminal.
 
     Args:
-        items: of a known number.
-        unit: what one is, in the singular.
+        items: with a length.
+        unit: the name of one item, in the singular.
     """
     from tqdm import tqdm
 
@@ -86,7 +86,7 @@ def progress(items: Iterable[T], *, unit: str) -> "tqdm[T]":
 
 
 def row_progress(total: int | None) -> "tqdm[NoReturn]":
-    """The same for rows that come in batches: ``update(n)`` it. The total is None where nobody knows it."""
+    """A progress bar for rows that come in batches: call ``update(n)``. The total is None if it is not known."""
     from tqdm import tqdm
 
     return tqdm(total=total, unit="row", unit_scale=True, disable=None, file=sys.stderr, dynamic_ncols=True)

@@ -1,4 +1,4 @@
-"""What a user can get wrong, said in one line."""
+"""Errors that a user can cause; each message is one line."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ class InputError(ValueError):
 
 
 class NotDefinedError(InputError):
-    """The cell has no meaning, such as a classifier without known anomalies: it is skipped, it has not failed."""
+    """The cell is not defined, such as a classifier without known anomalies: it is skipped, which is no failure."""
 
 
 class DamagedError(InputError):
@@ -17,7 +17,7 @@ class DamagedError(InputError):
     Args:
         path: of the file.
         reason: what is wrong with it.
-        way_out: for a person; whoever can do the work again sets the file aside instead (``files.set_aside``).
+        way_out: what a person should do. Code that can write the file again sets it aside (``files.set_aside``).
     """
 
     def __init__(self, path: Path, reason: str, way_out: str = "run again what wrote it") -> None:

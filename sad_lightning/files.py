@@ -1,8 +1,8 @@
-"""Files that are whole or not there, and that say when they are not what was written.
+"""Files that are written whole or not at all, and whose checksums show when they were changed.
 
-What is read back carries a checksum of its content and the name of its format. An archive (``.pt``, ``.ckpt``,
-``.npz``) is a zip file and carries them as the comment that zip files may end with: torch and numpy read it as any
-other. A JSON document carries ``checksum`` as its first key; one without it is from before there were any.
+Every file that is read back holds a checksum of its content and the name of its format. An archive (``.pt``, ``.ckpt``,
+``.npz``) is a zip file and holds them in the comment at its end, so that torch and numpy read it like any other zip
+file. A JSON document holds ``checksum`` as its first key; documents of older versions have none.
 """
 
 import errno
@@ -22,34 +22,33 @@ from typing import Any
 from sad_lightning.errors import DamagedError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NAMELESS = (*FULL, errno.EROFS, errno.EIO)  # what writing fails with, often without the name of the file
+_NAMELESS = (*FULL, errno.EROFS, errno.EIO)  # errors of writing that often do not name the file
 _SEAL = re.compile(rb"sad_lightning ([^\n]{1,200}) [0-9a-f]{32}\Z")
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # moves a terminal, or has no bytes
+# Control characters, which a terminal would obey, and surrogates, which can not be encoded.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
-MODEL_FILE = "model.pt"  # what a training on own data leaves in its folder
+MODEL_FILE = "model.pt"  # in the folder of a cell of own data
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it takes the name ``path`` when the block ends well, else it is removed.
+    """A temporary file beside ``path``, which is renamed to ``path`` after the block, or removed after an exception.
 
-    Its content is on the disk before it takes the name.
-
-    What a killed process of this machine left of an earlier try is removed too.
+    Its content is on the disk before it is renamed. Temporary files of killed processes of this machine are removed.
 
     Raises:
         OSError: it can not be written; the error names ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     here = socket.gethostname()
-    for left in path.parent.glob(f".{path.name}.{here}.*.part"):
-        if not _runs(left.name.split(".")[-2]):
-            left.unlink(missing_ok=True)
+    for other in path.parent.glob(f".{path.name}.{here}.*.part"):
+        if not _runs(other.name.split(".")[-2]):
+            other.unlink(missing_ok=True)
     part = path.with_name(f".{path.name}.{here}.{os.getpid()}.part")
     try:
         yield part
         with open(part, "rb+") as file:
-            os.fsync(file.fileno())  # or a crash could leave the name without the content
+            os.fsync(file.fileno())  # else a crash could leave an empty file of that name
         os.replace(part, path)
     except OSError as error:
         if error.filename == str(part) or (error.filename is None and error.errno in _NAMELESS):
@@ -61,11 +60,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_archive(path: Path, kind: str, write: Callable[[io.BytesIO], object]) -> None:
-    """Write a zip archive that ``read_archive`` knows again: whole, or not at all.
+    """Write a zip archive for ``read_archive``: whole, or not at all.
 
     Args:
         path: of the file.
-        kind: what it is, with its format's version, and whose it is where it belongs to one cell alone.
+        kind: the name of its format, with a version, and the cell that it belongs to, if it belongs to one.
         write: writes the archive into a buffer, as ``torch.save`` and ``numpy.savez`` do.
 
     Raises:
@@ -73,7 +72,7 @@ def write_archive(path: Path, kind: str, write: Callable[[io.BytesIO], object]) 
     """
     buffer = io.BytesIO()
     write(buffer)
-    content = buffer.getbuffer()[:-2]  # an archive ends with the length of its comment, and there is none
+    content = buffer.getbuffer()[:-2]  # without the length of the comment, which is 0
     with whole_file(path) as part, open(part, "wb") as file:
         file.write(content)
         file.write(_seal(kind, content))
@@ -83,7 +82,7 @@ def read_archive(path: Path, kind: str) -> io.BytesIO:
     """The bytes of an archive that ``write_archive`` wrote.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no such file.
         DamagedError: it is not what was written, or of another kind.
     """
     content = path.read_bytes()
@@ -111,11 +110,11 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The document of a file, without its checksum, and without characters that would move a terminal.
+    """The document of a file, without its checksum and without control characters, which a terminal would obey.
 
     Raises:
-        FileNotFoundError: there is none.
-        DamagedError: it is no document, or not the one that was written.
+        FileNotFoundError: there is no such file.
+        DamagedError: it is no JSON object, or not the one that was written.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -131,13 +130,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def set_aside(path: Path, error: DamagedError) -> None:
-    """Keep a damaged file under another name, and say so: the work that it stood for is done again."""
+    """Rename a damaged file, and print that its content will be computed again."""
     names = (path.with_name(f"{path.name}.damaged{number or ''}") for number in count())
-    kept = next(name for name in names if not name.exists())
+    target = next(name for name in names if not name.exists())
     with suppress(FileNotFoundError):  # another process was quicker
-        path.rename(kept)
+        path.rename(target)
     print(
-        f"sad_lightning: {path}: {error.reason}; it is kept as {kept.name}, what it held is done again", file=sys.stderr
+        f"sad_lightning: {path}: {error.reason}; it is kept as {target.name}, what it held is done again",
+        file=sys.stderr,
     )
 
 
@@ -164,6 +164,6 @@ def _runs(pid: str) -> bool:
         os.kill(int(pid), 0)
     except (ProcessLookupError, ValueError):
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # a process of another user
         return True
     return True

@@ -1,4 +1,4 @@
-"""What a cell leaves behind: one versioned json, written in one piece."""
+"""The result of a cell: ``result.json``, and the arrays that are written beside it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,20 +13,20 @@ from sad_lightning.errors import DamagedError, InputError
 from sad_lightning.files import read_archive, read_json, set_aside, write_archive, write_json
 
 _SCHEMA = 3
-_METRICS = ("auroc", "average_precision", "recall_at_target_fpr", "threshold")  # that every result has
+_METRICS = ("auroc", "average_precision", "recall_at_target_fpr", "threshold")  # every result has them
 FILE = "result.json"
-FAILURE = "failure.json"  # of a cell of a grid that ended without a result
+FAILURE = "failure.json"  # the file of a cell of a grid that ended without a result
 
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Where a cell stands among others: what tables, figures and statistics group and pair by.
+    """The settings by which tables, figures and statistics group and pair cells.
 
     Attributes:
         normal_class: the classes that count as normal.
-        known_anomaly: indices of the known classes into the others; None where the seed drew them.
+        known_anomaly: indices of the known classes into those that are not normal; None where the seed drew them.
         n_known: how many anomaly classes are known.
-        labeled_ratio: known anomalies over all training rows; of own data, what the labels came to.
+        labeled_ratio: known anomalies over all training rows; for own data as counted.
         known_normal_ratio: known normals over all training rows.
         pollution_ratio: unknown anomalies over the unlabeled rows.
         seed: of the cell.
@@ -46,7 +46,7 @@ class Coordinates:
 
     @staticmethod
     def read(document: dict[str, Any]) -> "Coordinates":
-        """Those of a stored result.
+        """The coordinates in a stored result.
 
         Raises:
             TypeError: one is missing.
@@ -64,33 +64,34 @@ class Result:
     """The outcome of one cell.
 
     Attributes:
-        key: names what determines the numbers.
-        data: the data set's choice on the command line.
-        method: the method's choice.
+        key: of the settings that determine the numbers.
+        data: the choice of ``data`` on the command line.
+        method: the choice of ``method``.
         normal_classes: names of the classes that count as normal.
         known_classes: names of the classes of the known anomalies.
         settings: every setting that determines the numbers, resolved: ``cell.key.key_of`` computes the key from them.
-        coordinates: where the cell stands among others.
+        coordinates: by which cells are grouped and paired.
         target_fpr: the false-positive rate that the threshold aims at.
         shape: of a sample, ``(C, H, W)`` or ``(D,)``.
         seeds: of each stage.
         counts: rows in each pool of the split.
         metrics: auroc, average_precision, recall_at_target_fpr, threshold, and recall and false_positive_rate at it;
             conformal_threshold, nan where there are too few rows; shares in [0, 1].
-        threshold_rows: what the threshold was set on: ``validation``, ``in-sample``, ``test normals``, ``all normals``.
-        pretraining: ``none``, ``trained``, or ``cached`` where an equal training had left its weights.
-        resumed: whether a stage went on from a saved state; its seconds are then those since.
+        threshold_rows: the rows that set the threshold: ``validation``, ``in-sample``, ``test normals``, ``all
+            normals``.
+        pretraining: ``none``, ``trained``, or ``cached`` where its weights come from an equal training.
+        resumed: whether a stage was resumed from a checkpoint; its seconds are then those since.
         per_class: for each class that is not normal, its auroc against the normals, recall at the threshold, count, and
             distance to the nearest known class (``data.distances``).
-        seconds: wall time of each stage; of one that trained stacked with other cells', its share.
+        seconds: wall time of each stage; of one that trained in a population, its share.
         environment: versions, device, git commit.
         history: for each stage that trained, its curves by name, one value an epoch, None where there was none.
-        warnings: what the run warned about.
-        training: ``trained``, ``cached`` where a training that differed only in labels that the method does not look at
-            had left its weights, or ``none`` for a baseline.
+        warnings: of the run.
+        training: ``trained``; ``cached`` where its weights come from a training that differs only in labels that the
+            method does not use; ``none`` for a baseline.
         selection: how a baseline's settings were chosen, from how many, and by which AUROC; empty for other methods.
-        trained_on: the values of ``semi`` that the method trains on, without -1 where it is label-free; None in results
-            from before it was recorded.
+        trained_on: the values of ``semi`` whose rows train, without -1 if the method uses no labels; None in older
+            results.
     """
 
     key: str
@@ -126,7 +127,7 @@ class Result:
         """The result in the folder.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no result.
             DamagedError: it is damaged or of another schema.
         """
         path = folder / FILE
@@ -136,8 +137,8 @@ class Result:
             raise DamagedError(path, f"has schema {schema}, this version reads {_SCHEMA}", "run the cell again")
         try:
             metrics = _numbers(document.pop("metrics"), _METRICS)
-            per_class = {name: _numbers(found, ()) for name, found in document.pop("per_class").items()}
-            # what a grid and a report ask of every result
+            per_class = {name: _numbers(values, ()) for name, values in document.pop("per_class").items()}
+            # grids and reports read these settings of every result
             _ = document["settings"]["trainer"], document["settings"]["split"], document["counts"]["known_anomaly"]
             coordinates = Coordinates.read(document.pop("coordinates"))
             return Result(**document, coordinates=coordinates, metrics=metrics, per_class=per_class)
@@ -145,7 +146,7 @@ class Result:
             raise DamagedError(path, f"must be the result of a cell ({error})", "run the cell again") from error
 
     def table(self, folder: Path) -> str:
-        """A few lines for a person."""
+        """The result in a few lines, for a person."""
         metrics, seconds = self.metrics, self.seconds
         known = ", ".join(self.known_classes) if self.counts["known_anomaly"] else "none"
         rows = {
@@ -165,16 +166,16 @@ class Result:
 
 
 def finished(folder: Path, key: str, *, again: bool = True) -> Result | None:
-    """The result of a cell, None where there is none.
+    """The result of a cell, or None if it has none.
 
     Args:
         folder: of the cell.
         key: of the cell.
-        again: whether one that is damaged is set aside, so that the cell is run again.
+        again: whether a damaged result is set aside, so that the cell is run again.
 
     Raises:
-        InputError: the folder was given to several cells, and holds the result of another.
-        DamagedError: it is damaged, and stays where it is.
+        InputError: the user chose the same folder for several cells, and it holds the result of another.
+        DamagedError: the result is damaged, and ``again`` is false.
     """
     try:
         result = Result.read(folder)
@@ -193,7 +194,7 @@ def finished(folder: Path, key: str, *, again: bool = True) -> Result | None:
 
 
 def write_arrays(path: Path, key: str, arrays: Mapping[str, Any]) -> None:
-    """Write arrays that a cell leaves as npz, which ``numpy.load`` reads.
+    """Write arrays of a cell as npz, which ``numpy.load`` reads.
 
     Args:
         path: of the file.
@@ -205,11 +206,11 @@ def write_arrays(path: Path, key: str, arrays: Mapping[str, Any]) -> None:
 
 
 def read_arrays(path: Path, key: str) -> dict[str, NDArray[Any]]:
-    """The arrays that the cell ``key`` left.
+    """The arrays that the cell of that key wrote.
 
     Raises:
-        FileNotFoundError: there are none.
-        DamagedError: they are not what the cell wrote.
+        FileNotFoundError: there is no such file.
+        DamagedError: it is not what the cell wrote.
     """
     with np.load(read_archive(path, _kind(path, key)), allow_pickle=False) as file:
         return dict(file)
@@ -223,19 +224,19 @@ def _percent(value: float) -> str:
     return "not defined" if math.isnan(value) else f"{100 * value:.2f} %"
 
 
-def _numbers(found: dict[str, Any], needed: Sequence[str]) -> dict[str, float]:
+def _numbers(values: dict[str, Any], required: Sequence[str]) -> dict[str, float]:
     """Numbers by name, nan for null.
 
     Raises:
-        KeyError: one that is needed is not there.
+        KeyError: a required one is missing.
         TypeError: one is no number.
     """
-    if lacking := set(needed) - set(found):
-        raise KeyError(*sorted(lacking))
-    for name, value in found.items():
+    if missing := set(required) - set(values):
+        raise KeyError(*sorted(missing))
+    for name, value in values.items():
         if not isinstance(value, int | float | None):
             raise TypeError(f"{name} is {value!r}")
-    return {name: math.nan if value is None else value for name, value in found.items()}
+    return {name: math.nan if value is None else value for name, value in values.items()}
 
 
 def _null_for_nan(value: Any) -> Any:

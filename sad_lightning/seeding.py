@@ -1,7 +1,7 @@
-"""One seed a cell, one generator a stage.
+"""One seed for each cell, one generator for each stage.
 
-No stage draws from a global generator: what one stage draws can not shift another, and a population member draws
-what it would draw alone.
+No stage draws from a global generator, so that the draws of one stage do not change those of another, and a member of a
+population draws the same numbers as a method that trains alone.
 """
 
 from hashlib import blake2b

@@ -1,4 +1,4 @@
-"""The version of the package: a leaf, so that whoever names it imports nothing else."""
+"""The version of the package; this module imports nothing."""
 
 __version__ = "0.1.0"
-NUMBERS_VERSION = 1  # raised only when equal settings give other numbers than before: results then have other keys
+NUMBERS_VERSION = 1  # raise it only when equal settings give other numbers; it changes the key of every cell

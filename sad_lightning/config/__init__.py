@@ -1,1 +1,1 @@
-"""Where Hydra ends: composing settings, wording what was typed wrong, where the files lie."""
+"""Settings: composing them with Hydra, errors of Hydra in one line, the folder of the configuration, its options."""

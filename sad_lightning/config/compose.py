@@ -1,4 +1,4 @@
-"""Settings composed as the command line composes them, for what is not the command line."""
+"""Composes settings as the command line does, for code that is not called from it."""
 
 import json
 import re
@@ -17,9 +17,9 @@ from sad_lightning.config.mistakes import one_line
 from sad_lightning.config.voices import OF_CELL, OF_VOICE
 from sad_lightning.errors import InputError
 
-_LENGTH = ("max_epochs", "limit_train_batches")  # what of the trainer is a voice's own
-# What is no voice's to know: what it is made from, and values of the cell, which differ from cell to cell of a sweep.
-_KEPT_APART = re.compile(rf"\+*((voices|hydra)\b|({'|'.join(OF_CELL)})\.|(seed|target_fpr|patience)=)")
+_LENGTH = ("max_epochs", "limit_train_batches")  # settings of the trainer that a voice may change
+# Overrides that a voice is composed without: the voices themselves, and values of the cell that differ within a sweep.
+_NOT_OF_VOICE = re.compile(rf"\+*((voices|hydra)\b|({'|'.join(OF_CELL)})\.|(seed|target_fpr|patience)=)")
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -33,18 +33,18 @@ def composed(*overrides: str) -> DictConfig:
 
 
 def with_voices(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """The settings with all that each of ``voices`` came to, interpolations open; as they are where there is none.
+    """The settings with each of ``voices`` composed, interpolations unresolved; unchanged if there are no voices.
 
     Args:
         cfg: composed from the overrides.
         overrides: as they are typed.
 
     Raises:
-        InputError: there is no such setting or choice, or it is not a voice's to decide; the line names the voice.
+        InputError: there is no such setting or choice, or a voice may not change it; the line names the voice.
     """
     if not cfg.get("voices"):
         return cfg
-    typed = tuple(one for one in overrides if not _KEPT_APART.match(one))
+    typed = tuple(one for one in overrides if not _NOT_OF_VOICE.match(one))
     voices = {str(name): _voice(str(name), wanted, typed) for name, wanted in cfg.voices.items()}
     cfg = cfg.copy()
     with read_write(cfg), open_dict(cfg):
@@ -63,20 +63,20 @@ def _voice(name: str, wanted: object, typed: tuple[str, ...]) -> dict[str, Any]:
         for key in (*OF_CELL, *(f"trainer.{key}" for key in cell.trainer if key not in _LENGTH)):
             if OmegaConf.select(voice, key) != OmegaConf.select(cell, key):
                 raise InputError(f"{key} is decided for all voices together; set it beside voices")
-    return {key: _open(voice, key) for key in OF_VOICE}
+    return {key: _unresolved(voice, key) for key in OF_VOICE}
 
 
-def _open(cfg: DictConfig, key: str) -> Any:
-    """A part of the settings as plain data, interpolations open."""
+def _unresolved(cfg: DictConfig, key: str) -> Any:
+    """A part of the settings as plain data, without resolving interpolations."""
     return OmegaConf.to_container(cfg[key], resolve=False) if OmegaConf.is_config(cfg[key]) else cfg[key]
 
 
 @contextmanager
 def one_line_errors(where: str = "") -> Iterator[None]:
-    """What a user did wrong within the block as an ``InputError`` of one line, wherever it was found.
+    """Turn every error of the block that the user caused into an ``InputError`` of one line.
 
     Args:
-        where: begins the line.
+        where: the line begins with it.
     """
     try:
         yield
@@ -88,7 +88,7 @@ def one_line_errors(where: str = "") -> Iterator[None]:
 
 
 def typed(settings: Mapping[str, Any]) -> list[str]:
-    """The settings as they would be typed: ``{"method.eta": 2.0}`` is ``method.eta=2.0``."""
+    """The settings as overrides of the command line: ``{"method.eta": 2.0}`` becomes ``method.eta=2.0``."""
     flat = {k: v for k, v in settings.items() if not isinstance(v, Mapping)}
     flat |= {f"++{k}.{name}": item for k, v in settings.items() if isinstance(v, Mapping) for name, item in v.items()}
     spelt = {k: v if isinstance(v, str) else json.dumps(v, default=_plain) for k, v in flat.items()}
@@ -96,7 +96,7 @@ def typed(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """A scalar of numpy as one of Python, which is what a grid of parameters often holds."""
+    """A numpy scalar, which a grid of parameters often holds, as one of Python."""
     if not hasattr(value, "tolist"):
         raise InputError(f"settings must hold numbers, words and lists, got {value!r} of type {type(value).__name__}")
     return value.tolist()
@@ -108,7 +108,7 @@ def _composed(overrides: tuple[str, ...]) -> DictConfig:
 
 @lru_cache(maxsize=64)  # composing takes a third of a second, and a search over parameters does it again and again
 def _composed_by(hydra: Hydra | None, overrides: tuple[str, ...]) -> DictConfig:
-    if hydra is not None:  # a command's own, which may know of more folders
+    if hydra is not None:  # that of a command, which may have further folders
         return compose("config", overrides=list(overrides))
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", overrides=list(overrides))

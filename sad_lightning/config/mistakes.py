@@ -1,4 +1,4 @@
-"""An error as one line for a person, where the person can do something about it."""
+"""Errors that a person can do something about, in one line."""
 
 import re
 from errno import ENOENT
@@ -11,11 +11,11 @@ from sad_lightning.files import FULL
 
 
 def one_line(error: BaseException, way_out: str = "choose a folder that can be written with runs=FOLDER") -> str | None:
-    """One line for a mistake of the user's; None for anything else.
+    """One line for an error that the user caused; None for any other.
 
     Args:
-        error: whatever was raised.
-        way_out: what to do where a file can not be written.
+        error: any exception.
+        way_out: what a person should do if a file can not be written.
     """
     cause: BaseException | None = error
     while cause is not None:
@@ -56,5 +56,5 @@ def _first_line(error: BaseException) -> str:
 
 
 def is_not_defined(error: BaseException | None) -> bool:
-    """Whether it says that a cell is not defined, which is no failure."""
+    """Whether the error, or one that caused it, says that a cell is not defined, which does not count as failed."""
     return error is not None and (isinstance(error, NotDefinedError) or is_not_defined(error.__cause__))

@@ -1,26 +1,26 @@
-"""What there is to choose from: the groups of the configuration, and the options of each."""
+"""The groups of the configuration, and the options of each."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from sad_lightning.config.location import CONF
 
-ADDED = ("experiment", "protocol", "preset")  # groups that no cell has unless it is asked for: +experiment=NAME
-_INTERNAL = ("hydra", "pair")  # what nobody chooses
+ADDED = ("experiment", "protocol", "preset")  # groups that are only added by a plus: +experiment=NAME
+_INTERNAL = ("hydra", "pair")  # groups that nobody chooses from
 
 
 def groups() -> list[str]:
-    """The names of the groups, those of a cell first."""
+    """The names of the groups; those that must be added come last."""
     names = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name not in _INTERNAL)
     return [name for name in names if name not in ADDED] + list(ADDED)
 
 
 def options(group: str, folders: Sequence[Path] = ()) -> dict[str, str]:
-    """Each option of a group and what its file's first comment says.
+    """Each option of a group, and the first comment of its file.
 
     Args:
         group: its name.
-        folders: where more of them lie, beside the package's own.
+        folders: further configuration folders, beside the package's own.
     """
     files = {path.stem: path for folder in (CONF, *folders) for path in (folder / group).glob("*.yaml")}
     return {name: _about(files[name]) for name in sorted(files)}

@@ -1,9 +1,9 @@
-"""The voices of a mixture: each is the cell of the same command line with a few settings more.
+"""The voices of a mixture: each is the cell of the same command line with a few further settings.
 
     voices: {trees: [method=extra_trees, method.rotations=1], nets: [method=hsc, ensemble=20]}
 
-The yaml or the command line says what a voice wants differently, as it would be typed; ``compose.with_voices`` puts in
-its place what these settings came to. A voice decides how it is trained; rows, labels and seed are the cell's.
+The yaml or the command line lists the settings of a voice that differ, as they would be typed; ``compose.with_voices``
+replaces the list by the composed settings. A voice decides how it is trained; rows, labels and seed are the cell's.
 """
 
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -15,7 +15,7 @@ MIXTURE = "mixture"
 
 
 def method_name(cfg: DictConfig, choice: str) -> str:
-    """What a cell's method is called: the choice of ``method``, or ``mixture`` where there are voices."""
+    """The name of a cell's method: the choice of ``method``, or ``mixture`` if it has voices."""
     return MIXTURE if cfg.get("voices") else choice
 
 
@@ -27,7 +27,7 @@ def voice_of(cfg: DictConfig, name: str) -> DictConfig:
         name: of the voice.
     """
     voice, own = cfg.copy(), OmegaConf.to_container(cfg.voices[name], resolve=False)
-    assert isinstance(own, dict)  # with_voices has put it there
+    assert isinstance(own, dict)  # for mypy: with_voices made it one
     with read_write(voice), open_dict(voice):
         voice.voices = {}
         for key in OF_VOICE:

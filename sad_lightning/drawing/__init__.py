@@ -1,1 +1,1 @@
-"""What pages are made with: SVG, numbers and tables as text, pixels, HTML templates."""
+"""Parts of pages: SVG figures, numbers and tables as text, images, HTML templates."""

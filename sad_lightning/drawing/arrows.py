@@ -1,4 +1,4 @@
-"""A figure of changes: an arrow from the recall without labels to the recall with them, a line for each group."""
+"""A figure of arrows from the recall without labels to the recall with them, one line for each group."""
 
 import math
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def arrow_chart(name: str, title: str, lines: Sequence[Arrow]) -> svg.Figure:
     Args:
         name: of the file.
         title: a few words.
-        lines: one a group.
+        lines: one for each group.
     """
     x, places, height, parts = svg.row_frame([line.name for line in lines], 0, 100, 560, "recall in percent")
     for line, at in zip(lines, places, strict=True):

@@ -1,4 +1,4 @@
-"""Numbers as a reader sees them."""
+"""Numbers as text for a reader."""
 
 import math
 
@@ -21,14 +21,14 @@ def with_deviation(mean: float, deviation: float | None) -> str:
 
 
 def summary_words(summary: Summary) -> str:
-    """Mean and deviation with one decimal; a single value has no deviation, and none at all is a dash."""
+    """Mean and deviation with one decimal; a single value has no deviation, and no value is a dash."""
     if not summary.n:
         return DASH
     return with_deviation(summary.mean, None if math.isnan(summary.deviation) else summary.deviation)
 
 
 def rounded(value: float) -> str:
-    """Seconds with three digits that count, or whole from 100 on; a dash for nan."""
+    """Seconds with three significant digits, from 100 on as a whole number; a dash for nan."""
     if math.isnan(value):
         return DASH
     return f"{value:,.0f}" if value >= 99.95 else f"{value:.3g}"

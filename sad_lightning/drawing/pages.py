@@ -1,4 +1,4 @@
-"""HTML pages from Jinja2 templates that stand beside the code: every value is escaped."""
+"""HTML pages from Jinja2 templates, which lie beside the code that fills them; every value is escaped."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,7 @@ from sad_lightning.drawing.numbers import interval_words, p_value, rounded, sign
 
 
 def environment(folder: Path) -> Environment:
-    """The templates of a folder, with numbers as text and the colours of figures; an unknown name is an error."""
+    """The templates of a folder, with filters for numbers and the colours of figures; an unknown name is an error."""
     templates = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Pixels as a picture."""
+"""Images inside a drawing."""
 
 import base64
 import io
@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def picture(pixels: NDArray[np.uint8], x: float, y: float, width: float, height: float) -> str:
-    """``(H, W, 1 or 3)`` pixels in a drawing, as PNG, stretched to a size and not smoothed."""
+    """An image of ``(H, W, 1 or 3)`` pixels as an SVG element, as PNG, stretched to a size and not smoothed."""
     file = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "png", optimize=True)
     content = base64.b64encode(file.getvalue()).decode()

@@ -1,7 +1,7 @@
-"""Drawing by hand: axes, lines, bands, marks and text as inline SVG, in colours that follow the page's theme.
+"""Axes, lines, bands, marks and text as inline SVG, in colours that follow the theme of the page.
 
-Every colour is a CSS variable with a value of its own behind it, so that a figure adapts to a light or dark page and
-still stands alone as a file. Everything that is text passes through ``escape``.
+Every colour is a CSS variable with a fallback value, so that a figure adapts to a light or dark page and can also be a
+file of its own. All text passes through ``escape``.
 """
 
 import math
@@ -37,8 +37,8 @@ class Figure(NamedTuple):
     Attributes:
         name: of its file.
         title: a few words.
-        caption: what is seen, one or two sentences.
-        alt: the same for who does not see it, with the numbers.
+        caption: what the drawing shows, in one or two sentences.
+        alt: the same with the numbers, for readers who do not see it.
         svg: the drawing.
     """
 
@@ -49,7 +49,7 @@ class Figure(NamedTuple):
     svg: str
 
     def _repr_svg_(self) -> str:
-        """How a notebook shows it."""
+        """The drawing for a notebook."""
         return self.file()
 
     def file(self) -> str:
@@ -74,7 +74,7 @@ class Axis:
         start: pixels of the start.
         end: pixels of the end.
         ticks: values and their texts.
-        label: what is counted, with its unit.
+        label: the quantity, with its unit.
         log: whether the scale is logarithmic.
     """
 
@@ -104,7 +104,7 @@ def linear(low: float, high: float, start: float, end: float, label: str, count:
 
 
 def logarithmic(low: float, high: float, start: float, end: float, label: str) -> Axis:
-    """An axis whose ticks are powers of ten, with 2 and 5 between them where there are few."""
+    """An axis whose ticks are powers of ten, and 2 and 5 times these if there are few."""
     low, high = (low / 1.3, high * 1.3) if high > low else (low / 2, high * 2)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1, 2, 5) if len(powers) <= 4 else (1,)
@@ -165,7 +165,7 @@ class RowFrame(NamedTuple):
 
 
 def row_frame(names: Sequence[str], low: float, high: float, end: float, label: str, count: int = 5) -> RowFrame:
-    """What every chart of rows stands on: the names at the left, one axis below, which ends at the pixel ``end``."""
+    """The frame of a chart with one row for each name: names at the left, an axis below that ends at pixel ``end``."""
     top, step = 12, 30
     x = linear(low, high, 24 + 7.1 * max(map(len, names)), end, label, count)
     rows, bottom = [top + step * (i + 0.5) for i in range(len(names))], top + step * len(names)
@@ -177,7 +177,7 @@ def row_frame(names: Sequence[str], low: float, high: float, end: float, label: 
 
 
 def interval(x: Axis, at: float, low: float, high: float, series: int) -> str:
-    """A thick line between two values, as far as they lie on the axis; nothing where they are nan."""
+    """A thick line between two values, cut at the ends of the axis; nothing if they are nan."""
     if math.isnan(low):
         return ""
     ends = x(within(x, low)), x(within(x, high))
@@ -195,7 +195,7 @@ def diagonal(x: Axis, y: Axis) -> str:
 
 
 def curve(points: Sequence[tuple[float, float]], series: int, css: str = "") -> str:
-    """A line through points in pixels; it breaks where one is nan."""
+    """A line through points in pixels, with a gap where one is nan."""
     path, pen = [], "M"
     for px, py in points:
         if math.isnan(py):
@@ -213,7 +213,7 @@ def band(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, floa
 
 
 def mark(x: float, y: float, series: int, css: str = "mark", size: float = 4.5, hint: str = "") -> str:
-    """A mark whose shape changes when the colours come round again, with a hint under the pointer."""
+    """A mark with a hint under the pointer; series that share a colour have marks of different shapes."""
     shape = _SHAPES[series // len(LIGHT) % len(_SHAPES)]
     inner = f"<title>{escape(hint)}</title>" if hint else ""
     css = f"{css} s{series % len(LIGHT)}"
@@ -243,7 +243,7 @@ def _outline(shape: str, x: float, y: float, size: float) -> str:
 def labels(
     ends: Sequence[tuple[str, float]], x: float, gap: float, y: Axis, series: Series, css: str = "label"
 ) -> list[str]:
-    """The names of lines beside the heights at which they end, moved apart where they would lie on each other."""
+    """The names of lines beside the heights at which the lines end, moved apart where they would overlap."""
     heights = apart([height for _, height in ends], gap, y.end, y.start)
     return [
         text(x, height + 4, name, f"{css} s{series[name] % len(LIGHT)}")
@@ -252,20 +252,20 @@ def labels(
 
 
 def apart(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Heights of labels moved as little as keeps them ``gap`` apart and within low and high, as far as they fit."""
+    """Heights of labels, moved as little as possible so that they are ``gap`` apart and, if they fit, within bounds."""
     order = sorted(range(len(heights)), key=lambda i: heights[i])
-    placed = list(heights)
+    places = list(heights)
     last = low - gap
     for i in order:
-        placed[i] = last = max(placed[i], last + gap)
+        places[i] = last = max(places[i], last + gap)
     last = high + gap
     for i in reversed(order):
-        placed[i] = last = min(placed[i], last - gap)
-    return placed
+        places[i] = last = min(places[i], last - gap)
+    return places
 
 
 def padded(values: Sequence[float], bound: float = 100.0) -> tuple[float, float]:
-    """A little more than the range of the values, up to the bound."""
+    """The range of the values, a little wider, but not beyond the bound."""
     low, high = min(values), max(values)
     pad = max(0.08 * (high - low), 0.5 if bound == 100 else 1e-3 * abs(high) or 1.0)
     return max(low - pad, 0.0) if low >= 0 else low - pad, min(high + pad, bound)

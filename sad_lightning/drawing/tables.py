@@ -8,18 +8,18 @@ from html import escape
 
 
 def markdown_text(words: str) -> str:
-    """Words on one line in which nothing is markup."""
+    """Words on one line, with Markdown and HTML escaped."""
     return escape(" ".join(words.split()), quote=False).replace("|", "\\|")
 
 
 def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A table in which nothing is markup; empty without lines."""
+    """A Markdown table with escaped text; empty without lines."""
     rows = [f"| {' | '.join(map(markdown_text, line))} |" for line in (head, *lines)]
     return "\n".join([rows[0], "|---" * len(head) + "|", *rows[1:]]) if len(rows) > 1 else ""
 
 
 def csv_table(head: Sequence[str], lines: Iterable[Iterable[object]]) -> str:
-    """A table with every number in full; nothing stands for nan and None."""
+    """A CSV table with every number in full; nan and None are empty."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(head)

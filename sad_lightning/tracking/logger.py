@@ -18,14 +18,14 @@ _FPR = np.linspace(0, 1, 101)
 
 
 class CellLog:
-    """The logger of one cell: opened when the cell has something to log, finished as a success or as failed.
+    """The logger of one cell.
 
-    What is logged while it is not open is dropped: cells that train together log in the end.
+    Metrics that are logged before it is opened are dropped: cells that train together open theirs in the end.
 
     Args:
         settings: of the logger.
         hyperparameters: the settings of the cell.
-        cell: what names it: ``key``, ``data``, ``method`` and what dashboards filter on.
+        cell: ``key``, ``data``, ``method`` and the values that dashboards filter by.
         experiment: the experiment it belongs to.
         sweep: whether it is one of a sweep.
     """
@@ -45,10 +45,10 @@ class CellLog:
         self._logger: Logger | None = None
 
     def open(self) -> Logger:
-        """Open the logger, if it is not, and begin with the settings; W&B also gets what names the cell, as ``cell``.
+        """Open the logger, unless it is open, and log the settings; to W&B also ``cell``.
 
         Raises:
-            InputError: W&B should be online and nobody is logged in, or it can not be reached.
+            InputError: W&B should be online but nobody is logged in, or it can not be reached.
         """
         if self._logger is None:
             settings = self.settings
@@ -59,7 +59,7 @@ class CellLog:
         return self._logger
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Log numbers of an epoch, where the logger is open."""
+        """Log the metrics of an epoch, if the logger is open."""
         if self._logger is not None:
             self._logger.log_metrics(metrics, step=step)
 
@@ -70,7 +70,7 @@ class CellLog:
         y: NDArray[np.int64],
         scores: NDArray[np.float64],
     ) -> None:
-        """Log what a cell is judged by; W&B gets the ROC curve and the scores of normals and anomalies too.
+        """Log the metrics of a cell; to W&B also the ROC curve and the scores of normals and anomalies.
 
         Args:
             metrics: all metrics by name.
@@ -134,20 +134,21 @@ def _log_to_wandb(
 
 
 def _of_cell(settings: DictConfig, cell: Mapping[str, Any], experiment: str | None, sweep: bool) -> DictConfig:
-    """W&B's settings with what was left open: the run is the cell, its group the grid, offline unless it can be sent.
+    """W&B's settings for a cell: the run has its key, the group is the grid, and it is offline if nobody is logged in.
 
-    A sweep stays on disk, for hundreds of runs that report at once meet rate limits; ``wandb sync`` sends them later.
+    A sweep is always offline by default, since hundreds of runs that report at once meet rate limits; ``wandb sync``
+    sends them later.
     """
     filled = settings.copy()
     with open_dict(filled):
         if filled.get("offline") is None:
             filled.offline = sweep or not logged_in()
-        elif not filled.offline and not logged_in():  # or W&B would ask, and nobody may be there to answer
+        elif not filled.offline and not logged_in():  # else W&B would ask for a key, perhaps with nobody to answer
             raise InputError("logger.offline=false needs a login, and there is none; `wandb login`, or leave it out")
         if filled.get("group") is None:
             filled.group = experiment or cell["data"]
         if filled.get("tags") is None:
             filled.tags = [cell["data"], cell["method"]]
         filled.id = cell["key"]
-        filled.resume = "allow"  # the same cell, trained again, is the same run
+        filled.resume = "allow"  # a cell that is trained again continues its run
     return filled

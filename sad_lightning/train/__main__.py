@@ -1,6 +1,6 @@
 """``python -m sad_lightning.train KEY=VALUE ...``, or without ``.train``: train one cell, or a sweep of cells.
 
-Hydra composes the settings and asks for one cell after the other, or hands all of a sweep to the grid. Torch is
+Hydra composes the settings and runs one cell after the other, or hands all cells of a sweep to the grid. Torch is
 imported when the first cell starts.
 """
 
@@ -39,8 +39,8 @@ _command = partial(
 
 
 def main() -> None:
-    """Train what the command line says."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions through
+    """Run the command."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then does not catch exceptions
     OmegaConf.register_new_resolver("cell_folder", cell_folder, replace=True)
     failed: list[str] = []  # cells of a sweep, by their overrides
 
@@ -48,7 +48,7 @@ def main() -> None:
     def job(cfg: DictConfig) -> float | None:
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             return _cell_of_sweep(cfg, failed)
-        with _command():  # within Hydra, which else says of every mistake that there was one
+        with _command():  # inside Hydra, which would print a message of its own for every exception
             return _cell(cfg)
 
     with _command():
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _cell_of_sweep(cfg: DictConfig, failed: list[str]) -> float | None:
-    """Train a cell; what stops it is said, and the others go on."""
+    """Train a cell of a sweep; if it fails, print why and let the others go on."""
     overrides = " ".join(HydraConfig.get().overrides.task)
     try:
         return _cell(cfg)
@@ -85,7 +85,7 @@ def _cell_of_sweep(cfg: DictConfig, failed: list[str]) -> float | None:
 
 
 def _cell(cfg: DictConfig) -> float:
-    """Train the cell or find its result, print it, and return the AUROC, which is what a sweeper maximises."""
+    """Train the cell, or read its result, print it, and return the AUROC, which Hydra's sweepers maximise."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         result = _result(with_voices(cfg, HydraConfig.get().overrides.task), folder)
@@ -99,7 +99,7 @@ def _cell(cfg: DictConfig) -> float:
 
 
 def next_steps(folder: Path, cfg: DictConfig) -> str:
-    """What to do with what a cell left, as commands to be pasted."""
+    """Commands for the files of a finished cell, to copy and paste."""
     commands = {f"python -m sad_lightning.report {shlex.quote(str(cfg.runs))}": "all results, as one page"}
     if (folder / MODEL_FILE).exists():
         where = f"{shlex.quote(str(folder))} {shlex.quote(str(cfg.data.path))}"
@@ -127,9 +127,9 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
     elif (result := finished(folder, cell_key(cfg))) is not None:
         print("finished before; overwrite=true trains it again")
         return result
-    if "path" in cfg.data:  # own data: what is wrong with it is told before torch is imported
+    if "path" in cfg.data:  # own data: report what is wrong with it before torch is imported
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they are told with the result
+            warnings.simplefilter("ignore")  # they are shown with the result
             load(cfg.data)
     announce("importing torch")
     from sad_lightning.cell.run import run  # torch and lightning take seconds to import
@@ -138,12 +138,12 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
     choices = job.runtime.choices
     experiment = choices.get("experiment") or choices.get("protocol")
     result = run(Cell(cfg, folder, choices["data"], method_name(cfg, choices["method"]), experiment, sweep))
-    gc.collect()  # a Trainer and its module hold each other, and a sweep has many
+    gc.collect()  # a Trainer and its module refer to each other, and a sweep has many
     return result
 
 
 def _remove_if_empty(folder: Path, top: Path) -> None:
-    """Remove the folder that Hydra made for a cell that never began, and what it made above it."""
+    """Remove the folder that Hydra made for a cell that did not start, and empty folders above it."""
     while folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent

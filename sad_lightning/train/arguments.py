@@ -1,17 +1,18 @@
-"""Arguments that Hydra would misread, drop or answer at length."""
+"""Checks of arguments that Hydra would misread, ignore, or report in a long message."""
 
 from collections.abc import Sequence
 
 from sad_lightning.errors import InputError
 
-_FLAGS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}  # one a time
+# Flags that exclude each other.
+_FLAGS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
-    """Refuse what Hydra would accept and not do.
+    """Refuse arguments that Hydra would accept but not carry out.
 
     Raises:
-        InputError: flags exclude each other, an experiment or protocol is not added, or several are swept over.
+        InputError: flags exclude each other, an experiment or protocol has no plus, or several of them are swept over.
     """
     flags = [argument for argument in arguments if argument.startswith("-")]
     modes = [flag for flag in flags if flag in _FLAGS]

@@ -1,4 +1,4 @@
-"""What ``--help`` answers: how to begin, and what there is to choose from, a screen at a time."""
+"""The text of ``--help``: how to begin and the groups of settings; and of ``--help GROUP``: its options."""
 
 import textwrap
 from argparse import ArgumentParser
@@ -30,10 +30,10 @@ Groups, GROUP=OPTION:"""
 
 
 def help_text(arguments: Sequence[str]) -> str:
-    """The answer to ``--help``, or to ``--help GROUP``.
+    """The text of ``--help``, or of ``--help GROUP``.
 
     Args:
-        arguments: of the command line; a folder after ``--config-dir`` has options too.
+        arguments: of the command line; a folder after ``--config-dir`` adds its options.
 
     Raises:
         InputError: there is no such group.
@@ -47,7 +47,7 @@ def help_text(arguments: Sequence[str]) -> str:
         group = words[0]
         if group not in groups():
             raise InputError(f"--help {group}: there is no such group; there are {', '.join(groups())}")
-        return "\n".join([f"{'+' if group in ADDED else ''}{group}=OPTION:", *_explained(options(group, folders))])
+        return "\n".join([f"{'+' if group in ADDED else ''}{group}=OPTION:", *_lines(options(group, folders))])
     lines = [_BEGIN]
     for group in groups():
         names = options(group, folders)
@@ -57,6 +57,6 @@ def help_text(arguments: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _explained(options: dict[str, str]) -> list[str]:
+def _lines(options: dict[str, str]) -> list[str]:
     width = max(len(name) for name in options)
     return [f"  {name:<{width}}  {about}" for name, about in options.items()]
