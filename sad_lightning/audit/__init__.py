@@ -1,4 +1,4 @@
-"""Whether the labels of a person's own data help or hurt, group by group (ye2021 for everyone)."""
+"""Whether the labels of own data help or hurt, group by group: the study of ye2021 for any data."""
 
 from sad_lightning.audit.fold import hold_out_group
 

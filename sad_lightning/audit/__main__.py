@@ -1,9 +1,9 @@
 """``python -m sad_lightning.audit data.path=x.csv data.label=label --groups kind``: do these labels help or hurt?
 
 Trains a detector without the known anomalies and one with them on the same rows of your own data, and again with each
-group of known anomalies held out where there are several. Says, group by group, whether recall at the target
-false-positive rate goes up, down, or is undecided, with intervals; prints it and writes audit.md, .csv and .svg. Every
-KEY=VALUE is a setting of a training, as for python -m sad_lightning, but for what an option here says.
+group of known anomalies held out if there are several. For each group it prints whether recall at the target
+false-positive rate goes up, goes down, or is undecided, with intervals, and writes audit.md, audit.csv and audit.svg.
+Every KEY=VALUE is a setting of a training, as for python -m sad_lightning, except those that have an option here.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from sad_lightning.command import command, command_parser
 
 
 def main() -> None:
-    """Run the audit, and print what it says."""
+    """Run the audit, and print its result."""
     parser = command_parser("audit", __doc__, "data.path=x.csv data.label=label --groups kind --out runs/audit")
     parser.add_argument("settings", nargs="+", metavar="KEY=VALUE", help="data.path=, data.label=, ... of a training")
     parser.add_argument("--groups", metavar="COLUMN", help="the column that tells groups of known anomalies apart")

@@ -1,12 +1,13 @@
-"""Own data with one group of its known anomalies kept from training, or all of them.
+"""Own data with one group of its known anomalies, or all of them, held out of training.
 
-    normals           unlabeled and known normal rows: train, calibrate, test, the same in every fold
-    a held-out group  tests, all of it
-    other groups      train, but for a share that tests
+    normals           unlabeled and known normal rows: train, set thresholds or test, the same in every fold
+    a held-out group  all its rows test
+    other groups      a share of their rows tests, the others train
 
-Rows equal in every value, and rows of one ``data.group``, form a unit, as in ``data.labeled_split``, and a unit is in
-one part. One of several kinds is drawn once, with the rarest of its groups, and calibrates if it holds a normal; what
-it holds of a held-out group tests if the rest of it tests or is held out too, and is left out else.
+Rows equal in every value, and rows of one ``data.group``, form a unit, as in ``data.own.labeled_split``, and a unit is
+in one part. A unit with rows of several kinds is drawn once, with the rarest of its groups, and may set thresholds only
+if it holds a normal. Its rows of a held-out group test if its other rows test or are held out too; else they are left
+out.
 """
 
 from collections.abc import Sequence
@@ -43,15 +44,15 @@ def hold_out_group(
     Args:
         data: own data, with labels.
         path: its file.
-        column: the column of the groups; None takes the classes of the known anomalies for groups.
+        column: the column of the groups; None: the groups are the classes of the known anomalies.
         held_out: the group that does not train, ``*`` for all of them, or None for none.
         test_ratio: share of the units of normals, and of each group, that tests.
         validation_ratio: share of the other units with normals that sets thresholds.
-        seed: draws the parts.
+        seed: of the draw.
 
     Raises:
-        InputError: the data has no labels or no known anomaly, says the parts itself, has no such group, or is too
-            small to train and to test on.
+        InputError: the data has no labels or no known anomaly, names the parts itself, has no such group, or has too
+            few rows to train and to test on.
     """
     fraction("test_ratio", test_ratio)
     fraction("validation_ratio", validation_ratio)
@@ -70,9 +71,9 @@ def hold_out_group(
     if held_out not in (None, ALL, *names):
         raise InputError(f"held_out={held_out}: there is no such group; there are {listed(names)}")
     unit = units(row_hash(data.x), data.labels.group)
-    drawn = _drawn(unit, group, test_ratio, validation_ratio, seed)
-    _check(drawn, unit, group, names)
-    part = drawn[unit]
+    part_of_unit = _draw_parts(unit, group, test_ratio, validation_ratio, seed)
+    _check(part_of_unit, unit, group, names)
+    part = part_of_unit[unit]
     held = np.isin(group, [k for k, name in enumerate(names) if held_out in (ALL, name)])
     stays = np.bincount(unit, weights=~held) > 0
     moved = held & (part != _TEST)
@@ -87,12 +88,12 @@ def hold_out_group(
 
 
 def group_of(data: Arrays, path: str, column: str | None) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The names of the groups, and ``(N,)`` whose group each row is, -1 for rows that are not known anomalies.
+    """The names of the groups, and the group of each row, ``(N,)``, -1 for rows that are not known anomalies.
 
     Raises:
         InputError: there is no such column.
     """
-    assert data.labels is not None  # fold has looked
+    assert data.labels is not None  # for mypy: hold_out_group has checked it
     known = data.labels.semi < 0
     if column is None:
         texts = np.array([data.classes[c] if c >= 0 else None for c in data.target_class], dtype=object)
@@ -116,10 +117,10 @@ def column_of(path: str, column: str) -> NDArray[np.object_]:
     return read[column].as_words().texts()
 
 
-def _drawn(
+def _draw_parts(
     unit: NDArray[np.int64], group: NDArray[np.int64], test_ratio: float, validation_ratio: float, seed: int
 ) -> NDArray[np.int8]:
-    """The part of each unit, ``(U,)``, if nothing is held out."""
+    """The part of each of U units, ``(U,)``, if no group is held out."""
     holds = np.zeros((unit.max() + 1, group.max() + 2), dtype=bool)
     holds[unit, group + 1] = True
     normal, groups = holds[:, 0], holds[:, 1:]
@@ -130,17 +131,19 @@ def _drawn(
         members = np.flatnonzero(kind == k)
         order = np.random.default_rng(derive(seed, "audit", k)).permutation(len(members))
         tests, others = np.split(members[np.argsort(order)], [round(test_ratio * len(members))])
-        others = others[normal[others]]  # anomalies alone set no threshold
+        others = others[normal[others]]  # only units with a normal set thresholds
         part[tests], part[others[: round(validation_ratio * len(others))]] = _TEST, _VALIDATION
     return part
 
 
-def _check(drawn: NDArray[np.int8], unit: NDArray[np.int64], group: NDArray[np.int64], names: Sequence[str]) -> None:
-    """Refuse a draw that leaves a kind without rows that an audit needs."""
-    if not (drawn[unit[group < 0]] == _TRAIN).any():
+def _check(
+    part_of_unit: NDArray[np.int8], unit: NDArray[np.int64], group: NDArray[np.int64], names: Sequence[str]
+) -> None:
+    """Refuse parts in which normals or a group lack rows that an audit needs."""
+    if not (part_of_unit[unit[group < 0]] == _TRAIN).any():
         raise InputError("data: an audit needs normal rows that train, none is left; lower --test or --calibrate")
     for k, name in enumerate(names):
-        parts = drawn[np.unique(unit[group == k])]
+        parts = part_of_unit[np.unique(unit[group == k])]
         tests, trains = (int((parts == number).sum()) for number in (_TEST, _TRAIN))
         if tests and trains:
             continue
@@ -154,7 +157,7 @@ def _check(drawn: NDArray[np.int8], unit: NDArray[np.int64], group: NDArray[np.i
 
 
 def _apart(group: NDArray[np.int64] | None, part: NDArray[np.int8]) -> NDArray[np.int64] | None:
-    """The groups that stay together, but for rows that are left out: these are in no part."""
+    """The groups that stay in one part; a row that is left out becomes a group of its own."""
     if group is None:
         return None
     return np.where(part == _LEFT_OUT, group.max() + 1 + np.arange(len(group)), group)

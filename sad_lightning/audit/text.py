@@ -1,8 +1,8 @@
-"""An audit in words, as a table, as CSV and as a figure."""
+"""The result of an audit as text, as a table, as CSV and as a figure."""
 
 from collections.abc import Sequence
 
-from sad_lightning.audit.study import WANTED, Finding
+from sad_lightning.audit.study import PRECISION, Finding
 from sad_lightning.drawing.arrows import Arrow, arrow_chart
 from sad_lightning.drawing.numbers import interval_words
 from sad_lightning.drawing.svg import Figure
@@ -12,7 +12,7 @@ from sad_lightning.stats.ranking import Interval
 
 
 def words(findings: Sequence[Finding], label_free: str, with_labels: str, fpr: float) -> str:
-    """What a person should know, a line each."""
+    """The result in lines for a person."""
     unseen = [finding for finding in findings if not finding.seen]
     hurt, helped = (_names(findings, which) for which in (DOWN, UP))
     lines = [
@@ -56,11 +56,11 @@ def _percent(interval: Interval) -> Interval:
 
 
 _HEAD = ("group", "trained", "rows", "normals", "without labels", "with labels", "difference", "interval",
-         "without any assumption", "verdict", f"rows for ±{100 * WANTED:g} (Theorem 3)")  # fmt: skip
+         "without any assumption", "verdict", f"rows for ±{100 * PRECISION:g} (Theorem 3)")  # fmt: skip
 
 
-def table(findings: Sequence[Finding]) -> str:
-    """A Markdown table, in percent and points."""
+def as_markdown(findings: Sequence[Finding]) -> str:
+    """The findings as a Markdown table, in percent and points."""
     lines = [
         [
             each.group, "yes" if each.seen else "no", str(each.rows), str(each.normals),
@@ -74,7 +74,7 @@ def table(findings: Sequence[Finding]) -> str:
 
 
 def as_csv(findings: Sequence[Finding]) -> str:
-    """Every number in full, shares in [0, 1]."""
+    """The findings as CSV, every number in full, shares in [0, 1]."""
     head = ("group", "trained", "rows", "normals", "trainings", "recall_without", "recall_with", "difference", "low",
             "high", "dkw_low", "dkw_high", "verdict", "needed")  # fmt: skip
     lines = [

@@ -10,8 +10,8 @@ from pathlib import Path
 from sad_lightning.checks import whole_number
 from sad_lightning.command import command, command_parser, progress
 from sad_lightning.convergence.figure import box_plots
-from sad_lightning.convergence.study import Design, Scorer, simulate
-from sad_lightning.convergence.table import PAIRS, as_csv, markdown, summarize
+from sad_lightning.convergence.study import Design, ScoreFunction, simulate
+from sad_lightning.convergence.table import PAIRS, as_csv, as_markdown, lines_of_pair
 from sad_lightning.files import whole_file
 
 
@@ -26,9 +26,9 @@ def main() -> None:
     options = parser.parse_args()
     with command("sad_lightning.convergence"):
         whole_number("--seed", options.seed, least=0)
-        from sad_lightning.convergence.trainings import read  # torch
+        from sad_lightning.convergence.trainings import read_trainings  # torch
 
-        names, scorers, deviation = read(options.runs)
+        names, scorers, deviation = read_trainings(options.runs)
         design = Design(
             runs=whole_number("--repeats", options.repeats, least=2 * len(scorers)),
             redraw=options.redraw, seed=options.seed, deviation=deviation,
@@ -36,12 +36,12 @@ def main() -> None:
         print(_study(names, scorers, design, options.out or options.runs / "convergence"))
 
 
-def _study(names: Sequence[str], scorers: Sequence[Scorer], design: Design, out: Path) -> str:
+def _study(names: Sequence[str], scorers: Sequence[ScoreFunction], design: Design, out: Path) -> str:
     outcome = simulate(scorers, design, lambda runs: iter(progress(runs, unit="run")))
     pairs = [(names.index(a), names.index(b)) for a, b in PAIRS if a in names and b in names]
-    lines = [line for pair in pairs for line in summarize(outcome, design, names, *pair)]
+    lines = [line for pair in pairs for line in lines_of_pair(outcome, design, names, *pair)]
     head = f"{design.runs} runs over {len(scorers)} trainings, target {design.fpr:g}, test rows "
-    text = head + ("drawn anew in each run" if design.redraw else "fixed") + "\n\n" + markdown(lines)
+    text = head + ("drawn anew in each run" if design.redraw else "fixed") + "\n\n" + as_markdown(lines)
     files = {"convergence.md": text + "\n", "convergence.csv": as_csv(lines)}
     for pair in pairs:
         figure = box_plots(outcome, design, names, *pair)

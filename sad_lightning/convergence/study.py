@@ -1,14 +1,14 @@
-"""The study: many runs of threshold, false-positive rate and recall, over few trainings.
+"""The study: many runs that set a threshold and measure false-positive rate and recall, with few trainings.
 
-A run draws n fresh normals to set the threshold of every detector at the target rate (Algorithm 1), and reads off the
-false-positive rate on 20,000 test normals and the recall on alpha x 20,000 test anomalies. The paper keeps training,
-validation and test rows apart so that the training does not affect how many samples are needed, which lets the runs
-reuse what was trained: run r takes the detectors of training r modulo the number of trainings, and scores fresh rows
-with them. The test rows of a training are fixed, as in the paper, unless they are to be drawn anew in each run: only
-then does the number of anomalies, alpha x 20,000, move the spread of the bias.
+A run draws n fresh normals, sets the threshold of every detector at the target rate with them (Algorithm 1), and
+measures the false-positive rate on 20,000 test normals and the recall on alpha x 20,000 test anomalies. The paper keeps
+training, validation and test rows apart, so that the training does not affect how many samples are needed. Therefore
+runs can share trainings: run r uses the detectors of training r modulo the number of trainings, on fresh rows. The test
+rows of a training are fixed, as in the paper, unless ``redraw`` draws them anew in each run: only then does the number
+of anomalies, alpha x 20,000, affect the spread of the bias.
 
-All detectors of a run see the same rows, so that their bias is a difference of pairs. Spreads are those within a
-training, pooled: what differs between trainings does not shrink with n.
+All detectors of a run see the same rows, so that their bias is a paired difference. Spreads are standard deviations
+within a training, pooled, since the differences between trainings do not shrink with n.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,22 +23,22 @@ from sad_lightning.seeding import derive
 from sad_lightning.stats.threshold import rank_at_fpr
 
 Floats = NDArray[np.float64]
-Scorer = Callable[[NDArray[np.float32]], Floats]  # (N, 9) rows to (M, N) scores, one line a detector
+ScoreFunction = Callable[[NDArray[np.float32]], Floats]  # (N, 9) rows to (M, N) scores of M detectors
 
 
 @dataclass(frozen=True)
 class Design:
-    """What is run.
+    """The sizes of the study.
 
     Attributes:
-        sizes: n, numbers of validation normals.
-        alphas: anomalies over normals in the test set.
-        runs: of each n.
-        test_normals: rows that the false-positive rate is read off.
-        fpr: the target.
+        sizes: the values of n, numbers of validation normals.
+        alphas: the ratios of anomalies to normals in the test set.
+        runs: how many for each n.
+        test_normals: how many rows measure the false-positive rate.
+        fpr: the target rate.
         redraw: whether every run draws its own test rows.
         deviation: of the anomalies' shifted columns.
-        seed: draws all rows.
+        seed: of all rows.
     """
 
     sizes: tuple[int, ...] = (100, 1000, 10_000)
@@ -52,12 +52,12 @@ class Design:
 
 
 class Runs(NamedTuple):
-    """What came out, for R runs and M detectors.
+    """The outcome of R runs with M detectors.
 
     Attributes:
         fpr: ``(sizes, R, M)`` false-positive rates on the test normals.
         recall: ``(sizes, alphas, R, M)`` recalls on the test anomalies.
-        training: ``(R,)`` whose detectors each run took.
+        training: ``(R,)`` the training whose detectors each run used.
     """
 
     fpr: Floats
@@ -66,14 +66,16 @@ class Runs(NamedTuple):
 
 
 def simulate(
-    scorers: Sequence[Scorer], design: Design, progress: Callable[[range], Iterator[int]] = lambda runs: iter(runs)
+    scorers: Sequence[ScoreFunction],
+    design: Design,
+    progress: Callable[[range], Iterator[int]] = lambda runs: iter(runs),
 ) -> Runs:
     """Run the study.
 
     Args:
-        scorers: of each training; all score the same M detectors.
-        design: what is run.
-        progress: passes the runs on, and may show how far they are.
+        scorers: one for each training; all return the scores of the same M detectors.
+        design: the sizes of the study.
+        progress: iterates over the runs, and may show a progress bar.
     """
     tests = [_Test(score, design, derive(design.seed, "test", k)) for k, score in enumerate(scorers)]
     fpr, recall = [], []
@@ -99,9 +101,9 @@ def _thresholds(scores: Floats, fpr: float) -> Floats:
 
 
 class _Test:
-    """Scores of test rows, sorted, so that a threshold finds its rates without counting."""
+    """Scores of test rows, sorted, so that the rates at a threshold come from a binary search."""
 
-    def __init__(self, score: Scorer, design: Design, seed: int) -> None:
+    def __init__(self, score: ScoreFunction, design: Design, seed: int) -> None:
         generator = np.random.default_rng(seed)
         counts = [round(alpha * design.test_normals) for alpha in design.alphas]
         anomalies = score(draw_anomalies(generator, max(counts), design.deviation)[0])
@@ -118,7 +120,7 @@ def _above(ordered: Floats, thresholds: Floats) -> Floats:
     return np.asarray(1 - np.array(at) / ordered.shape[1])
 
 
-def spread(values: Floats, training: NDArray[np.int64]) -> float:
+def pooled_deviation(values: Floats, training: NDArray[np.int64]) -> float:
     """The standard deviation over the runs of one training, pooled over trainings."""
     kinds = np.unique(training)
     total = sum(float(((values[training == k] - values[training == k].mean()) ** 2).sum()) for k in kinds)
@@ -126,5 +128,5 @@ def spread(values: Floats, training: NDArray[np.int64]) -> float:
 
 
 def exponent(sizes: Sequence[int], spreads: Sequence[float]) -> float:
-    """The power of n that the spread goes with, by least squares of the logarithms."""
+    """The exponent of n in the spread, by least squares on logarithms."""
     return float(np.polyfit(np.log(sizes), np.log(spreads), 1)[0])

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sad_lightning.convergence.study import Design, Runs, exponent, spread
+from sad_lightning.convergence.study import Design, Runs, exponent, pooled_deviation
 from sad_lightning.drawing.tables import csv_table, markdown_table
 
 PAIRS = (("deep_svdd", "deep_sad"), ("deep_svdd", "hsc"), ("ae", "sae"), ("ae", "abc"))  # ye2021 Figures 2, 9 to 11
 
 
 class Line(NamedTuple):
-    """One pair at one n and alpha, over all runs; means and pooled deviations, and how the latter fall with n."""
+    """One pair at one n and alpha, over all runs: means, pooled deviations, and the exponents of n in the latter."""
 
     label_free: str
     with_labels: str
@@ -24,14 +24,14 @@ class Line(NamedTuple):
     fpr_exponent: float
 
 
-def summarize(runs: Runs, design: Design, names: Sequence[str], free: int, labels: int) -> list[Line]:
+def lines_of_pair(runs: Runs, design: Design, names: Sequence[str], free: int, labels: int) -> list[Line]:
     """The lines of one pair, by alpha and n; ``free`` and ``labels`` are the positions of its methods."""
     biases = runs.recall[..., labels] - runs.recall[..., free]  # (sizes, alphas, R)
     rates = runs.fpr[..., labels]  # (sizes, R)
-    fpr_spreads = [spread(some, runs.training) for some in rates]
+    fpr_spreads = [pooled_deviation(some, runs.training) for some in rates]
     lines = []
     for i, alpha in enumerate(design.alphas):
-        spreads = [spread(some, runs.training) for some in biases[:, i]]
+        spreads = [pooled_deviation(some, runs.training) for some in biases[:, i]]
         for k, n in enumerate(design.sizes):
             lines.append(Line(
                 names[free], names[labels], n, alpha, float(biases[k, i].mean()), spreads[k],
@@ -41,7 +41,7 @@ def summarize(runs: Runs, design: Design, names: Sequence[str], free: int, label
     return lines
 
 
-def markdown(lines: Sequence[Line]) -> str:
+def as_markdown(lines: Sequence[Line]) -> str:
     """The lines as a Markdown table."""
     head = ("label-free", "with labels", "alpha", "n", "bias", "spread", "exponent", "FPR", "spread", "exponent")
     rows = [

@@ -1,4 +1,4 @@
-"""The trainings of ``+experiment=ye2021_synthetic`` below a folder, as scorers of fresh rows."""
+"""Reads the trainings of ``+experiment=ye2021_synthetic`` below a folder, to score fresh rows."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from sad_lightning.cell.checkpoint import CHECKPOINT, load_model
-from sad_lightning.convergence.study import Scorer
+from sad_lightning.convergence.study import ScoreFunction
 from sad_lightning.convergence.table import PAIRS
 from sad_lightning.errors import InputError
 from sad_lightning.result import FILE, Result
@@ -16,11 +16,15 @@ from sad_lightning.result import FILE, Result
 _DATA = "synthetic"
 
 
-def read(folder: Path) -> tuple[list[str], list[Scorer], float]:
-    """The methods of the fullest training, a scorer of each training that has all of these, the columns' deviation.
+def read_trainings(folder: Path) -> tuple[list[str], list[ScoreFunction], float]:
+    """The trainings of all seeds.
+
+    Returns:
+        The names of the methods of the seed that has most of them; for each seed that has all these methods a function
+        that returns their scores; the deviation of the shifted columns.
 
     Raises:
-        InputError: there is no training of a pair of methods, or columns were scaled.
+        InputError: there is no pair of methods, or columns were scaled.
     """
     trainings: dict[int, dict[str, Path]] = {}
     deviations = set()
@@ -51,7 +55,7 @@ def read(folder: Path) -> tuple[list[str], list[Scorer], float]:
     return names, [_scorer([folders[name] for name in names]) for folders in complete], deviations.pop()
 
 
-def _scorer(folders: Sequence[Path]) -> Scorer:
+def _scorer(folders: Sequence[Path]) -> ScoreFunction:
     models = [load_model(folder / CHECKPOINT, Result.read(folder).settings) for folder in folders]
 
     def score(x: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -1,1 +1,1 @@
-"""The command that says why rows score as they do."""
+"""The command that explains the scores of rows."""

@@ -1,8 +1,9 @@
-"""``python -m sad_lightning.explain MODEL DATA``: what adds to the scores of the rows that score highest.
+"""``python -m sad_lightning.explain MODEL DATA``: which columns add to the scores of the most anomalous rows.
 
-Prints the columns that add most and writes explain.html, and for a table explain.csv: of every column, how much the
-score falls when the column is made typical (occlusion), what the gradient says, and its share of the reconstruction
-error where there is a decoder, its contribution where the score is a sum of columns. For images these are heat maps.
+Prints the columns that add most and writes explain.html, and for a table explain.csv. They hold for every column how
+much the score falls when the column is set to a typical value (occlusion), its term of the gradient, its share of the
+reconstruction error if there is a decoder, and its contribution if the score is a sum over columns. For images these
+are heat maps.
 """
 
 from pathlib import Path
@@ -14,7 +15,7 @@ from sad_lightning.predict.rows import IMAGE_ARRAYS
 
 
 def main() -> None:
-    """Write the explanation, and print a line a row."""
+    """Write the explanation, and print one line for each row."""
     parser = command_parser("explain", __doc__, "model.pt new.csv --top 5")
     add_model(parser)
     parser.add_argument("data", type=Path, metavar="DATA", help="rows like those it was trained on")

@@ -1,16 +1,17 @@
-"""Why a row scores as it does: what each column, or each pixel, adds to its score.
+"""What each column, or each pixel, adds to the score of a row.
 
-With s the score, x a prepared row, t a typical one (``typical_row``):
+With s the score, x a prepared row, t a typical row (``typical_row``):
 
-    occlusion     s(x) - s(x with the column at t); of images with a window at t, averaged over the windows over a pixel
-    gradient      (x - t) ds/dx, summed over the columns that a raw column became, or over channels
-    error         the squared error of the reconstruction, where there is a decoder; summed likewise, over all columns
-                  it is the mean squared error
-    contribution  of a baseline whose score is a sum of columns: its terms, summed likewise; over all columns they are
-                  the score less a constant
+    occlusion     s(x) - s(x with the column set to t); for an image with a window set to t, and each pixel has the mean
+                  over the windows that cover it
+    gradient      (x - t) ds/dx, summed over the one-hot columns of a raw column, or over channels
+    error         the squared error of the reconstruction, if there is a decoder, summed in the same way; over all
+                  columns it is the mean squared error
+    contribution  the terms of a baseline whose score is a sum over columns, summed in the same way; over all columns
+                  they are the score minus a constant
 
-Positive adds to the score. Occlusion asks the model again, so it holds for any model, and of a mixture it is all there
-is; the gradient is its first order.
+What is positive adds to the score. Occlusion only calls the model, so that it works for every model, and a mixture has
+nothing else; the gradient is its first-order approximation.
 """
 
 from itertools import product
@@ -37,7 +38,7 @@ class Attribution(NamedTuple):
 
     Attributes:
         scores: ``(n,)``.
-        parts: by the name of the question (occlusion, gradient, error, contribution), ``(n, C)`` or ``(n, H, W)``.
+        parts: by name (occlusion, gradient, error, contribution) ``(n, C)`` or ``(n, H, W)``.
     """
 
     scores: Floats
@@ -45,17 +46,17 @@ class Attribution(NamedTuple):
 
 
 def attribute(model: Model, raw: Tensor, typical: Tensor) -> Attribution:
-    """Ask what adds to the scores.
+    """Compute what adds to the scores.
 
     Args:
-        model: any; a baseline has no gradient, and some have contributions. A mixture has occlusion alone.
+        model: any; a baseline has no gradient, and some have contributions. A mixture has only occlusion.
         raw: ``(n, C)`` float32 or ``(n, H, W, C)`` uint8 rows.
         typical: one such row.
     """
     with torch.no_grad():
         scores = model.score(model.prepare(raw))
     parts = {"occlusion": occlusion(model, raw, typical, scores)}
-    if model.preparation.extractor is not None:  # the others ask of features, and occlusion of pixels
+    if model.preparation.extractor is not None:  # the others would be of features, occlusion is of pixels
         return Attribution(_array(scores), {name: _array(values) for name, values in parts.items()})
     if isinstance(model.scorer, BaselineScore):
         if (terms := contributions(model, model.scorer, raw)) is not None:
@@ -68,7 +69,7 @@ def attribute(model: Model, raw: Tensor, typical: Tensor) -> Attribution:
 
 
 def typical_row(rows: Tensor, schema: Any) -> Tensor:
-    """One row as most are, ``(C,)`` or ``(H, W, C)``: medians, and the most frequent category; of images the mean."""
+    """A typical row, ``(C,)`` or ``(H, W, C)``: medians and the most frequent categories, or the mean image."""
     if not isinstance(schema, TableSchema):
         return rows.float().mean(dim=0).round().to(rows.dtype)
     medians = rows.nanmedian(dim=0).values
@@ -79,7 +80,7 @@ def typical_row(rows: Tensor, schema: Any) -> Tensor:
 
 
 def occlusion(model: Model, raw: Tensor, typical: Tensor, scores: Tensor) -> Tensor:
-    """How much the score falls where a column or a window is made typical, ``(n, C)`` or ``(n, H, W)``."""
+    """How much the score falls if a column or a window is set to the typical row, ``(n, C)`` or ``(n, H, W)``."""
     with torch.no_grad():
         if raw.ndim == 2:
             drops = []
@@ -111,7 +112,7 @@ def gradient(model: Model, raw: Tensor, typical: Tensor) -> Tensor:
 
 
 def contributions(model: Model, scorer: BaselineScore, raw: Tensor) -> Tensor | None:
-    """The terms of a baseline's score, ``(n, C)`` or ``(n, H, W)``; None where it is no sum, or one of codes."""
+    """The terms of a baseline's score, ``(n, C)`` or ``(n, H, W)``; None if it is not a sum over raw columns."""
     if scorer.first is not None:
         return None
     with torch.no_grad():
@@ -121,18 +122,18 @@ def contributions(model: Model, scorer: BaselineScore, raw: Tensor) -> Tensor | 
 
 
 def reconstruction_errors(model: Model, raw: Tensor) -> Tensor | None:
-    """Squared errors of the reconstruction over their number, ``(n, C)`` or ``(n, H, W)``; None without a decoder."""
+    """Squared errors of the reconstruction by their number, ``(n, C)`` or ``(n, H, W)``; None without a decoder."""
     members = list(model.scorer.members) if isinstance(model.scorer, Ensemble) else [model.scorer]
     with torch.no_grad():
         x = model.prepare(raw)
-        rebuilt = [reconstruction for member in members if (reconstruction := _rebuilt(member, x)) is not None]
-        if not rebuilt:
+        reconstructions = [each for member in members if (each := _reconstruction(member, x)) is not None]
+        if not reconstructions:
             return None
-        errors = torch.stack([(each - x).square() for each in rebuilt]).mean(dim=0)
+        errors = torch.stack([(each - x).square() for each in reconstructions]).mean(dim=0)
         return _by_raw(errors / x[0].numel(), model)
 
 
-def _rebuilt(member: nn.Module, x: Tensor) -> Tensor | None:
+def _reconstruction(member: nn.Module, x: Tensor) -> Tensor | None:
     for part in member.children():
         if isinstance(part, Autoencoder | Variational):
             return part.reconstruct(x)
@@ -140,7 +141,7 @@ def _rebuilt(member: nn.Module, x: Tensor) -> Tensor | None:
 
 
 def _by_raw(values: Tensor, model: Model) -> Tensor:
-    """Columns that one raw column became, or channels, as one."""
+    """The sums over the one-hot columns of each raw column, or over channels."""
     schema = model.preparation.schema
     if not isinstance(schema, TableSchema):
         return values.sum(dim=1)

@@ -1,4 +1,4 @@
-"""What adds to a score, as figures: bars for the columns of a table, heat maps for images. No torch."""
+"""Figures of what adds to a score: bars for the columns of a table, heat maps for images. Imports no torch."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,9 +20,9 @@ def bars(title: str, columns: Sequence[str], values: Sequence[str], parts: Parts
 
     Args:
         title: names the row.
-        columns: their names, C of them.
-        values: what they hold.
-        parts: by the name of the question, ``(C,)``.
+        columns: the names of the C columns.
+        values: their values in this row, as text.
+        parts: by name ``(C,)``, see ``Attribution``.
     """
     order = leading(parts["occlusion"])[:_SHOWN]
     shapes = [svg.text(300 + (_BAR + 90) * i, 16, name, "soft") for i, name in enumerate(parts)]
@@ -42,12 +42,12 @@ def bars(title: str, columns: Sequence[str], values: Sequence[str], parts: Parts
 
 
 def heat_maps(title: str, image: NDArray[np.uint8], parts: Parts) -> svg.Figure:
-    """One image beside maps of what adds to its score: warm adds, cold takes away.
+    """One image beside heat maps of what adds to its score: red adds, blue subtracts.
 
     Args:
         title: names the image.
         image: ``(H, W, C)``.
-        parts: by the name of the question, ``(H, W)``.
+        parts: by name ``(H, W)``, see ``Attribution``.
     """
     pictures = {"image": image, **{name: heat(values) for name, values in parts.items()}}
     shapes = []
@@ -62,7 +62,7 @@ def heat_maps(title: str, image: NDArray[np.uint8], parts: Parts) -> svg.Figure:
 
 
 def heat(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """``(H, W)`` numbers as ``(H, W, 3)`` colours: white at zero, red at the largest size, blue at minus it."""
+    """``(H, W)`` numbers as ``(H, W, 3)`` colours: white at 0, red at the largest absolute value, blue at minus it."""
     share = values / (float(np.abs(values).max()) or 1.0)
     fading = (255 * (1 - np.abs(share))).astype(np.uint8)
     full = np.full_like(fading, 255)
@@ -71,13 +71,13 @@ def heat(values: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def leading(numbers: NDArray[np.floating]) -> list[int]:
-    """Positions, what adds most first."""
+    """Positions of the numbers, the largest first."""
     order: list[int] = np.argsort(-numbers, kind="stable").tolist()
     return order
 
 
 def explanation_page(title: str, note: str, figures: Sequence[svg.Figure]) -> str:
-    """One self-contained page."""
+    """One HTML page that needs no other file."""
     template = environment(Path(__file__).parent).get_template("page.html")
     return template.render(title=title, note=note, figures=figures)
 

@@ -1,4 +1,4 @@
-"""The rows of a file that score highest, or those that are asked for, and what adds to the score of each, as files."""
+"""Writes what adds to the scores of the highest-scoring rows of a file, or of given rows."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from sad_lightning.files import whole_file
 from sad_lightning.model import Model
 from sad_lightning.predict.rows import check_finite, raw_batches
 
-_COLUMNS = 3  # that a printed line names
+_COLUMNS = 3  # in each printed line
 NOTE = (
     "What adds to each score. occlusion: how much the score falls when the column, or a window of pixels, is made "
     "typical; gradient: the same to first order; error: its share of the reconstruction error; contribution: its term "
@@ -36,19 +36,19 @@ def explain_rows(
     ignore: Sequence[str] = (),
     array: str | None = None,
 ) -> list[str]:
-    """Write what adds to the scores of some rows; says so in a line each.
+    """Write what adds to the scores of some rows, and return it in one line for each row.
 
     Args:
-        path: of the model file, or the folder of its run.
+        path: of the model file, or of the folder of its run.
         data: a table, a folder of images, or an npz.
-        top: how many rows, those that score highest.
-        rows: these rows instead, from 1.
-        out: where to write.
+        top: how many of the highest-scoring rows.
+        rows: these rows instead, counted from 1.
+        out: the folder to write to.
         ignore: columns of a table that training did not have.
         array: the array of an npz of images.
 
     Raises:
-        InputError: the model or the data can not be read, do not fit, or a row is not there.
+        InputError: the model or the data can not be read, or do not fit, or there is no such row.
     """
     path = Model.find(path)
     model = Model.load(path)

@@ -1,7 +1,7 @@
 """``python -m sad_lightning.export MODEL``: a model file as one graph, from raw rows to scores and decisions.
 
 The graph holds preparation, network or baseline, and threshold; its outputs are ``score`` and ``anomaly``. It is
-written only if it scores as the model does, on rows that the model keeps for it.
+written only if it scores as the model does, on rows that are stored in the model file.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from sad_lightning.predict.opening import add_model, import_all
 
 
 def main() -> None:
-    """Write the graph, and print where it is and how well it agrees with the model."""
+    """Write the graph, and print its path and how well it agrees with the model."""
     parser = command_parser("export", __doc__, "model.pt --format onnx --out model.onnx")
     add_model(parser)
     parser.add_argument(
@@ -27,10 +27,10 @@ def main() -> None:
 
 
 def export(path: Path, kind: str, out: Path | None = None) -> str:
-    """Write a model file as a graph of kind ``onnx`` or ``pt2``; says where, and how well both agree.
+    """Write a model file as a graph of kind ``onnx`` or ``pt2``; returns its path and how well both agree, as text.
 
     Raises:
-        InputError: the model can not be read, can not become a graph, or the graph scores otherwise.
+        InputError: the model can not be read or exported, or the graph scores differently.
     """
     from sad_lightning.export.graph import to_graph  # torch
     from sad_lightning.model import Model

@@ -1,6 +1,6 @@
 """A model as one graph, from raw rows to scores and decisions, that runs without this package.
 
-Preparation, network or baseline, and threshold are in it; the batch is dynamic. What leaves this module agrees with the
+It holds preparation, network or baseline, and threshold, and takes batches of any size. It is checked to agree with the
 model on real rows.
 """
 
@@ -22,7 +22,7 @@ TOLERANCE = 1e-4  # of the scores, relative
 OUTPUTS = ("score", "anomaly")
 _BATCH = ({0: torch.export.Dim("batch")},)
 _ROUNDING = 1e-12  # relative; a mean over trees that equals the threshold may differ in its last bit
-_TRACED = 3  # rows; one row would be taken for the only batch there is
+_TRACE_ROWS = 3  # with one row, tracing would fix the batch size to 1
 Run = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
@@ -32,7 +32,7 @@ def to_graph(model: Model, kind: str, rows: Tensor) -> tuple[bytes, float]:
     Args:
         model: of a method, an ensemble, a baseline or a mixture.
         kind: of the file.
-        rows: ``(n, ...)`` real raw rows that it is checked on.
+        rows: ``(n, ...)`` real raw rows to check it on.
 
     Returns:
         The file, and the largest relative difference between its scores and the model's.
@@ -41,17 +41,17 @@ def to_graph(model: Model, kind: str, rows: Tensor) -> tuple[bytes, float]:
         InputError: the model is a baseline without ``torch_score``, a package is missing, or graph and model differ by
             more than 1e-4.
     """
-    first = rows[torch.arange(_TRACED) % len(rows)]
+    example = rows[torch.arange(_TRACE_ROWS) % len(rows)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's, about itself
-        whole = _Graph(model) if isinstance(model.scorer, BaselineScore | Mixture) else model
-        traced = torch.export.export(whole.cpu().eval(), (first,), dynamic_shapes=_BATCH)
-        content, run = _onnx(traced, metadata(model)) if kind == "onnx" else _pt2(traced, metadata(model))
+        warnings.simplefilter("ignore")  # of the exporter, about itself
+        module = _Graph(model) if isinstance(model.scorer, BaselineScore | Mixture) else model
+        program = torch.export.export(module.cpu().eval(), (example,), dynamic_shapes=_BATCH)
+        content, run = _onnx(program, metadata(model)) if kind == "onnx" else _pt2(program, metadata(model))
     return content, difference(model, run, rows)
 
 
 class _Graph(nn.Module):
-    """A model whose baselines score by torch operations."""
+    """A model whose baselines score in torch operations."""
 
     limit: Tensor
 
@@ -68,7 +68,7 @@ class _Graph(nn.Module):
 
 
 class _TorchBaseline(nn.Module):
-    """A baseline that scores by torch operations."""
+    """A baseline that scores in torch operations."""
 
     def __init__(self, scorer: BaselineScore) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ def _traceable(scorer: nn.Module) -> nn.Module:
 
 
 def metadata(model: Model) -> dict[str, str]:
-    """What a graph says of itself, as text: its threshold, its columns, the model card."""
+    """The metadata in the file of a graph, as text: threshold, columns, model card."""
     return {
         "threshold": repr(model.threshold),
         "target_fpr": repr(model.target_fpr),
@@ -104,20 +104,20 @@ def metadata(model: Model) -> dict[str, str]:
 
 
 def difference(model: Model, run: Run, rows: Tensor) -> float:
-    """The largest relative difference of the scores of a graph from those of the model, for one row and for all.
+    """The largest relative difference between the scores of a graph and of the model, on one row and on all rows.
 
     Raises:
-        InputError: it is above 1e-4, or a decision differs by more than that explains.
+        InputError: it is above 1e-4, or a decision differs on a row that is not that close to the threshold.
     """
     largest = 0.0
     for part in (rows, rows[:1]):
         with torch.inference_mode():
             expected, decisions = model(part)
-        scores, found = run(part)
-        apart = (scores - expected).abs() / expected.abs().clamp(min=1e-6)
+        scores, graph_decisions = run(part)
+        relative = (scores - expected).abs() / expected.abs().clamp(min=1e-6)
         clear = (expected - model.threshold).abs() > TOLERANCE * expected.abs()
-        worst = float(apart.max())  # nan where one is
-        if not worst <= TOLERANCE or not torch.equal(found[clear], decisions[clear]):
+        worst = float(relative.max())  # nan if one is nan
+        if not worst <= TOLERANCE or not torch.equal(graph_decisions[clear], decisions[clear]):
             raise InputError(
                 f"the graph must score as the model does, within {TOLERANCE:g} relative, but on {len(part)} rows it "
                 f"differs by {worst:.2g}; nothing was written, use the model file"
@@ -126,18 +126,18 @@ def difference(model: Model, run: Run, rows: Tensor) -> float:
     return largest
 
 
-def _onnx(traced: torch.export.ExportedProgram, words: dict[str, str]) -> tuple[bytes, Run]:
+def _onnx(program: torch.export.ExportedProgram, words: dict[str, str]) -> tuple[bytes, Run]:
     try:
         import onnxruntime
         import onnxscript  # noqa: F401  (the exporter of torch needs it)
     except ImportError as error:
         raise InputError(f"--format onnx needs {error.name}; `pip install 'sad_lightning[export]'`") from error
-    program = torch.onnx.export(
-        traced, input_names=["rows"], output_names=list(OUTPUTS), dynamic_shapes=_BATCH, verbose=False
+    graph = torch.onnx.export(
+        program, input_names=["rows"], output_names=list(OUTPUTS), dynamic_shapes=_BATCH, verbose=False
     )
-    assert program is not None  # None only for the exporter that is no more
-    program.model.metadata_props.update(words)
-    content: bytes = program.model_proto.SerializeToString()
+    assert graph is not None  # for mypy: only the old exporter returns None
+    graph.model.metadata_props.update(words)
+    content: bytes = graph.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
     def run(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -147,9 +147,9 @@ def _onnx(traced: torch.export.ExportedProgram, words: dict[str, str]) -> tuple[
     return content, run
 
 
-def _pt2(traced: torch.export.ExportedProgram, words: dict[str, str]) -> tuple[bytes, Run]:
+def _pt2(program: torch.export.ExportedProgram, words: dict[str, str]) -> tuple[bytes, Run]:
     file = io.BytesIO()
-    torch.export.save(traced, file, extra_files={"sad_lightning.json": json.dumps(words)})
+    torch.export.save(program, file, extra_files={"sad_lightning.json": json.dumps(words)})
     file.seek(0)
     loaded: Any = torch.export.load(file).module()
 

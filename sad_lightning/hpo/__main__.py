@@ -1,8 +1,8 @@
-"""``python -m sad_lightning.hpo data=cardio 'method.eta=tag(log,interval(0.1,10))'``: settings by search.
+"""``python -m sad_lightning.hpo data=cardio 'method.eta=tag(log,interval(0.1,10))'``: search for settings.
 
-Overrides are those of a cell; one that is a sweep spans an axis: choice(4,8,16), range(2,9), interval(0.1,10),
-tag(log,interval(1e-4,1e-2)). Settings are judged by cross-validation over the training rows and their labels; test rows
-are never read. The same command goes on where it was.
+Overrides are those of a cell. One that is a sweep is a setting to search: choice(4,8,16), range(2,9), interval(0.1,10),
+tag(log,interval(1e-4,1e-2)). Settings are judged by cross-validation on the training rows and their labels; test rows
+are never read. The same command continues the search.
 """
 
 import sys
@@ -37,7 +37,7 @@ def main() -> None:
 def _say(line: str) -> None:
     from tqdm import tqdm
 
-    tqdm.write(line)  # above the bar
+    tqdm.write(line)  # above the progress bar
     sys.stdout.flush()
 
 

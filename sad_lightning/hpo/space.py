@@ -1,4 +1,4 @@
-"""The space of a search, from overrides as they are typed: each that is a sweep spans an axis."""
+"""The space of a search, from overrides as they are typed: each override that is a sweep is one axis."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 
-class Axis(NamedTuple):
+class SearchAxis(NamedTuple):
     """One setting that varies.
 
     Attributes:
-        values: to compose before the search: all choices of a group, one value of anything else.
-        suggest: draws one for a trial.
+        values: those that are composed before the search, to find mistakes: all choices of a group, or one value.
+        suggest: draws a value for a trial.
     """
 
     values: Sequence[Any]
     suggest: Callable[["Trial"], Any]
 
 
-def parse_space(typed: Sequence[str]) -> tuple[list[str], dict[str, Axis]]:
-    """Overrides that stay, and the axes of the space by the keys of their settings.
+def parse_space(typed: Sequence[str]) -> tuple[list[str], dict[str, SearchAxis]]:
+    """The fixed overrides, and the axes of the space by the keys of their settings.
 
     Raises:
-        InputError: an override can not be read, an axis is empty or would change what judges, or there is none.
+        InputError: an override can not be read, an axis is empty or would change the rows that judge, or there is none.
     """
     try:
         overrides = OverridesParser.create().parse_overrides(list(typed))
@@ -50,15 +50,15 @@ def parse_space(typed: Sequence[str]) -> tuple[list[str], dict[str, Axis]]:
     return fixed, axes
 
 
-def corners(axes: dict[str, Axis]) -> Iterator[list[str]]:
-    """Points that between them hold every value that is to be composed."""
+def corners(axes: dict[str, SearchAxis]) -> Iterator[list[str]]:
+    """Points that together hold all ``values`` of every axis."""
     start = {key: axis.values[0] for key, axis in axes.items()}
     for key, axis in axes.items():
         for value in axis.values:
             yield [f"{name}={chosen}" for name, chosen in {**start, key: value}.items()]
 
 
-def _axis(override: Override) -> Axis:
+def _axis(override: Override) -> SearchAxis:
     name, value, line = override.get_key_element(), override.value(), override.input_line
     if isinstance(value, IntervalSweep):
         low, high, log = value.start, value.end, "log" in value.tags
@@ -69,8 +69,8 @@ def _axis(override: Override) -> Axis:
         if log and low <= 0:
             raise InputError(f"{line}: log must begin above 0, got {low}; for example {name}=tag(log,interval(0.1,10))")
         if isinstance(low, int) and isinstance(high, int):
-            return Axis([low], lambda trial: trial.suggest_int(name, low, high, log=log))
-        return Axis([low], lambda trial: trial.suggest_float(name, low, high, log=log))
+            return SearchAxis([low], lambda trial: trial.suggest_int(name, low, high, log=log))
+        return SearchAxis([low], lambda trial: trial.suggest_float(name, low, high, log=log))
     if isinstance(value, RangeSweep):
         start, stop, step = value.start or 0, value.stop or 0, value.step
         if not -math.inf < start < stop < math.inf or not step > 0:
@@ -79,9 +79,9 @@ def _axis(override: Override) -> Axis:
             )
         if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int):
             last = range(start, stop, step)[-1]
-            return Axis([start], lambda trial: trial.suggest_int(name, start, last, step=step))
+            return SearchAxis([start], lambda trial: trial.suggest_int(name, start, last, step=step))
     elif not isinstance(value, ChoiceSweep):
         raise InputError(f"{line}: a search needs its choices by name; for example {name}=choice(a,b)")
     options = list(override.sweep_string_iterator())
     is_group = (CONF / override.key_or_group).is_dir()
-    return Axis(options if is_group else options[:1], lambda trial: trial.suggest_categorical(name, options))
+    return SearchAxis(options if is_group else options[:1], lambda trial: trial.suggest_categorical(name, options))

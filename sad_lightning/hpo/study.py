@@ -1,9 +1,9 @@
-"""A search for settings by Optuna, on the rows that train and their labels alone.
+"""A search for settings by Optuna, which uses only the training rows and their labels.
 
-The training rows of the cell are dealt into folds, known anomalies evenly; equal rows and rows of one group stay
-together. A point of the space is judged by how well models that were trained on the other folds, to the end, rank the
-known anomalies of a fold above its other rows: the mean AUROC. Test rows, and the rows that set the threshold, are not
-even handed to what trains and scores.
+The training rows of the cell are divided into folds with equal numbers of known anomalies; equal rows and rows of one
+group are in one fold. For each fold a model is trained on the other folds, and its AUROC is that of ranking the known
+anomalies of the fold above its other rows; a point of the space is judged by the mean over folds. Test rows, and the
+rows that set the threshold, take no part.
 """
 
 import shlex
@@ -32,7 +32,7 @@ from sad_lightning.stats.ranking import auroc
 if TYPE_CHECKING:
     from optuna import Study
 
-_BY_LABELS = {  # the rows of a fold bring their labels, nothing is drawn
+_BY_LABELS = {  # settings of a split without draws: rows and labels come from the fold
     "normal_class": None, "known_anomaly": None, "n_known": 0, "labeled_ratio": 0.0, "known_normal_ratio": 0.0,
     "pollution_ratio": 0.0, "test_ratio": 0.0, "validation_ratio": 0.0, "calibration": None, "scored": None,
 }  # fmt: skip
@@ -44,7 +44,7 @@ class Best(NamedTuple):
     Attributes:
         value: its mean AUROC over the folds.
         overrides: the point, as it is typed.
-        command: what trains with it.
+        command: the command that trains with it.
     """
 
     value: float
@@ -53,15 +53,15 @@ class Best(NamedTuple):
 
 
 def search(typed: Sequence[str], *, trials: int, folds: int, storage: Path, say: Callable[[str], None]) -> Best:
-    """Search until there are so many trials, those of an earlier run counted.
+    """Search until there are ``trials`` trials, including those of earlier runs.
 
     Args:
-        typed: overrides of a cell, as on the command line. One that is a sweep spans an axis of the space:
+        typed: overrides of a cell, as on the command line. One that is a sweep is an axis of the space:
             ``key=choice(a,b)``, ``key=range(2,9)``, ``key=interval(0.1,10)``, ``key=tag(log,interval(0.1,10))``.
         trials: how many.
         folds: how many; at most the number of known anomalies.
-        storage: the SQLite file of the study; it is made, or gone on with.
-        say: takes a line each trial.
+        storage: the SQLite file of the study, which is created or continued.
+        say: called with one line after each trial.
 
     Raises:
         InputError: optuna is missing, an override is wrong, the space is empty, labels are too few, or the storage
@@ -81,17 +81,18 @@ def search(typed: Sequence[str], *, trials: int, folds: int, storage: Path, say:
     with one_line_errors():
         labeled = _training_rows(cfg)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    cut = list(_folds(labeled, folds, cfg.seed))
+    divisions = list(_folds(labeled, folds, cfg.seed))
     varied = [text for text in typed if text not in fixed]
-    study = _study(storage, {"cell": cell_key(cfg), "fixed": fixed, "varied": varied, "folds": folds}, cfg.seed)
+    study = _open_study(storage, {"cell": cell_key(cfg), "fixed": fixed, "varied": varied, "folds": folds}, cfg.seed)
     cache = storage.parent / "pretrained"
-    for _ in progress(range(len(_done(study)), trials), unit="trial"):
+    finished = sum(trial.state.is_finished() for trial in study.trials)
+    for _ in progress(range(finished, trials), unit="trial"):
         trial = study.ask()
         point = [f"{key}={axis.suggest(trial)}" for key, axis in axes.items()]
         try:
             one = composed("logger=none", *fixed, *point)
             with one_line_errors():
-                value = np.mean([_judged(one, labeled, rows, held, cache) for rows, held in cut])
+                value = np.mean([_auroc_of_fold(one, labeled, rows, held, cache) for rows, held in divisions])
         except InputError as error:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             say(f"trial {trial.number}: {' '.join(point)}: {error}")
@@ -107,8 +108,8 @@ def search(typed: Sequence[str], *, trials: int, folds: int, storage: Path, say:
     return Best(float(best.value or 0.0), point, command)
 
 
-class _Labeled(NamedTuple):
-    """The training rows of a cell, and what is known of them."""
+class _LabeledRows(NamedTuple):
+    """The training rows of a cell and their labels."""
 
     raw: NDArray[Any]
     semi: NDArray[np.int8]
@@ -116,7 +117,7 @@ class _Labeled(NamedTuple):
     group: NDArray[np.int64] | None
 
 
-def _training_rows(cfg: DictConfig) -> _Labeled:
+def _training_rows(cfg: DictConfig) -> _LabeledRows:
     arrays = load(cfg.data)
     split = split_of(cfg, arrays, whole_number("seed", cfg.seed, least=0))
     x, schema = arrays.x[split.train], arrays.schema
@@ -125,11 +126,11 @@ def _training_rows(cfg: DictConfig) -> _Labeled:
             ImageSchema(*x.shape[1:]) if x.ndim == 4 else TableSchema.of_numbers([f"x{k}" for k in range(x.shape[1])])
         )
     group = None if arrays.labels is None or arrays.labels.group is None else arrays.labels.group[split.train]
-    return _Labeled(schema.raw(x), split.semi, schema, group)
+    return _LabeledRows(schema.raw(x), split.semi, schema, group)
 
 
-def _folds(labeled: _Labeled, folds: int, seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Rows that train and rows that judge, for each fold."""
+def _folds(labeled: _LabeledRows, folds: int, seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """The rows that train and the rows that judge, for each fold."""
     unit = units(row_hash(labeled.raw), labeled.group)
     anomalous = np.unique(unit[labeled.semi < 0])
     if len(anomalous) < 2:
@@ -145,7 +146,9 @@ def _folds(labeled: _Labeled, folds: int, seed: int) -> Iterator[tuple[NDArray[n
         yield np.flatnonzero(fold[unit] != number), np.flatnonzero(fold[unit] == number)
 
 
-def _judged(cfg: DictConfig, labeled: _Labeled, rows: NDArray[np.int64], held: NDArray[np.int64], cache: Path) -> float:
+def _auroc_of_fold(
+    cfg: DictConfig, labeled: _LabeledRows, rows: NDArray[np.int64], held: NDArray[np.int64], cache: Path
+) -> float:
     OmegaConf.update(cfg, "split", _BY_LABELS)
     cfg.patience = 0
     if cfg.pretrain.method is not None:
@@ -156,7 +159,7 @@ def _judged(cfg: DictConfig, labeled: _Labeled, rows: NDArray[np.int64], held: N
     return auroc(labeled.semi[held] < 0, model.score_rows(labeled.raw[held]))
 
 
-def _study(storage: Path, asked: dict[str, Any], seed: int) -> "Study":
+def _open_study(storage: Path, search: dict[str, Any], seed: int) -> "Study":
     import optuna
 
     storage.parent.mkdir(parents=True, exist_ok=True)
@@ -165,17 +168,13 @@ def _study(storage: Path, asked: dict[str, Any], seed: int) -> "Study":
             storage=f"sqlite:///{storage}", study_name="sad_lightning", direction="maximize", load_if_exists=True
         )
         stored = study.user_attrs.get("asked")
-    except Exception as error:  # SQLAlchemy raises whatever foreign bytes lead it to
+    except Exception as error:  # other files make SQLAlchemy raise many types of error
         raise InputError(
             f"{storage}: must be the SQLite file of a search, and is not; give another --storage"
         ) from error
-    if stored not in (None, asked):
+    if stored not in (None, search):
         held = " ".join([*stored["fixed"], *stored["varied"]])
         raise InputError(f"{storage}: holds another search, {held}, of {stored['folds']} folds; give another --storage")
-    study.set_user_attr("asked", asked)
+    study.set_user_attr("asked", search)
     study.sampler = optuna.samplers.TPESampler(seed=derive(seed, "search", len(study.trials)) % 2**32)
     return study
-
-
-def _done(study: "Study") -> list[Any]:
-    return [trial for trial in study.trials if trial.state.is_finished()]

@@ -9,8 +9,8 @@ import pytest
 
 from sad_lightning.audit.__main__ import main
 from sad_lightning.audit.fold import ALL, hold_out_group
-from sad_lightning.audit.study import Training, _slope, judge
-from sad_lightning.audit.text import as_csv, figure, table, words
+from sad_lightning.audit.study import PairScores, _slope, judge
+from sad_lightning.audit.text import as_csv, as_markdown, figure, words
 from sad_lightning.data.arrays import Arrays, Labels
 from sad_lightning.data.own.labeled_split import draw_labeled_split
 from sad_lightning.errors import InputError
@@ -164,7 +164,7 @@ def test_what_can_not_be_audited_is_one_line(change, words):
         hold_out_group(data, **{**settings, **change})
 
 
-def trainings(shift: float, n: int = 2000, m: int = 500, count: int = 3) -> list[Training]:
+def trainings(shift: float, n: int = 2000, m: int = 500, count: int = 3) -> list[PairScores]:
     """Pairs of detectors that see the same rows; the second's anomalies lie ``shift`` higher."""
     generator = np.random.default_rng(5)
     found = []
@@ -172,7 +172,7 @@ def trainings(shift: float, n: int = 2000, m: int = 500, count: int = 3) -> list
         rows, anomalies = generator.normal(size=n), 1.5 + generator.normal(size=m)
         second = np.stack([rows, anomalies + shift]) if n == m else None
         assert second is None
-        found.append(Training(np.stack([rows, rows]), np.stack([anomalies, anomalies + shift])))
+        found.append(PairScores(np.stack([rows, rows]), np.stack([anomalies, anomalies + shift])))
     return found
 
 
@@ -196,7 +196,7 @@ def test_few_rows_decide_nothing_and_more_lines_need_more():
     one, many = (judge("g", trainings(1.0), seen=False, fpr=0.05, lines=lines) for lines in (1, 20))
     assert many.interval.low < one.interval.low
     with pytest.raises(InputError, match="group g: must have rows to test on"):
-        judge("g", [Training(np.zeros((2, 9)), np.zeros((2, 0)))], seen=True, fpr=0.05, lines=1)
+        judge("g", [PairScores(np.zeros((2, 9)), np.zeros((2, 0)))], seen=True, fpr=0.05, lines=1)
     with pytest.raises(InputError, match="raise --test"):
         judge("g", [], seen=True, fpr=0.05, lines=1)
 
@@ -210,7 +210,7 @@ def test_the_slope_by_hand_also_where_rates_can_not_be_higher():
 def test_trainings_that_disagree_widen_the_interval():
     one = judge("g", trainings(1.0, count=2), seen=True, fpr=0.05, lines=1)
     first, second = trainings(1.0, count=2)
-    mixed = judge("g", [first, Training(second.normals, second.anomalies[::-1])], seen=True, fpr=0.05, lines=1)
+    mixed = judge("g", [first, PairScores(second.normals, second.anomalies[::-1])], seen=True, fpr=0.05, lines=1)
     assert one.verdict == "up"
     assert mixed.verdict == "undecided"
 
@@ -226,7 +226,7 @@ def test_words_table_and_figure_say_the_same():
     before, after = (f"{100 * recall:.0f}" for recall in findings[0].recalls)
     assert f"- leak, trained: recall {before} % without, {after} % with labels" in said
     assert "There is one group" in words(findings[:1], "deep_svdd", "deep_sad", 0.05)
-    assert "| spi\\|ke | no | 500 | 2000 |" in table(findings)
+    assert "| spi\\|ke | no | 500 | 2000 |" in as_markdown(findings)
     assert [row["verdict"] for row in csv.DictReader(as_csv(findings).splitlines())] == ["up", "down"]
     assert f"leak {before} to {after}, up; spi|ke (held out)" in figure(findings, "deep_svdd", "deep_sad").alt
 

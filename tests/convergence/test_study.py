@@ -9,9 +9,9 @@ from scipy import stats
 
 from sad_lightning.convergence.__main__ import main
 from sad_lightning.convergence.figure import box_plots
-from sad_lightning.convergence.study import Design, exponent, simulate, spread
-from sad_lightning.convergence.table import markdown, summarize
-from sad_lightning.convergence.trainings import read
+from sad_lightning.convergence.study import Design, exponent, pooled_deviation, simulate
+from sad_lightning.convergence.table import as_markdown, lines_of_pair
+from sad_lightning.convergence.trainings import read_trainings
 from sad_lightning.data.sets.synthetic import draw_anomalies, draw_normals
 from sad_lightning.errors import InputError
 
@@ -47,15 +47,15 @@ def test_false_positive_rates_are_those_of_order_statistics(runs):
         expected = stats.beta(n + 1 - k, k)
         assert runs.fpr[i].mean(axis=0) == pytest.approx(np.full(2, expected.mean()), abs=0.004)
         for m in range(2):
-            assert spread(runs.fpr[i, :, m], runs.training) == pytest.approx(expected.std(), rel=0.2)
+            assert pooled_deviation(runs.fpr[i, :, m], runs.training) == pytest.approx(expected.std(), rel=0.2)
 
 
 def test_the_spread_falls_as_one_over_the_root(runs):
     for m in range(2):
-        spreads = [spread(runs.fpr[i, :, m], runs.training) for i in range(3)]
+        spreads = [pooled_deviation(runs.fpr[i, :, m], runs.training) for i in range(3)]
         assert exponent(DESIGN.sizes, spreads) == pytest.approx(-0.5, abs=0.07)
     bias = runs.recall[..., 1] - runs.recall[..., 0]
-    spreads = [spread(bias[i, -1], runs.training) for i in range(3)]
+    spreads = [pooled_deviation(bias[i, -1], runs.training) for i in range(3)]
     assert exponent(DESIGN.sizes, spreads) == pytest.approx(-0.5, abs=0.1)
 
 
@@ -67,21 +67,21 @@ def test_only_test_rows_drawn_anew_let_alpha_move_the_spread(runs):
     assert spreads[0] > 2 * spreads[-1]
     r = recall[0].mean()
     assert spreads[0] == pytest.approx(np.sqrt(r * (1 - r) / 200), rel=0.25)
-    fixed = [spread(runs.recall[2, i, :, 1], runs.training) for i in (0, -1)]
+    fixed = [pooled_deviation(runs.recall[2, i, :, 1], runs.training) for i in (0, -1)]
     assert fixed[0] < 1.5 * fixed[1]
 
 
 def test_pooled_spread_and_exponent_by_hand():
     # two trainings, deviations of (1, 3) and (10, 14) from their means: sqrt((1 + 1 + 4 + 4) / (4 - 2))
-    assert spread(np.array([1.0, 10, 3, 14]), np.array([0, 1, 0, 1])) == pytest.approx(np.sqrt(5))
+    assert pooled_deviation(np.array([1.0, 10, 3, 14]), np.array([0, 1, 0, 1])) == pytest.approx(np.sqrt(5))
     assert exponent((1, 10, 100), (8.0, 4.0, 2.0)) == pytest.approx(np.log10(0.5))
 
 
 def test_the_table_and_the_box_plots(runs):
-    lines = summarize(runs, DESIGN, ("radius", "mean"), 0, 1)
+    lines = lines_of_pair(runs, DESIGN, ("radius", "mean"), 0, 1)
     assert len(lines) == 12
     assert lines[0].fpr_exponent == lines[-1].fpr_exponent == pytest.approx(-0.5, abs=0.07)
-    assert markdown(lines).count("| radius | mean |") == 12
+    assert as_markdown(lines).count("| radius | mean |") == 12
     figure = box_plots(runs, DESIGN, ("radius", "mean"), 0, 1)
     assert figure.svg.count("<rect") == 15  # four alphas and the false-positive rate, three n each
     assert "bias, alpha = 0.01" in figure.svg
@@ -109,4 +109,4 @@ def test_two_trainings_of_one_method_and_seed_are_refused(tmp_path, monkeypatch)
         (tmp_path / name).mkdir()
         (tmp_path / name / "result.json").touch()
     with pytest.raises(InputError, match="is the second training of deep_sad with seed 0"):
-        read(tmp_path)
+        read_trainings(tmp_path)
