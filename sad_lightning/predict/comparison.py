@@ -29,34 +29,39 @@ class Sample:
 
     Args:
         columns: C, how many values a row has.
+
+    Attributes:
+        step: how many rows apart they stand.
+        scores: ``(k,)``.
+        values: ``(k, C)``.
     """
 
     def __init__(self, columns: int) -> None:
         self._most = max(min(_ROWS, _VALUES // max(columns, 1)), 100)
-        self._step, self._seen = 1, 0
+        self.step, self._seen = 1, 0
         self.scores: NDArray[np.float64] = np.empty(0)
         self.values: NDArray[np.float32] = np.empty((0, columns), dtype=np.float32)
 
     def add(self, scores: NDArray[np.float64], values: NDArray[np.float32]) -> None:
         """The next rows of the stream, ``(B,)`` and ``(B, C)``."""
-        taken = np.flatnonzero((self._seen + np.arange(len(scores))) % self._step == 0)
+        taken = np.flatnonzero((self._seen + np.arange(len(scores))) % self.step == 0)
         self.scores = np.concatenate([self.scores, scores[taken]])
         self.values = np.concatenate([self.values, values[taken]])
         self._seen += len(scores)
         while len(self.scores) >= 2 * self._most:
-            self.scores, self.values, self._step = self.scores[::2], self.values[::2], 2 * self._step
+            self.scores, self.values, self.step = self.scores[::2], self.values[::2], 2 * self.step
 
     def text(self) -> str:
         """As text, for the metadata of a parquet."""
         file = io.BytesIO()
-        np.savez_compressed(file, allow_pickle=False, scores=self.scores, values=self.values)
+        np.savez_compressed(file, allow_pickle=False, scores=self.scores, values=self.values, step=self.step)
         return base64.b64encode(file.getvalue()).decode()
 
 
-def read_sample(text: bytes) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Scores and values of ``Sample.text``."""
+def read_sample(text: bytes) -> tuple[NDArray[np.float64], NDArray[np.float32], int]:
+    """Scores, values and how many rows apart they stand, of ``Sample.text``."""
     with np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False) as file:
-        return file["scores"], file["values"]
+        return file["scores"], file["values"], int(file["step"])
 
 
 @dataclass(frozen=True)

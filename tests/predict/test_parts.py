@@ -7,42 +7,19 @@ import shutil
 import fsspec
 import numpy as np
 import pytest
-import torch
 from support.commands import Outcome, run_main
+from support.detectors import SCHEMA, rows_of, save_model
 
-from sad_lightning.data.preparation import Preparation
-from sad_lightning.data.preprocess import Scaling
-from sad_lightning.data.schema import Column, TableSchema
-from sad_lightning.model import Model
 from sad_lightning.predict.comparison import SAMPLE, Sample, read_sample
 from sad_lightning.predict.parts import find_parts
-from sad_lightning.stats.threshold import conformal_threshold
 
 pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
 from pyarrow import parquet  # noqa: E402
 
-SCHEMA = TableSchema((*(Column(f"x{k}") for k in range(8)), Column("line")), aside=("label",))
-
 
 @pytest.fixture
 def model(make, tmp_path):
-    """A model file whose training rows were standard normal."""
-    method = make("deep_sad", "table")
-    preparation = Preparation(SCHEMA, Scaling(np.ones(9, dtype=np.float32), np.zeros(9, dtype=np.float32)))
-    rows = np.random.default_rng(0).normal(size=(300, 9)).astype(np.float32)
-    known = {"calibration_rows": "validation", "target_fpr": 0.05, "card": {"method": "deep_sad"}}
-    scores = Model(preparation, method, calibration=torch.zeros(1), **known).score_rows(rows)
-    reference = np.sort(rows[scores < conformal_threshold(scores, 0.05)], axis=0)
-    made = Model(
-        preparation, method, calibration=torch.from_numpy(scores), reference=torch.from_numpy(reference), **known
-    )  # fmt: skip
-    made.save(tmp_path / "model.pt")
-    return tmp_path / "model.pt"
-
-
-def rows_of(seed: int, count: int = 40) -> dict[str, np.ndarray]:
-    x = np.random.default_rng(seed).normal(size=(count, 9)).astype(np.float32)
-    return {column.name: x[:, k] for k, column in enumerate(SCHEMA.columns)}
+    return save_model(make("deep_sad", "table"), tmp_path)
 
 
 @pytest.fixture
@@ -244,7 +221,7 @@ def test_the_summary_says_whether_rows_are_as_in_training(model, tmp_path):
     far = summary(x2=np.where(np.arange(400) % 20 == 0, 1.5, 1) * rows_of(6, 400)["x2"] * 2)
     assert "outside of" in far
     metadata = parquet.ParquetFile(tmp_path / "scores.parquet").metadata.metadata
-    scores, values = read_sample(metadata[SAMPLE.encode()])
+    scores, values, _ = read_sample(metadata[SAMPLE.encode()])
     assert values.shape == (400, 9)
     assert scores.tolist() == parquet.ParquetFile(tmp_path / "scores.parquet").read()["score"].to_pylist()
 
@@ -258,5 +235,6 @@ def test_a_sample_is_evenly_spaced_and_in_order_however_the_rows_come():
     assert np.array_equal(whole.scores, pieces.scores)
     assert np.unique(np.diff(whole.scores)).tolist() == [32]
     assert np.array_equal(whole.values[:, 0], whole.scores)
-    scores, _ = read_sample(whole.text().encode())
+    scores, _, step = read_sample(whole.text().encode())
     assert np.array_equal(scores, whole.scores)
+    assert step == 32
