@@ -85,8 +85,9 @@ def progress(items: Iterable[T], *, unit: str) -> "tqdm[T]":
     return tqdm(items, unit=unit, disable=None, file=sys.stderr, dynamic_ncols=True)
 
 
-def row_progress(total: int | None) -> "tqdm[NoReturn]":
+def row_progress(total: int | None, *, is_shown: bool = True) -> "tqdm[NoReturn]":
     """A progress bar for rows that come in batches: call ``update(n)``. The total is None if it is not known."""
     from tqdm import tqdm
 
-    return tqdm(total=total, unit="row", unit_scale=True, disable=None, file=sys.stderr, dynamic_ncols=True)
+    disable = None if is_shown else True
+    return tqdm(total=total, unit="row", unit_scale=True, disable=disable, file=sys.stderr, dynamic_ncols=True)

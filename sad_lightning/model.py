@@ -77,6 +77,8 @@ class Model(nn.Module):
         target_fpr: the false-positive rate that the threshold aims at.
         card: the model card, plain data: what it was trained on, settings, metrics, versions.
         examples: ``(n, ...)`` a few raw rows, which an exported graph is checked on; None for none.
+        reference: ``(R, C)`` what each column of a table held in presumed normal rows, sorted column by column, so that
+            new rows can be compared with them; None where nothing is known.
 
     Raises:
         InputError: there is no calibration score.
@@ -97,6 +99,7 @@ class Model(nn.Module):
         target_fpr: float,
         card: Mapping[str, Any],
         examples: Tensor | None = None,
+        reference: Tensor | None = None,
     ) -> None:
         super().__init__()
         if not len(calibration):
@@ -104,7 +107,7 @@ class Model(nn.Module):
         self.preparation, self.scorer = preparation, scorer
         self.register_buffer("calibration", calibration.detach().cpu().double().sort().values, persistent=False)
         self.calibration_rows, self.target_fpr, self.card = calibration_rows, float(target_fpr), dict(card)
-        self.examples = examples
+        self.examples, self.reference = examples, reference
         self.threshold = self.threshold_at(self.target_fpr)
         self.eval()
 
@@ -190,6 +193,7 @@ class Model(nn.Module):
             "threshold": self.threshold,
             "card": self.card,
             "examples": self.examples,
+            "reference": self.reference,
         }
         write_archive(path, "model file", lambda file: torch.save(document, file))
 
@@ -219,6 +223,7 @@ class Model(nn.Module):
                 preparation,
                 _scorer(document["scorer"], document["state"]),
                 **{key: document[key] for key in ("calibration", "calibration_rows", "target_fpr", "card", "examples")},
+                reference=document.get("reference"),
             )
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = " ".join(str(error).split())

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SMOKE = {
     "step": ["--rounds", "1", "--epochs", "1", "--rows", "100", "--batch-size", "50"],
     "grid": ["digits", "--epochs", "1"],
+    "monitor": ["--streams", "3", "--rows", "60"],
     "predict": ["--rows", "500", "--columns", "5"],
     "preset": ["--known", "0", "1", "--rows", "120"],
     "tables": ["--candidates", "iforest", "hsc:ensemble=2;trainer.max_epochs=1"],

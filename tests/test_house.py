@@ -40,7 +40,7 @@ def name_of(path: Path) -> str:
 ROOMS = (
     "version", "errors", "checks", "seeding", "files", "config", "command", "stats", "result", "backbones", "data",
     "networks", "methods", "baselines", "training", "model", "tracking", "drawing", "info", "inspect", "cell", "grid",
-    "detector", "predict", "export", "explain", "hpo", "audit", "report", "convergence", "train", "__main__",
+    "detector", "predict", "monitor", "export", "explain", "hpo", "audit", "report", "convergence", "train", "__main__",
 )  # fmt: skip
 
 
@@ -85,6 +85,7 @@ def test_a_folder_with_a_main_is_a_command_and_nothing_else_is():
         "hpo",
         "info",
         "inspect",
+        "monitor",
         "predict",
         "report",
         "train",

@@ -16,7 +16,7 @@ from sad_lightning.cell.values import Prepared, Scores
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import impute
-from sad_lightning.data.schema import Schema
+from sad_lightning.data.schema import Schema, TableSchema
 from sad_lightning.model import FILE as MODEL
 from sad_lightning.model import Model
 from sad_lightning.result import Result, finished, write_arrays
@@ -25,6 +25,7 @@ from sad_lightning.stats.threshold import conformal_threshold, p_values, thresho
 from sad_lightning.training.stage import Training
 
 _EXAMPLES = 32  # raw rows in a model file, to check an exported graph on and to tell a typical one
+_REFERENCE, _REFERENCE_VALUES = 1000, 2_000_000  # rows and values of the columns in training, at most
 _ORDER = ("data", "pretrain", "train", "score")  # of the seconds
 
 
@@ -138,7 +139,21 @@ def _write_model(folder: Path, schema: Schema, arrays: Arrays, scored: Scored, r
         target_fpr=result.target_fpr,
         card=card,
         examples=torch.from_numpy(schema.raw(raw[scores.split.calibration[:_EXAMPLES]])),
+        reference=_reference(schema, scored.prepared.arrays, scores, result.metrics["threshold"]),
     ).save(folder / MODEL)
+
+
+def _reference(schema: Schema, arrays: Arrays, scores: Scores, threshold: float) -> torch.Tensor | None:
+    """What each column held in rows of the threshold that score below it, ``(R, C)``, sorted; None for images.
+
+    Sorted column by column: the values say how the columns lie, and no row can be put together from them.
+    """
+    if not isinstance(schema, TableSchema):
+        return None
+    rows = scores.split.calibration[scores.normal < threshold]
+    most = max(min(_REFERENCE, _REFERENCE_VALUES // len(schema.columns)), 100)
+    chosen = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)] if len(rows) else rows
+    return torch.from_numpy(np.sort(schema.raw(arrays.x[chosen]), axis=0))
 
 
 def _write_scores(folder: Path, key: str, arrays: Arrays, scores: Scores, metrics: Mapping[str, float]) -> None:

@@ -13,7 +13,7 @@ from sad_lightning.drawing.numbers import interval_words, p_value, rounded, sign
 def environment(folder: Path) -> Environment:
     """The templates of a folder, with filters for numbers and the colours of figures; an unknown name is an error."""
     templates = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([folder, Path(__file__).parent]),  # frame.html is what pages may extend
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

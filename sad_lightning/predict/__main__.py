@@ -4,6 +4,11 @@ MODEL is a ``model.pt`` or the folder of a run; DATA a csv, tsv, txt, parquet or
 of images, one image, or an npz with an array of them for a model of images. The output has a line a row: which
 row or file, what ``--keep`` names, score (higher = more anomalous), p_value (small = more anomalous) and anomaly.
 Memory does not grow with the rows, but for an npz, which is read and written whole.
+
+Several tables, a pattern in quotes ('part-*.parquet'), a folder of tables or a partitioned data set, here or at an
+address (s3://..., gs://...), become a folder of scores, a file a part. The same command goes on where it was stopped.
+
+The summary says how the rows compare with those of the training; ``sad_lightning.monitor`` draws that over time.
 """
 
 import argparse
@@ -15,8 +20,9 @@ from sad_lightning.checks import choice, fraction
 from sad_lightning.command import announce, command, command_parser
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
-from sad_lightning.predict.opening import add_model, check_there, device_of, import_all
+from sad_lightning.predict.opening import add_model, check_there, device_of, import_all, model_file
 from sad_lightning.predict.output import SUFFIXES
+from sad_lightning.predict.parts import Journal, check_data, digest_of, find_parts, is_many, place_of
 from sad_lightning.predict.rows import IMAGE_ARRAYS
 
 if TYPE_CHECKING:
@@ -30,8 +36,9 @@ def main() -> None:
     """Score the rows, and print a summary."""
     parser = command_parser("predict", __doc__, "model.pt new.csv --output scores.csv")
     add_model(parser)
-    parser.add_argument("data", metavar="DATA", type=Path, help="rows like those it was trained on")
-    parser.add_argument("--output", type=Path, default=Path("scores.csv"), help="csv, parquet or npz; scores.csv")
+    parser.add_argument("data", metavar="DATA", nargs="+", help="rows like those it was trained on")
+    parser.add_argument("--output", type=Path, help="csv, parquet or npz (scores.csv); of several parts a folder")
+    parser.add_argument("--format", choices=[suffix[1:] for suffix in SUFFIXES], help="of the scores of several parts")
     parser.add_argument("--fpr", type=float, help="false-positive rate of the decision; that of the training")
     parser.add_argument("--fdr", type=float, help="instead: the share of normal rows among the flagged, at most")
     parser.add_argument("--keep", nargs="+", default=[], metavar="COLUMN", help="columns to copy to the output")
@@ -39,29 +46,43 @@ def main() -> None:
     parser.add_argument("--array", help=f"the images of an npz; the first there is of {', '.join(IMAGE_ARRAYS)}")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes cuda where it is")
     options = parser.parse_args()
-    with command("sad_lightning.predict", way_out="choose another with --output"):
-        _check(options)
-        check_there(options.model, options.data)
+    with command(
+        "sad_lightning.predict", way_out="choose another with --output",
+        interrupted="what was whole is written, and of several parts the same command goes on",
+    ):  # fmt: skip
+        several = _check(options)
         announce("importing torch")
         import_all(options.modules)
         from torch import set_num_threads  # takes seconds to import
 
         from sad_lightning.model import Model
-        from sad_lightning.predict.scoring import predict
+        from sad_lightning.predict.scoring import Options, predict, predict_parts
 
         model = Model.load(Model.find(options.model), device_of(options.device))
         if isinstance(model.preparation.schema, TableSchema):
             set_num_threads(1)  # its network is so small that threads only wait for each other
-        summary = predict(
-            model, options.data, options.output,
-            fpr=options.fpr, fdr=options.fdr, keep=options.keep, ignore=options.ignore, array=options.array,
-        )  # fmt: skip
+        how = Options(options.fpr, options.fdr, options.keep, options.ignore, options.array)
+        if several:
+            run = {"model": digest_of(model_file(options.model)), "keep": options.keep}
+            run |= {"fpr": options.fpr, "fdr": options.fdr}
+            summary = predict_parts(
+                model, find_parts(options.data), options.output, how, Journal(options.output, run),
+                f".{options.format}" if options.format else None,
+            )  # fmt: skip
+        else:
+            summary = predict(model, place_of(options.data[0]), options.output, how)
         print(_table(model, summary, options))
+        if summary.parts[2]:
+            raise InputError(
+                f"{summary.parts[2]} of {summary.parts[0]} parts failed, each is named above; mend them, and the same "
+                f"command scores what is left"
+            )
 
 
-def _check(options: argparse.Namespace) -> None:
-    """Refuse an output that is no file of a known kind, or would overwrite what is read or the run left."""
-    choice("--output: its ending", options.output.suffix.lower(), SUFFIXES)
+def _check(options: argparse.Namespace) -> bool:
+    """Refuse what is not there, and an output that can not be or would overwrite something; whether parts are meant."""
+    check_there(options.model)
+    check_data(options.data)
     for key in ("fpr", "fdr"):
         if getattr(options, key) is not None:
             fraction(f"--{key}", getattr(options, key))
@@ -70,15 +91,27 @@ def _check(options: argparse.Namespace) -> None:
     taken = [name for name in options.keep if name in _COLUMNS]
     if taken:
         raise InputError(f"--keep {taken[0]}: the output has a column of that name already; rename yours")
+    several = is_many(options.data)
+    if options.output is None:
+        options.output = Path("scores" if several else f"scores.{options.format or 'csv'}")
+    if several:
+        if options.output.suffix.lower() in SUFFIXES or options.output.is_file():
+            raise InputError(
+                f"--output={options.output}: must be a folder, for {' '.join(options.data)} is more than one file and "
+                f"each has scores of its own; for example --output scores"
+            )
+        return True
+    choice("--output: its ending", options.output.suffix.lower(), SUFFIXES)
     if options.output.is_dir():
         raise InputError(f"--output={options.output}: must be a file, and is a folder; name a file in it")
     folder = options.model if options.model.is_dir() else options.model.parent
     own = [folder / name for name in ("scores.npz", "calibration.npz")]  # of the run that left the model
-    for path in (options.data, options.model, *own):
+    for path in (Path(options.data[0]), options.model, *own):
         if path.exists() and path.resolve() == options.output.resolve():
             raise InputError(
                 f"--output={options.output}: must be another file than what is read or the run left; choose another"
             )
+    return False
 
 
 def _table(model: "Model", summary: "Summary", options: argparse.Namespace) -> str:
@@ -89,10 +122,18 @@ def _table(model: "Model", summary: "Summary", options: argparse.Namespace) -> s
     if options.fdr is not None:
         rate = f"false-discovery rate {options.fdr:g}"
         few = f"nothing is called an anomaly: too few rows score above the {n} {model.calibration_rows} rows"
-    rows = {
-        "rows": f"{summary.rows:,}",
-        "anomalies": f"{summary.anomalies:,}  ({100 * summary.anomalies / summary.rows:.2f} %)",
-        "threshold": f"{summary.threshold:.5g}  ({rate}, {n} {model.calibration_rows} rows)",
+    parts, before, failed = summary.parts
+    rows = (
+        {"parts": f"{parts:,}  ({before:,} scored before, {failed:,} failed)"} if parts > 1 or before or failed else {}
+    )
+    if summary.rows:
+        rows |= {
+            "rows": f"{summary.rows:,}",
+            "anomalies": f"{summary.anomalies:,}  ({100 * summary.anomalies / summary.rows:.2f} %)",
+        }
+    rows |= {
+        "threshold": f"{_number(summary.threshold)}  ({rate}, {n} {model.calibration_rows} rows)",
+        **(dict(summary.comparison.text()) if summary.comparison else {}),
         "output": str(options.output),
     }
     lines = [f"  {name:<12}{value}" for name, value in rows.items()]
@@ -102,7 +143,13 @@ def _table(model: "Model", summary: "Summary", options: argparse.Namespace) -> s
         lines.append(f"  warning: {few}")
     for name, count in summary.unknown.items():
         lines.append(f"  warning: column {name} holds {count:,} values that training did not know")
-    return "\n".join([f"{model.card.get('method', 'model')} on {options.data}", *lines])
+    if summary.comparison:
+        lines += [f"  warning: {words}" for words in summary.comparison.warnings()]
+    return "\n".join([f"{model.card.get('method', 'model')} on {' '.join(options.data)}", *lines])
+
+
+def _number(threshold: float) -> str:
+    return "of each part" if math.isnan(threshold) else f"{threshold:.5g}"
 
 
 if __name__ == "__main__":

@@ -19,17 +19,26 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--import", dest="modules", nargs="+", default=[], help="modules that define your own methods")
 
 
-def check_there(model: Path, data: Path) -> None:
-    """Refuse files that are not there, before torch is imported.
+def model_file(model: Path) -> Path:
+    """The model file that is meant: the path itself, or the one in the folder of a run."""
+    return model / MODEL_FILE if model.is_dir() else model
+
+
+def check_there(*files: Path) -> None:
+    """Refuse a model, and data, that are not there, before torch is imported.
+
+    Args:
+        files: the model, then the data.
 
     Raises:
-        InputError: one is not.
+        InputError: one is not there.
     """
-    file = model / MODEL_FILE if model.is_dir() else model
-    if not file.is_file():
-        raise InputError(f"{file}: there is no such model file; a training on own data leaves one, {MODEL_FILE}")
-    if not data.exists():
-        raise InputError(f"{data}: there is no such file; give the path of one that is there")
+    model, *data = model_file(files[0]), *files[1:]
+    if not model.is_file():
+        raise InputError(f"{model}: there is no such model file; a training on own data leaves one, {MODEL_FILE}")
+    for path in data:
+        if not path.exists():
+            raise InputError(f"{path}: there is no such file; give the path of one that is there")
 
 
 def import_all(modules: Sequence[str]) -> None:

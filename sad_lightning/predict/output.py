@@ -1,7 +1,7 @@
 """Columns written batch by batch as csv, parquet or npz: the whole file, or none."""
 
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,22 @@ SUFFIXES = (".csv", ".parquet", ".npz")
 
 
 @contextmanager
-def column_writer(path: Path) -> Iterator[Callable[[Columns], None]]:
+def column_writer(
+    path: Path, metadata: Callable[[], Mapping[str, str]] = dict[str, str]
+) -> Iterator[Callable[[Columns], None]]:
     """A function that writes the columns of one batch; the file takes its name when the block ends well.
+
+    Args:
+        path: of the file.
+        metadata: asked in the end for what a parquet says of itself; other kinds of files can not.
 
     Raises:
         InputError: pyarrow is not there, and a table is asked for.
     """
-    with whole_file(path) as part, _npz(part) if path.suffix.lower() == ".npz" else _table(path, part) as write:
+    with (
+        whole_file(path) as part,
+        _npz(part) if path.suffix.lower() == ".npz" else _table(path, part, metadata) as write,
+    ):
         yield write
 
 
@@ -44,7 +53,7 @@ def _joined(parts: Sequence[Any]) -> Any:
 
 
 @contextmanager
-def _table(path: Path, part: Path) -> Iterator[Callable[[Columns], None]]:
+def _table(path: Path, part: Path, metadata: Callable[[], Mapping[str, str]]) -> Iterator[Callable[[Columns], None]]:
     try:
         import pyarrow
         from pyarrow import csv, parquet
@@ -65,3 +74,5 @@ def _table(path: Path, part: Path) -> Iterator[Callable[[Columns], None]]:
             writer.write_table(table)
 
         yield write
+        if path.suffix.lower() == ".parquet" and writer is not None and (said := dict(metadata())):
+            writer.add_key_value_metadata(said)

@@ -4,7 +4,7 @@ Memory does not grow with the rows, but for an npz, which is read whole.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import read_npz_all
+from sad_lightning.data.own.address import Place
 from sad_lightning.data.own.image_folder import image_files, read_images
 from sad_lightning.data.own.reading import SUFFIXES, count_rows, raw_rows, read_batches
 from sad_lightning.data.own.values import listed
@@ -20,17 +21,19 @@ from sad_lightning.errors import InputError
 
 Columns = dict[str, NDArray[Any]]
 IMAGE_ARRAYS = ("images", "test_images")  # the arrays of an npz that are looked for
+_NONE: Mapping[str, str] = {}
 _BATCH = 1 << 13  # images of an npz
 
 
 def raw_batches(
-    data: Path,
+    data: Place,
     schema: Schema,
     unknown: dict[str, int],
     *,
     keep: Sequence[str] = (),
     ignore: Sequence[str] = (),
     array: str | None = None,
+    constant: Mapping[str, str] = _NONE,
 ) -> tuple[int | None, Iterator[tuple[Columns, NDArray[Any]]]]:
     """How many rows there are, where that is known, and the raw rows with what names them, ``row`` from 1 or ``file``.
 
@@ -41,16 +44,19 @@ def raw_batches(
         keep: columns of a table to copy.
         ignore: columns of a table that training did not have.
         array: the array of an npz of images.
+        constant: columns of a table that its folders name.
 
     Raises:
         InputError: the data can not be read, or does not fit.
     """
     if isinstance(schema, TableSchema):
-        return count_rows(data), _table_batches(data, schema, keep, ignore, unknown)
+        return count_rows(data), _table_batches(data, schema, keep, ignore, unknown, constant)
+    if not isinstance(data, Path):
+        raise InputError(f"{data}: images are read from this machine alone; copy them here")
     return _image_batches(data, schema, keep, ignore, array)
 
 
-def check_finite(data: Path, kind: str, names: NDArray[Any], scores: NDArray[np.float64]) -> None:
+def check_finite(data: Place, kind: str, names: NDArray[Any], scores: NDArray[np.float64]) -> None:
     """Say which row has a score that is not finite.
 
     Args:
@@ -72,10 +78,15 @@ def check_finite(data: Path, kind: str, names: NDArray[Any], scores: NDArray[np.
 
 
 def _table_batches(
-    data: Path, schema: TableSchema, keep: Sequence[str], ignore: Sequence[str], unknown: dict[str, int]
+    data: Place,
+    schema: TableSchema,
+    keep: Sequence[str],
+    ignore: Sequence[str],
+    unknown: dict[str, int],
+    constant: Mapping[str, str],
 ) -> Iterator[tuple[Columns, NDArray[np.float32]]]:
     start = 1
-    for table in read_batches(data, schema, keep=keep, ignore=ignore):
+    for table in read_batches(data, schema, keep=keep, ignore=ignore, constant=constant):
         raw, strange = raw_rows(data, table, schema, start)
         for name, count in strange.items():
             unknown[name] = unknown.get(name, 0) + count

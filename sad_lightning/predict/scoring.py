@@ -1,19 +1,77 @@
-"""Scores, p-values and decisions of every row of a file, written as they come."""
+"""Scores, p-values and decisions of every row of a file, or of many files, written as they come."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from sad_lightning.command import row_progress
+from sad_lightning.command import progress, row_progress
+from sad_lightning.config.mistakes import one_line
+from sad_lightning.data.own.address import Place
+from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
+from sad_lightning.predict.comparison import SAMPLE, Comparison, Sample, compare
 from sad_lightning.predict.output import column_writer
+from sad_lightning.predict.parts import Journal, Part, output_of
 from sad_lightning.predict.rows import Columns, check_finite, raw_batches
+
+_NONE: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How rows are scored.
+
+    Attributes:
+        fpr: the false-positive rate of the decision; None for the one that the model stores.
+        fdr: the false-discovery rate among the rows of a file, instead; then they are scored twice, for a decision
+            needs all.
+        keep: columns of a table to copy to the output.
+        ignore: columns of a table that training did not have.
+        array: the array of an npz of images.
+    """
+
+    fpr: float | None = None
+    fdr: float | None = None
+    keep: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    array: str | None = None
+
+    def rate_threshold(self, model: Model) -> float:
+        """The threshold of the false-positive rate."""
+        return model.threshold if self.fpr is None else model.threshold_at(self.fpr)
+
+
+_PLAIN = Options()
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted in a file, or in several.
+
+    Attributes:
+        rows: how many were scored.
+        anomalies: how many are called so.
+        above: how many score above the threshold of the false-positive rate.
+        threshold: of the decision; nan where each of several files has its own.
+    """
+
+    rows: int = 0
+    anomalies: int = 0
+    above: int = 0
+    threshold: float = math.nan
+
+    def __add__(self, other: "Counts") -> "Counts":
+        threshold = other.threshold if other.threshold == self.threshold or not self.rows else math.nan
+        return Counts(self.rows + other.rows, self.anomalies + other.anomalies, self.above + other.above, threshold)
 
 
 @dataclass(frozen=True)
@@ -25,71 +83,142 @@ class Summary:
         anomalies: how many are called so.
         threshold: an anomaly scores above it.
         unknown: by column, how many values training did not know.
+        comparison: the rows beside those of the training; None where none was scored.
+        parts: how many files there are, how many of them had been scored before, and how many failed.
     """
 
     rows: int
     anomalies: int
     threshold: float
     unknown: dict[str, int]
+    comparison: Comparison | None
+    parts: tuple[int, int, int] = (1, 0, 0)
 
 
-def predict(
-    model: Model,
-    data: Path,
-    output: Path,
-    *,
-    fpr: float | None = None,
-    fdr: float | None = None,
-    keep: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-    array: str | None = None,
-) -> Summary:
+def predict(model: Model, data: Place, output: Path, options: Options = _PLAIN) -> Summary:
     """Score every row of a file and write the scores: whole, or not at all.
 
     Args:
         model: on the device that it computes on.
         data: of the kind that the model was trained on.
-        output: csv, parquet or npz.
-        fpr: the false-positive rate of the decision; None for the one that the model stores.
-        fdr: the false-discovery rate among the rows, instead; then they are scored twice, for a decision needs all.
-        keep: columns of a table to copy to the output.
-        ignore: columns of a table that training did not have.
-        array: the array of an npz of images.
+        output: csv, parquet or npz; a parquet holds a sample of the rows too, for ``monitor``.
+        options: how.
 
     Raises:
         InputError: the data does not fit the model, or the output can not be written so.
     """
-    if fdr is not None:
-        counts = np.zeros(len(model.calibration) + 1, dtype=np.int64)
-        for _, scores in _batches(model, data, {}, ignore=ignore, array=array):
-            counts += model.reached_by(scores)
-        threshold = model.threshold_at_fdr(counts, fdr)
-    else:
-        threshold = model.threshold if fpr is None else model.threshold_at(fpr)
-    unknown: dict[str, int] = {}
-    rows = anomalies = 0
-    with column_writer(output) as write:
-        for columns, scores in _batches(model, data, unknown, keep=keep, ignore=ignore, array=array):
+    sample, unknown = _new_sample(model), dict[str, int]()
+    counts = _score(model, data, output, options, sample, unknown, is_shown=True)
+    return _summary(model, options, sample, counts, unknown)
+
+
+def predict_parts(
+    model: Model, parts: Sequence[Part], folder: Path, options: Options, journal: Journal, suffix: str | None
+) -> Summary:
+    """Score every part of a data set into a file of its own: those that were scored before stay as they are.
+
+    What is wrong with a part is said, and the others go on.
+
+    Args:
+        model: on the device that it computes on.
+        parts: of a data set.
+        folder: of the scores.
+        options: how.
+        journal: of the folder.
+        suffix: the ending of the outputs; None for that of the parts.
+    """
+    sample, unknown = _new_sample(model), dict[str, int]()
+    total = Counts()
+    before = failed = 0
+    for part in progress(parts, unit="part"):
+        output = output_of(part, folder, suffix)
+        if journal.is_done(part, output):
+            before += 1
+            continue
+        try:
+            counts = _score(model, part.place, output, options, sample, unknown, constant=part.partitions)
+        except Exception as error:
+            line = one_line(error, "choose another with --output")
+            if line is None:
+                raise
+            failed += 1
+            print(f"sad_lightning.predict: {line}", file=sys.stderr)
+            continue
+        total += counts
+        journal.write(part, rows=counts.rows, anomalies=counts.anomalies)
+    summary = _summary(model, options, sample, total, unknown)
+    return replace(summary, parts=(len(parts), before, failed))
+
+
+def _new_sample(model: Model) -> Sample:
+    schema = model.preparation.schema
+    return Sample(len(schema.columns) if isinstance(schema, TableSchema) else 0)
+
+
+def _summary(model: Model, options: Options, sample: Sample, counts: Counts, unknown: dict[str, int]) -> Summary:
+    comparison = compare(model, sample, counts.rows, counts.above, options.fpr) if counts.rows else None
+    return Summary(counts.rows, counts.anomalies, counts.threshold, unknown, comparison)
+
+
+def _score(
+    model: Model,
+    data: Place,
+    output: Path,
+    options: Options,
+    sample: Sample,
+    unknown: dict[str, int],
+    *,
+    constant: Mapping[str, str] = _NONE,
+    is_shown: bool = False,
+) -> Counts:
+    """Score a file and write its scores.
+
+    The sample and what is unknown take in the rows only when the file is whole.
+    """
+    chosen: dict[str, Any] = {
+        "ignore": options.ignore,
+        "array": options.array,
+        "constant": constant,
+        "is_shown": is_shown,
+    }
+    rate_threshold = threshold = options.rate_threshold(model)
+    if options.fdr is not None:
+        reached = np.zeros(len(model.calibration) + 1, dtype=np.int64)
+        for _, _, scores in _batches(model, data, {}, **chosen):
+            reached += model.reached_by(scores)
+        threshold = model.threshold_at_fdr(reached, options.fdr)
+    new = dict[str, int]()
+    rows = anomalies = above = 0
+    own = _new_sample(model)
+    with column_writer(output, lambda: {SAMPLE: own.text()}) as write:
+        for columns, raw, scores in _batches(model, data, new, keep=options.keep, **chosen):
             flagged = scores > threshold
             judged = {"score": scores, "p_value": model.p_value(scores), "anomaly": flagged}
             write(columns | {name: value.cpu().numpy() for name, value in judged.items()})
-            rows, anomalies = rows + len(scores), anomalies + int(flagged.sum())
-    return Summary(rows, anomalies, threshold, unknown)
+            rows, anomalies = rows + len(raw), anomalies + int(flagged.sum())
+            above += int((scores > rate_threshold).sum())
+            own.add(scores.cpu().numpy(), raw if raw.ndim == 2 else raw.reshape(len(raw), -1)[:, :0])
+    for name, count in new.items():
+        unknown[name] = unknown.get(name, 0) + count
+    sample.add(own.scores, own.values)
+    return Counts(rows, anomalies, above, threshold)
 
 
-def _batches(model: Model, data: Path, unknown: dict[str, int], **options: Any) -> Iterator[tuple[Columns, Tensor]]:
-    """What names the rows of each batch, and their scores, ``(B,)`` float64.
+def _batches(
+    model: Model, data: Place, unknown: dict[str, int], *, is_shown: bool, **options: Any
+) -> Iterator[tuple[Columns, NDArray[Any], Tensor]]:
+    """What names the rows of each batch, the raw rows, and their scores, ``(B,)`` float64.
 
     Raises:
         InputError: the data does not fit the model, or holds no row.
     """
     total, batches = raw_batches(data, model.preparation.schema, unknown, **options)
     rows = 0
-    with row_progress(total) as bar, torch.no_grad():
+    with row_progress(total, is_shown=is_shown) as bar, torch.no_grad():
         for columns, raw in batches:
             scores = _scores(model, torch.from_numpy(raw))
             check_finite(data, *next(iter(columns.items())), scores.cpu().numpy())
-            yield columns, scores
+            yield columns, raw, scores
             rows += len(raw)
             bar.update(len(raw))
     if not rows:

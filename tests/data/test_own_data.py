@@ -172,7 +172,7 @@ def test_batches_and_one_by_one_give_equal_scores(trained, tmp_path, monkeypatch
     path = write(tmp_path / "x.csv", {name: columns_of()[name] for name in COLUMNS})
     run_predict(trained, path, "--output", tmp_path / "whole.npz")
     monkeypatch.setattr("sad_lightning.data.own.arrow.BLOCK", 1000)  # bytes: some thirty rows
-    monkeypatch.setattr("sad_lightning.predict.scoring._BATCH", 7)
+    monkeypatch.setattr("sad_lightning.model._PART", 7)
     run_predict(trained, path, "--output", tmp_path / "parts.npz")
     whole, parts = load(tmp_path / "whole.npz"), load(tmp_path / "parts.npz")
     assert np.array_equal(whole["row"], parts["row"])
@@ -561,7 +561,8 @@ WRONG_PREDICTIONS = {
     "a table as the model": (("{tmp}/x.csv", "{tmp}/x.csv"), "must be a model file of sad_lightning"),
     "a checkpoint as the model": (("{run}/model.ckpt", "{tmp}/x.csv"), "it is a Lightning checkpoint"),
     "no data": (("{run}", "{tmp}/gone.csv"), "there is no such file"),
-    "images": (("{run}", "{tmp}"), "must be a file, it is a folder"),
+    "a folder to a file": (("{run}", "{tmp}"), "must be a folder, for {tmp} is more than one file"),
+    "a folder without tables": (("{run}", "{tmp}/s.csv"), "must be a file, it is a folder"),
     "a column missing": (("{run}", "{tmp}/short.csv"), "missing: b, colour"),
     "a column unknown": (("{run}", "{tmp}/more.csv"), "unknown: serial; leave it out with --ignore 'serial'"),
     "words for numbers": (("{run}", "{tmp}/words.csv"), "column a must hold numbers, as in training"),
@@ -607,7 +608,7 @@ def test_a_wrong_prediction_is_one_line_and_writes_nothing(name, trained, tmp_pa
     before = sorted(tmp_path.iterdir())
     output = () if "--output" in arguments else ("--output", "{tmp}/scores.csv")
     told = run_predict(*(argument.format(tmp=tmp_path, run=trained) for argument in (*arguments, *output)))
-    one_line(told, words)
+    one_line(told, words.format(tmp=tmp_path))
     assert sorted(tmp_path.iterdir()) == before
 
 

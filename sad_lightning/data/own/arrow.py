@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import re
 import shlex
 import zlib
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from sad_lightning.data.own.address import Place
 from sad_lightning.data.own.values import NOT_TEXT, Values, not_categorical, spell_date
 from sad_lightning.data.schema import Dialect
 from sad_lightning.errors import InputError
@@ -39,7 +41,7 @@ class ArrowFile:
         names: of the columns, in their order; one may stand there twice.
     """
 
-    def __init__(self, path: Path, dialect: Dialect = _PLAIN) -> None:
+    def __init__(self, path: Place, dialect: Dialect = _PLAIN) -> None:
         try:
             import pyarrow
             import pyarrow.csv
@@ -55,18 +57,32 @@ class ArrowFile:
         if self.is_csv:
             self.delimiter, self.names, self.lines = self._header()
         else:
-            self.names = self._read(lambda: parquet.ParquetFile(path).schema_arrow.names)
+            self.names = self._read(lambda: self.parquet_file().schema_arrow.names)
+
+    def parquet_file(self) -> Any:
+        """The parquet, of which only what is asked for is read."""
+        return self.parquet.ParquetFile(self.path if isinstance(self.path, Path) else self.path.open())
+
+    def _source(self) -> Any:
+        """A CSV as pyarrow reads it: a path, or bytes from elsewhere, unpacked where they are packed."""
+        if isinstance(self.path, Path):
+            return self.path
+        return self.pa.CompressedInputStream(self.path.open(), "gzip") if self._is_packed else self.path.open()
+
+    @property
+    def _is_packed(self) -> bool:
+        return self.path.suffix.lower() == ".gz"
 
     def whole(self, names: Sequence[str], words: Collection[str]) -> Any:
         """All rows of some columns, as an Arrow table."""
         if not self.is_csv:
-            return self._read(lambda: self.parquet.ParquetFile(self.path).read(names))
+            return self._read(lambda: self.parquet_file().read(names))
         types = {name: self.pa.string() for name in words}
-        return self._read(lambda: self.csv.read_csv(self.path, **self._options(types, names)))
+        return self._read(lambda: self.csv.read_csv(self._source(), **self._options(types, names)))
 
     def everything(self) -> Any:
         """All columns of a parquet, as an Arrow table, also where names repeat."""
-        return self._read(lambda: self.parquet.ParquetFile(self.path).read())
+        return self._read(lambda: self.parquet_file().read())
 
     def texts(self) -> tuple[Any, int]:
         """All columns of a CSV as an Arrow table of texts, in order, and how many rows of another length it lacks."""
@@ -81,16 +97,16 @@ class ArrowFile:
             return "skip"
 
         options["parse_options"].invalid_row_handler = skip
-        return self._read(lambda: self.csv.read_csv(self.path, **options)), len(ragged)
+        return self._read(lambda: self.csv.read_csv(self._source(), **options)), len(ragged)
 
     def batches(self, kinds: Mapping[str, str]) -> Iterator[Any]:
         """Some columns, batch by batch."""
         if self.is_csv:
             arrow = {"number": self.pa.float64(), "boolean": self.pa.bool_(), "category": self.pa.string()}
             options = self._options({name: arrow[kind] for name, kind in kinds.items()}, list(kinds))
-            batches = self._read(lambda: self.csv.open_csv(self.path, **options))
+            batches = self._read(lambda: self.csv.open_csv(self._source(), **options))
         else:
-            batches = self._read(lambda: self.parquet.ParquetFile(self.path).iter_batches(ROWS, columns=list(kinds)))
+            batches = self._read(lambda: self.parquet_file().iter_batches(ROWS, columns=list(kinds)))
         iterator = iter(batches)
         while (batch := self._read(lambda: next(iterator, None))) is not None:
             yield batch
@@ -139,8 +155,9 @@ class ArrowFile:
         dialect = self.dialect
         try:
             encoding = "utf-8-sig" if dialect.encoding.lower() in ("utf-8", "utf8") else dialect.encoding
-            unpack = gzip.open if self.path.suffix.lower() == ".gz" else open
-            with unpack(self.path, "rt", encoding=encoding) as file:
+            with self.path.open("rb") if isinstance(self.path, Path) else self.path.open() as packed:
+                unpacked: Any = gzip.GzipFile(fileobj=packed) if self._is_packed else packed
+                file = io.TextIOWrapper(unpacked, encoding=encoding)
                 for _ in range(dialect.skip_rows):
                     file.readline()
                 line = file.readline()

@@ -6,7 +6,7 @@ names, by default x0, x1, ...; every other array of N values is a column of its 
 a CSV spells them.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import read_npz_all
+from sad_lightning.data.own.address import Place
 from sad_lightning.data.own.arrow import BLOCK, ROWS, ArrowFile
 from sad_lightning.data.own.values import (
     NOT_TEXT,
@@ -32,6 +33,7 @@ from sad_lightning.errors import InputError
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".parquet", ".npz")
 _PLAIN = Dialect()
+_NONE: Mapping[str, str] = {}
 
 
 def read_table(
@@ -66,7 +68,12 @@ def read_table(
 
 
 def read_batches(
-    path: Path, schema: TableSchema, *, keep: Sequence[str] = (), ignore: Sequence[str] = ()
+    path: Place,
+    schema: TableSchema,
+    *,
+    keep: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    constant: Mapping[str, str] = _NONE,
 ) -> Iterator[Table]:
     """The columns of a schema, batch by batch; only an npz is read into memory as a whole.
 
@@ -75,26 +82,44 @@ def read_batches(
         schema: names the columns.
         keep: further columns, as words.
         ignore: columns that the file may have too, besides those in ``schema.aside``.
+        constant: columns that are not in the file, with their one value, as the folders of a partitioned data set name.
 
     Raises:
         InputError: a column is missing or not known, or a value is not what its column holds.
     """
     kinds = {**dict.fromkeys(keep, "category"), **{column.name: column.kind for column in schema.columns}}
     words = {name for name, kind in kinds.items() if kind == "category"}
+    fixed = {name: value for name, value in constant.items() if name in kinds}
     if suffix_of(path) == ".npz":
         table = _npz_table(path, words)
-        _check_names(path, list(table), schema, keep, ignore)
-        table = _with_missing(table, schema.dialect)
+        _check_names(path, [*table, *fixed], schema, keep, ignore)
+        table = _with_missing(table, schema.dialect) | _repeated(fixed, kinds, len(next(iter(table.values())).numbers))
         for start in range(0, len(table[schema.names[0]].numbers), ROWS):
             rows = slice(start, start + ROWS)
             yield {name: replace(values, numbers=values.numbers[rows]) for name, values in table.items()}
         return
     arrow = ArrowFile(path, schema.dialect)
     check_names_once(path, arrow.names, {*schema.aside, *ignore} - set(keep))
-    _check_names(path, arrow.names, schema, keep, ignore)
-    for batch in arrow.batches(kinds):
+    fixed = {name: value for name, value in fixed.items() if name not in arrow.names}
+    _check_names(path, [*arrow.names, *fixed], schema, keep, ignore)
+    for batch in arrow.batches({name: kind for name, kind in kinds.items() if name not in fixed}):
         columns = {name: arrow.values(name, batch.column(name), as_words=name in words) for name in batch.schema.names}
-        yield _with_missing(columns, schema.dialect)
+        yield _with_missing(columns, schema.dialect) | _repeated(fixed, kinds, batch.num_rows)
+
+
+def _repeated(fixed: Mapping[str, str], kinds: Mapping[str, str], rows: int) -> Table:
+    """Columns of one value each."""
+    table = {}
+    for name, value in fixed.items():
+        word = Values.categories(np.zeros(rows), [value])
+        number = {"true": 1.0, "false": 0.0}.get(spell(value))
+        try:
+            number = float(value) if number is None else number
+        except ValueError:
+            number = None
+        is_word = kinds[name] == "category" or number is None
+        table[name] = word if is_word else Values(kinds[name], np.full(rows, number, dtype=np.float64))
+    return table
 
 
 def _with_missing(table: Table, dialect: Dialect) -> Table:
@@ -120,7 +145,7 @@ def _without(values: Values, missing: Sequence[str]) -> Values:
 
 
 def raw_rows(
-    path: Path, table: Table, schema: TableSchema, first: int = 0
+    path: Place, table: Table, schema: TableSchema, first: int = 0
 ) -> tuple[NDArray[np.float32], dict[str, int]]:
     """Raw rows of a schema, ``(n, C)`` float32, and by column how many values are unknown categories.
 
@@ -171,7 +196,9 @@ def raw_rows(
 _PLURAL = {"number": "numbers", "boolean": "true and false", "category": "words"}
 
 
-def _check_finite(path: Path, name: str, values: NDArray[np.float32], numbers: NDArray[np.float64], first: int) -> None:
+def _check_finite(
+    path: Place, name: str, values: NDArray[np.float32], numbers: NDArray[np.float64], first: int
+) -> None:
     infinite = np.isinf(values)
     if infinite.any():
         row = int(infinite.argmax())
@@ -182,7 +209,7 @@ def _check_finite(path: Path, name: str, values: NDArray[np.float32], numbers: N
 
 
 def _check_names(
-    path: Path, names: Sequence[str], schema: TableSchema, keep: Sequence[str], ignore: Sequence[str]
+    path: Place, names: Sequence[str], schema: TableSchema, keep: Sequence[str], ignore: Sequence[str]
 ) -> None:
     missing = [name for name in (*schema.names, *keep) if name not in names]
     if missing:
@@ -198,8 +225,8 @@ def _check_names(
         )
 
 
-def count_rows(path: Path) -> int | None:
-    """How many rows a file holds, for a progress bar: for a CSV its lines, and None for a file that must be unpacked.
+def count_rows(path: Place) -> int | None:
+    """How many rows a file holds, for a progress bar: for a CSV its lines, and None where all would have to be read.
 
     Raises:
         InputError: the file is not there or damaged.
@@ -208,13 +235,14 @@ def count_rows(path: Path) -> int | None:
     if suffix in (".npz", ".csv.gz"):
         return None
     if suffix == ".parquet":
-        arrow = ArrowFile(path)
-        return int(arrow.parquet.ParquetFile(path).metadata.num_rows)
+        return int(ArrowFile(path).parquet_file().metadata.num_rows)
+    if not isinstance(path, Path):
+        return None
     with open(path, "rb") as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK), b"")) - 1
 
 
-def suffix_of(path: Path) -> str:
+def suffix_of(path: Place) -> str:
     """The ending of a table's name, in small letters.
 
     Raises:
@@ -234,7 +262,9 @@ def _not_read(n: int) -> Values:
     return Values("values that are not read", np.full(n, np.nan))
 
 
-def _npz_table(path: Path, words: Collection[str] = (), ignore: Collection[str] = ()) -> Table:
+def _npz_table(path: Place, words: Collection[str] = (), ignore: Collection[str] = ()) -> Table:
+    if not isinstance(path, Path):
+        raise InputError(f"{path}: an npz is read from this machine alone; copy it here, or write parquet")
     arrays = read_npz_all(path)
     x = arrays.get("X")
     if x is None or x.ndim != 2 or x.dtype.kind not in "fiub" or not x.size:
@@ -256,7 +286,7 @@ def _npz_table(path: Path, words: Collection[str] = (), ignore: Collection[str] 
     }
 
 
-def _npz_values(path: Path, name: str, array: NDArray[Any], *, as_words: bool) -> Values:
+def _npz_values(path: Place, name: str, array: NDArray[Any], *, as_words: bool) -> Values:
     if as_words and array.dtype.kind in "iu":
         return Values.of_numbers(array)
     if array.dtype.kind in "fiub":

@@ -6,12 +6,12 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sad_lightning.data.own.address import Place
 from sad_lightning.errors import InputError
 
 NOT_TEXT = "text that is not UTF-8"
@@ -110,12 +110,12 @@ def spell_date(text: str) -> str:
     return re.sub(r"\.0+(?!\d)", "", text.replace("T", " "))
 
 
-def not_categorical(path: Path, name: str, contents: str) -> InputError:
+def not_categorical(path: Place, name: str, contents: str) -> InputError:
     """The error of a column whose values have no spelling, so that they can not be categories."""
     return InputError(f"{path}: column {name} must hold words, numbers or dates, it holds {contents}; write it as text")
 
 
-def check_names_once(path: Path, names: Sequence[str], ignore: Collection[str] = ()) -> None:
+def check_names_once(path: Place, names: Sequence[str], ignore: Collection[str] = ()) -> None:
     """Refuse a column without a name, and two columns of one name.
 
     Args:

@@ -1,0 +1,47 @@
+"""``python -m sad_lightning.monitor MODEL SCORES``: are rows still as in training, day by day.
+
+SCORES are files that ``sad_lightning.predict`` wrote, a pattern in quotes or a folder; parquet tells of columns too.
+A file's day stands in its name or its folder (2026-01-31, or day=2026-01-31), else it is that of its last change;
+``--time`` takes the day of each row from a column that ``predict --keep`` has copied.
+
+Writes a page: flagged rows a day beside the promised share, a martingale that alarms, the columns that moved. The exit
+code is 3 where the rows are not as promised: by chance, in at most one of twenty streams, however long one looks.
+"""
+
+import sys
+from pathlib import Path
+
+from sad_lightning.command import announce, command, command_parser
+from sad_lightning.predict.opening import add_model, check_there, import_all
+from sad_lightning.predict.parts import check_data, find_parts
+
+_BROKEN = 3  # exit code
+
+
+def main() -> None:
+    """Write the page and print what it says first."""
+    parser = command_parser("monitor", __doc__, "model.pt 'scores/*.parquet' --out monitor.html")
+    add_model(parser)
+    parser.add_argument("scores", metavar="SCORES", nargs="+", help="what predict wrote")
+    parser.add_argument("--time", metavar="COLUMN", help="the column of the scores that says when a row was")
+    parser.add_argument("--out", type=Path, default=Path("monitor.html"), help="the page (monitor.html)")
+    options = parser.parse_args()
+    with command("sad_lightning.monitor"):
+        check_there(options.model)
+        check_data(options.scores)
+        announce("importing torch")
+        import_all(options.modules)
+        from sad_lightning.model import Model  # torch
+        from sad_lightning.monitor.days import watch
+        from sad_lightning.monitor.page import write_page
+
+        watched = watch(Model.load(Model.find(options.model)), find_parts(options.scores), options.time)
+        write_page(options.out, watched, str(options.model))
+        print("\n".join([*watched.text(), f"  {'page':<12}{options.out}"]))
+        is_broken = watched.alarm is not None
+    if is_broken:
+        sys.exit(_BROKEN)
+
+
+if __name__ == "__main__":
+    main()

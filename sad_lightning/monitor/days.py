@@ -1,0 +1,246 @@
+"""Scores of many days, in their order: how many rows were flagged each day, and the evidence that something changed."""
+
+import datetime
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.data.own.reading import read_table, suffix_of
+from sad_lightning.errors import InputError
+from sad_lightning.model import Model
+from sad_lightning.predict.comparison import BUDGET, SAMPLE, Sample, evidence_of, names_of, read_sample, reference_of
+from sad_lightning.predict.parts import Part
+from sad_lightning.stats.martingale import Evidence
+from sad_lightning.stats.ranking import Interval
+from sad_lightning.stats.shares import wilson
+
+_DATE = re.compile(r"(?<!\d)(\d{4})-?([01]\d)-?([0-3]\d)(?!\d)")
+_ROWS = 10_000  # that are bet on, at most twice as many; evenly spaced
+_MOVED = 8  # columns that are shown
+
+
+@dataclass(frozen=True)
+class Day:
+    """One day.
+
+    Attributes:
+        name: YYYY-MM-DD.
+        rows: how many were scored.
+        flagged: how many of them were called anomalies.
+        last: the last row of the day among those that were bet on.
+    """
+
+    name: str
+    rows: int
+    flagged: int
+    last: int
+
+    @property
+    def share(self) -> float:
+        """The share of rows that were flagged."""
+        return self.flagged / self.rows
+
+    @property
+    def interval(self) -> Interval:
+        """Its interval."""
+        return wilson(self.flagged, self.rows)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column in training and lately.
+
+    Attributes:
+        name: of the column.
+        capital: the logarithm of its martingale after each row that was bet on.
+        before: the middle value in training.
+        lately: in the last quarter of the rows.
+        missing: the share of missing values lately.
+    """
+
+    name: str
+    capital: NDArray[np.float64]
+    before: float
+    lately: float
+    missing: float
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What happened over the days.
+
+    Attributes:
+        days: in their order.
+        evidence: martingales over the rows that were bet on.
+        columns: those that moved most, the clearest first.
+        promised: the false-positive rate; None where none is promised.
+        has_columns: whether the scores tell of the columns.
+    """
+
+    days: tuple[Day, ...]
+    evidence: Evidence
+    columns: tuple[Column, ...]
+    promised: float | None
+    has_columns: bool
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return sum(day.rows for day in self.days)
+
+    @property
+    def flagged(self) -> int:
+        """How many of them were flagged."""
+        return sum(day.flagged for day in self.days)
+
+    @property
+    def alarm(self) -> Day | None:
+        """The first day at whose end the martingale had reached 1 / budget; None where it never did."""
+        row = self.evidence.alarm(BUDGET)
+        return None if row is None else next(day for day in self.days if day.last >= row)
+
+    def text(self) -> list[str]:
+        """A few lines for a person."""
+        low, high = (100 * each for each in wilson(self.flagged, self.rows))
+        promised = "no rate is promised" if self.promised is None else f"{100 * self.promised:g} % of normals promised"
+        highest = math.exp(min(float(self.evidence.total.max(initial=0.0)), 300.0))
+        lines = [
+            f"{self.rows:,} rows of {len(self.days):,} days, {self.days[0].name} to {self.days[-1].name}",
+            f"  {'flagged':<12}{100 * self.flagged / self.rows:.2f} %  ({low:.2f} to {high:.2f} %; {promised})",
+            f"  {'martingale':<12}at most {highest:.3g}, an alarm at {1 / BUDGET:g}",
+        ]
+        if self.alarm is not None:
+            moved = [column.name for column in self.columns if column.capital.max(initial=0.0) > math.log(1 / BUDGET)]
+            about = f"; columns that moved: {', '.join(moved)}" if moved else ""
+            lines.append(f"  {'alarm':<12}on {self.alarm.name}: rows are not as in training{about}")
+        if not self.has_columns:
+            lines.append("  warning: these scores do not tell of the columns; write them as parquet with predict")
+        return lines
+
+
+def watch(model: Model, parts: Sequence[Part], time: str | None) -> Watched:
+    """Read scores, and compare them with those of the training.
+
+    Args:
+        model: that gave them.
+        parts: files that ``predict`` wrote.
+        time: the column that says when a row was; None for the day of the file.
+
+    Raises:
+        InputError: a file is none of ``predict``, or a value of the column is no date.
+    """
+    files = [_read(part, time, model.threshold) for part in parts]
+    if not files:
+        raise InputError("SCORES: must hold a file that predict wrote, there is none; give the folder of the scores")
+    width = len(names_of(model))
+    has_columns = width > 0 and all(file.values.shape[1] == width for file in files)
+    reference = reference_of(model, width)
+    has_columns = has_columns and reference.shape[1] == width
+    scores, values, days = (
+        np.concatenate([file.sampled_scores for file in files]),
+        np.concatenate([file.values if has_columns else file.values[:, :0] for file in files]),
+        np.concatenate([file.sampled_days for file in files]),
+    )
+    order = np.argsort(days, kind="stable")
+    step = max(1, math.ceil(len(order) / (2 * _ROWS)))
+    order = order[::step]
+    scores, values, days = scores[order], values[order], days[order]
+    evidence = evidence_of(model, scores, values)
+    return Watched(
+        days=tuple(_days(files, days)),
+        evidence=evidence,
+        columns=tuple(_moved(names_of(model), evidence, reference, values[scores <= model.threshold])),
+        promised=model.target_fpr if model.calibration_rows == "validation" else None,
+        has_columns=has_columns,
+    )
+
+
+@dataclass(frozen=True)
+class _File:
+    """Scores of a file: when each row was, which were flagged, and evenly spaced rows with their columns."""
+
+    days: NDArray[Any]
+    flagged: NDArray[np.bool_]
+    sampled_scores: NDArray[np.float64]
+    sampled_days: NDArray[Any]
+    values: NDArray[np.float32]
+
+
+def _read(part: Part, time: str | None, threshold: float) -> _File:
+    place = part.place
+    if not isinstance(place, Path):
+        raise InputError(f"{place}: scores are watched from this machine alone; copy them here")
+    if suffix_of(place) == ".npz":
+        with np.load(place, allow_pickle=False) as file:
+            table: dict[str, Any] = {name: file[name] for name in file.files}
+    else:
+        read = read_table(place, [time] if time else [])
+        table = {name: values.texts() if name == time else values.numbers for name, values in read.items()}
+    lacking = [name for name in ("score", *([time] if time else [])) if name not in table]
+    if lacking:
+        raise InputError(f"{place}: must be scores of predict; missing: {', '.join(lacking)}; give what predict wrote")
+    scores = np.asarray(table["score"], dtype=np.float64)
+    if time is None:
+        days = np.full(len(scores), _day_of(part), dtype="U10")
+    else:
+        days = np.array([_day_in(place, time, word) for word in table[time]], dtype="U10")
+    sample = Sample(0)
+    sample.add(scores, np.empty((len(scores), 0), dtype=np.float32))
+    sampled, values, step = sample.scores, sample.values, sample.step
+    if place.suffix.lower() == ".parquet":
+        from pyarrow import parquet
+
+        text = (parquet.ParquetFile(place).metadata.metadata or {}).get(SAMPLE.encode())
+        if text is not None:
+            sampled, values, step = read_sample(text)
+    return _File(days, scores > threshold, sampled, days[::step][: len(sampled)], values)
+
+
+def _day_of(part: Part) -> str:
+    found = _DATE.findall(part.name)
+    if found:
+        return "-".join(found[-1])
+    assert isinstance(part.place, Path)
+    return datetime.datetime.fromtimestamp(part.place.stat().st_mtime).date().isoformat()
+
+
+def _day_in(place: Path, column: str, word: str | None) -> str:
+    found = _DATE.search(str(word))
+    if found is None:
+        raise InputError(f"{place}: column {column} must hold dates as 2026-01-31, it holds {word!r}; leave out --time")
+    return "-".join(found.groups())
+
+
+def _days(files: Sequence[_File], sampled: NDArray[Any]) -> list[Day]:
+    days, flagged = np.concatenate([file.days for file in files]), np.concatenate([file.flagged for file in files])
+    names, position = np.unique(days, return_inverse=True)
+    rows, flags = np.bincount(position), np.bincount(position, weights=flagged)
+    last = np.searchsorted(sampled, names, side="right") - 1
+    return [
+        Day(str(name), int(count), int(flag), max(int(row), 0))
+        for name, count, flag, row in zip(names, rows, flags, last, strict=True)
+    ]
+
+
+def _moved(
+    names: Sequence[str], evidence: Evidence, reference: NDArray[np.float32], values: NDArray[np.float32]
+) -> list[Column]:
+    if not evidence.columns.shape[1] or not len(evidence.columns):
+        return []
+    order = np.argsort(-evidence.columns.max(axis=0), kind="stable")[:_MOVED]
+    lately = values[-max(len(values) // 4, 1) :]
+    return [
+        Column(names[k], evidence.columns[:, k], _middle(reference[:, k]), _middle(lately[:, k]),
+               float(np.isnan(lately[:, k]).mean()) if len(lately) else math.nan)
+        for k in order.tolist()
+    ]  # fmt: skip
+
+
+def _middle(values: NDArray[np.float32]) -> float:
+    return math.nan if not len(values) or np.isnan(values).all() else float(np.nanmedian(values))

@@ -1,0 +1,241 @@
+"""What a prediction saw beside what training saw: flagged rows, scores, columns; and a sample of it for ``monitor``."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.data.schema import TableSchema
+from sad_lightning.model import Model
+from sad_lightning.stats.martingale import Evidence, conformal_rank, gather_evidence
+from sad_lightning.stats.ranking import Interval
+from sad_lightning.stats.shares import wilson
+
+BUDGET = 0.05  # the chance of a false alarm, however long one looks
+SAMPLE = "sad_lightning_sample"  # the key of the sample in the metadata of a parquet
+_ROWS = 1000  # of a sample, at most twice as many
+_VALUES = 2_000_000  # of a sample, at most
+_NAMED = 5  # columns
+_MISSING = 0.05  # more missing values than in training, by which a column is named
+
+
+class Sample:
+    """Rows of a stream, evenly spaced and in their order, so that they are no more than fit into memory.
+
+    Args:
+        columns: C, how many values a row has.
+
+    Attributes:
+        step: how many rows apart they stand.
+        scores: ``(k,)``.
+        values: ``(k, C)``.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self._most = max(min(_ROWS, _VALUES // max(columns, 1)), 100)
+        self.step, self._seen = 1, 0
+        self.scores: NDArray[np.float64] = np.empty(0)
+        self.values: NDArray[np.float32] = np.empty((0, columns), dtype=np.float32)
+
+    def add(self, scores: NDArray[np.float64], values: NDArray[np.float32]) -> None:
+        """The next rows of the stream, ``(B,)`` and ``(B, C)``."""
+        taken = np.flatnonzero((self._seen + np.arange(len(scores))) % self.step == 0)
+        self.scores = np.concatenate([self.scores, scores[taken]])
+        self.values = np.concatenate([self.values, values[taken]])
+        self._seen += len(scores)
+        while len(self.scores) >= 2 * self._most:
+            self.scores, self.values, self.step = self.scores[::2], self.values[::2], 2 * self.step
+
+    def text(self) -> str:
+        """As text, for the metadata of a parquet."""
+        file = io.BytesIO()
+        np.savez_compressed(file, allow_pickle=False, scores=self.scores, values=self.values, step=self.step)
+        return base64.b64encode(file.getvalue()).decode()
+
+
+def read_sample(text: bytes) -> tuple[NDArray[np.float64], NDArray[np.float32], int]:
+    """Scores, values and how many rows apart they stand, of ``Sample.text``."""
+    with np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False) as file:
+        return file["scores"], file["values"], int(file["step"])
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is other in a column than it was in training.
+
+    Attributes:
+        column: its name.
+        words: what.
+    """
+
+    column: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How new rows compare with those of the training.
+
+    Attributes:
+        flagged: the share of all rows, with its interval.
+        promised: the false-positive rate; None where the threshold was not set on held-out rows, so that none is.
+        by_chance: the share that normal rows alone stay below with 95 %, given how few rows set the threshold.
+        ks: the p-value of Kolmogorov and Smirnov between calibration scores and presumed normal ones; nan without.
+        evidence: martingales over the sample.
+        changes: columns that differ from training, the clearest first.
+    """
+
+    flagged: float
+    interval: Interval
+    promised: float | None
+    by_chance: float
+    ks: float
+    evidence: Evidence
+    changes: tuple[Change, ...]
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether the rows are not as in training, at a budget of 5 % false alarms."""
+        return self.evidence.alarm(BUDGET) is not None
+
+    def text(self) -> list[tuple[str, str]]:
+        """Names and words for a summary."""
+        low, high = (100 * each for each in self.interval)
+        rule = "no rate is promised"
+        if self.promised is not None:
+            limit = f", by chance up to {100 * self.by_chance:.2f} %" if math.isfinite(self.by_chance) else ""
+            rule = f"{100 * self.promised:g} % of normal rows promised{limit}"
+        lines = [
+            (
+                "above it" if self.promised is None else f"at {100 * self.promised:g} % FPR",
+                f"{100 * self.flagged:.2f} %  (interval {low:.2f} to {high:.2f} %; {rule})",
+            )
+        ]
+        ks = "" if math.isnan(self.ks) else f", scores of presumed normals by Kolmogorov-Smirnov p {self.ks:.3g}"
+        highest = math.exp(min(float(self.evidence.total.max(initial=0.0)), 300.0))
+        lines.append(("as trained", f"martingale at most {highest:.3g} of {1 / BUDGET:g}{ks}"))
+        return lines
+
+    def warnings(self) -> list[str]:
+        """What a person should know of, a line each."""
+        found = []
+        if self.is_alarm:
+            found.append(
+                "these rows are not as in training: more anomalies, or normal rows that have changed; "
+                "train again on rows of now if they are normal"
+            )
+        found += [f"column {change.column}: {change.words}" for change in self.changes[:_NAMED]]
+        if len(self.changes) > _NAMED:
+            found.append(f"{len(self.changes) - _NAMED} more columns differ from training")
+        return found
+
+
+def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float | None) -> Comparison:
+    """Compare rows that were scored with those that the model was trained on.
+
+    Args:
+        model: that scored them.
+        sample: of them.
+        rows: how many were scored.
+        anomalies: how many score above the threshold of the false-positive rate.
+        fpr: the false-positive rate of the decision; None for the one that the model stores.
+    """
+    from scipy.stats import betabinom, ks_2samp  # a second
+
+    rate = model.target_fpr if fpr is None else fpr
+    held_out = model.calibration_rows == "validation"
+    calibration = model.calibration.cpu().numpy()
+    evidence = evidence_of(model, sample.scores, sample.values, fpr)
+    threshold = model.threshold if fpr is None else model.threshold_at(fpr)
+    below, normal = calibration[calibration < threshold], sample.scores[sample.scores <= threshold]
+    tells = held_out and len(below) > 1 and len(normal) > 1
+    above = len(calibration) + 1 - conformal_rank(len(calibration), rate)
+    limit = math.nan
+    if held_out and above > 0:
+        limit = float(betabinom.ppf(0.95, rows, above, len(calibration) + 1 - above)) / rows
+    return Comparison(
+        flagged=anomalies / rows,
+        interval=wilson(anomalies, rows),
+        promised=rate if held_out else None,
+        by_chance=limit,
+        ks=float(ks_2samp(below, normal, method="asymp").pvalue) if tells else math.nan,
+        evidence=evidence,
+        changes=tuple(_changes(model, sample.values[sample.scores <= threshold], evidence)),
+    )
+
+
+def evidence_of(
+    model: Model, scores: NDArray[np.float64], values: NDArray[np.float32], fpr: float | None = None
+) -> Evidence:
+    """The martingales of a stream of rows; columns count where the model file holds what they were in training."""
+    reference = reference_of(model, values.shape[1])
+    return gather_evidence(
+        scores, values[:, : reference.shape[1]],
+        calibration=model.calibration.cpu().numpy(),
+        reference=reference,
+        threshold=model.threshold if fpr is None else model.threshold_at(fpr),
+        fpr=model.target_fpr if fpr is None else fpr,
+        held_out=model.calibration_rows == "validation",
+    )  # fmt: skip
+
+
+def reference_of(model: Model, columns: int) -> NDArray[np.float32]:
+    """What each column was in training, ``(R, C)``; ``(0, 0)`` where the model file does not say."""
+    reference = None if model.reference is None else model.reference.cpu().numpy()
+    if reference is None or reference.shape[1] != columns:
+        return np.empty((0, 0), dtype=np.float32)
+    return np.asarray(reference)
+
+
+def names_of(model: Model) -> Sequence[str]:
+    """The columns of a table; none for images."""
+    schema = model.preparation.schema
+    return schema.names if isinstance(schema, TableSchema) else []
+
+
+def _changes(model: Model, values: NDArray[np.float32], evidence: Evidence) -> list[Change]:
+    """Columns with values outside of what training had, more missing ones, or whose distribution moved.
+
+    Args:
+        model: that scored the rows.
+        values: ``(n, C)`` of presumed normal rows, as the reference is.
+        evidence: of all rows.
+    """
+    from scipy.stats import betabinom  # a second
+
+    reference, names = reference_of(model, values.shape[1]), names_of(model)
+    schema = model.preparation.schema
+    found: list[tuple[float, Change]] = []
+    for k, name in enumerate(names[: reference.shape[1]]):
+        known, new = reference[:, k], values[:, k]
+        capital = float(evidence.columns[-1, k]) if len(evidence.columns) else 0.0
+        present = new[~np.isnan(new)]
+        words = []
+        missing = float(np.isnan(new).mean())
+        if wilson(np.isnan(new).sum(), len(new)).low > float(np.isnan(known).mean()) + _MISSING:
+            words.append(f"{100 * missing:.1f} % missing, {100 * float(np.isnan(known).mean()):.1f} % in training")
+        is_number = isinstance(schema, TableSchema) and schema.columns[k].kind == "number"
+        if is_number and len(present) and not np.isnan(known).all():
+            low, high = float(np.nanmin(known)), float(np.nanmax(known))
+            outside = int(((present < low) | (present > high)).sum())
+            known_values = int((~np.isnan(known)).sum())
+            limit = betabinom.ppf(1 - BUDGET / len(names), len(present), 2, max(known_values - 1, 1))  # by chance
+            if outside > limit:
+                words.append(
+                    f"{100 * outside / len(present):.1f} % outside of {low:.4g} to {high:.4g}, the range in training "
+                    f"(here {present.min():.4g} to {present.max():.4g})"
+                )
+        if capital >= math.log(2 * len(names) / BUDGET):
+            words.append(f"its distribution has moved ({_middle(known)} in training, {_middle(new)} here)")
+        if words:
+            found.append((capital, Change(name, "; ".join(words))))
+    return [change for _, change in sorted(found, key=lambda each: -each[0])]
+
+
+def _middle(values: NDArray[Any]) -> str:
+    return "all missing" if np.isnan(values).all() else f"median {np.nanmedian(values):.4g}"

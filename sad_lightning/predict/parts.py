@@ -1,0 +1,193 @@
+"""What DATA names on the command line: one file, or the parts of a data set and where each one's scores go."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from hashlib import blake2b
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sad_lightning.data.own.address import Address, Place, address_of, is_address
+from sad_lightning.data.own.reading import SUFFIXES
+from sad_lightning.errors import InputError
+
+JOURNAL = "_predict.jsonl"  # in the folder of the scores: which parts are done
+_SIGNS = "*?["  # of a pattern
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of several.
+
+    Attributes:
+        place: where it lies.
+        name: below what all parts share, with the folders of a partitioned data set.
+    """
+
+    place: Place
+    name: str
+
+    @property
+    def partitions(self) -> Mapping[str, str]:
+        """Columns that the folders name, as in ``day=2026-01-31/part-0.parquet``."""
+        folders = PurePosixPath(self.name).parts[:-1]
+        return dict(folder.split("=", 1) for folder in folders if "=" in folder)
+
+    def state(self) -> str:
+        """What changes when the file does."""
+        if isinstance(self.place, Path):
+            at = self.place.stat()
+            return f"{at.st_size} {at.st_mtime_ns}"
+        info = self.place.filesystem.info(self.place.path)
+        changed = next((info[key] for key in ("ETag", "etag", "mtime", "LastModified", "created") if key in info), "")
+        return f"{info.get('size')} {changed}"
+
+
+def is_many(names: Sequence[str]) -> bool:
+    """Whether they name a data set of several parts: several files, a pattern, or a folder of tables."""
+    return len(names) > 1 or _is_pattern(names[0]) or (place_of(names[0]).is_dir() and bool(_below(place_of(names[0]))))
+
+
+def check_data(names: Sequence[str]) -> None:
+    """Refuse what is not there.
+
+    Raises:
+        InputError: a file is not there, or nothing fits a pattern.
+    """
+    for name in names:
+        if not (find_parts([name]) if _is_pattern(name) else place_of(name).exists()):
+            rule = "no file fits the pattern" if _is_pattern(name) else "there is no such file"
+            raise InputError(f"{name}: {rule}; give the path of one that is there")
+
+
+def place_of(name: str) -> Place:
+    """One file or folder, here or elsewhere."""
+    return address_of(name) if is_address(name) else Path(name)
+
+
+def find_parts(names: Sequence[str]) -> list[Part]:
+    """All parts, in the order of the arguments and then of their names; what begins with _ or a dot is none.
+
+    Raises:
+        InputError: two have one name, so that their scores would have one place.
+    """
+    parts = [part for name in names for part in _parts_of(name)]
+    count = Counter(part.name for part in parts)
+    for part in parts:
+        if count[part.name] > 1:
+            raise InputError(f"{part.place}: another part is called {part.name} too; give the folder above them")
+    return parts
+
+
+def output_of(part: Part, folder: Path, suffix: str | None) -> Path:
+    """Where the scores of a part go: the same name, with the ending of what can be written."""
+    name = part.name.removesuffix(".gz")
+    own = PurePosixPath(name).suffix.lower()
+    return folder / PurePosixPath(name).with_suffix(suffix or (own if own in (".parquet", ".npz") else ".csv"))
+
+
+class Journal:
+    """Which parts are done, a line each, in the folder of the scores.
+
+    Args:
+        folder: of the scores.
+        run: what determines them beside the parts: another run does not go on from them.
+
+    Raises:
+        InputError: the folder holds the scores of another run.
+    """
+
+    def __init__(self, folder: Path, run: Mapping[str, Any]) -> None:
+        self.path = folder / JOURNAL
+        self._run = blake2b(json.dumps(run, sort_keys=True).encode(), digest_size=8).hexdigest()
+        self.done: dict[str, dict[str, Any]] = {}
+        for record in self._read():
+            if record.get("run") != self._run:
+                raise InputError(
+                    f"{folder}: holds scores of another model or other options; choose another folder with --output"
+                )
+            if "part" in record:
+                self.done[record["part"]] = record
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        if not self.path.exists():
+            return
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:  # empty, or cut when the process was killed
+                continue
+
+    def is_done(self, part: Part, output: Path) -> bool:
+        """Whether the scores of the part, as it is now, are there."""
+        record = self.done.get(part.name)
+        return record is not None and output.exists() and record["state"] == part.state()
+
+    def write(self, part: Part, **numbers: Any) -> None:
+        """Note that a part is done."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        record = {"run": self._run, "part": part.name, "state": part.state(), **numbers}
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(f"\n{json.dumps(record)}")  # what a killed process left of a line stands alone
+
+
+def digest_of(file: Path) -> str:
+    """Names the content of a file."""
+    return blake2b(file.read_bytes(), digest_size=8).hexdigest()
+
+
+def _parts_of(name: str) -> list[Part]:
+    if not _is_pattern(name):
+        place = place_of(name)
+        return [_part(place, each) for each in _below(place)] if place.is_dir() else [Part(place, place.name)]
+    folder, pattern = _split(name)
+    top = place_of(folder)
+    return [_part(top, each) for each in _below(top) if _fits(PurePosixPath(each).parts, pattern.split("/"))]
+
+
+def _fits(parts: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Whether folders and name fit patterns one by one, ``**`` any number of folders."""
+    if not patterns:
+        return not parts
+    if patterns[0] == "**":
+        return any(_fits(parts[k:], patterns[1:]) for k in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _fits(parts[1:], patterns[1:])
+
+
+def _is_pattern(name: str) -> bool:
+    return any(sign in name for sign in _SIGNS) and (is_address(name) or not Path(name).exists())
+
+
+def _split(name: str) -> tuple[str, str]:
+    """The folder above the first part that is a pattern, and the pattern below it."""
+    parts = name.split("/")
+    first = next(k for k, part in enumerate(parts) if any(sign in part for sign in _SIGNS))
+    folder = "/".join(parts[:first])
+    if is_address(name):
+        return (f"{folder}/" if folder.endswith("/") else folder), "/".join(parts[first:])
+    return folder or ("/" if name.startswith("/") else "."), "/".join(parts[first:])
+
+
+def _part(top: Place, file: str) -> Part:
+    """A file below a folder, by its path relative to it."""
+    if isinstance(top, Path):
+        return Part(top / file, file)
+    path = f"{top.path.rstrip('/')}/{file}"
+    return Part(Address(f"{top.url.rstrip('/')}/{file}", top.filesystem, path), file)
+
+
+def _below(top: Place) -> list[str]:
+    """The tables below a folder, relative to it, by name."""
+    if isinstance(top, Path):
+        files = [file.relative_to(top).as_posix() for file in top.rglob("*") if file.is_file()]
+    else:
+        start = top.path.rstrip("/") + "/"
+        files = [str(file).removeprefix("/" if not start.startswith("/") else "").removeprefix(start)
+                 for file in top.filesystem.find(top.path)]  # fmt: skip
+    hidden = ("_", ".")
+    return sorted(
+        file for file in files
+        if file.lower().endswith(SUFFIXES) and not any(part.startswith(hidden) for part in PurePosixPath(file).parts)
+    )  # fmt: skip

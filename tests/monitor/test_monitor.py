@@ -1,0 +1,105 @@
+"""Scores of many days: quiet where nothing changed, exit code 3 and the column named where it did."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from support.commands import Outcome, run_main
+from support.detectors import rows_of, save_model
+
+from sad_lightning.model import Model
+from sad_lightning.monitor.days import watch
+from sad_lightning.monitor.page import flagged_figure, martingale_figure
+from sad_lightning.predict.parts import find_parts
+
+pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
+from pyarrow import parquet  # noqa: E402
+
+DAYS = [f"2026-01-{day:02}" for day in range(1, 9)]
+
+
+@pytest.fixture
+def model(make, tmp_path):
+    return save_model(make("deep_sad", "table"), tmp_path)
+
+
+def scores_of(model, folder, shift_from: int | None, *options: str, suffix: str = "parquet"):
+    """Eight days of sixty rows; a column moves by two deviations from one of them on."""
+    for k, day in enumerate(DAYS):
+        columns = rows_of(100 + k, 60)
+        if shift_from is not None and k >= shift_from:
+            columns["x4"] = columns["x4"] + 2
+        path = folder / "rows" / f"part-{day}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(pa.table({**columns, "when": [f"{day} 10:00"] * 60}), path)
+    told = run_main(
+        "predict", str(model), str(folder / "rows"), "--output", str(folder / "scores"), "--format", suffix, *options
+    )
+    assert told.code == 0, told.err
+    return folder / "scores"
+
+
+def monitor(model, scores, *options: object) -> Outcome:
+    return run_main("monitor", str(model), str(scores), *map(str, options))
+
+
+def test_nothing_changed_and_nothing_is_said(model, tmp_path):
+    scores = scores_of(model, tmp_path, None, "--ignore", "when")
+    told = monitor(model, scores, "--out", tmp_path / "monitor.html")
+    assert told.code == 0, told.err
+    assert "480 rows of 8 days, 2026-01-01 to 2026-01-08" in told.out
+    assert "alarm " not in told.out.replace("an alarm at", "")
+    page = (tmp_path / "monitor.html").read_text()
+    assert "nothing against it" in page
+
+
+def test_a_shift_is_an_alarm_on_its_day_and_the_column_is_named(model, tmp_path):
+    scores = scores_of(model, tmp_path, 5, "--ignore", "when")
+    told = monitor(model, f"{scores}/*.parquet", "--out", tmp_path / "monitor.html")
+    assert told.code == 3
+    assert re.search(r"alarm       on 2026-01-0[67]: rows are not as in training; columns that moved: x4", told.out)
+    page = (tmp_path / "monitor.html").read_text()
+    assert re.search("no, since 2026-01-0[67]", page)
+    assert "<td>x4</td>" in page
+    assert "<script" not in page
+    watched = watch(Model.load(model), find_parts([str(scores)]), None)
+    assert [day.rows for day in watched.days] == [60] * 8
+    assert [day.last for day in watched.days] == list(range(59, 480, 60))
+    assert watched.columns[0].name == "x4"
+    assert watched.columns[0].lately > watched.columns[0].before + 1
+    for figure in (flagged_figure(watched), martingale_figure(watched)):
+        ET.fromstring(figure.file())
+        assert all(day in figure.alt for day in DAYS) or "x4" in figure.alt
+
+
+def test_days_may_come_from_a_column_and_csv_tells_of_scores_alone(model, tmp_path):
+    scores = scores_of(model, tmp_path, None, "--keep", "when", suffix="csv")
+    renamed = scores / "all"
+    renamed.mkdir()
+    for k, path in enumerate(sorted(scores.glob("*.csv"), reverse=True)):
+        path.rename(renamed / f"{k}.csv")  # in another order than the days
+    told = monitor(model, renamed, "--time", "when", "--out", tmp_path / "monitor.html")
+    assert told.code == 0, told.err
+    assert "8 days, 2026-01-01 to 2026-01-08" in told.out
+    assert "warning: these scores do not tell of the columns" in told.out
+    watched = watch(Model.load(model), find_parts([str(renamed)]), "when")
+    first = np.array(parquet.ParquetFile(tmp_path / "rows" / "part-2026-01-01.parquet").read()["x0"])
+    assert len(first) == watched.days[0].rows
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        ("score,anomaly\n1,0\n", ["--time", "when"], "missing: when"),
+        ("a,b\n1,2\n", [], "missing: score"),
+        ("score,when\n1,yesterday\n", ["--time", "when"], "it holds 'yesterday'"),
+    ],
+)
+def test_what_is_no_scores_is_one_line(content, options, words, model, tmp_path):
+    (tmp_path / "x.csv").write_text(content)
+    told = monitor(model, tmp_path / "x.csv", *options, "--out", tmp_path / "m.html")
+    assert told.code == 2
+    assert told.err.count("\n") == 1
+    assert words in told.err
+    assert not (tmp_path / "m.html").exists()

@@ -1,0 +1,240 @@
+"""Many files in, many files out: each part as it is alone, resumed, and what is wrong with one stops no other."""
+
+import json
+import re
+import shutil
+
+import fsspec
+import numpy as np
+import pytest
+from support.commands import Outcome, run_main
+from support.detectors import SCHEMA, rows_of, save_model
+
+from sad_lightning.predict.comparison import SAMPLE, Sample, read_sample
+from sad_lightning.predict.parts import find_parts
+
+pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
+from pyarrow import parquet  # noqa: E402
+
+
+@pytest.fixture
+def model(make, tmp_path):
+    return save_model(make("deep_sad", "table"), tmp_path)
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """Four parquet files below two days, one more column in each."""
+    for k in range(4):
+        path = tmp_path / "rows" / f"day=2026-01-0{1 + k // 2}" / f"part-{k}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(pa.table({**rows_of(k), "note": ["x" * 99] * 40}), path)
+    return tmp_path / "rows"
+
+
+def predict(*arguments: object) -> Outcome:
+    return run_main("predict", *map(str, arguments))
+
+
+def written(folder) -> dict[str, dict[str, list]]:
+    return {
+        path.relative_to(folder).as_posix(): parquet.ParquetFile(path).read().to_pydict()
+        for path in sorted(folder.rglob("*.parquet"))
+    }
+
+
+def test_every_part_has_the_scores_that_it_has_alone(model, parts, tmp_path):
+    told = predict(model, parts, "--output", tmp_path / "out", "--ignore", "note", "--keep", "x0")
+    assert told.code == 0, told.err
+    assert "parts       4  (0 scored before, 0 failed)" in told.out
+    assert "rows        160" in told.out
+    found = written(tmp_path / "out")
+    assert list(found) == [f"day=2026-01-0{1 + k // 2}/part-{k}.parquet" for k in range(4)]
+    for name, columns in found.items():
+        alone = tmp_path / "alone.parquet"
+        assert predict(model, parts / name, "--output", alone, "--ignore", "note", "--keep", "x0").code == 0
+        assert parquet.ParquetFile(alone).read().to_pydict() == columns
+        assert list(columns) == ["row", "x0", "score", "p_value", "anomaly"]
+
+
+def test_only_the_columns_of_the_model_are_read(model, parts, tmp_path, monkeypatch):
+    asked = []
+    read = parquet.ParquetFile.iter_batches
+
+    def watched(self, batch_size, columns):
+        asked.append(columns)
+        return read(self, batch_size, columns=columns)
+
+    monkeypatch.setattr(parquet.ParquetFile, "iter_batches", watched)
+    assert predict(model, parts, "--output", tmp_path / "out", "--ignore", "note").code == 0
+    assert asked == [SCHEMA.names] * 4
+
+
+def test_what_was_stopped_goes_on_and_what_changed_is_scored_again(model, parts, tmp_path, monkeypatch):
+    from sad_lightning.predict import scoring
+
+    seen, score = [], scoring._scores
+
+    def stopped(*arguments):
+        seen.append(1)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return score(*arguments)
+
+    command = (model, parts, "--output", tmp_path / "out", "--ignore", "note")
+    with monkeypatch.context() as patched:
+        patched.setattr(scoring, "_scores", stopped)
+        assert predict(*command).code == 130
+    assert len(written(tmp_path / "out")) == 2
+    assert sorted(path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()) == [
+        ".jsonl", ".parquet", ".parquet"
+    ]  # fmt: skip
+    with open(tmp_path / "out" / "_predict.jsonl", "a") as file:
+        file.write('\n{"run": "cut o')  # killed in the middle of a line
+    told = predict(*command)
+    assert "parts       4  (2 scored before, 0 failed)" in told.out
+    first = tmp_path / "out" / "day=2026-01-01" / "part-0.parquet"
+    before = first.stat().st_mtime_ns
+    assert "4 scored before" in predict(*command).out
+    parquet.write_table(pa.table(rows_of(9, 7)), parts / "day=2026-01-01" / "part-0.parquet")
+    first.parent.joinpath("part-1.parquet").unlink()
+    assert "2 scored before" in predict(*command).out
+    assert first.stat().st_mtime_ns > before
+    assert parquet.ParquetFile(first).metadata.num_rows == 7
+
+
+def test_what_is_wrong_with_a_part_is_said_and_the_others_are_scored(model, parts, tmp_path):
+    (parts / "day=2026-01-02" / "part-8.parquet").write_bytes(b"PAR1 no")
+    parquet.write_table(pa.table({"x0": [1.0]}), parts / "day=2026-01-02" / "part-9.parquet")
+    told = predict(model, parts, "--output", tmp_path / "out", "--ignore", "note")
+    assert told.code == 2
+    lines = told.err.splitlines()
+    assert "part-8.parquet: must be a whole parquet file" in lines[0]
+    assert "part-9.parquet: must hold the columns of the training" in lines[1]
+    assert "2 of 6 parts failed" in lines[2]
+    assert len(lines) == 3
+    assert len(written(tmp_path / "out")) == 4
+
+
+def test_a_folder_may_name_a_column_of_the_model(model, tmp_path):
+    columns = rows_of(0)
+    whole = tmp_path / "whole.parquet"
+    parquet.write_table(pa.table({**columns, "line": np.full(40, 3.0, dtype=np.float32)}), whole)
+    del columns["line"]
+    path = tmp_path / "rows" / "line=3" / "a.csv"
+    path.parent.mkdir(parents=True)
+    from pyarrow import csv
+
+    csv.write_csv(pa.table(columns), path)
+    told = predict(model, tmp_path / "rows", "--output", tmp_path / "out", "--format", "parquet", "--keep", "line")
+    assert told.code == 0, told.err
+    predict(model, whole, "--output", tmp_path / "alone.parquet", "--keep", "line")
+    alone = parquet.ParquetFile(tmp_path / "alone.parquet").read().to_pydict()
+    found = written(tmp_path / "out")["line=3/a.parquet"]
+    np.testing.assert_allclose(found["score"], alone["score"], rtol=1e-5)
+    assert found["line"] == ["3"] * 40
+
+
+def test_patterns_several_files_and_addresses(model, parts, tmp_path):
+    pattern = [part.name for part in find_parts([f"{parts}/*/part-[12].parquet"])]
+    assert pattern == ["day=2026-01-01/part-1.parquet", "day=2026-01-02/part-2.parquet"]
+    assert len(find_parts([f"{parts}/**/*.parquet"])) == 4
+    files = [str(parts / "day=2026-01-01" / "part-1.parquet"), str(parts / "day=2026-01-02" / "part-2.parquet")]
+    assert [part.name for part in find_parts(files)] == ["part-1.parquet", "part-2.parquet"]
+    memory = fsspec.filesystem("memory")
+    memory.put(str(parts), "/store/rows", recursive=True)
+    assert predict(model, parts, "--output", tmp_path / "here", "--ignore", "note").code == 0
+    for k, name in enumerate(("memory://store/rows", "memory://store/rows/*/part-*.parquet", parts.as_uri())):
+        told = predict(model, name, "--output", tmp_path / f"out{k}", "--ignore", "note")
+        assert told.code == 0, told.err
+        assert written(tmp_path / f"out{k}") == written(tmp_path / "here")
+    shutil.copy(files[0], tmp_path / "x.parquet")
+    one = predict(model, (tmp_path / "x.parquet").as_uri(), "--output", tmp_path / "x.csv", "--ignore", "note")
+    assert one.code == 0, one.err
+    memory.rm("/store", recursive=True)
+
+
+@pytest.mark.parametrize("name", ["csv", "csv.gz"])
+def test_a_csv_elsewhere_is_read_too(name, model, tmp_path):
+    import gzip
+
+    from pyarrow import csv
+
+    csv.write_csv(pa.table(rows_of(1)), tmp_path / "x.csv")
+    content = (tmp_path / "x.csv").read_bytes()
+    with fsspec.open(f"memory://one/x.{name}", "wb") as file:
+        file.write(gzip.compress(content) if name.endswith("gz") else content)
+    for place, output in ((tmp_path / "x.csv", "a.csv"), (f"memory://one/x.{name}", "b.csv")):
+        told = predict(model, place, "--output", tmp_path / output)
+        assert told.code == 0, told.err
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+
+
+WRONG = {
+    "nothing fits": (("{rows}/*.csv",), "no file fits the pattern"),
+    "nothing at an address": (("memory://nowhere/x.csv",), "there is no such file"),
+    "an unknown kind of address": (("ftq://x/y.csv",), "can not be read"),
+    "a file for several": (("{rows}", "--output", "{tmp}/s.csv"), "must be a folder, for"),
+    "two of one name": (
+        ("{rows}/day=2026-01-01/part-0.parquet", "{rows}/day=2026-01-01/part-0.parquet"), "another part is called"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_one_line(name, model, parts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments, words = WRONG[name]
+    told = predict(model, *(argument.format(rows=parts, tmp=tmp_path) for argument in arguments))
+    assert told.code == 2
+    assert told.err.count("\n") == 1
+    assert words in told.err
+
+
+def test_scores_of_another_model_are_not_gone_on_from(model, parts, tmp_path):
+    command = (model, parts, "--output", tmp_path / "out", "--ignore", "note")
+    assert predict(*command).code == 0
+    told = predict(*command, "--fpr", "0.2")
+    assert told.code == 2
+    assert "holds scores of another model or other options" in told.err
+    record = json.loads((tmp_path / "out" / "_predict.jsonl").read_text().split("\n")[1])
+    assert record["rows"] == 40
+
+
+def test_the_summary_says_whether_rows_are_as_in_training(model, tmp_path):
+    def summary(**changes) -> str:
+        columns = {**rows_of(6, 400), **changes}
+        parquet.write_table(pa.table(columns), tmp_path / "new.parquet")
+        told = predict(model, tmp_path / "new.parquet", "--output", tmp_path / "scores.parquet")
+        assert told.code == 0, told.err
+        return told.out
+
+    quiet = summary()
+    assert "of normal rows promised, by chance up to" in quiet
+    assert "warning" not in quiet
+    moved = summary(x3=rows_of(6, 400)["x3"] + 1)
+    assert "these rows are not as in training" in moved
+    assert "column x3: " in moved
+    assert "its distribution has moved" in moved
+    assert "column x1" not in moved
+    holes = summary(x1=np.where(np.arange(400) % 3 == 0, np.nan, rows_of(6, 400)["x1"]))
+    assert re.search(r"column x1: 3\d.\d % missing, 0.0 % in training", holes)
+    far = summary(x2=np.where(np.arange(400) % 20 == 0, 1.5, 1) * rows_of(6, 400)["x2"] * 2)
+    assert "outside of" in far
+    metadata = parquet.ParquetFile(tmp_path / "scores.parquet").metadata.metadata
+    scores, values, _ = read_sample(metadata[SAMPLE.encode()])
+    assert values.shape == (400, 9)
+    assert scores.tolist() == parquet.ParquetFile(tmp_path / "scores.parquet").read()["score"].to_pylist()
+
+
+def test_a_sample_is_evenly_spaced_and_in_order_however_the_rows_come():
+    numbers = np.arange(50_000.0)
+    whole, pieces = Sample(1), Sample(1)
+    whole.add(numbers, numbers[:, None].astype(np.float32))
+    for start in range(0, 50_000, 777):
+        pieces.add(numbers[start : start + 777], numbers[start : start + 777, None].astype(np.float32))
+    assert np.array_equal(whole.scores, pieces.scores)
+    assert np.unique(np.diff(whole.scores)).tolist() == [32]
+    assert np.array_equal(whole.values[:, 0], whole.scores)
+    scores, _, step = read_sample(whole.text().encode())
+    assert np.array_equal(scores, whole.scores)
+    assert step == 32
