@@ -38,7 +38,7 @@ def name_of(path: Path) -> str:
 ROOMS = (
     "version", "errors", "checks", "seeding", "files", "config", "command", "stats", "result", "data", "networks",
     "methods", "baselines", "training", "model", "tracking", "drawing", "cell", "grid", "detector", "predict", "export",
-    "explain", "hpo", "audit", "report", "convergence", "train", "__main__",
+    "explain", "hpo", "audit", "report", "convergence", "planning", "illustrate", "train", "__main__",
 )  # fmt: skip
 
 
@@ -81,6 +81,8 @@ def test_a_folder_with_a_main_is_a_command_and_nothing_else_is():
         "export",
         "grid",
         "hpo",
+        "illustrate",
+        "planning",
         "predict",
         "report",
         "train",
@@ -93,7 +95,8 @@ def test_a_folder_with_a_main_is_a_command_and_nothing_else_is():
 LIGHT_ROOMS = {"version", "errors", "checks", "seeding", "files", "config", "command", "stats", "result", "data",
                "baselines", "drawing", "grid", "report", "train", "__main__"}  # fmt: skip
 LIGHT_MODULES = {"cell.key", "cell.loading", "cell.evaluation", "audit.fold", "audit.study", "convergence.figure",
-                 "convergence.study"}  # fmt: skip
+                 "convergence.study", "illustrate.cubo", "illustrate.paradigms", "planning.figure",
+                 "planning.study"}  # fmt: skip
 HEAVY_MODULES = {"data.module", "data.preparation", "report.figures.projection"}  # in rooms that are light but for them
 
 
