@@ -36,6 +36,7 @@ _NEUTRAL: dict[str, Any] = {
     "method.eps": 1e-6,
     "network.clip": None,
     "network.columns": 1.0,
+    "network.given": 0,
     "optimizer.decoupled": False,
     "preprocess.fit_rows": "training",
     "split.calibration": "held_out",
