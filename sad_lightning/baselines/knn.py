@@ -85,8 +85,9 @@ class KNN(Baseline):
         """``anomaly_score`` in torch operations."""
         from torch.nn.functional import normalize
 
+        rows = learned["rows_"].double()
         if self.metric == "cosine":
-            distances = 1 - normalize(x) @ normalize(learned["rows_"]).T
+            distances = 1 - normalize(x) @ normalize(rows).T
         else:
-            distances = torch_squared_distances(x, learned["rows_"]).sqrt()
+            distances = torch_squared_distances(x, rows).sqrt()
         return distances.topk(min(self.neighbors, len(self.rows_)), largest=False).values.mean(dim=1)

@@ -3,8 +3,8 @@
     minimise    1/2 |w|^2 + C sum_i v_i log(1 + exp(-t_i (<w, f_i> + b)))
     score(x)    <w, f> + b
 
-with t = +1 for known anomalies and -1 for all other rows, and v_i such that both kinds have the same total weight. f are
-the columns, standardised over the training rows, and their squares, by which rows far out on both sides score high. Or
+with t = +1 for known anomalies and -1 for all other rows, and v_i such that both kinds have the same total weight. f
+are the columns, standardised over the training rows, and their squares, by which rows far out score high. Or
 f are the leading principal components of the rows that are no known anomalies, all divided by one deviation, so that
 the penalty shrinks the wide ones less: for rows of many columns, such as features of images. The score is the log-odds:
 it ranks rows as the probability does, and does not round to one for rows far out.

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from sad_lightning.baselines.knn import KNN
 
@@ -57,3 +58,5 @@ def test_rows_that_are_single_are_kept_so():
     single = KNN(neighbors=4, metric="euclidean", max_rows=100, random_state=0).fit(x.astype(np.float32))
     assert single.rows_.dtype == np.float32
     np.testing.assert_array_equal(single.rows_, x.astype(np.float32))
+    scores = single.torch_score(torch.from_numpy(x), {"rows_": torch.from_numpy(single.rows_)})
+    np.testing.assert_allclose(scores, single.anomaly_score(x), rtol=1e-6, atol=1e-7)
