@@ -33,6 +33,7 @@ _NEUTRAL: dict[str, Any] = {
     "patience": 0,
     "selection": None,
     "voices": {},
+    "method.components": None,
     "method.eps": 1e-6,
     "network.clip": None,
     "network.columns": 1.0,
