@@ -61,7 +61,7 @@ class KNN(Baseline):
         """The mean distance of each row of ``X`` to its neighbours, ``(B,)``."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float64, reset=False)
-        return self._distances(x, min(self.neighbors, len(self.rows_))).mean(axis=1)
+        return np.asarray(self._distances(x, min(self.neighbors, len(self.rows_))).mean(axis=1))
 
     def out_of_bag(self) -> Floats:
         """The distance of each row of ``fit`` to the others, ``(n,)``; nan where it was not kept, and is no neighbour.
