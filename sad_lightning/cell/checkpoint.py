@@ -1,4 +1,4 @@
-"""The trained model of a cell, read from its checkpoint."""
+"""Reads the trained model of a cell from its checkpoint."""
 
 import sys
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ CHECKPOINT = "model.ckpt"
 
 
 def kind_of(key: str) -> str:
-    """What the checkpoint of the cell of that key says that it is."""
+    """The kind of file that the checkpoint of a cell is, see ``files.write_archive``."""
     return f"Lightning checkpoint of cell {key}"
 
 
@@ -34,12 +34,12 @@ def load_model(path: Path, settings: Mapping[str, Any]) -> Method | Ensemble:
         raise InputError(
             f"{path.parent}: holds a mixture, which has a checkpoint a voice; choose the folder of a method"
         )
-    method = _method_of(str(settings["method"]["_target_"]))  # an ensemble finds it among what is imported
+    method = _method_of(str(settings["method"]["_target_"]))  # imports it, so that an ensemble can find it by name
     kind = Ensemble if settings["ensemble"] > 1 else method
     try:
         file = read_archive(path, kind_of(key_of(settings)))
         model = kind.load_from_checkpoint(file, map_location="cpu", weights_only=True).eval()
-    except Exception as error:  # code that has changed since fails in many ways
+    except Exception as error:  # code that was changed since fails in many ways
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: must be the checkpoint of the cell ({reason}); run the cell again") from error
     assert isinstance(model, Method | Ensemble)
@@ -47,12 +47,12 @@ def load_model(path: Path, settings: Mapping[str, Any]) -> Method | Ensemble:
 
 
 def _method_of(target: str) -> type[Method]:
-    """The class that a result names: one of the package's methods, or of a module that the person has imported.
+    """The class that a result names: a method of this package, or of a module that is imported already.
 
-    A stored file never decides what is imported.
+    A stored file must not decide what is imported.
 
     Raises:
-        InputError: it is neither.
+        InputError: there is no such method.
     """
     room, _, name = target.rpartition(".")
     own = f"{room}.".startswith(f"{methods.__name__}.")

@@ -24,7 +24,7 @@ class Deep:
     Attributes:
         trainings: one for each member.
         callbacks: early stopping, or none.
-        voices: none.
+        voices: empty.
     """
 
     trainings: tuple[Training, ...]

@@ -1,4 +1,4 @@
-"""What a result was computed with."""
+"""The versions, the device and the commit that a result was computed with."""
 
 import platform
 import subprocess
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def describe(device: "torch.device") -> dict[str, str | None]:
-    """Versions, device and git commit, for the record."""
-    import torch  # the plan of a grid asks for the commit alone
+    """Versions, device and git commit, for a result."""
+    import torch  # the plan of a grid only needs the commit
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {
@@ -40,7 +40,7 @@ def git_commit() -> str | None:
         return None
     try:
         command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip()
+    return process.stdout.strip()

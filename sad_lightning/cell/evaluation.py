@@ -20,15 +20,15 @@ def evaluate(
     target_fpr: float,
     rule: Callable[[NDArray[np.float64], float], float] = threshold_at_fpr,
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """All metrics of one cell, overall and for each class that is not normal; shares in [0, 1].
+    """All metrics of one cell, over all test rows and for each class that is not normal; shares in [0, 1].
 
     Args:
         arrays: the data set.
         split: the rows.
         scores: ``(N,)`` of the test rows.
-        normal_scores: scores of the rows that set the threshold.
+        normal_scores: of the rows that set the threshold.
         target_fpr: the false-positive rate that the threshold aims at.
-        rule: gives the threshold of scores and a rate.
+        rule: returns the threshold for such scores and a rate.
     """
     classes = arrays.target_class[split.test]
     y = (~np.isin(classes, split.normal_classes)).astype(int)

@@ -1,4 +1,4 @@
-"""Rows and labels in, a model out: a cell of own data whose rows are in memory and that leaves no files."""
+"""Trains a model on rows and labels in memory: a cell of own data that leaves no files."""
 
 import gc
 import tempfile
@@ -19,7 +19,7 @@ MEMORY = "memory"
 
 
 def fit_rows(cfg: DictConfig, raw: NDArray[Any], semi: NDArray[np.int8], schema: Schema, *, name: str) -> Model:
-    """Train on all rows, but for those that are held out to set the threshold.
+    """Train on all rows except those that are held out to set the threshold.
 
     Args:
         cfg: the settings of a cell of own data.
@@ -29,7 +29,7 @@ def fit_rows(cfg: DictConfig, raw: NDArray[Any], semi: NDArray[np.int8], schema:
         name: of the method.
 
     Raises:
-        InputError: a setting is wrong, or the rows are too few.
+        InputError: a setting is wrong, or there are too few rows.
         NotDefinedError: the method needs known anomalies, and there are none.
     """
     x = schema.expand(raw) if isinstance(schema, TableSchema) else raw
@@ -38,5 +38,5 @@ def fit_rows(cfg: DictConfig, raw: NDArray[Any], semi: NDArray[np.int8], schema:
     with tempfile.TemporaryDirectory(prefix="sad_lightning") as folder:
         cfg.runs, cfg.split.test_ratio = folder, 0.0
         run(Cell(cfg, Path(folder), MEMORY, name, arrays=arrays))
-        gc.collect()  # a Trainer and its module hold each other
+        gc.collect()  # a Trainer and its module refer to each other
         return Model.load(Path(folder) / FILE)

@@ -1,4 +1,4 @@
-"""What names a cell: everything that determines its numbers, and nothing that says where or how it runs."""
+"""The key of a cell: it depends on every setting that determines numbers, and on none about where or how it runs."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from sad_lightning.config.voices import OF_VOICE, method_name, voice_of
 from sad_lightning.data.arrays import data_root
 from sad_lightning.version import NUMBERS_VERSION
 
-# Settings that change nothing at this value: a key does not name them, wherever their group stands (a method holds its
-# network and its optimiser).
+# Settings with the value at which they change nothing: a key then leaves them out. Groups may be nested: a method holds
+# its network and its optimiser.
 _NEUTRAL: dict[str, Any] = {
     "backbone": None,
     "balance": {"known_anomalies": 0, "mix": False},
@@ -48,7 +48,7 @@ _NEUTRAL: dict[str, Any] = {
     "split.validation_ratio": 0.0,
     "trainer.limit_train_batches": None,
 }
-_WHERE = {  # what says where or how a cell runs: groups, and keys of groups
+_WHERE = {  # settings of where or how a cell runs: whole groups (None), or keys of a group
     "hydra": None,
     "logger": None,
     "runs": None,
@@ -64,10 +64,10 @@ _WHERE = {  # what says where or how a cell runs: groups, and keys of groups
 
 
 def defining(cfg: DictConfig) -> dict[str, Any]:
-    """The settings that determine the numbers of a cell, resolved, as plain data; of a mixture those of its voices.
+    """The settings that determine the numbers of a cell, resolved, as plain data; for a mixture those of its voices.
 
-    Those of a pretraining that there is not do not count. Without known anomalies it does not matter which class they
-    would have been of: the cells of all known classes are one, that of the first.
+    Settings of a pretraining are left out if there is none. Without known anomalies their class does not matter, so
+    that it is set to the first.
     """
     settings: dict[str, Any] = {}
     for key in map(str, cfg):
@@ -80,7 +80,7 @@ def defining(cfg: DictConfig) -> dict[str, Any]:
         settings[key] = value
     if isinstance(settings.get("pretrain"), dict) and settings["pretrain"].get("method") is None:
         settings["pretrain"] = {"method": None}
-    if settings.get("voices"):  # what a cell without voices would train does not count
+    if settings.get("voices"):  # a mixture does not train the method of the cell
         voices = {name: defining(voice_of(cfg, name)) for name in settings["voices"]}
         settings = {name: value for name, value in settings.items() if name == "trainer" or name not in OF_VOICE}
         settings["voices"] = {name: {key: voice[key] for key in OF_VOICE} for name, voice in voices.items()}
@@ -94,8 +94,8 @@ def defining(cfg: DictConfig) -> dict[str, Any]:
 
 
 def contents_of(data: Mapping[str, Any]) -> dict[str, str]:
-    """Names what the own files of the settings ``data`` hold: another content is another cell."""
-    data = data.get("data", data)  # an audit puts a fold around them
+    """The digests of the own files in the settings ``data``: if their content changes, the cell is another one."""
+    data = data.get("data", data)  # in an audit they are inside the settings of a fold
     root = data_root(data["root"]) if "root" in data else Path()
     return {
         name: content_of(root / Path(str(data[key])).expanduser())
@@ -105,11 +105,11 @@ def contents_of(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def content_of(path: Path) -> str:
-    """Names what a file holds, or the names, sizes and times of the files below a folder; empty where there is none."""
+    """A digest of a file, or of the names, sizes and times of the files below a folder; empty if there is none."""
     digest = blake2b(digest_size=10)
     if path.is_dir():
         for file in sorted(path.rglob("*")):
-            at = file.stat() if file.exists() else file.lstat()  # a link to nowhere is told when it is read
+            at = file.stat() if file.exists() else file.lstat()  # reading it will report a broken link
             digest.update(os.fsencode(f"{file.relative_to(path)} {at.st_size} {at.st_mtime_ns}\n"))
         return digest.hexdigest()
     return _of_file(path, path.stat().st_mtime_ns) if path.is_file() else ""
@@ -122,20 +122,20 @@ def _of_file(path: Path, changed: int) -> str:
 
 
 def cell_key(cfg: DictConfig) -> str:
-    """Ten letters that two cells share when their settings promise equal numbers on equal hardware."""
+    """The key of a cell, ten letters; cells with equal keys have equal numbers on equal hardware."""
     return key_of(defining(cfg))
 
 
 def key_of(settings: Mapping[str, Any]) -> str:
-    """The key of the settings that ``defining`` gives, which a result stores.
+    """The key of the settings that ``defining`` returns, which a result stores.
 
-    Settings at their neutral value do not count, so that a new one changes no key; neither does the package's version,
-    but ``NUMBERS_VERSION``.
+    Settings at their neutral value are left out, so that a new setting changes no key. The version of the package is
+    left out too, but not ``NUMBERS_VERSION``.
     """
-    named = _without_neutral(settings)
-    if "voices" in named:  # a voice is named as the cell that it would be alone
-        named["voices"] = {name: _without_neutral(voice) for name, voice in named["voices"].items()}
-    return digest({"numbers": NUMBERS_VERSION, **named})
+    kept = _without_neutral(settings)
+    if "voices" in kept:  # neutral settings of a voice are left out as in a cell of its own
+        kept["voices"] = {name: _without_neutral(voice) for name, voice in kept["voices"].items()}
+    return digest({"numbers": NUMBERS_VERSION, **kept})
 
 
 def _without_neutral(settings: Mapping[str, Any], group: str = "") -> dict[str, Any]:
@@ -163,5 +163,5 @@ def folder_of(cfg: DictConfig, key: str) -> str:
 
 
 def digest(settings: Mapping[str, Any]) -> str:
-    """Ten letters that name plain settings."""
+    """Ten letters that depend on plain settings."""
     return blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=5).hexdigest()

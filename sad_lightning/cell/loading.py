@@ -1,4 +1,4 @@
-"""The data set that a cell names, read once for the cells that follow each other."""
+"""Loads the data set of a cell; the last one is cached, so that the cells of a sweep read it once."""
 
 import warnings
 from functools import lru_cache
@@ -12,10 +12,10 @@ from sad_lightning.errors import InputError
 
 
 def load(settings: DictConfig) -> Arrays:
-    """The rows that ``data`` names; what reading them warned of is a warning each time.
+    """The rows of the settings ``data``; the warnings of reading them are repeated when they come from the cache.
 
     Raises:
-        InputError: it is own data and names none, or the file is wrong.
+        InputError: own data without a path, or a file that is wrong.
     """
     if OmegaConf.is_missing(settings, "path"):
         raise InputError("data.path must name a file or a folder, got nothing; for example data.path=table.csv")

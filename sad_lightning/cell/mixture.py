@@ -1,10 +1,10 @@
-"""A mixture in a cell: several learners on the same rows, their calibrated scores averaged.
+"""A mixture in a cell: several learners (voices) on the same rows, whose calibrated scores are averaged.
 
-Half of the validation rows calibrate the voices, and the other half, which no part of the score has seen, sets the
-threshold: so its false-positive rate is promised as of any other method. Where the other half were too few to promise
-the rate, or no rows are held out, the rows that train calibrate the voices: a forest by its out-of-bag scores, others
-in-sample. On 21 splits of 7 tables of ADBench that gave the same as half of the held-out rows for hypersphere networks
-and forests; a method that knows its training rows by heart, such as kde, is calibrated badly by them.
+Half of the validation rows calibrate the voices. The other half, which no part of the score has seen, sets the
+threshold, so that its false-positive rate is promised as for any other method. If the other half were too few rows to
+promise the rate, or no rows are held out, the training rows calibrate the voices: a forest by its out-of-bag scores,
+others in-sample. On 21 splits of 7 tables of ADBench this gave the same as half of the held-out rows for hypersphere
+networks and forests; but a method that fits its training rows exactly, such as kde, is calibrated badly by them.
 """
 
 from collections.abc import Sequence
@@ -35,9 +35,9 @@ class MixtureRows:
     """Which rows calibrate the voices, and which set the threshold.
 
     Attributes:
-        voices: those that calibrate.
+        voices: the rows that calibrate the voices.
         split: of the cell; its calibration rows set the threshold.
-        held_out: whether the voices' rows do not train.
+        held_out: whether the rows that calibrate the voices are held out of training.
     """
 
     voices: Indices
@@ -46,7 +46,7 @@ class MixtureRows:
 
     @property
     def split_of_voice(self) -> Split:
-        """The split whose calibration rows are both, the voices' first."""
+        """The split whose calibration rows are both, first those that calibrate the voices."""
         return replace(self.split, calibration=np.concatenate([self.voices, self.split.calibration]))
 
 
@@ -55,11 +55,11 @@ def divide(split: Split, *, target_fpr: float, seed: int) -> MixtureRows:
 
     Args:
         split: of the cell.
-        target_fpr: the rate that the rows of the threshold must suffice to promise.
+        target_fpr: the false-positive rate; there must be enough rows for the threshold to promise it.
         seed: of the cell.
 
     Raises:
-        InputError: rows that test set the threshold.
+        InputError: test rows set the threshold.
     """
     if split.calibrated_on not in ("validation", "in-sample"):
         raise InputError(
@@ -82,12 +82,12 @@ def divide(split: Split, *, target_fpr: float, seed: int) -> MixtureRows:
 
 @dataclass(frozen=True)
 class Mixed:
-    """The voices of a mixture, each prepared as the cell that it would be alone.
+    """The voices of a mixture, each prepared as a cell of its own.
 
     Attributes:
-        voices: their ``cell.method`` is the name of the voice; in the order of names.
+        voices: in the order of their names; the name of a voice is its ``cell.method``.
         divided: which rows calibrate them.
-        callbacks: none.
+        callbacks: empty.
     """
 
     voices: tuple[Prepared, ...]
@@ -96,21 +96,21 @@ class Mixed:
 
     @property
     def trainings(self) -> tuple[Training, ...]:
-        """Those of all voices."""
+        """The trainings of all voices."""
         return tuple(training for voice in self.voices for training in voice.learner.trainings)
 
     @property
     def rows(self) -> frozenset[int]:
-        """The values of ``semi`` that some voice trains on."""
+        """The values of ``semi`` whose rows train some voice."""
         return frozenset().union(*(voice.learner.rows for voice in self.voices))
 
     def start(self, pretraining: Sequence[Training], device: torch.device) -> None:
-        """Let each voice begin from its own part of what was pretrained."""
+        """Start each voice from its own pretraining."""
         for voice in self.voices:
             voice.learner.start(voice.pretraining, device)
 
     def score(self, prepared: Prepared) -> Scores:
-        """Score by each voice, calibrate, and average; each voice leaves its checkpoint in a folder of its name."""
+        """Score by each voice, calibrate, and average; each voice writes its checkpoint into a folder of its name."""
         scores = {voice.cell.method: _scores_of(voice) for voice in self.voices}
         count = len(self.divided.voices)
         reference = {name: self._reference(one, one.normal[:count]) for name, one in scores.items()}
@@ -132,7 +132,7 @@ class Mixed:
         )
 
     def _reference(self, scores: Scores, reference: Floats) -> Floats:
-        """What a voice is calibrated by."""
+        """The scores that calibrate a voice."""
         if self.divided.held_out or not isinstance(scores.scorer, BaselineScore):
             return reference
         unseen = scores.scorer.baseline.out_of_bag()

@@ -1,4 +1,4 @@
-"""What a cell leaves: metrics, curves, scores, a model file, and last of all ``result.json``: then it is finished."""
+"""Writes what a cell leaves: metrics, curves, scores, a model file, and last ``result.json``: then it is finished."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,9 +24,9 @@ from sad_lightning.seeding import derive
 from sad_lightning.stats.threshold import conformal_threshold, p_values, threshold_at_fpr
 from sad_lightning.training.stage import Training
 
-_EXAMPLES = 32  # raw rows in a model file, to check an exported graph on and to tell a typical one
-_REFERENCE, _REFERENCE_VALUES = 1000, 2_000_000  # rows and values of the columns in training, at most
-_ORDER = ("data", "pretrain", "train", "score")  # of the seconds
+_EXAMPLES = 32  # raw rows in a model file, to check an exported graph and to compute a typical row
+_REFERENCE, _REFERENCE_VALUES = 1000, 2_000_000  # at most so many rows and values of the columns in training
+_ORDER = ("data", "pretrain", "train", "score")  # of the seconds in a result
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Scored:
     """A cell that is trained and scored.
 
     Attributes:
-        prepared: what it was.
-        scores: what it gives.
+        prepared: the cell before training.
+        scores: its scores.
     """
 
     prepared: Prepared
@@ -43,12 +43,12 @@ class Scored:
 
 
 def record(scored: Scored) -> Result:
-    """Judge the scores, log them, and write what stays."""
+    """Compute the metrics, log them, and write the files of the cell."""
     prepared, scores = scored.prepared, scored.scores
     cell, split, folder = prepared.cell, scores.split, prepared.cell.folder
     if not prepared.live and not prepared.cfg.overwrite and (before := finished(folder, prepared.key)) is not None:
         forget_checkpoints(folder)
-        return before  # the pack was trained again for its other members
+        return before  # it trained again only for the other members of its pack
     arrays = _imputed(prepared)
     promised = arrays.schema is not None and len(split.validation) > 0
     rule = conformal_threshold if promised else threshold_at_fpr
@@ -95,9 +95,9 @@ def record(scored: Scored) -> Result:
 
 
 def forget_checkpoints(folder: Path, stage: str = "") -> None:
-    """Remove the resume checkpoints that a killed training of a stage would have gone on from."""
+    """Remove the resume checkpoints of a stage, or of all stages."""
     for checkpoint in folder.rglob(f"{stage}*.resume.ckpt"):
-        checkpoint.unlink(missing_ok=True)  # another grid may share the cell
+        checkpoint.unlink(missing_ok=True)  # another grid that has the same cell may have removed it
 
 
 def _imputed(prepared: Prepared) -> Arrays:
@@ -112,7 +112,7 @@ def _origin(trainings: Sequence[Training]) -> str:
 
 
 def _seconds(scored: Scored) -> dict[str, float]:
-    """Wall time by stage, that of the trainings included."""
+    """Wall time by stage, including the trainings."""
     prepared = scored.prepared
 
     def spent(trainings: Sequence[Training]) -> float:
@@ -125,7 +125,7 @@ def _seconds(scored: Scored) -> dict[str, float]:
 
 
 def _write_model(folder: Path, schema: Schema, arrays: Arrays, scored: Scored, result: Result) -> None:
-    """Write the detector of own data, with its model card and a few raw rows."""
+    """Write the model file of own data, with its model card and a few raw rows."""
     scores, card, cfg = scored.scores, asdict(result), scored.prepared.cfg
     raw = arrays.x if arrays.images is None else arrays.images
     del card["history"]
@@ -157,7 +157,7 @@ def _reference(schema: Schema, arrays: Arrays, scores: Scores, threshold: float)
 
 
 def _write_scores(folder: Path, key: str, arrays: Arrays, scores: Scores, metrics: Mapping[str, float]) -> None:
-    """Write the scores and p-values of the test rows, and what the thresholds come from beside the model."""
+    """Write the scores and p-values of the test rows, and the thresholds and the scores that they come from."""
     split = scores.split
     tests = {"row": split.test, "score": scores.test, "target_class": arrays.target_class[split.test]}
     calibration = {name: metrics[name] for name in ("threshold", "conformal_threshold")}

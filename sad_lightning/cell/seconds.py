@@ -1,4 +1,4 @@
-"""Wall time, by stage of a cell."""
+"""The wall time of each stage of a cell."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def timed(stage: str) -> Iterator[dict[str, float]]:
-    """A mapping that holds the seconds of the block under ``stage`` once it has ended."""
+    """A mapping that holds the seconds of the block under the name ``stage``, after the block."""
     seconds: dict[str, float] = {}
     start = time.perf_counter()
     yield seconds

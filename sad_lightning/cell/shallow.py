@@ -1,4 +1,4 @@
-"""A baseline in a cell: its features, the choice of its settings, its scores."""
+"""A baseline in a cell: its features, the selection of its settings, its scores."""
 
 import warnings
 from collections.abc import Sequence
@@ -37,11 +37,11 @@ class Shallow:
 
     Attributes:
         baseline: not fitted.
-        data: the rows that train, and those that are scored: the test rows, then those of the threshold.
+        data: the rows that train, and those that are scored: the test rows, then the rows that set the threshold.
         selection: how its settings are chosen.
-        trainings: none, for it is not trained by steps.
-        callbacks: none.
-        voices: none.
+        trainings: empty, since it does not train under the Trainer.
+        callbacks: empty.
+        voices: empty.
     """
 
     baseline: Baseline
@@ -53,11 +53,11 @@ class Shallow:
 
     @property
     def rows(self) -> frozenset[int]:
-        """The values of ``semi`` that it is fitted on."""
+        """The values of ``semi`` whose rows it is fitted on."""
         return self.baseline.rows
 
     def start(self, pretraining: Sequence[Training], device: torch.device) -> None:
-        """Take the pretrained encoder to where it gives features."""
+        """Move the pretrained encoder to the device, where it computes features."""
         for training in pretraining:
             training.method.to(device).eval()
 
@@ -79,15 +79,15 @@ class Shallow:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A baseline after its settings are chosen.
+    """A baseline with chosen settings, and its scores.
 
     Attributes:
         baseline: fitted.
-        split: without those test rows that its settings were chosen on and that are not scored.
+        split: without test rows that its settings were chosen on, if these do not count.
         scores: ``(N,)`` of the test rows.
         normal_scores: of the rows that set the threshold.
         selection: how its settings were chosen.
-        warnings: what a person should know of.
+        warnings: for a person.
     """
 
     baseline: Baseline
@@ -108,16 +108,16 @@ def fit_baseline(
     split: Split,
     seed: int,
 ) -> Fitted:
-    """Fit a baseline to the rows that train, choose its settings, and score the test rows and those of the threshold.
+    """Fit a baseline to the training rows, choose its settings, and score test rows and rows that set the threshold.
 
     Args:
         baseline: not fitted.
         selection: how its settings are chosen.
-        data: the rows that train, and those that are scored: the test rows, then those of the threshold.
-        pretrained: whose encoder gives the features; None for the raw rows.
-        arrays: the data set; only ``test_holdout`` reads its classes, those of the test rows.
+        data: the rows that train, and those that are scored: the test rows, then the rows that set the threshold.
+        pretrained: the method whose encoder computes the features; None for the scaled rows.
+        arrays: the data set; only ``test_holdout`` reads its classes, and only those of the test rows.
         split: the rows of the cell.
-        seed: of the cell; draws the holdout.
+        seed: of the cell, for the draw of the holdout.
 
     Raises:
         InputError: a setting is out of range, or is not one of the baseline's.
@@ -164,13 +164,13 @@ def _choose(
     held: NDArray[np.int64],
     counted: NDArray[np.bool_],
 ) -> tuple[Baseline, Floats, dict[str, Any]]:
-    """The baseline chosen on the rows ``held``, its scores of all test rows, and the record of the choice."""
-    leaders: dict[str, tuple[float, Baseline]] = {}
+    """The baseline that is best on the rows ``held``, its scores of all test rows, and a record of the choice."""
+    leaders: dict[str, tuple[float, Baseline]] = {}  # by the settings in best_final
     for candidate in baseline.candidates(x, semi, {**selection.grid, **selection.best_final}):
-        of = str({name: candidate.get_params()[name] for name in selection.best_final})
+        group = str({name: candidate.get_params()[name] for name in selection.best_final})
         area = auroc(y[held], candidate.anomaly_score(tests[held]))
-        if of not in leaders or area > leaders[of][0]:
-            leaders[of] = (area, candidate)
+        if group not in leaders or area > leaders[group][0]:
+            leaders[group] = (area, candidate)
     finals = []
     for area, leader in leaders.values():
         scores = leader.anomaly_score(tests)
@@ -193,7 +193,7 @@ def _choose(
 
 
 def holdout(y: NDArray[np.bool_], share: float, seed: int) -> NDArray[np.int64]:
-    """Positions of the share of the normals and of the anomalies, one of each at least, ascending."""
+    """Positions of a share of the normals and of the anomalies, at least one of each, ascending."""
     generator = np.random.default_rng(derive(seed, "holdout"))
     parts = []
     for kind in (False, True):
@@ -203,7 +203,7 @@ def holdout(y: NDArray[np.bool_], share: float, seed: int) -> NDArray[np.int64]:
 
 
 def features(data: DataModule, rows: Tensor, pretrained: Method | None) -> Floats:
-    """The scaled samples of ``rows``, or the encoder's codes of them, flattened, ``(n, D)`` float64 on the CPU."""
+    """The scaled samples of ``rows``, or their codes by the encoder, flattened, ``(n, D)`` float64 on the CPU."""
     parts, device = [], rows.device if pretrained is None else pretrained.device
     with torch.no_grad():
         for part in torch.split(rows.to(device), _BATCH):

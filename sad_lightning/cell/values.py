@@ -1,4 +1,4 @@
-"""The values that a cell is from step to step: settings, then prepared, then scores. Nothing of them changes."""
+"""The values that the steps of a cell pass on: ``Cell``, then ``Prepared``, then ``Scores``; all are frozen."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,12 +29,12 @@ class Cell:
 
     Attributes:
         cfg: its settings.
-        folder: where its files go.
-        data: the data set's choice on the command line.
-        method: the method's choice.
-        experiment: the experiment's choice, where there is one.
-        sweep: whether it is one of a sweep.
-        arrays: rows in memory, instead of those that ``cfg.data`` names.
+        folder: of its files.
+        data: the choice of ``data`` on the command line.
+        method: the choice of ``method``.
+        experiment: the choice of ``experiment``, if there is one.
+        sweep: whether it is part of a sweep.
+        arrays: rows in memory, instead of those of ``cfg.data``.
     """
 
     cfg: DictConfig
@@ -51,25 +51,25 @@ class Learner(Protocol):
 
     @property
     def trainings(self) -> tuple[Training, ...]:
-        """What trains by steps under the Trainer."""
+        """What trains under the Trainer."""
 
     @property
     def rows(self) -> frozenset[int]:
-        """The values of ``semi`` that it trains on."""
+        """The values of ``semi`` whose rows train."""
 
     @property
     def callbacks(self) -> Sequence[Callback]:
-        """What watches its training; then it trains alone."""
+        """Callbacks of its training; with any it is not trained with others as one."""
 
     @property
     def voices(self) -> "tuple[Prepared, ...]":
-        """Those of a mixture, each as the cell that it would be alone; empty for others."""
+        """The voices of a mixture, each prepared as a cell of its own; empty for other learners."""
 
     def start(self, pretraining: Sequence[Training], device: torch.device) -> None:
-        """Begin from what was pretrained, and learn what is learnt before training."""
+        """Load the pretrained weights, and learn what is learned before training (a center)."""
 
     def score(self, prepared: "Prepared") -> "Scores":
-        """Score the test rows and those of the threshold, and write the checkpoint."""
+        """Score the test rows and the rows that set the threshold, and write the checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -77,21 +77,21 @@ class Prepared:
     """A cell whose rows are drawn and whose models are built.
 
     Attributes:
-        cell: what it was made from.
-        key: names what determines its numbers.
+        cell: the cell.
+        key: of the settings that determine its numbers.
         seed: of the cell.
         settings: those that determine its numbers, resolved; its key is computed from them.
-        coordinates: where it stands among others.
-        cfg: the settings, with the shape of the rows.
+        coordinates: by which its result is grouped and paired with others.
+        cfg: all settings, with the shape of the rows.
         arrays: the data set.
         split: which rows train, and which are scored.
-        scaling: what the raw rows become.
-        pretraining: what the learner starts from; empty where it starts from nothing.
+        scaling: of the raw rows.
+        pretraining: the trainings that the learner starts from; may be empty.
         learner: what trains.
-        scorer: the Trainer of all that is not training; cells that are run together share it.
-        log: where the cell logs.
+        scorer: the Trainer that scores; cells that are run together share it.
+        log: the logger of the cell.
         live: whether it logs while it trains; cells that are run together log in the end.
-        warnings: what a person should know of.
+        warnings: for a person.
         seconds: wall time so far, by stage.
     """
 
@@ -119,12 +119,12 @@ class Prepared:
 
     @property
     def alone(self) -> "tuple[Prepared, ...]":
-        """What trains as a cell does: the voices of a mixture, else the cell itself."""
+        """The voices of a mixture, else the cell itself."""
         return self.learner.voices or (self,)
 
     @property
     def pretrain_epochs(self) -> int:
-        """How many epochs the pretraining has."""
+        """The number of epochs of the pretraining."""
         return whole_number("pretrain.epochs", self.cfg.pretrain.epochs)
 
     def pretrainer(self, stages: Sequence[Stage]) -> Trainer:
@@ -132,22 +132,22 @@ class Prepared:
         return trainer_of(self.cfg, self.cell.folder, stages, epochs=self.pretrain_epochs)
 
     def trainer(self, stages: Sequence[Stage]) -> Trainer:
-        """A Trainer for the training, likewise."""
+        """A Trainer for the training of ``stages``, with its resume checkpoint in this cell's folder."""
         epochs = whole_number("trainer.max_epochs", self.cfg.trainer.max_epochs)
         return trainer_of(self.cfg, self.cell.folder, stages, epochs=epochs, callbacks=self.learner.callbacks)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a trained cell gives.
+    """The scores of a trained cell.
 
     Attributes:
-        split: the rows; without those test rows that a baseline's settings were chosen on and that are not scored.
+        split: that of the cell, without test rows that a baseline's settings were chosen on, if these do not count.
         test: ``(N,)`` scores of the test rows.
         normal: scores of the rows that set the threshold.
-        scorer: what scored, for a model file.
-        selection: how a baseline's settings were chosen; empty for others.
-        warnings: what a person should know of.
+        scorer: the trained model, for a model file.
+        selection: how a baseline's settings were chosen; empty for other methods.
+        warnings: for a person.
         seconds: wall time, by stage.
     """
 
@@ -163,6 +163,6 @@ class Scores:
 def trainer_of(
     cfg: DictConfig, folder: Path, stages: Sequence[Stage], *, epochs: int = 0, callbacks: Sequence[Callback] = ()
 ) -> Trainer:
-    """The Trainer that the settings ask for; one without stages only scores."""
+    """The Trainer of the settings; without stages it only scores."""
     make: Callable[..., Trainer] = instantiate(cfg.trainer)
     return new_trainer(make, stages, epochs=epochs, folder=folder, callbacks=callbacks)

@@ -1,4 +1,4 @@
-"""Several detectors of one cell, of different methods; the mean of their calibrated scores counts."""
+"""Several detectors of one cell, of different methods; the score is the mean of their calibrated scores."""
 
 from collections.abc import Mapping
 
@@ -9,10 +9,10 @@ from sad_lightning.stats.calibration import Calibration
 
 
 class Calibrated(nn.Module):
-    """A calibration by torch operations that can become a graph.
+    """A calibration in torch operations, so that it can be exported as a graph.
 
     Args:
-        calibration: what it computes.
+        calibration: the function to compute.
     """
 
     scores: Tensor
@@ -28,16 +28,16 @@ class Calibrated(nn.Module):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor], prefix: str) -> "Calibrated":
-        """The one whose ``state_dict`` has the entries of ``state`` that begin with the prefix."""
+        """The calibration whose ``state_dict`` is the part of ``state`` with the prefix."""
         scores, values, units = (state[f"{prefix}{name}"] for name in ("scores", "values", "units"))
         return cls(Calibration(scores.numpy(), values.numpy(), *units.tolist()))
 
     def forward(self, scores: Tensor) -> Tensor:
-        """The values of scores, ``(B,)`` to ``(B,)`` float64."""
+        """The calibrated values of scores, ``(B,)`` to ``(B,)`` float64."""
         scores = scores.double()
         below, above, share = self.units
         left, width = self.scores[:-1], self.scores.diff()
-        way = ((scores[:, None] - left) / width).clamp(0, 1)  # along each piece between two knots
+        way = ((scores[:, None] - left) / width).clamp(0, 1)  # within each interval between two knots
         inside = self.values[0] + (way * self.values.diff()).sum(dim=1)
         over = torch.log1p((scores - self.scores[-1]).clamp(min=0) / above)
         under = torch.log1p((self.scores[0] - scores).clamp(min=0) / below)
@@ -49,13 +49,13 @@ class Mixture(nn.Module):
     """The mean of the calibrated scores of its voices.
 
     Args:
-        voices: trained, with a ``score`` each, by name.
-        calibrations: of each, by name.
+        voices: trained models with a ``score``, by name.
+        calibrations: of the voices, by name.
     """
 
     def __init__(self, voices: Mapping[str, nn.Module], calibrations: Mapping[str, Calibrated]) -> None:
         super().__init__()
-        names = sorted(voices)  # a mean hangs on its order in the last bit
+        names = sorted(voices)  # the last bit of a mean depends on the order
         self.voices = nn.ModuleDict({name: voices[name] for name in names})
         self.calibrations = nn.ModuleDict({name: calibrations[name] for name in names})
 
