@@ -1,4 +1,4 @@
-"""A cell before anything is trained: its rows, its split, its scaling, what it trains, and where it logs."""
+"""Prepares a cell for training: its rows, its split, its scaling, its methods, and its logger."""
 
 import logging
 import warnings
@@ -46,13 +46,13 @@ _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32")
 _ROWS: WeakKeyDictionary[Arrays, Rows] = WeakKeyDictionary()
 
 
-def prepare(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Prepared:
-    """Draw the split, build what is trained, and open the logger of a cell that is run alone.
+def prepare_cell(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Prepared:
+    """Load the rows, draw the split, build the methods, and open the logger of a cell that is run alone.
 
     Args:
         cell: what to prepare.
         live: whether it logs while it trains.
-        scorer: the Trainer of a cell with equal ``trainer`` settings, to score with; None makes one.
+        scorer: a Trainer with equal settings, to score with; None makes one.
 
     Raises:
         InputError: a setting or a file is wrong.
@@ -77,29 +77,29 @@ def prepare(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Prepare
         cell={"key": key, "data": cell.data, "method": cell.method, **asdict(coordinates)},
     )  # fmt: skip
     if scorer is None:
-        scorer = trainer_of(cfg, cell.folder, [])  # it refuses settings before anything is logged
+        scorer = trainer_of(cfg, cell.folder, [])  # wrong settings raise here, before anything is logged
     notes = [str(warning.message) for warning in caught]
     rows = _Rows(arrays, split, scaling, seed, balance)
-    whole = partial(
+    new_prepared = partial(
         Prepared, key=key, seed=seed, coordinates=coordinates, arrays=arrays, scaling=scaling, scorer=scorer, log=log,
         live=live,
     )  # fmt: skip
     learner: Learner
     if cfg.voices:
-        learner = _mixture(cell, rows, log, whole, notes)
+        learner = _mixture(cell, rows, log, new_prepared, notes)
         pretraining = tuple(training for voice in learner.voices for training in voice.pretraining)
     else:
         learner, pretraining = _learner(cfg, rows, log, cell.method)
     if live:
         log.open()
-    return whole(
+    return new_prepared(
         cell=cell, settings=settings, cfg=cfg, split=split, pretraining=pretraining, learner=learner,
         warnings=tuple(notes), seconds=seconds,
     )  # fmt: skip
 
 
 def check_optimisation(cfg: DictConfig) -> Balance:
-    """Check what no constructor does, and return how batches are balanced.
+    """Check the settings that no constructor checks, and return how batches are balanced.
 
     Raises:
         InputError: a setting is wrong.
@@ -116,7 +116,7 @@ def check_optimisation(cfg: DictConfig) -> Balance:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of a cell, for whoever trains on them."""
+    """The rows of a cell, from which the data of each method is made."""
 
     arrays: Arrays
     split: Split
@@ -125,7 +125,7 @@ class _Rows:
     balance: Balance
 
     def serve(self, model: "Method | Baseline", allowed: frozenset[int], batch_size: int) -> DataModule:
-        """The rows whose ``semi`` is allowed, as the steps of the model draw them."""
+        """The training rows whose ``semi`` is allowed, in the batches that the steps of the model need."""
         rows, semi = self.split.rows(allowed)
         name, streams, noise = "train", [Stream()], tuple[int, ...]()
         if isinstance(model, Method):
@@ -140,12 +140,16 @@ class _Rows:
 
 
 def rows_of(arrays: Arrays) -> Rows:
-    """The rows as tensors, one copy a device for all cells of a data set, as long as the data set is held."""
+    """The rows as tensors: one copy on each device for all cells of a data set, as long as the data set exists."""
     return _ROWS.setdefault(arrays, Rows(arrays.x))
 
 
 def split_of(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
-    """The split of the cell: by class, or of own data, where its validation rows must suffice for the threshold."""
+    """The split of the cell, by class or of own data.
+
+    Raises:
+        InputError: a setting is wrong, or own data has too few validation rows to promise the false-positive rate.
+    """
     if arrays.labels is None:
         return draw_split(arrays, **to_kwargs(cfg.split), seed=seed)
     patience = whole_number("patience", cfg.patience, least=0)
@@ -160,12 +164,12 @@ def split_of(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
 
 
 def coordinates_of(cfg: DictConfig, arrays: Arrays, split: Split) -> Coordinates:
-    """Where the cell stands among others; of own data, whose labels are given, what its split came to."""
+    """The coordinates of the cell: from its settings, or for own data, whose labels are not drawn, from its split."""
     known: tuple[int, ...] | None
     if arrays.labels is None:
-        normal, known, n_known = _several(cfg.split.normal_class), None, int(cfg.split.n_known)
+        normal, known, n_known = _as_tuple(cfg.split.normal_class), None, int(cfg.split.n_known)
         if cfg.split.known_anomaly is not None:
-            known = _several(cfg.split.known_anomaly)
+            known = _as_tuple(cfg.split.known_anomaly)
         labeled_ratio = float(cfg.split.labeled_ratio)
     else:
         normal, n_known = split.normal_classes, len(split.known_classes)
@@ -185,15 +189,15 @@ def coordinates_of(cfg: DictConfig, arrays: Arrays, split: Split) -> Coordinates
     )
 
 
-def _several(value: int | Sequence[int]) -> tuple[int, ...]:
+def _as_tuple(value: int | Sequence[int]) -> tuple[int, ...]:
     return (value,) if isinstance(value, int) else tuple(value)
 
 
 def with_shape(cfg: DictConfig, arrays: Arrays) -> DictConfig:
-    """The settings with the shape of the rows in the network's, where they leave it open.
+    """The settings with ``network.shape`` set to the shape of the rows.
 
     Raises:
-        InputError: they give another one.
+        InputError: it is set to another one.
     """
     cfg, shape = cfg.copy(), list(arrays.shape)
     if OmegaConf.is_missing(cfg.network, "shape"):
@@ -204,9 +208,9 @@ def with_shape(cfg: DictConfig, arrays: Arrays) -> DictConfig:
 
 
 def build(settings: DictConfig, seed: int, stage: str = "train") -> "Method | Baseline":
-    """A method for a stage, its initial weights drawn from the cell's seed, or a baseline.
+    """A method for a stage, with initial weights drawn from the cell's seed, or a baseline.
 
-    The global generator stays as it was.
+    The state of the global generator does not change.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "weights", stage))
@@ -214,7 +218,7 @@ def build(settings: DictConfig, seed: int, stage: str = "train") -> "Method | Ba
             model: Method | Baseline = instantiate(settings, _convert_="all")
         except InstantiationException as error:
             cause = error.__cause__
-            if stage.startswith("pretrain") and isinstance(cause, InputError):  # the same keys, below pretrain
+            if stage.startswith("pretrain") and isinstance(cause, InputError):  # say that the key is below pretrain
                 raise InputError(f"pretrain: {cause}") from error
             raise
     if isinstance(model, Method):
@@ -223,7 +227,7 @@ def build(settings: DictConfig, seed: int, stage: str = "train") -> "Method | Ba
 
 
 def build_method(settings: DictConfig, seed: int, stage: str = "train") -> Method:
-    """``build`` where only a method will do.
+    """As ``build``, for a method only.
 
     Raises:
         InputError: the settings name a baseline.
@@ -240,19 +244,19 @@ def stage_name(name: str, member: int) -> str:
 
 
 def to_kwargs(settings: DictConfig) -> dict[str, Any]:
-    """Keyword arguments."""
+    """The settings as keyword arguments."""
     return OmegaConf.to_container(settings, resolve=True)  # type: ignore[return-value]
 
 
-def _mixture(cell: Cell, rows: _Rows, log: CellLog, whole: Callable[..., Prepared], notes: list[str]) -> "Mixed":
-    """The voices of a mixture, each prepared as the cell that it would be alone.
+def _mixture(cell: Cell, rows: _Rows, log: CellLog, new_prepared: Callable[..., Prepared], notes: list[str]) -> "Mixed":
+    """The voices of a mixture, each prepared as a cell of its own.
 
     Args:
         cell: with voices.
         rows: of the cell.
-        log: likewise.
-        whole: makes a prepared cell from what is not equal for all voices.
-        notes: what a person should know of; grows.
+        log: of the cell.
+        new_prepared: makes a prepared cell from the attributes in which voices differ.
+        notes: warnings for a person, to which this function adds.
 
     Raises:
         InputError: a setting is wrong; the line names the voice.
@@ -276,7 +280,7 @@ def _mixture(cell: Cell, rows: _Rows, log: CellLog, whole: Callable[..., Prepare
                 continue
             if cfg.selection is not None and cfg.selection.rule != "none":
                 raise InputError(f"selection.rule must be none in a mixture, got {cfg.selection.rule}; leave it out")
-        voice = whole(
+        voice = new_prepared(
             cell=replace(cell, cfg=own, folder=cell.folder / name, method=name), settings=defining(own), cfg=cfg,
             split=rows.split, pretraining=pretraining, learner=learner, warnings=(), seconds={},
         )  # fmt: skip
@@ -289,14 +293,14 @@ def _mixture(cell: Cell, rows: _Rows, log: CellLog, whole: Callable[..., Prepare
 def _learner(
     cfg: DictConfig, rows: _Rows, log: CellLog, name: str, suffix: str = ""
 ) -> tuple[Learner, tuple[Training, ...]]:
-    """What trains, and what it starts from.
+    """What a cell or a voice trains, and the trainings that it starts from.
 
     Args:
         cfg: the settings, with the shape of the rows.
         rows: of the cell.
-        log: likewise.
+        log: of the cell.
         name: of the method.
-        suffix: of the names of its stages.
+        suffix: added to the names of its stages.
 
     Raises:
         NotDefinedError: the method needs known anomalies, and the cell has none.
@@ -328,26 +332,26 @@ def _learner(
 
 
 def _pretrains(cfg: DictConfig, models: Sequence["Method | Baseline"]) -> bool:
-    """Whether the cell has a pretraining: a method that starts from one, or a baseline that looks at its codes.
+    """Whether the cell has a pretraining: for a method that starts from one, or a baseline on codes.
 
     Raises:
-        InputError: a baseline wants codes and there is no autoencoder, or an ensemble of a baseline is asked for.
+        InputError: a baseline on codes without a pretraining, or an ensemble or early stopping of a baseline.
     """
-    there_is_one = cfg.pretrain.method is not None
+    has_pretraining = cfg.pretrain.method is not None
     if isinstance(models[0], Method):
-        return there_is_one and models[0].starts_pretrained
+        return has_pretraining and models[0].starts_pretrained
     if cfg.ensemble != 1:
         raise InputError(f"ensemble must be 1 for a method that is not trained by steps, got {cfg.ensemble}; leave it")
     if whole_number("patience", cfg.patience, least=0):
         raise InputError(f"patience must be 0 for an ensemble and for a baseline, got {cfg.patience}; set ensemble=1")
     codes = choice("features", cfg.features, ("raw", "codes")) == "codes"
-    if codes and not there_is_one:
+    if codes and not has_pretraining:
         raise InputError("pretrain must train an autoencoder for features=codes, got none; choose pretrain=ae")
     return codes
 
 
 def _pretraining(cfg: DictConfig, rows: _Rows, log: CellLog, members: int, suffix: str) -> tuple[Training, ...]:
-    """What each member starts from."""
+    """The pretraining of each member."""
     allowed = _PRETRAIN_ROWS[choice("pretrain.rows", cfg.pretrain.rows, tuple(_PRETRAIN_ROWS))]
     batch_size = whole_number("pretrain.batch_size", cfg.pretrain.batch_size, least=2)
     whole_number("pretrain.epochs", cfg.pretrain.epochs)

@@ -42,7 +42,7 @@ class Scored:
     scores: Scores
 
 
-def record(scored: Scored) -> Result:
+def record_cell(scored: Scored) -> Result:
     """Compute the metrics, log them, and write the files of the cell."""
     prepared, scores = scored.prepared, scored.scores
     cell, split, folder = prepared.cell, scores.split, prepared.cell.folder

@@ -1,4 +1,4 @@
-"""A cell, top to bottom: settings in, a result out. Several are run side by side, and share what trains alike."""
+"""Runs cells from settings to results. Several cells are run together, and share what they can train as one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from lightning import Trainer
 
-from sad_lightning.cell.prepare import prepare
-from sad_lightning.cell.record import Scored, forget_checkpoints, record
+from sad_lightning.cell.prepare import prepare_cell
+from sad_lightning.cell.record import Scored, forget_checkpoints, record_cell
 from sad_lightning.cell.seconds import added, timed
 from sad_lightning.cell.values import Cell, Prepared
 from sad_lightning.errors import InputError
@@ -34,36 +34,36 @@ def run(cell: Cell) -> Result:
 
 
 def run_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[Result | Exception]:
-    """Train and score cells that differ in split and seed only; what stops one does not stop the others.
+    """Train and score cells that differ only in split and seed; if one fails, the others go on.
 
     Args:
         cells: what to run.
-        stack: whether what has equal shape trains as one population; None where that is faster.
+        stack: whether methods of equal shape train as one population; None: only where that is faster.
 
     Returns:
         For each cell its result, or the exception that stopped it.
     """
     prepared = prepare_all(cells, live=len(cells) == 1)
     try:
-        pretrained = together(lambda going: pretrain(going, stack), prepared)
+        pretrained = together(lambda cells: pretrain(cells, stack), prepared)
         started = attempt(start, pretrained)
-        trained = together(lambda going: train(going, stack), started)
+        trained = together(lambda cells: train(cells, stack), started)
         scored = attempt(score, trained)
-        return attempt(record, scored)
+        return attempt(record_cell, scored)
     finally:
         for cell in prepared:
             if isinstance(cell, Prepared):
-                cell.log.finish(failed=True)  # one that was recorded has finished before
+                cell.log.finish(failed=True)  # no effect on those that were recorded
 
 
 def pretrain_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[Exception | None]:
-    """Leave in the cache what the cells start from.
+    """Pretrain what the cells start from, and write it to the cache.
 
     Returns:
-        For each cell why its pretraining can not be used, or None; what is wrong with the cell alone it says itself.
+        For each cell why its pretraining can not be used, or None; any other error comes again when the cell is run.
     """
-    prepared = prepare_all(cells, live=False)  # the cells log what they start from
-    pretrained = together(lambda going: pretrain(going, stack), prepared)
+    prepared = prepare_all(cells, live=False)  # the pretraining is logged when the cells are run
+    pretrained = together(lambda cells: pretrain(cells, stack), prepared)
     for cell in cells:
         forget_checkpoints(cell.folder, "pretrain")
     return [
@@ -73,24 +73,24 @@ def pretrain_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[
 
 
 def prepare_all(cells: Sequence[Cell], *, live: bool) -> list[Prepared | Exception]:
-    """The cells with their splits drawn and their models built; they score by one Trainer."""
+    """Prepare all cells, or keep the exceptions; they share one Trainer to score with."""
     prepared: list[Prepared | Exception] = []
     scorer: Trainer | None = None
     for cell in cells:
         try:
-            made = prepare(cell, live=live, scorer=scorer)
+            one = prepare_cell(cell, live=live, scorer=scorer)
         except Exception as error:
             prepared.append(error)
         else:
-            prepared.append(made)
-            scorer = made.scorer
+            prepared.append(one)
+            scorer = one.scorer
     return prepared
 
 
 def pretrain(cells: Sequence[Prepared], stack: bool | None) -> None:
-    """Train what the learners start from, or read what equal trainings left."""
-    for alike in by_voice(cells):
-        _pretrain(alike, stack)
+    """Train what the learners start from, or read it from the cache."""
+    for group in by_voice(cells):
+        _pretrain(group, stack)
 
 
 def _pretrain(cells: Sequence[Prepared], stack: bool | None) -> None:
@@ -107,23 +107,23 @@ def _pretrain(cells: Sequence[Prepared], stack: bool | None) -> None:
 
 
 def start(cell: Prepared) -> Prepared:
-    """Let the learner begin from what was pretrained."""
+    """Let the learner load its pretrained weights."""
     with timed("train") as seconds:
         cell.learner.start(cell.pretraining, cell.scorer.strategy.root_device)
     return replace(cell, seconds=added(cell.seconds, seconds))
 
 
 def train(cells: Sequence[Prepared], stack: bool | None) -> None:
-    """Train the learners; cells that differ only in labels that a method does not look at are one training."""
-    for alike in by_voice(cells):
-        _train(alike, stack)
+    """Train the learners; cells that differ only in labels that the method does not use share one training."""
+    for group in by_voice(cells):
+        _train(group, stack)
 
 
 def _train(cells: Sequence[Prepared], stack: bool | None) -> None:
     first = cells[0]
     trainings = [training for cell in cells for training in cell.learner.trainings]
-    blind = -1 not in first.learner.rows and any(cell.split.counts["known_anomaly"] for cell in cells)
-    if blind and not first.cfg.overwrite and not first.learner.callbacks:
+    label_free = -1 not in first.learner.rows and any(cell.split.counts["known_anomaly"] for cell in cells)
+    if label_free and not first.cfg.overwrite and not first.learner.callbacks:
         fit_cached(
             trainings,
             first.trainer,
@@ -138,7 +138,7 @@ def _train(cells: Sequence[Prepared], stack: bool | None) -> None:
 
 
 def by_voice(cells: Sequence[Prepared]) -> list[list[Prepared]]:
-    """The cells, or of mixtures one voice of all cells after the other: each list differs in split and seed only."""
+    """All cells in one list; for mixtures one list for each voice. The cells of a list differ in split and seed."""
     groups: dict[str, list[Prepared]] = {}
     for cell in cells:
         for one in cell.alone:
@@ -147,12 +147,12 @@ def by_voice(cells: Sequence[Prepared]) -> list[list[Prepared]]:
 
 
 def score(cell: Prepared) -> Scored:
-    """Score the test rows and those that set the threshold."""
+    """Score the test rows and the rows that set the threshold."""
     return Scored(cell, cell.learner.score(cell))
 
 
 def attempt(step: Callable[[Before], After], values: Sequence[Before | Exception]) -> list[After | Exception]:
-    """Take a step with every value that is none of an exception; what stops one does not stop the others."""
+    """Call a step with each value that is not an exception; an exception that it raises takes its place."""
     outcomes: list[After | Exception] = []
     for value in values:
         if isinstance(value, Exception):
@@ -168,22 +168,25 @@ def attempt(step: Callable[[Before], After], values: Sequence[Before | Exception
 def together(
     step: Callable[[Sequence[Prepared]], None], values: Sequence[Prepared | Exception]
 ) -> list[Prepared | Exception]:
-    """Take one step with all cells that are still going; what it fails of stops them all, a divergence the one."""
-    going = [value for value in values if isinstance(value, Prepared)]
-    if not going:
+    """Call a step once with all cells that have not failed.
+
+    If it raises, all of them have failed; else those have whose training diverged.
+    """
+    cells = [value for value in values if isinstance(value, Prepared)]
+    if not cells:
         return list(values)
     try:
-        step(going)
+        step(cells)
     except Exception as error:
         return [value if isinstance(value, Exception) else error for value in values]
     return attempt(converged, values)
 
 
 def converged(cell: Prepared) -> Prepared:
-    """The cell, if its trainings can be used.
+    """The cell, if none of its trainings diverged.
 
     Raises:
-        InputError: one diverged.
+        InputError: one did.
     """
     for stage in cell.stages:
         if stage.error is not None:

@@ -20,7 +20,7 @@ from support.results import edited
 from sad_lightning.cell import loading, values
 from sad_lightning.cell import prepare as preparing
 from sad_lightning.cell.key import defining, key_of
-from sad_lightning.cell.prepare import build, prepare
+from sad_lightning.cell.prepare import build, prepare_cell
 from sad_lightning.cell.run import run
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.sets.images import digits
@@ -287,7 +287,7 @@ def test_a_key_is_computed_again_from_its_own_result(settings, tmp_path):
 
 def test_a_cell_draws_balanced_batches_where_it_is_asked_to(settings, tmp_path):
     balanced = settings(*SHORT, "balance.known_anomalies=8", "balance.mix=true")
-    prepared = prepare(Cell(balanced, tmp_path, "digits", "deep_sad"), live=False)
+    prepared = prepare_cell(Cell(balanced, tmp_path, "digits", "deep_sad"), live=False)
     (training,) = prepared.learner.trainings
     batches = training.data.train_dataloader()
     assert batches.sizes == (32 + 8,)
@@ -298,7 +298,7 @@ def test_a_cell_draws_balanced_batches_where_it_is_asked_to(settings, tmp_path):
     assert pretraining.data.train_dataloader().sizes == (32,)
     for wrong in ("balance.known_anomalies=-1", "balance.known_anomalies=x", "balance.mix=often", "ensemble_mean=sum"):
         with pytest.raises(InputError, match=wrong.split("=")[0]):
-            prepare(Cell(settings(wrong), tmp_path, "digits", "deep_sad"), live=False)
+            prepare_cell(Cell(settings(wrong), tmp_path, "digits", "deep_sad"), live=False)
 
 
 def without(settings: dict, *names: str) -> dict:

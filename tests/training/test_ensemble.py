@@ -4,7 +4,7 @@ import pytest
 import torch
 from support.methods import METHODS
 
-from sad_lightning.cell.prepare import prepare
+from sad_lightning.cell.prepare import prepare_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.errors import InputError
 from sad_lightning.training.ensemble import Ensemble
@@ -28,7 +28,7 @@ def test_the_mean_is_arithmetic_or_geometric(make):
 def test_a_geometric_mean_is_for_distances_alone(settings, tmp_path):
     cfg = settings("method=vae", "ensemble_mean=geometric", "ensemble=2")
     with pytest.raises(InputError, match=r"ensemble_mean=geometric is for .* of method=vae are none"):
-        prepare(Cell(cfg, tmp_path, "digits", "vae"), live=False)
+        prepare_cell(Cell(cfg, tmp_path, "digits", "vae"), live=False)
 
 
 @pytest.mark.parametrize("name", METHODS)
