@@ -32,7 +32,7 @@ from sad_lightning.stats.threshold import conformal_threshold
 
 Floats = NDArray[np.float64]
 _TABLE, _IMAGES = "data=table", "data=folder"
-_OWN = ("data", "logger", "seed", "target_fpr", "runs", "overwrite", "method")  # what the estimator itself decides
+_OWN = ("data", "logger", "seed", "target_fpr", "runs", "overwrite", "method")  # settings that the estimator decides
 
 
 class Detector(OutlierMixin, BaseEstimator):
@@ -42,9 +42,9 @@ class Detector(OutlierMixin, BaseEstimator):
         method: a method of ``conf/method`` or a preset of ``conf/preset``, as on the command line. None takes what is
             recommended: on tables the preset ``recommended``, or ``label_free`` without known anomalies, on images
             ``images``, which needs the extra of that name.
-        settings: what it should do differently, by the command line's names: ``{"method.eta": 2.0, "ensemble": 5}``.
+        settings: settings to change, by their names on the command line: ``{"method.eta": 2.0, "ensemble": 5}``.
         target_fpr: the share of normal rows that ``predict`` may call anomalies.
-        random_state: decides weights, order of rows and noise.
+        random_state: the seed of weights, order of rows and noise.
 
     Attributes:
         model_: the trained model, as ``save`` writes it.
@@ -113,7 +113,7 @@ class Detector(OutlierMixin, BaseEstimator):
         return -self.anomaly_score(X)
 
     def decision_function(self, X: Any) -> Floats:
-        """The same, ``(B,)``; negative where ``predict`` says anomaly."""
+        """``score_samples`` minus ``offset_``, ``(B,)``; negative for anomalies."""
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any, *, fdr: float | None = None) -> NDArray[np.int64]:
@@ -121,8 +121,8 @@ class Detector(OutlierMixin, BaseEstimator):
 
         Args:
             X: rows.
-            fdr: the false-discovery rate: of the rows that are flagged at most this share is expected to be normal. It
-                takes the place of ``target_fpr``, and looks at all rows of ``X`` together.
+            fdr: the false-discovery rate, instead of ``target_fpr``: at most this share of the rows that are flagged is
+                expected to be normal. The decision on a row then depends on all rows of ``X``.
 
         Raises:
             InputError: ``fdr`` is not in [0, 1), or no rows were held out.
@@ -138,11 +138,11 @@ class Detector(OutlierMixin, BaseEstimator):
         return self.fit(X, y, **kwargs).predict(X)
 
     def score(self, X: Any, y: ArrayLike) -> float:
-        """The AUROC in [0, 1], nan where one of the two kinds is missing.
+        """The AUROC in [0, 1]; nan if all rows are normal or all are anomalies.
 
         Args:
             X: rows.
-            y: ``(B,)`` truth, 0 normal and 1 anomaly. Labels as ``fit`` takes them are for ``label_auroc``.
+            y: ``(B,)`` truth, 0 normal and 1 anomaly. For labels as in ``fit`` use ``label_auroc``.
 
         Raises:
             InputError: ``y`` holds something else.
@@ -197,7 +197,7 @@ class Detector(OutlierMixin, BaseEstimator):
         return [_IMAGES if images else _TABLE, "logger=none", chosen, *typed(own), *typed(settings)]
 
     def _holds_out(self, cfg: Any, count: int) -> bool:
-        """Whether rows are held out to set the threshold: where it is asked for, or they suffice to promise a rate."""
+        """Whether rows are held out to set the threshold: if settings say so or they suffice to promise a rate."""
         held = round(cfg.split.validation_ratio * count)
         if "split.validation_ratio" in (self.settings or {}) or math.isfinite(
             conformal_threshold(np.zeros(held), self.target_fpr)
@@ -229,9 +229,9 @@ class Detector(OutlierMixin, BaseEstimator):
 
 
 def label_auroc(detector: Detector, X: Any, semi: ArrayLike) -> float:
-    """How well known anomalies rank above all other rows, as AUROC: ``scoring=`` of a search over parameters.
+    """The AUROC of known anomalies against all other rows, for ``scoring=`` of a search over parameters.
 
-    nan where there is no known anomaly; ``StratifiedKFold`` gives each fold its share.
+    nan without a known anomaly; ``StratifiedKFold`` puts some into each fold.
     """
     labels = np.asarray(semi)
     return auroc(labels < 0, detector.anomaly_score(X))

@@ -3,10 +3,10 @@
 The file holds plain data and tensors and loads with ``weights_only=True``; nothing is unpickled. It names classes of
 methods, networks and baselines; only those that are imported are found, so a file never decides what is imported.
 
-    score       prepare, then the network's score: higher = more anomalous
+    score       of the prepared rows; higher = more anomalous
     p-value     split conformal, against the scores of held-out normal rows (``stats.threshold``)
     decision    score > threshold, the threshold of the stored false-positive rate, of another one, or of a
-                false-discovery rate among the rows that are decided on together
+                false-discovery rate among all rows of a prediction
 """
 
 import pkgutil
@@ -44,11 +44,11 @@ _VERSION = 1
 
 
 class BaselineScore(nn.Module):
-    """A fitted baseline behind the ``score`` of a method, on the CPU.
+    """A fitted baseline with the ``score`` of a method, computed on the CPU.
 
     Args:
         baseline: fitted.
-        first: whose encoder gives its features; None for the rows as they are.
+        first: the method whose encoder computes its features; None for the prepared rows themselves.
     """
 
     def __init__(self, baseline: "Baseline", first: Method | None = None) -> None:
@@ -58,8 +58,8 @@ class BaselineScore(nn.Module):
     def score(self, x: Tensor) -> Tensor:
         """The baseline's anomaly score of each row, ``(B,)`` float64."""
         features = x if self.first is None else self.first.get_encoder()(x)
-        found = self.baseline.anomaly_score(features.detach().flatten(start_dim=1).double().cpu().numpy())
-        return torch.from_numpy(np.ascontiguousarray(found)).to(x.device)
+        scores = self.baseline.anomaly_score(features.detach().flatten(start_dim=1).double().cpu().numpy())
+        return torch.from_numpy(np.ascontiguousarray(scores)).to(x.device)
 
 
 Scorer = Method | Ensemble | BaselineScore | Mixture
@@ -69,11 +69,11 @@ class Model(nn.Module):
     """A detector: preparation, network, calibration and threshold.
 
     Args:
-        preparation: from raw rows to what the network sees.
+        preparation: from raw rows to the input of the network.
         scorer: trained.
         calibration: ``(n,)`` scores of normal rows.
-        calibration_rows: what those are: ``validation`` where they were held out; with others, such as ``in-sample``,
-            p-values and rates promise nothing.
+        calibration_rows: the name of these rows: ``validation`` if they were held out; with any other, such as
+            ``in-sample``, p-values and rates promise nothing.
         target_fpr: the false-positive rate that the threshold aims at.
         card: the model card, plain data: what it was trained on, settings, metrics, versions.
         examples: ``(n, ...)`` a few raw rows, which an exported graph is checked on; None for none.
@@ -132,7 +132,7 @@ class Model(nn.Module):
         return torch.cat(parts).cpu().numpy()
 
     def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Score and decision of raw rows, ``(B,)`` twice: the whole of it as one graph."""
+        """Score and decision of raw rows, ``(B,)`` each; the whole computation, for an export as one graph."""
         scores = self.score(self.prepare(raw))
         return scores, scores.double() > self.threshold
 
@@ -151,7 +151,7 @@ class Model(nn.Module):
         return scores.double() > (self.threshold if fpr is None else self.threshold_at(fpr))
 
     def threshold_at(self, fpr: float) -> float:
-        """The threshold of a false-positive rate: conformal on held-out rows, else the quantile of those there are.
+        """The threshold of a false-positive rate: conformal on held-out rows, else the quantile of other rows.
 
         Raises:
             InputError: ``fpr`` is not in [0, 1).
@@ -161,11 +161,11 @@ class Model(nn.Module):
         return conformal_threshold(scores, fpr) if held_out else threshold_at_fpr(scores, fpr)
 
     def reached_by(self, scores: Tensor) -> NDArray[np.int64]:
-        """How many of the scores each number of calibration scores reaches, for ``threshold_at_fdr``; counts add up."""
+        """The counts of the scores of a batch for ``threshold_at_fdr``; add up those of all batches."""
         return reached_by(self.calibration.cpu().numpy(), scores.cpu().numpy())
 
     def threshold_at_fdr(self, counts: NDArray[np.int64], fdr: float) -> float:
-        """The threshold of a false-discovery rate among rows of which ``reached_by`` has counted the scores.
+        """The threshold of a false-discovery rate among the rows that ``reached_by`` has counted.
 
         Raises:
             InputError: ``fdr`` is not in [0, 1), or no rows were held out.
@@ -199,7 +199,7 @@ class Model(nn.Module):
 
     @staticmethod
     def find(path: Path) -> Path:
-        """The model file that is meant: ``path`` itself, or the one in the folder of a run."""
+        """The model file: ``path`` itself, or the file in the folder of a run."""
         return path / FILE if path.is_dir() else path
 
     @staticmethod
@@ -207,8 +207,8 @@ class Model(nn.Module):
         """Read a model file.
 
         Raises:
-            InputError: it is not there, damaged, something else, of a newer version, or names a method that is not
-                imported.
+            InputError: it does not exist, is damaged or something else, is of a newer version, or names a method that
+                is not imported.
         """
         document = _read(Path(path))
         _import_all()
@@ -235,12 +235,12 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: there is no such model file; a training on own data leaves one, {FILE}")
     try:
-        with zipfile.ZipFile(path) as file:  # torch does not look at the check sums
+        with zipfile.ZipFile(path) as file:  # torch does not verify the checksums
             damaged = file.testzip()
         if damaged is not None:
             raise ValueError(f"{damaged} is damaged")
         document = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch raises whatever foreign or damaged bytes lead it to
+    except Exception as error:  # damaged bytes make torch raise many types of error
         raise InputError(
             f"{path}: must be a model file of sad_lightning, but reading it fails: it is damaged or something else; "
             f"copy it again, or train it again"
@@ -257,15 +257,15 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _recipe(scorer: nn.Module) -> dict[str, Any]:
-    """The class and its settings as plain data, and its tensors."""
+    """The class of a scorer, its settings as plain data, and its tensors."""
     if isinstance(scorer, BaselineScore):
         arrays = scorer.baseline.to_arrays()
         settings = str(arrays.pop("parameters"))
         first = None if scorer.first is None else _recipe(scorer.first)
-        found = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+        tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
         return {
             "scorer": {"type": type(scorer.baseline).__name__, "parameters": settings, "first": first},
-            "state": found,
+            "state": tensors,
         }
     if isinstance(scorer, Mixture):
         voices = {name: _recipe(voice) for name, voice in scorer.voices.items()}
@@ -298,7 +298,7 @@ def _on_cpu(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _import_all() -> None:
-    """The package's own methods and baselines, so that a file can name them."""
+    """Import the package's own methods and baselines, so that a file can name them."""
     for package in (methods, baselines):
-        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            import_module(found.name)
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            import_module(module.name)

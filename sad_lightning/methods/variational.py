@@ -1,6 +1,6 @@
-"""The variational autoencoder that methods are made of (Kingma and Welling, 2013; daniel2021 section 3).
+"""The variational autoencoder that several methods hold (Kingma and Welling, 2013; daniel2021 section 3).
 
-All is in float32 under any autocast, and z ~ q(z|x) is drawn from the noise of the batch.
+Everything is computed in float32 under any autocast, and z ~ q(z|x) is drawn with the noise of the batch.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from sad_lightning.methods.part import Part
 from sad_lightning.methods.recipe import Recipe
 from sad_lightning.networks import Network
 
-_WIDEST = 40.0  # of log-variances
+_WIDEST = 40.0  # the largest log-variance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class ELBO(Recipe):
 
     Attributes:
         beta_kl: weight of the divergence, in training and in the score.
-        annealing: epochs within which the weight rises from zero (appendix D.2).
-        samples: samples of z a row, in training.
+        annealing: in how many epochs the weight rises from zero (appendix D.2).
+        samples: samples of z for each row, in training.
         reconstruction: ``mean`` or ``sum`` of the squared error over the values of x. The paper does not say; only the
             mean keeps exp(-2 L_R) of CUBO from underflowing.
     """
@@ -46,7 +46,7 @@ class ELBO(Recipe):
 
     def weight(self, epoch: Tensor) -> Tensor:
         """beta_KL in an epoch, a scalar."""
-        # never quite zero: a shift of all codes, which BatchNorm hides from the decoder, would have no gradient at all
+        # Never zero: else a shift of all codes, which BatchNorm hides from the decoder, would have no gradient.
         rising = ((epoch + 1) / self.annealing).clamp(max=1.0) if self.annealing else torch.ones_like(epoch)
         return self.beta_kl * rising
 
@@ -55,7 +55,7 @@ class Variational(Part):
     """An encoder of q(z|x) = N(mu(x), diag sigma^2(x)), a decoder of p(x|z), and the bound that trains both.
 
     Args:
-        network: builds them; biases are allowed.
+        network: builds both; biases are allowed.
         elbo: settings of the bound.
         anomaly_encoder: whether known anomalies have an encoder of their own.
 
@@ -63,7 +63,7 @@ class Variational(Part):
         encoder: ``(B, ...)`` to ``(B, 2 D)``, the mean and the log-variance.
         network: what built them, and knows how rows come back from codes.
         decoder: ``(B, D)`` to ``(B, ...)``.
-        anomaly_encoder: of known anomalies, as the other; None where they share it.
+        anomaly_encoder: the encoder of known anomalies; None if they share ``encoder``.
     """
 
     def __init__(self, network: Network, elbo: ELBO, *, anomaly_encoder: bool = False) -> None:
@@ -75,7 +75,7 @@ class Variational(Part):
     def forward(self, x: Tensor) -> Tensor:
         """The score: -ELBO of each row under the prior of normal samples, at the mean of q(z|x), ``(B,)``.
 
-        The paper does not say how many samples of z its score takes; at the mean there is no noise in it.
+        The paper does not say how many samples of z its score takes; at the mean the score has no noise.
         """
         mean, log_variance = gaussian(self.encoder(x))
         divergence = gaussian_kl(mean, log_variance, 0.0)
@@ -105,11 +105,11 @@ class Variational(Part):
         return gaussian_kl(*gaussian(self.encoder(x)), 0.0)
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """The rows as the decoder gives them back from the mean of q(z|x), ``(B, ...)``."""
+        """The reconstruction of the rows from the mean of q(z|x), ``(B, ...)``."""
         return self.network.rebuild(self.decoder, gaussian(self.encoder(x))[0], x)
 
     def watch(self, batch: Batch) -> dict[str, Tensor]:
-        """The mean divergence; near zero where the code carries nothing."""
+        """The mean divergence; near zero if the code holds no information."""
         return {"kl": self.divergence(batch.x).mean()}
 
 
@@ -119,10 +119,13 @@ def reparameterize(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
 
 
 def gaussian(heads: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and log-variance of a Gaussian, the halves of what an encoder of two heads gives, ``(..., 2D)``, in float32.
+    """Mean and log-variance of a Gaussian: the halves of the output of an encoder with two heads, in float32.
 
-    The log-variance is at most 40. Beyond 88, where a value far from all others leads, the square of a sample is no
-    number in float32, and what should have no gradient has one of nan.
+    The log-variance is clamped to at most 40. Beyond 88, which a value far from all others can cause, the square of a
+    sample overflows float32, and parameters that should have no gradient get nan.
+
+    Args:
+        heads: ``(..., 2D)``.
     """
     mean, log_variance = heads.float().chunk(2, dim=-1)
     return mean, log_variance.clamp(max=_WIDEST)

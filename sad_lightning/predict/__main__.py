@@ -1,14 +1,15 @@
 """``python -m sad_lightning.predict MODEL DATA``: score, p-value and decision of every row, batch by batch.
 
-MODEL is a ``model.pt`` or the folder of a run; DATA a csv, tsv, txt, parquet or npz for a model of tables, and a folder
-of images, one image, or an npz with an array of them for a model of images. The output has a line a row: which
-row or file, what ``--keep`` names, score (higher = more anomalous), p_value (small = more anomalous) and anomaly.
-Memory does not grow with the rows, but for an npz, which is read and written whole.
+MODEL is a ``model.pt`` or the folder of a run. DATA is a csv, tsv, txt, parquet or npz for a model of tables, and a
+folder of images, one image, or an npz with an array of images for a model of images. The output has one line for each
+row: row number or file, the columns of ``--keep``, score (higher = more anomalous), p_value (lower = more anomalous)
+and anomaly. Only an npz is read and written as a whole; otherwise memory does not grow with the number of rows.
 
-Several tables, a pattern in quotes ('part-*.parquet'), a folder of tables or a partitioned data set, here or at an
-address (s3://..., gs://...), become a folder of scores, a file a part. The same command goes on where it was stopped.
+The scores of several tables, of a pattern in quotes ('part-*.parquet'), of a folder of tables or of a partitioned data
+set, on this machine or at an address (s3://..., gs://...), are a folder with one file for each part. After an
+interruption the same command scores the remaining parts.
 
-The summary says how the rows compare with those of the training; ``sad_lightning.monitor`` draws that over time.
+The summary compares the rows with those of the training; ``sad_lightning.monitor`` draws that over time.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from sad_lightning.predict.rows import IMAGE_ARRAYS
 
 if TYPE_CHECKING:
     from sad_lightning.model import Model
-    from sad_lightning.predict.scoring import Summary
+    from sad_lightning.predict.scoring import PredictionSummary
 
 _COLUMNS = ("row", "score", "p_value", "anomaly")  # of the output
 
@@ -80,7 +81,7 @@ def main() -> None:
 
 
 def _check(options: argparse.Namespace) -> bool:
-    """Refuse what is not there, and an output that can not be or would overwrite something; whether parts are meant."""
+    """Refuse inputs that do not exist and an output that can not be written; returns whether DATA has several parts."""
     check_there(options.model)
     check_data(options.data)
     for key in ("fpr", "fdr"):
@@ -105,7 +106,7 @@ def _check(options: argparse.Namespace) -> bool:
     if options.output.is_dir():
         raise InputError(f"--output={options.output}: must be a file, and is a folder; name a file in it")
     folder = options.model if options.model.is_dir() else options.model.parent
-    own = [folder / name for name in ("scores.npz", "calibration.npz")]  # of the run that left the model
+    own = [folder / name for name in ("scores.npz", "calibration.npz")]  # of the run that wrote the model
     for path in (Path(options.data[0]), options.model, *own):
         if path.exists() and path.resolve() == options.output.resolve():
             raise InputError(
@@ -114,8 +115,8 @@ def _check(options: argparse.Namespace) -> bool:
     return False
 
 
-def _table(model: "Model", summary: "Summary", options: argparse.Namespace) -> str:
-    """A few lines for a person."""
+def _table(model: "Model", summary: "PredictionSummary", options: argparse.Namespace) -> str:
+    """The summary in a few lines, for a person."""
     n = len(model.calibration)
     rate = f"false-positive rate {model.target_fpr if options.fpr is None else options.fpr:g}"
     few = f"{n} rows are too few to promise so low a rate, so nothing is called an anomaly"

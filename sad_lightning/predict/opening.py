@@ -20,18 +20,18 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def model_file(model: Path) -> Path:
-    """The model file that is meant: the path itself, or the one in the folder of a run."""
+    """The model file: the path itself, or the file in the folder of a run."""
     return model / MODEL_FILE if model.is_dir() else model
 
 
 def check_there(*files: Path) -> None:
-    """Refuse a model, and data, that are not there, before torch is imported.
+    """Refuse a model or data that does not exist, before torch is imported.
 
     Args:
         files: the model, then the data.
 
     Raises:
-        InputError: one is not there.
+        InputError: one does not exist.
     """
     model, *data = model_file(files[0]), *files[1:]
     if not model.is_file():
@@ -42,7 +42,7 @@ def check_there(*files: Path) -> None:
 
 
 def import_all(modules: Sequence[str]) -> None:
-    """Import the modules that define one's own methods.
+    """Import the modules that define the user's own methods.
 
     Raises:
         InputError: one can not be imported.
@@ -52,12 +52,12 @@ def import_all(modules: Sequence[str]) -> None:
             import_module(name)
         except ImportError as error:
             raise InputError(f"--import {name}: {error}; run from the folder that holds it") from error
-        except Exception as error:  # whatever somebody's module does
+        except Exception as error:  # the module may raise anything
             raise InputError(f"--import {name}: {type(error).__name__}: {error}; mend it") from error
 
 
 def device_of(name: str) -> "torch.device":
-    """The device of a name; ``auto`` takes cuda where it is.
+    """The device of a name; ``auto`` is cuda if there is one, else cpu.
 
     Raises:
         InputError: there is no such device.
@@ -68,7 +68,7 @@ def device_of(name: str) -> "torch.device":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         zero = torch.zeros(1, device=name)
-        zero.cpu()  # from meta there is no way back
+        zero.cpu()  # fails on the device meta
         return zero.device
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device must be one that is there, got {name!r}; cpu always is") from error

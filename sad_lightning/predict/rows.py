@@ -1,6 +1,6 @@
-"""Rows of a file as a model wants them, batch by batch: of tables and of images, each with its number or its name.
+"""Reads raw rows of tables and images batch by batch, with the row number or the file name of each.
 
-Memory does not grow with the rows, but for an npz, which is read whole.
+Only an npz is read as a whole; otherwise memory does not grow with the number of rows.
 """
 
 import os
@@ -20,9 +20,9 @@ from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
 from sad_lightning.errors import InputError
 
 Columns = dict[str, NDArray[Any]]
-IMAGE_ARRAYS = ("images", "test_images")  # the arrays of an npz that are looked for
+IMAGE_ARRAYS = ("images", "test_images")  # of an npz the first of these arrays is read
 _NONE: Mapping[str, str] = {}
-_BATCH = 1 << 13  # images of an npz
+_BATCH = 1 << 13  # images of an npz that are read at a time
 
 
 def raw_batches(
@@ -35,12 +35,12 @@ def raw_batches(
     array: str | None = None,
     constant: Mapping[str, str] = _NONE,
 ) -> tuple[int | None, Iterator[tuple[Columns, NDArray[Any]]]]:
-    """How many rows there are, where that is known, and the raw rows with what names them, ``row`` from 1 or ``file``.
+    """The number of rows, or None, and batches of raw rows with a column ``row``, numbered from 1, or ``file``.
 
     Args:
         data: a table, a folder of images, an image, or an npz.
         schema: of the rows.
-        unknown: counts, by column, the values that are no category.
+        unknown: by column the number of values that are unknown categories; this function adds to it.
         keep: columns of a table to copy.
         ignore: columns of a table that training did not have.
         array: the array of an npz of images.
@@ -57,11 +57,11 @@ def raw_batches(
 
 
 def check_finite(data: Place, kind: str, names: NDArray[Any], scores: NDArray[np.float64]) -> None:
-    """Say which row has a score that is not finite.
+    """Refuse scores that are not finite, and name the row.
 
     Args:
-        data: where the rows come from.
-        kind: of the names: row or file.
+        data: the file of the rows, for errors.
+        kind: what ``names`` holds: row or file.
         names: ``(B,)``.
         scores: ``(B,)``.
 
@@ -87,8 +87,8 @@ def _table_batches(
 ) -> Iterator[tuple[Columns, NDArray[np.float32]]]:
     start = 1
     for table in read_batches(data, schema, keep=keep, ignore=ignore, constant=constant):
-        raw, strange = raw_rows(data, table, schema, start)
-        for name, count in strange.items():
+        raw, counts = raw_rows(data, table, schema, start)
+        for name, count in counts.items():
             unknown[name] = unknown.get(name, 0) + count
         columns: Columns = {"row": np.arange(start, start + len(raw))}
         yield columns | {name: table[name].as_words().texts() for name in keep}, raw
@@ -124,7 +124,7 @@ def _image_batches(
 
 
 def _spell(path: Path) -> str:
-    """The path in UTF-8, also where its bytes are something else."""
+    """The path as text, with bytes that are not UTF-8 as escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -1,4 +1,4 @@
-"""Scores, p-values and decisions of every row of a file, or of many files, written as they come."""
+"""Computes and writes score, p-value and decision of every row of one or many files, batch by batch."""
 
 import math
 import sys
@@ -28,12 +28,12 @@ _NONE: Mapping[str, str] = {}
 
 @dataclass(frozen=True)
 class Options:
-    """How rows are scored.
+    """The options of a prediction.
 
     Attributes:
         fpr: the false-positive rate of the decision; None for the one that the model stores.
-        fdr: the false-discovery rate among the rows of a file, instead; then they are scored twice, for a decision
-            needs all.
+        fdr: instead, the false-discovery rate among the rows of a file. The rows are then scored twice, since a
+            decision depends on all scores.
         keep: columns of a table to copy to the output.
         ignore: columns of a table that training did not have.
         array: the array of an npz of images.
@@ -55,13 +55,13 @@ _PLAIN = Options()
 
 @dataclass(frozen=True)
 class Counts:
-    """What was counted in a file, or in several.
+    """Numbers of rows in one or several files.
 
     Attributes:
         rows: how many were scored.
-        anomalies: how many are called so.
+        anomalies: how many of them are anomalies.
         above: how many score above the threshold of the false-positive rate.
-        threshold: of the decision; nan where each of several files has its own.
+        threshold: of the decision; nan if several files have different ones.
     """
 
     rows: int = 0
@@ -75,16 +75,16 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """How a prediction ended.
+class PredictionSummary:
+    """What a prediction has written.
 
     Attributes:
         rows: how many were scored.
-        anomalies: how many are called so.
-        threshold: an anomaly scores above it.
+        anomalies: how many of them are anomalies.
+        threshold: anomalies score above it.
         unknown: by column, how many values training did not know.
-        comparison: the rows beside those of the training; None where none was scored.
-        parts: how many files there are, how many of them had been scored before, and how many failed.
+        comparison: of the rows with those of the training; None if no row was scored.
+        parts: how many files there are, how many of them were scored before, and how many failed.
     """
 
     rows: int
@@ -95,17 +95,17 @@ class Summary:
     parts: tuple[int, int, int] = (1, 0, 0)
 
 
-def predict(model: Model, data: Place, output: Path, options: Options = _PLAIN) -> Summary:
+def predict(model: Model, data: Place, output: Path, options: Options = _PLAIN) -> PredictionSummary:
     """Score every row of a file and write the scores: whole, or not at all.
 
     Args:
-        model: on the device that it computes on.
+        model: on the device to compute on.
         data: of the kind that the model was trained on.
-        output: csv, parquet or npz; a parquet holds a sample of the rows too, for ``monitor``.
-        options: how.
+        output: csv, parquet or npz; a parquet also holds a sample of the rows, for ``monitor``.
+        options: of the prediction.
 
     Raises:
-        InputError: the data does not fit the model, or the output can not be written so.
+        InputError: the data does not fit the model, or the output can not be written in this format.
     """
     sample, unknown = _new_sample(model), dict[str, int]()
     counts = _score(model, data, output, options, sample, unknown, is_shown=True)
@@ -114,16 +114,16 @@ def predict(model: Model, data: Place, output: Path, options: Options = _PLAIN) 
 
 def predict_parts(
     model: Model, parts: Sequence[Part], folder: Path, options: Options, journal: Journal, suffix: str | None
-) -> Summary:
-    """Score every part of a data set into a file of its own: those that were scored before stay as they are.
+) -> PredictionSummary:
+    """Score every part of a data set into a file of its own, except parts that were scored before.
 
-    What is wrong with a part is said, and the others go on.
+    If a part fails, its error is printed and the others go on.
 
     Args:
-        model: on the device that it computes on.
+        model: on the device to compute on.
         parts: of a data set.
         folder: of the scores.
-        options: how.
+        options: of the prediction.
         journal: of the folder.
         suffix: the ending of the outputs; None for that of the parts.
     """
@@ -155,9 +155,11 @@ def _new_sample(model: Model) -> Sample:
     return Sample(len(schema.columns) if isinstance(schema, TableSchema) else 0)
 
 
-def _summary(model: Model, options: Options, sample: Sample, counts: Counts, unknown: dict[str, int]) -> Summary:
+def _summary(
+    model: Model, options: Options, sample: Sample, counts: Counts, unknown: dict[str, int]
+) -> PredictionSummary:
     comparison = compare(model, sample, counts.rows, counts.above, options.fpr) if counts.rows else None
-    return Summary(counts.rows, counts.anomalies, counts.threshold, unknown, comparison)
+    return PredictionSummary(counts.rows, counts.anomalies, counts.threshold, unknown, comparison)
 
 
 def _score(
@@ -173,7 +175,7 @@ def _score(
 ) -> Counts:
     """Score a file and write its scores.
 
-    The sample and what is unknown take in the rows only when the file is whole.
+    Its rows are added to ``sample`` and ``unknown`` only after the file is written.
     """
     chosen: dict[str, Any] = {
         "ignore": options.ignore,
@@ -193,8 +195,8 @@ def _score(
     with column_writer(output, lambda: {SAMPLE: own.text()}) as write:
         for columns, raw, scores in _batches(model, data, new, keep=options.keep, **chosen):
             flagged = scores > threshold
-            judged = {"score": scores, "p_value": model.p_value(scores), "anomaly": flagged}
-            write(columns | {name: value.cpu().numpy() for name, value in judged.items()})
+            results = {"score": scores, "p_value": model.p_value(scores), "anomaly": flagged}
+            write(columns | {name: value.cpu().numpy() for name, value in results.items()})
             rows, anomalies = rows + len(raw), anomalies + int(flagged.sum())
             above += int((scores > rate_threshold).sum())
             own.add(scores.cpu().numpy(), raw if raw.ndim == 2 else raw.reshape(len(raw), -1)[:, :0])
@@ -207,7 +209,7 @@ def _score(
 def _batches(
     model: Model, data: Place, unknown: dict[str, int], *, is_shown: bool, **options: Any
 ) -> Iterator[tuple[Columns, NDArray[Any], Tensor]]:
-    """What names the rows of each batch, the raw rows, and their scores, ``(B,)`` float64.
+    """The columns that name or accompany the rows of each batch, the raw rows, and their scores, ``(B,)`` float64.
 
     Raises:
         InputError: the data does not fit the model, or holds no row.
@@ -226,7 +228,7 @@ def _batches(
 
 
 def _scores(model: Model, raw: Tensor) -> Tensor:
-    """``(B,)`` float64."""
+    """The scores of raw rows, ``(B,)`` float64."""
     device = model.calibration.device
     parts = [model.score(model.prepare(part.to(device))).double() for part in torch.split(raw, model.batch)]
     return torch.cat(parts) if len(raw) else torch.empty(0, dtype=torch.float64)

@@ -1,8 +1,8 @@
-"""Images of one's own: in torchvision's ImageFolder layout, or in one folder with a CSV of labels.
+"""Own images, in torchvision's ImageFolder layout, or in one folder with a CSV of labels.
 
     path/CLASS/x.png                    the folder's name is the label; an image in ``path`` itself has none
-    path/train/CLASS/x.png              likewise, and the part: train, validation or test
-    path/x.png and labels.csv           a column of files, relative to ``path``, and the columns of a table
+    path/train/CLASS/x.png              the uppermost folder is the part: train, validation or test
+    path/x.png and labels.csv           a column of files, relative to ``path``, and columns as for a table
 
 Each image is decoded on its own, turned as its EXIF says, made grey or coloured, and squeezed into a square; only the
 small one is kept, a byte a value. Pillow does it, as behind torchvision's ImageFolder and Resize: planning reads a data
@@ -58,13 +58,13 @@ def folder(
         file: its column of the files' names.
         label: its column of the labels that training may see.
         known_anomaly: the labels, or class folders, of known anomalies.
-        known_normal: of known normals.
-        unlabeled: of images that nothing is known of.
+        known_normal: those of known normals.
+        unlabeled: those of unlabeled images.
         truth: the column that only evaluation sees. Without ``labels`` the class folders are the truth where ``normal``
             names some, but for those of ``unlabeled`` that it does not name.
         normal: its words that are normal.
         part: the column that says train, validation or test.
-        group: the column whose images of one value stay in one part.
+        group: the column whose images of equal value stay in one part.
 
     Raises:
         InputError: a setting, the folder or an image is wrong; the message names it.
@@ -138,7 +138,7 @@ def _read(file: Path, schema: ImageSchema) -> Pixels:
             deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in _DEEP)
             if image.mode in {"I", "F"} and not deep:
                 raise ValueError(f"mode {image.mode} says of no value how bright it is, save it with 8 or 16 bits")
-            # of 16 bits the upper eight
+            # the upper eight of 16 bits
             bytewise = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if deep else image
             small = bytewise.convert(mode).resize((schema.width, schema.height), Image.Resampling.BILINEAR)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -148,7 +148,7 @@ def _read(file: Path, schema: ImageSchema) -> Pixels:
 
 
 def _of_folders(top: Path, files: Sequence[Path]) -> dict[str, Values]:
-    """Label, and part where the uppermost folders are parts, from where each file lies."""
+    """The label of each file, and its part if the uppermost folders are parts, from its path."""
     places = [file.relative_to(top).parts[:-1] for file in files]
     columns = {}
     if all(place and place[0] in _PARTS for place in places):
