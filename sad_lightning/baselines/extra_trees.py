@@ -77,16 +77,16 @@ class ExtraTrees(Baseline):
             oob_score=True, random_state=int(generator.integers(2**32)),
         )  # fmt: skip
         self.axes_ = _axes(x, whole_number("method.rotations", self.rotations, least=0), generator)
-        kept = _kept(anomaly, whole_number("method.max_rows", self.max_rows), generator)
+        rows = _training_rows(anomaly, whole_number("method.max_rows", self.max_rows), generator)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Some inputs do not have OOB scores")
-            forest.fit(self._columns(x[kept]), anomaly[kept])
+            forest.fit(self._columns(x[rows]), anomaly[rows])
         trees: list[Any] = [grown.tree_ for grown in forest.estimators_]
         self.roots_, self.children_, self.feature_, self.threshold_ = flatten(trees)
         self.probability_ = np.concatenate([tree.value[:, 0, 1] for tree in trees])
-        unseen = forest.oob_decision_function_.any(axis=1)  # by some tree
+        unseen = forest.oob_decision_function_.any(axis=1)  # whether some tree has not seen the row
         self.out_of_bag_ = np.full(len(x), np.nan)
-        self.out_of_bag_[kept] = np.where(unseen, forest.oob_decision_function_[:, 1], np.nan)
+        self.out_of_bag_[rows] = np.where(unseen, forest.oob_decision_function_[:, 1], np.nan)
         return self
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
@@ -126,8 +126,8 @@ class ExtraTrees(Baseline):
         return np.hstack([x, (x.astype(np.float64) @ self.axes_.T).astype(np.float32)])
 
 
-def _kept(anomaly: NDArray[np.bool_], most: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """The rows that grow the trees: the known anomalies, and at most so many others."""
+def _training_rows(anomaly: NDArray[np.bool_], most: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """The rows that grow the trees, ascending: all known anomalies, and at most ``most`` others."""
     others = np.flatnonzero(~anomaly)
     if len(others) <= most:
         return np.arange(len(anomaly))

@@ -1,4 +1,4 @@
-"""Images of a cell as features of a backbone: split, scaling and training then see a table."""
+"""Replaces the images of a cell by features of a backbone, so that split, scaling and training see a table."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -22,10 +22,10 @@ _EMBEDDED: WeakKeyDictionary[Arrays, dict[FeatureExtractor, Arrays]] = WeakKeyDi
 
 
 def embedded(arrays: Arrays, cfg: DictConfig) -> Arrays:
-    """The data set with features for images where ``cfg.backbone`` names one, else as it is.
+    """The data set with features instead of images if ``cfg.backbone`` is set, else unchanged.
 
     Raises:
-        InputError: it holds no images, or the backbone's settings are wrong.
+        InputError: the data set has no images, or the backbone's settings are wrong.
     """
     extractor = extractor_of(arrays, cfg)
     if extractor is None:
@@ -39,14 +39,14 @@ def embedded(arrays: Arrays, cfg: DictConfig) -> Arrays:
 
 
 def extractor_of(arrays: Arrays, cfg: DictConfig) -> FeatureExtractor | None:
-    """What ``cfg.backbone`` makes features by; None where there is none.
+    """The backbone that ``cfg.backbone`` describes, or None.
 
     Args:
         arrays: of images, or their features.
         cfg: the settings of the cell.
 
     Raises:
-        InputError: the data set holds no images, or the backbone's settings are wrong.
+        InputError: the data set has no images, or the backbone's settings are wrong.
     """
     if cfg.backbone is None:
         return None
@@ -59,10 +59,10 @@ def extractor_of(arrays: Arrays, cfg: DictConfig) -> FeatureExtractor | None:
 
 
 def images_of(arrays: Arrays) -> NDArray[np.uint8]:
-    """The images of a data set, ``(N, H, W, C)``, also where its rows are their features.
+    """The images of a data set, ``(N, H, W, C)``, even if its rows are features of them.
 
     Raises:
-        InputError: it holds none.
+        InputError: it has no images.
     """
     images = arrays.x if arrays.images is None else arrays.images
     if images.ndim != 4 or images.dtype != np.uint8:

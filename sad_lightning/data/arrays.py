@@ -18,7 +18,7 @@ class Labels:
     """Labels of own data: what its file says of each row beside the row's values.
 
     Attributes:
-        semi: ``(N,)`` int8, what training may know: -1 known anomaly, 0 unlabeled, +1 known normal.
+        semi: ``(N,)`` int8, the label that training sees: -1 known anomaly, 0 unlabeled, +1 known normal.
         normal_classes: the classes of ``target_class`` that count as normal.
         known_classes: the classes of the known anomalies.
         part: ``(N,)`` int8, 0 train, 1 validation, 2 test; None where the split draws the parts.

@@ -36,16 +36,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file spells its rows; of parquet and npz only the last two count.
+    """How a file writes its rows; for parquet and npz only the last two settings count.
 
     Attributes:
-        delimiter: of a CSV; None for the one of ``, ; tab |`` that its first line holds most.
+        delimiter: of a CSV; None for the one of ``, ; tab |`` that is most frequent in its first line.
         decimal: the decimal point of a CSV, ``.`` or ``,``.
         encoding: of a CSV, by Python's name.
         header: whether the first line names the columns; else they are x0, x1, ...
         skip_rows: lines of a CSV before the header.
-        missing_values: words for a missing value, besides an empty one, NA, NaN, null and their like.
-        infinite: what an infinite number means: ``refuse``, or ``missing``.
+        missing_values: words for a missing value, besides an empty field, NA, NaN, null and the like.
+        infinite: what is done with an infinite number: ``refuse`` is an error, ``missing`` makes it a missing value.
     """
 
     delimiter: str | None = None
@@ -82,7 +82,7 @@ class TableSchema:
         missing: what is done with a missing number: ``median`` imputes the median of the training rows, ``refuse``
             is an error.
         aside: further columns of the training file that are not part of a row, such as the label.
-        dialect: how the training file spelt its rows.
+        dialect: of the training file.
     """
 
     columns: tuple[Column, ...]
@@ -187,7 +187,7 @@ def schema_of(plain: Mapping[str, Any]) -> Schema:
     if plain["kind"] == "images":
         return ImageSchema(**rest)
     columns = ({**column, "categories": tuple(column["categories"])} for column in rest["columns"])
-    dialect = dict(rest.get("dialect", {}))  # files from before it was stored have none
+    dialect = dict(rest.get("dialect", {}))  # older files do not have it
     dialect["missing_values"] = tuple(dialect.get("missing_values", ()))
     return TableSchema(
         tuple(Column(**column) for column in columns), rest["missing"], tuple(rest["aside"]), Dialect(**dialect)

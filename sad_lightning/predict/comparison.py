@@ -1,4 +1,4 @@
-"""What a prediction saw beside what training saw: flagged rows, scores, columns; and a sample of it for ``monitor``."""
+"""Compares the rows of a prediction with those of the training, and samples them for ``monitor``."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ from sad_lightning.stats.martingale import Evidence, conformal_rank, gather_evid
 from sad_lightning.stats.ranking import Interval
 from sad_lightning.stats.shares import wilson
 
-BUDGET = 0.05  # the chance of a false alarm, however long one looks
+BUDGET = 0.05  # the probability of a false alarm in a stream of any length
 SAMPLE = "sad_lightning_sample"  # the key of the sample in the metadata of a parquet
 _ROWS = 1000  # of a sample, at most twice as many
 _VALUES = 2_000_000  # of a sample, at most
@@ -25,13 +25,13 @@ _MISSING = 0.05  # more missing values than in training, by which a column is na
 
 
 class Sample:
-    """Rows of a stream, evenly spaced and in their order, so that they are no more than fit into memory.
+    """Evenly spaced rows of a stream, in order, few enough for memory.
 
     Args:
         columns: C, how many values a row has.
 
     Attributes:
-        step: how many rows apart they stand.
+        step: every so many rows of the stream one is in the sample.
         scores: ``(k,)``.
         values: ``(k, C)``.
     """
@@ -52,25 +52,25 @@ class Sample:
             self.scores, self.values, self.step = self.scores[::2], self.values[::2], 2 * self.step
 
     def text(self) -> str:
-        """As text, for the metadata of a parquet."""
+        """The sample as text, for the metadata of a parquet."""
         file = io.BytesIO()
         np.savez_compressed(file, allow_pickle=False, scores=self.scores, values=self.values, step=self.step)
         return base64.b64encode(file.getvalue()).decode()
 
 
 def read_sample(text: bytes) -> tuple[NDArray[np.float64], NDArray[np.float32], int]:
-    """Scores, values and how many rows apart they stand, of ``Sample.text``."""
+    """The scores, the values and the step of a sample, from its ``text``."""
     with np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False) as file:
         return file["scores"], file["values"], int(file["step"])
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is other in a column than it was in training.
+    """A difference between a column and its training rows.
 
     Attributes:
         column: its name.
-        words: what.
+        words: the difference, for a person.
     """
 
     column: str
@@ -83,9 +83,11 @@ class Comparison:
 
     Attributes:
         flagged: the share of all rows, with its interval.
-        promised: the false-positive rate; None where the threshold was not set on held-out rows, so that none is.
-        by_chance: the share that normal rows alone stay below with 95 %, given how few rows set the threshold.
-        ks: the p-value of Kolmogorov and Smirnov between calibration scores and presumed normal ones; nan without.
+        promised: the false-positive rate; None if the threshold was not set on held-out rows, which promises none.
+        by_chance: if all rows are normal, the flagged share is below this with a probability of 95 %; it depends on how
+            many rows set the threshold.
+        ks: the p-value of the Kolmogorov-Smirnov test between calibration scores and scores of presumed normal rows;
+            nan without held-out rows or with too few of one kind.
         evidence: martingales over the sample.
         changes: columns that differ from training, the clearest first.
     """
@@ -122,7 +124,7 @@ class Comparison:
         return lines
 
     def warnings(self) -> list[str]:
-        """What a person should know of, a line each."""
+        """Warnings for a person, one line each."""
         found = []
         if self.is_alarm:
             found.append(
@@ -139,8 +141,8 @@ def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float 
     """Compare rows that were scored with those that the model was trained on.
 
     Args:
-        model: that scored them.
-        sample: of them.
+        model: scored the rows.
+        sample: of the rows.
         rows: how many were scored.
         anomalies: how many score above the threshold of the false-positive rate.
         fpr: the false-positive rate of the decision; None for the one that the model stores.
@@ -153,7 +155,7 @@ def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float 
     evidence = evidence_of(model, sample.scores, sample.values, fpr)
     threshold = model.threshold if fpr is None else model.threshold_at(fpr)
     below, normal = calibration[calibration < threshold], sample.scores[sample.scores <= threshold]
-    tells = held_out and len(below) > 1 and len(normal) > 1
+    can_test = held_out and len(below) > 1 and len(normal) > 1
     above = len(calibration) + 1 - conformal_rank(len(calibration), rate)
     limit = math.nan
     if held_out and above > 0:
@@ -163,7 +165,7 @@ def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float 
         interval=wilson(anomalies, rows),
         promised=rate if held_out else None,
         by_chance=limit,
-        ks=float(ks_2samp(below, normal, method="asymp").pvalue) if tells else math.nan,
+        ks=float(ks_2samp(below, normal, method="asymp").pvalue) if can_test else math.nan,
         evidence=evidence,
         changes=tuple(_changes(model, sample.values[sample.scores <= threshold], evidence)),
     )
@@ -172,7 +174,7 @@ def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float 
 def evidence_of(
     model: Model, scores: NDArray[np.float64], values: NDArray[np.float32], fpr: float | None = None
 ) -> Evidence:
-    """The martingales of a stream of rows; columns count where the model file holds what they were in training."""
+    """The martingales of a stream of rows; those of columns only if the model file holds their training values."""
     reference = reference_of(model, values.shape[1])
     return gather_evidence(
         scores, values[:, : reference.shape[1]],
@@ -185,7 +187,7 @@ def evidence_of(
 
 
 def reference_of(model: Model, columns: int) -> NDArray[np.float32]:
-    """What each column was in training, ``(R, C)``; ``(0, 0)`` where the model file does not say."""
+    """The values of each column in training, ``(R, C)``; ``(0, 0)`` if the model file does not hold them."""
     reference = None if model.reference is None else model.reference.cpu().numpy()
     if reference is None or reference.shape[1] != columns:
         return np.empty((0, 0), dtype=np.float32)

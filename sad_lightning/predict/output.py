@@ -1,4 +1,4 @@
-"""Columns written batch by batch as csv, parquet or npz: the whole file, or none."""
+"""Writes columns batch by batch as csv, parquet or npz: the whole file, or nothing."""
 
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +19,11 @@ SUFFIXES = (".csv", ".parquet", ".npz")
 def column_writer(
     path: Path, metadata: Callable[[], Mapping[str, str]] = dict[str, str]
 ) -> Iterator[Callable[[Columns], None]]:
-    """A function that writes the columns of one batch; the file takes its name when the block ends well.
+    """A function that writes the columns of one batch; the file gets its name after the block, unless it raised.
 
     Args:
         path: of the file.
-        metadata: asked in the end for what a parquet says of itself; other kinds of files can not.
+        metadata: called in the end; returns the metadata of a parquet. Other files have none.
 
     Raises:
         InputError: pyarrow is not there, and a table is asked for.

@@ -1,4 +1,4 @@
-"""What DATA names on the command line: one file, or the parts of a data set and where each one's scores go."""
+"""The files that DATA names on the command line: one, or the parts of a data set; and the files of their scores."""
 
 import json
 from collections import Counter
@@ -13,17 +13,17 @@ from sad_lightning.data.own.address import Address, Place, address_of, is_addres
 from sad_lightning.data.own.reading import SUFFIXES
 from sad_lightning.errors import InputError
 
-JOURNAL = "_predict.jsonl"  # in the folder of the scores: which parts are done
+JOURNAL = "_predict.jsonl"  # lists the parts that are done, in the folder of the scores
 _SIGNS = "*?["  # of a pattern
 
 
 @dataclass(frozen=True)
 class Part:
-    """One file of several.
+    """One file of a data set.
 
     Attributes:
-        place: where it lies.
-        name: below what all parts share, with the folders of a partitioned data set.
+        place: its path or address.
+        name: its path below the folder of the data set.
     """
 
     place: Place
@@ -36,7 +36,7 @@ class Part:
         return dict(folder.split("=", 1) for folder in folders if "=" in folder)
 
     def state(self) -> str:
-        """What changes when the file does."""
+        """A mark that changes when the file does."""
         if isinstance(self.place, Path):
             at = self.place.stat()
             return f"{at.st_size} {at.st_mtime_ns}"
@@ -51,7 +51,7 @@ def is_many(names: Sequence[str]) -> bool:
 
 
 def check_data(names: Sequence[str]) -> None:
-    """Refuse what is not there.
+    """Refuse files that do not exist.
 
     Raises:
         InputError: a file is not there, or nothing fits a pattern.
@@ -63,12 +63,12 @@ def check_data(names: Sequence[str]) -> None:
 
 
 def place_of(name: str) -> Place:
-    """One file or folder, here or elsewhere."""
+    """A file or a folder, by a path or an address."""
     return address_of(name) if is_address(name) else Path(name)
 
 
 def find_parts(names: Sequence[str]) -> list[Part]:
-    """All parts, in the order of the arguments and then of their names; what begins with _ or a dot is none.
+    """All parts, by argument and then by name; files and folders whose names begin with _ or a dot are left out.
 
     Raises:
         InputError: two have one name, so that their scores would have one place.
@@ -82,18 +82,18 @@ def find_parts(names: Sequence[str]) -> list[Part]:
 
 
 def output_of(part: Part, folder: Path, suffix: str | None) -> Path:
-    """Where the scores of a part go: the same name, with the ending of what can be written."""
+    """The file of the scores of a part: the same name, with an ending that can be written."""
     name = part.name.removesuffix(".gz")
     own = PurePosixPath(name).suffix.lower()
     return folder / PurePosixPath(name).with_suffix(suffix or (own if own in (".parquet", ".npz") else ".csv"))
 
 
 class Journal:
-    """Which parts are done, a line each, in the folder of the scores.
+    """A file in the folder of the scores, with one line for each part that is done.
 
     Args:
         folder: of the scores.
-        run: what determines them beside the parts: another run does not go on from them.
+        run: what determines the scores besides the parts; a run that differs in it is refused.
 
     Raises:
         InputError: the folder holds the scores of another run.
@@ -121,20 +121,20 @@ class Journal:
                 continue
 
     def is_done(self, part: Part, output: Path) -> bool:
-        """Whether the scores of the part, as it is now, are there."""
+        """Whether there are scores of the part, and it has not changed since."""
         record = self.done.get(part.name)
         return record is not None and output.exists() and record["state"] == part.state()
 
     def write(self, part: Part, **numbers: Any) -> None:
-        """Note that a part is done."""
+        """Add a part that is done."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         record = {"run": self._run, "part": part.name, "state": part.state(), **numbers}
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(f"\n{json.dumps(record)}")  # what a killed process left of a line stands alone
+            file.write(f"\n{json.dumps(record)}")  # a line that a killed process cut stays a line of its own
 
 
 def digest_of(file: Path) -> str:
-    """Names the content of a file."""
+    """The digest of the content of a file."""
     return blake2b(file.read_bytes(), digest_size=8).hexdigest()
 
 

@@ -187,7 +187,7 @@ class ResumeCheckpoint(Checkpoint):
 
     Args:
         path: of the file.
-        tag: names the stages whose state it is.
+        tag: names the stages; a checkpoint with another tag is not read.
     """
 
     def __init__(self, path: Path, tag: str) -> None:
@@ -196,7 +196,7 @@ class ResumeCheckpoint(Checkpoint):
         self.last = time.monotonic()
 
     def read(self, module: LightningModule) -> dict[str, Any] | None:
-        """The state to go on from; None where there is none, or none that fits: that one is set aside."""
+        """The state to resume from, or None; a checkpoint that is damaged or does not fit is set aside."""
         try:
             state: dict[str, Any] = torch.load(
                 read_archive(self.path, self.kind), weights_only=True, map_location="cpu"
@@ -219,21 +219,21 @@ class ResumeCheckpoint(Checkpoint):
 
 
 class Checkpoints(TorchCheckpointIO):
-    """How the Trainer writes a checkpoint: beside its target and with a checksum, instead of by a temporary folder.
+    """Writes the checkpoints of the Trainer, whole and with a checksum.
 
     Attributes:
-        state: what it goes on from, which was read before.
+        state: the state to resume from, which ``ResumeCheckpoint.read`` has read; None if there is none.
     """
 
     state: dict[str, Any] | None = None
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: str | None = None) -> None:
-        """Write a checkpoint; ``storage_options`` is what it says that it is."""
+        """Write a checkpoint; ``storage_options`` is its kind, see ``files.write_archive``."""
         write_archive(Path(path), storage_options or "Lightning checkpoint", lambda file: torch.save(checkpoint, file))
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The state."""
-        assert self.state is not None  # the Trainer asks only where there is one
+        """The state to resume from."""
+        assert self.state is not None  # for mypy: the Trainer only calls this if there is one
         return self.state
 
 

@@ -1,4 +1,4 @@
-"""A file that does not lie on this machine, by an address that pyarrow or fsspec reads: s3://, gs://, abfs://, ..."""
+"""Files on other machines, by an address that pyarrow or fsspec can read: s3://, gs://, abfs://, ..."""
 
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -7,12 +7,12 @@ from sad_lightning.errors import InputError
 
 
 class Address(NamedTuple):
-    """What reading a table needs of a path, of a file elsewhere.
+    """A file on another machine, with those functions of a ``Path`` that reading a table needs.
 
     Attributes:
         url: as it was typed.
-        filesystem: fsspec's.
-        path: within it.
+        filesystem: a file system of fsspec.
+        path: within that file system.
     """
 
     url: str
@@ -35,7 +35,7 @@ class Address(NamedTuple):
         return PurePosixPath(self.path).suffixes
 
     def exists(self) -> bool:
-        """Whether something is there."""
+        """Whether there is a file or a folder."""
         return bool(self.filesystem.exists(self.path))
 
     def is_dir(self) -> bool:
@@ -43,7 +43,7 @@ class Address(NamedTuple):
         return bool(self.filesystem.isdir(self.path))
 
     def open(self) -> Any:
-        """Its bytes, as a file that can be sought in."""
+        """The file, opened to read bytes; it can seek."""
         return self.filesystem.open(self.path, "rb")
 
     def __str__(self) -> str:
@@ -59,14 +59,14 @@ def is_address(text: str) -> bool:
 
 
 def address_of(url: str) -> Address:
-    """The file of an address; pyarrow's own file systems first, for they need no further package.
+    """The file of an address; pyarrow's own file systems come first, since they need no further package.
 
     Raises:
         InputError: nothing that is installed reads such addresses.
     """
     try:
         return _by_pyarrow(url)
-    except (ImportError, ValueError, OSError):  # of a kind that it does not know
+    except (ImportError, ValueError, OSError):  # pyarrow does not know this kind
         pass
     import fsspec  # torch brings it
 

@@ -32,13 +32,13 @@ class ArrowFile:
 
     Args:
         path: of the file.
-        dialect: how it spells its rows.
+        dialect: of the file.
 
     Raises:
         InputError: pyarrow is not installed, or the file is damaged or has no header.
 
     Attributes:
-        names: of the columns, in their order; one may stand there twice.
+        names: of the columns, in order; a name may stand twice.
     """
 
     def __init__(self, path: Place, dialect: Dialect = _PLAIN) -> None:
@@ -60,11 +60,11 @@ class ArrowFile:
             self.names = self._read(lambda: self.parquet_file().schema_arrow.names)
 
     def parquet_file(self) -> Any:
-        """The parquet, of which only what is asked for is read."""
+        """The parquet file, opened."""
         return self.parquet.ParquetFile(self.path if isinstance(self.path, Path) else self.path.open())
 
     def _source(self) -> Any:
-        """A CSV as pyarrow reads it: a path, or bytes from elsewhere, unpacked where they are packed."""
+        """A CSV as pyarrow reads it: a path, or a file on another machine, unpacked if it is gzipped."""
         if isinstance(self.path, Path):
             return self.path
         return self.pa.CompressedInputStream(self.path.open(), "gzip") if self._is_packed else self.path.open()
@@ -81,11 +81,11 @@ class ArrowFile:
         return self._read(lambda: self.csv.read_csv(self._source(), **self._options(types, names)))
 
     def everything(self) -> Any:
-        """All columns of a parquet, as an Arrow table, also where names repeat."""
+        """All columns of a parquet as an Arrow table, in which names may repeat."""
         return self._read(lambda: self.parquet_file().read())
 
     def texts(self) -> tuple[Any, int]:
-        """All columns of a CSV as an Arrow table of texts, in order, and how many rows of another length it lacks."""
+        """All columns of a CSV as an Arrow table of texts, and how many rows of another length were left out."""
         ragged = []
         options = self._options({})
         names = [f"{position}" for position in range(len(self.names))]

@@ -4,9 +4,9 @@
     path/train/CLASS/x.png              the uppermost folder is the part: train, validation or test
     path/x.png and labels.csv           a column of files, relative to ``path``, and columns as for a table
 
-Each image is decoded on its own, turned as its EXIF says, made grey or coloured, and squeezed into a square; only the
-small one is kept, a byte a value. Pillow does it, as behind torchvision's ImageFolder and Resize: planning reads a data
-set too, and does not wait for torch.
+Each image is decoded, turned as its EXIF says, made grey or coloured, and resized to a square; only the small image is
+kept, one byte for each value. Pillow does this, as in torchvision's ImageFolder and Resize, but without importing
+torch, since planning a grid reads the data set too.
 """
 
 import os

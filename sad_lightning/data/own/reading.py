@@ -45,7 +45,7 @@ def read_table(
         path: csv, tsv, txt, parquet or npz.
         words: columns whose values are words, even if they look like numbers.
         ignore: other columns, whose values are not read: all of them are missing.
-        dialect: how the file spells its rows.
+        dialect: of the file.
 
     Raises:
         InputError: the file is not there, damaged, empty, or has no header, or a column can not be words.
@@ -82,7 +82,7 @@ def read_batches(
         schema: names the columns.
         keep: further columns, as words.
         ignore: columns that the file may have too, besides those in ``schema.aside``.
-        constant: columns that are not in the file, with their one value, as the folders of a partitioned data set name.
+        constant: columns that are not in the file and have one value, which the folders of a partitioned data set name.
 
     Raises:
         InputError: a column is missing or not known, or a value is not what its column holds.
@@ -108,7 +108,7 @@ def read_batches(
 
 
 def _repeated(fixed: Mapping[str, str], kinds: Mapping[str, str], rows: int) -> Table:
-    """Columns of one value each."""
+    """Columns in which all values are equal."""
     table = {}
     for name, value in fixed.items():
         word = Values.categories(np.zeros(rows), [value])
@@ -123,7 +123,7 @@ def _repeated(fixed: Mapping[str, str], kinds: Mapping[str, str], rows: int) -> 
 
 
 def _with_missing(table: Table, dialect: Dialect) -> Table:
-    """The table with what the dialect calls missing as NaN, whatever file it comes from."""
+    """The table with NaN for every value that the dialect calls missing."""
     if dialect.infinite == "missing":
         table = {
             name: replace(values, numbers=np.where(np.isinf(values.numbers), np.nan, values.numbers))
@@ -226,7 +226,7 @@ def _check_names(
 
 
 def count_rows(path: Place) -> int | None:
-    """How many rows a file holds, for a progress bar: for a CSV its lines, and None where all would have to be read.
+    """How many rows a file holds, for a progress bar: for a CSV its lines; None if the whole file had to be unpacked.
 
     Raises:
         InputError: the file is not there or damaged.
@@ -243,7 +243,7 @@ def count_rows(path: Place) -> int | None:
 
 
 def suffix_of(path: Place) -> str:
-    """The ending of a table's name, in small letters.
+    """The ending of a table's name, in lower case.
 
     Raises:
         InputError: there is no such file, or it has another ending.

@@ -61,13 +61,13 @@ def table(
         categorical: columns of numbers that are names.
         max_categories: the most words that a column may have.
         missing: ``median`` or ``refuse``.
-        missing_values: further words for a missing value; these and what follows are told in ``schema.Dialect``.
+        missing_values: further words for a missing value; for this and the next settings see ``schema.Dialect``.
         infinite: ``refuse`` or ``missing``.
         delimiter: of a CSV, or None.
         decimal: its decimal point.
         encoding: its encoding.
-        header: whether it begins with names.
-        skip_rows: lines before them.
+        header: whether it begins with column names.
+        skip_rows: lines before the header.
 
     Raises:
         InputError: a setting or the file is wrong; the message names the column.

@@ -78,12 +78,12 @@ def listed(names: Sequence[str]) -> str:
 
 
 def ignoring(names: Sequence[str]) -> str:
-    """The setting that leaves columns out, as it is pasted into a shell."""
+    """The setting that leaves columns out, to paste into a shell."""
     return setting("data.ignore", names)
 
 
 def setting(key: str, value: object) -> str:
-    """A setting as it is pasted into a shell: quoted where Hydra or the shell would read something else."""
+    """A setting to paste into a shell, quoted if Hydra or the shell would misread it."""
     if isinstance(value, list | tuple):
         spelt = f"[{','.join(_quoted(str(each)) for each in value)}]"
     else:
@@ -119,9 +119,9 @@ def check_names_once(path: Place, names: Sequence[str], ignore: Collection[str] 
     """Refuse a column without a name, and two columns of one name.
 
     Args:
-        path: named in errors.
+        path: the file, for errors.
         names: of all columns.
-        ignore: those that are left out, whatever they are called.
+        ignore: columns that are left out, which may have any name.
 
     Raises:
         InputError: there is such a column.
