@@ -53,7 +53,7 @@ class KNN(Baseline):
         self._kept_rows = choose_rows(np.zeros(len(x), dtype=np.int8), self.max_rows, self.random_state)
         self._count = len(x)
         rows = x[self._kept_rows]
-        single = rows.astype(np.float32)  # half the file where nothing is lost by it
+        single = rows.astype(np.float32)  # half as large a file, if float32 is exact
         self.rows_ = single if np.array_equal(single, rows) else rows
         return self
 
@@ -64,9 +64,9 @@ class KNN(Baseline):
         return np.asarray(self._distances(x, min(self.neighbors, len(self.rows_))).mean(axis=1))
 
     def out_of_bag(self) -> Floats:
-        """The distance of each row of ``fit`` to the others, ``(n,)``; nan where it was not kept, and is no neighbour.
+        """The mean distance of each row of ``fit`` to its neighbours, without itself, ``(n,)``; nan for a row left out.
 
-        Only after ``fit``: what is read from a file does not know how many rows there were.
+        Only after ``fit``: an estimator that is read from a file does not know how many rows there were.
         """
         check_is_fitted(self)
         scores = np.full(self._count, np.nan)
@@ -76,7 +76,7 @@ class KNN(Baseline):
         return scores
 
     def _distances(self, x: Floats, neighbors: int) -> Floats:
-        """To the nearest kept rows, ``(B, neighbors)``, ascending."""
+        """The distances of rows to their nearest training rows, ``(B, neighbors)``, ascending."""
         search = NearestNeighbors(n_neighbors=neighbors, metric=self.metric).fit(self.rows_.astype(np.float64))
         distances: Floats = search.kneighbors(x)[0]
         return distances

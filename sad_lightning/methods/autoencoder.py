@@ -17,7 +17,7 @@ class Autoencoder(Part):
             as in the authors' code for tables.
 
     Attributes:
-        network: what built them.
+        network: builds both.
         encoder: ``(B, ...)`` to ``(B, D)``.
         decoder: ``(B, D)`` to ``(B, ...)``.
 

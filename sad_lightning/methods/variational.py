@@ -61,7 +61,7 @@ class Variational(Part):
 
     Attributes:
         encoder: ``(B, ...)`` to ``(B, 2 D)``, the mean and the log-variance.
-        network: what built them, and knows how rows come back from codes.
+        network: builds both, and reconstructs rows from codes.
         decoder: ``(B, D)`` to ``(B, ...)``.
         anomaly_encoder: the encoder of known anomalies; None if they share ``encoder``.
     """

@@ -91,14 +91,14 @@ class MLP(Network):
         return layers.append(nn.Sigmoid()) if self.bounded else layers
 
     def rebuild(self, decoder: nn.Module, z: Tensor, x: Tensor) -> Tensor:
-        """The rows from their codes; the condition is taken from ``x`` and stays as it is."""
+        """The reconstruction of rows from their codes; the condition is copied from ``x``."""
         if not self.given:
             return super().rebuild(decoder, z, x)
         condition = x[:, -self.given :]
         return torch.cat([decoder(torch.cat([z, condition], dim=1)), condition], dim=1)
 
     def errors(self, decoder: nn.Module, z: Tensor, x: Tensor) -> Tensor:
-        """The squared error of each column that is no condition, ``(B, columns - given)``."""
+        """The squared error of each column that is not a condition, ``(B, columns - given)``."""
         return super().errors(decoder, z, x)[:, : self.shape[0] - self.given]
 
     def _stack(self, *units: int) -> nn.Sequential:

@@ -51,7 +51,7 @@ class Network(ABC):
         """``(B, D)`` to ``(B, *shape)``."""
 
     def rebuild(self, decoder: nn.Module, z: Tensor, x: Tensor) -> Tensor:
-        """The rows as a decoder gives them back from their codes.
+        """The reconstruction of rows from their codes, ``(B, *shape)``.
 
         Args:
             decoder: one that ``decoder`` built.
@@ -61,7 +61,7 @@ class Network(ABC):
         return decoder(z)  # type: ignore[no-any-return]
 
     def errors(self, decoder: nn.Module, z: Tensor, x: Tensor) -> Tensor:
-        """What each value of a row adds to its error of reconstruction, in float32: ``(B, values)``, its square.
+        """The squared error of reconstruction of each value of a row, ``(B, values)``, in float32.
 
         Args:
             decoder: one that ``decoder`` built.
