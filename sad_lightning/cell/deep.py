@@ -46,7 +46,7 @@ class Deep:
 
     def score(self, prepared: Prepared) -> Scores:
         """Compute what training only estimated (a radius), score, and write ``model.ckpt``."""
-        trainer = prepared.scorer
+        trainer = prepared.score_trainer
         device = trainer.strategy.root_device
         with timed("train") as train_seconds:
             for training in self.trainings:

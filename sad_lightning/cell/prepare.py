@@ -46,13 +46,13 @@ _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32")
 _ROWS: WeakKeyDictionary[Arrays, Rows] = WeakKeyDictionary()
 
 
-def prepare_cell(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Prepared:
+def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None) -> Prepared:
     """Load the rows, draw the split, build the methods, and open the logger of a cell that is run alone.
 
     Args:
         cell: what to prepare.
         live: whether it logs while it trains.
-        scorer: a Trainer with equal settings, to score with; None makes one.
+        score_trainer: a Trainer with equal settings, to score with; None makes one.
 
     Raises:
         InputError: a setting or a file is wrong.
@@ -76,13 +76,13 @@ def prepare_cell(cell: Cell, *, live: bool, scorer: Trainer | None = None) -> Pr
         cfg.logger, settings, experiment=cell.experiment, sweep=cell.sweep,
         cell={"key": key, "data": cell.data, "method": cell.method, **asdict(coordinates)},
     )  # fmt: skip
-    if scorer is None:
-        scorer = trainer_of(cfg, cell.folder, [])  # wrong settings raise here, before anything is logged
+    if score_trainer is None:
+        score_trainer = trainer_of(cfg, cell.folder, [])  # wrong settings raise here, before anything is logged
     notes = [str(warning.message) for warning in caught]
     rows = _Rows(arrays, split, scaling, seed, balance)
     new_prepared = partial(
-        Prepared, key=key, seed=seed, coordinates=coordinates, arrays=arrays, scaling=scaling, scorer=scorer, log=log,
-        live=live,
+        Prepared, key=key, seed=seed, coordinates=coordinates, arrays=arrays, scaling=scaling,
+        score_trainer=score_trainer, log=log, live=live,
     )  # fmt: skip
     learner: Learner
     if cfg.voices:

@@ -79,13 +79,13 @@ def record_cell(scored: Scored) -> Result:
         resumed=any(stage.resumed for stage in prepared.stages),
         per_class=per_class,
         seconds=_seconds(scored),
-        environment=describe(prepared.scorer.strategy.root_device),
+        environment=describe(prepared.score_trainer.strategy.root_device),
         history={stage.name: stage.curves for stage in prepared.stages},
         warnings=[*prepared.warnings, *scores.warnings, *(note for stage in prepared.stages for note in stage.notes)],
         selection=dict(scores.selection),
         trained_on=sorted(prepared.learner.rows),
     )
-    if prepared.scorer.is_global_zero:
+    if prepared.score_trainer.is_global_zero:
         if arrays.schema is not None:
             _write_model(folder, arrays.schema, arrays, scored, result)
         _write_scores(folder, prepared.key, arrays, scores, metrics)

@@ -75,15 +75,15 @@ def pretrain_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[
 def prepare_all(cells: Sequence[Cell], *, live: bool) -> list[Prepared | Exception]:
     """Prepare all cells, or keep the exceptions; they share one Trainer to score with."""
     prepared: list[Prepared | Exception] = []
-    scorer: Trainer | None = None
+    score_trainer: Trainer | None = None
     for cell in cells:
         try:
-            one = prepare_cell(cell, live=live, scorer=scorer)
+            one = prepare_cell(cell, live=live, score_trainer=score_trainer)
         except Exception as error:
             prepared.append(error)
         else:
             prepared.append(one)
-            scorer = one.scorer
+            score_trainer = one.score_trainer
     return prepared
 
 
@@ -99,9 +99,9 @@ def _pretrain(cells: Sequence[Prepared], stack: bool | None) -> None:
         [training for cell in cells for training in cell.pretraining],
         first.pretrainer,
         settings={**first.settings["trainer"], "max_epochs": first.pretrain_epochs},
-        processes=first.scorer.world_size,
+        processes=first.score_trainer.world_size,
         cache=Path(first.cfg.pretrain.cache),
-        writes=first.scorer.is_global_zero,
+        writes=first.score_trainer.is_global_zero,
         stack=stack,
     )
 
@@ -109,7 +109,7 @@ def _pretrain(cells: Sequence[Prepared], stack: bool | None) -> None:
 def start(cell: Prepared) -> Prepared:
     """Let the learner load its pretrained weights."""
     with timed("train") as seconds:
-        cell.learner.start(cell.pretraining, cell.scorer.strategy.root_device)
+        cell.learner.start(cell.pretraining, cell.score_trainer.strategy.root_device)
     return replace(cell, seconds=added(cell.seconds, seconds))
 
 
@@ -128,9 +128,9 @@ def _train(cells: Sequence[Prepared], stack: bool | None) -> None:
             trainings,
             first.trainer,
             settings=first.settings["trainer"],
-            processes=first.scorer.world_size,
+            processes=first.score_trainer.world_size,
             cache=Path(first.cfg.pretrain.cache),
-            writes=first.scorer.is_global_zero,
+            writes=first.score_trainer.is_global_zero,
             stack=stack,
         )
     else:

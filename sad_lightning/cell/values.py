@@ -88,7 +88,7 @@ class Prepared:
         scaling: of the raw rows.
         pretraining: the trainings that the learner starts from; may be empty.
         learner: what trains.
-        scorer: the Trainer that scores; cells that are run together share it.
+        score_trainer: the Trainer that scores; cells that are run together share it.
         log: the logger of the cell.
         live: whether it logs while it trains; cells that are run together log in the end.
         warnings: for a person.
@@ -106,7 +106,7 @@ class Prepared:
     scaling: Scaling
     pretraining: tuple[Training, ...]
     learner: Learner
-    scorer: Trainer
+    score_trainer: Trainer
     log: CellLog
     live: bool
     warnings: tuple[str, ...]
