@@ -87,7 +87,7 @@ def test_equal_rows_and_groups_judge_together():
     semi = np.repeat(np.int8([-1, 0]), [12, 48])
     group = np.arange(60) // 6  # two groups of known anomalies
     for groups, count in ((None, 3), (group, 2)):
-        labeled = study_module._Labeled(raw, semi, TableSchema.of_numbers(["a"]), groups)
+        labeled = study_module._LabeledRows(raw, semi, TableSchema.of_numbers(["a"]), groups)
         cut = list(study_module._folds(labeled, 3, seed=0))
         assert len(cut) == count
         assert sorted(np.concatenate([held for _, held in cut])) == list(range(60))
