@@ -710,3 +710,15 @@ def test_without_any_label_it_is_one_class(tmp_path):
     assert "AUROC                    not defined" in outcome.out
     assert "known anomalies none" in outcome.out
     assert len(list((tmp_path / "runs").rglob("model.pt"))) == 1
+
+
+def test_images_are_turned_as_their_exif_says(tmp_path):
+    pixels = np.zeros((40, 20, 3), dtype=np.uint8)
+    pixels[:20] = 200  # the upper half is bright
+    turned = Image.Exif()
+    turned[0x0112] = 6  # orientation: to be shown a quarter turn to the right
+    Image.fromarray(pixels).save(tmp_path / "plain.png")
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=turned)
+    (batch,) = read_images([tmp_path / "plain.png", tmp_path / "turned.png"], ImageSchema(8, 8, 1))
+    assert (batch[0, :4] > batch[0, 4:]).all()
+    assert (batch[1, :, 4:] > batch[1, :, :4]).all()
