@@ -27,7 +27,7 @@ _SEAL = re.compile(rb"sad_lightning ([^\n]{1,200}) [0-9a-f]{32}\Z")
 # Control characters, which a terminal would obey, and surrogates, which can not be encoded.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
-MODEL_FILE = "model.pt"  # in the folder of a cell of own data
+MODEL_FILE, CARD_FILE = "model.pt", "detector.html"  # in the folder of a cell of own data
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def name_of(path: Path) -> str:
 ROOMS = (
     "version", "errors", "checks", "seeding", "files", "config", "command", "stats", "result", "backbones", "data",
     "networks", "methods", "baselines", "training", "model", "tracking", "drawing", "info", "inspect", "cell", "grid",
-    "detector", "predict", "monitor", "export", "explain", "hpo", "audit", "report", "convergence", "planning",
+    "detector", "predict", "monitor", "export", "explain", "card", "hpo", "audit", "report", "convergence", "planning",
     "illustrate", "train", "__main__",
 )  # fmt: skip
 

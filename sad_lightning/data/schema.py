@@ -33,6 +33,14 @@ class Column:
     def __post_init__(self) -> None:
         choice(f"column {self.name!r}: kind", self.kind, ("number", "boolean", "category"))
 
+    def spell(self, value: float) -> str:
+        """A value of a raw row as a person reads it."""
+        if np.isnan(value):
+            return "missing"
+        if self.kind == "category":
+            return self.categories[int(value)]
+        return ("true" if value else "false") if self.kind == "boolean" else f"{value:.6g}"
+
 
 @dataclass(frozen=True)
 class Dialect:

@@ -22,6 +22,7 @@ def environment(folder: Path) -> Environment:
     templates.filters.update(signed=signed, rounded=rounded, p_value=p_value, interval_words=interval_words)
     templates.tests["nan"] = math.isnan
     templates.globals.update(
+        infinite=math.inf,
         light=Markup(svg.LIGHT_COLOURS), dark=Markup(svg.DARK_COLOURS), dark_ink=Markup(svg.DARK_INK),
         figure_style=Markup(svg.STYLE),
     )  # fmt: skip

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 LIGHT = ("#2f66d0", "#c8501f", "#1f8a5f", "#8650c4", "#a97a00", "#bf3b7a", "#1b869c", "#7b5a45", "#56657e", "#657f17")
 DARK = ("#7ea8ff", "#ff9468", "#5fd0a2", "#c19bf5", "#e6bd55", "#f58aba", "#66cfe4", "#cfaa92", "#a9b6cb", "#b7d35f")
 Series = Mapping[str, int]  # the colour of each method, the same in all figures
@@ -210,6 +213,15 @@ def band(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, floa
     """The area between two lines in pixels."""
     points = " ".join(f"{px:.1f},{py:.1f}" for px, py in (*upper, *reversed(lower)))
     return f'<polygon class="band s{series % len(LIGHT)}" points="{points}"/>'
+
+
+def steps(shares: NDArray[np.float64], tallest: float, x: Axis, bottom: float, top: float, colour: int) -> str:
+    """A histogram as one filled outline."""
+    width = (x.end - x.start) / len(shares)
+    path = [f"M{x.start:g} {bottom:g}"]
+    for i, share in enumerate(shares.tolist()):
+        path.append(f"V{bottom - share / tallest * (bottom - top):.1f}H{x.start + width * (i + 1):.1f}")
+    return f'<path class="s{colour}" fill="var(--c)" opacity=".55" d="{"".join(path)}V{bottom:g}Z"/>'
 
 
 def mark(x: float, y: float, series: int, css: str = "mark", size: float = 4.5, hint: str = "") -> str:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from sad_lightning.command import row_progress
-from sad_lightning.data.schema import Column, TableSchema
+from sad_lightning.data.schema import TableSchema
 from sad_lightning.drawing.tables import csv_table
 from sad_lightning.errors import InputError
 from sad_lightning.explain.attribution import attribute, typical_row
@@ -68,7 +68,7 @@ def explain_rows(
             figures.append(heat_maps(title, raw[row], parts))
             texts.append(title)
             continue
-        values = [_spell(column, value) for column, value in zip(schema.columns, raw[row], strict=True)]
+        values = [column.spell(value) for column, value in zip(schema.columns, raw[row], strict=True)]
         figures.append(bars(title, schema.names, values, parts))
         most = [(schema.names[k], values[k], parts["occlusion"][k]) for k in leading(parts["occlusion"])[:_COLUMNS]]
         texts.append(f"{title}: {', '.join(f'{name} = {value} ({adds:+.3g})' for name, value, adds in most)}")
@@ -105,11 +105,3 @@ def _scored_rows(
     if not parts:
         raise InputError(f"{data}: must hold at least one row, it holds none")
     return np.concatenate(parts), names, np.concatenate(scores)
-
-
-def _spell(column: Column, value: float) -> str:
-    if np.isnan(value):
-        return "missing"
-    if column.kind == "category":
-        return column.categories[int(value)]
-    return ("true" if value else "false") if column.kind == "boolean" else f"{value:.6g}"

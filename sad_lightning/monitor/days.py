@@ -12,9 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.own.reading import read_table, suffix_of
+from sad_lightning.data.schema import Column as SchemaColumn
+from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
-from sad_lightning.predict.comparison import BUDGET, SAMPLE, Sample, evidence_of, names_of, read_sample, reference_of
+from sad_lightning.predict.comparison import (
+    BUDGET,
+    SAMPLE,
+    Sample,
+    evidence_of,
+    known_anomalies,
+    names_of,
+    read_sample,
+    reference_of,
+)
 from sad_lightning.predict.parts import Part
 from sad_lightning.stats.martingale import Evidence
 from sad_lightning.stats.ranking import Interval
@@ -59,15 +70,15 @@ class Column:
     Attributes:
         name: of the column.
         capital: the logarithm of its martingale after each row that was bet on.
-        before: the middle value in training.
-        lately: in the last quarter of the rows.
+        before: the middle value in training, or the most frequent word.
+        lately: that of the last quarter of the rows.
         missing: the share of missing values lately.
     """
 
     name: str
     capital: NDArray[np.float64]
-    before: float
-    lately: float
+    before: str
+    lately: str
     missing: float
 
 
@@ -80,6 +91,7 @@ class Watched:
         evidence: martingales over the rows that were bet on.
         columns: those that moved most, the clearest first.
         promised: the false-positive rate; None where none is promised.
+        known: the share of known anomalies in training.
         has_columns: whether the scores tell of the columns.
     """
 
@@ -87,6 +99,7 @@ class Watched:
     evidence: Evidence
     columns: tuple[Column, ...]
     promised: float | None
+    known: float
     has_columns: bool
 
     @property
@@ -100,6 +113,11 @@ class Watched:
         return sum(day.flagged for day in self.days)
 
     @property
+    def expected(self) -> float | None:
+        """The share of flagged rows if as many are anomalies as in training, and all of them are found."""
+        return None if self.promised is None else self.known + (1 - self.known) * self.promised
+
+    @property
     def alarm(self) -> Day | None:
         """The first day at whose end the martingale had reached 1 / budget; None where it never did."""
         row = self.evidence.alarm(BUDGET)
@@ -108,7 +126,10 @@ class Watched:
     def text(self) -> list[str]:
         """A few lines for a person."""
         low, high = (100 * each for each in wilson(self.flagged, self.rows))
-        promised = "no rate is promised" if self.promised is None else f"{100 * self.promised:g} % of normals promised"
+        promised = "no rate is promised"
+        if self.promised is not None:
+            also = f" and {100 * self.known:.2g} % anomalies in training" if self.known else ""
+            promised = f"{100 * self.promised:g} % of normal rows promised{also}"
         highest = math.exp(min(float(self.evidence.total.max(initial=0.0)), 300.0))
         lines = [
             f"{self.rows:,} rows of {len(self.days):,} days, {self.days[0].name} to {self.days[-1].name}",
@@ -152,11 +173,13 @@ def watch(model: Model, parts: Sequence[Part], time: str | None) -> Watched:
     order = order[::step]
     scores, values, days = scores[order], values[order], days[order]
     evidence = evidence_of(model, scores, values)
+    known, of = known_anomalies(model)
     return Watched(
         days=tuple(_days(files, days)),
         evidence=evidence,
-        columns=tuple(_moved(names_of(model), evidence, reference, values[scores <= model.threshold])),
+        columns=tuple(_moved(model, evidence, reference, values[scores <= model.threshold])),
         promised=model.target_fpr if model.calibration_rows == "validation" else None,
+        known=known / max(of, 1),
         has_columns=has_columns,
     )
 
@@ -229,18 +252,26 @@ def _days(files: Sequence[_File], sampled: NDArray[Any]) -> list[Day]:
 
 
 def _moved(
-    names: Sequence[str], evidence: Evidence, reference: NDArray[np.float32], values: NDArray[np.float32]
+    model: Model, evidence: Evidence, reference: NDArray[np.float32], values: NDArray[np.float32]
 ) -> list[Column]:
-    if not evidence.columns.shape[1] or not len(evidence.columns):
+    schema = model.preparation.schema
+    if not isinstance(schema, TableSchema) or not evidence.columns.size:
         return []
     order = np.argsort(-evidence.columns.max(axis=0), kind="stable")[:_MOVED]
     lately = values[-max(len(values) // 4, 1) :]
     return [
-        Column(names[k], evidence.columns[:, k], _middle(reference[:, k]), _middle(lately[:, k]),
+        Column(schema.names[k], evidence.columns[:, k], _middle(schema.columns[k], reference[:, k]),
+               _middle(schema.columns[k], lately[:, k]),
                float(np.isnan(lately[:, k]).mean()) if len(lately) else math.nan)
         for k in order.tolist()
     ]  # fmt: skip
 
 
-def _middle(values: NDArray[np.float32]) -> float:
-    return math.nan if not len(values) or np.isnan(values).all() else float(np.nanmedian(values))
+def _middle(column: SchemaColumn, values: NDArray[np.float32]) -> str:
+    present = values[~np.isnan(values)]
+    if not len(present):
+        return "missing"
+    if column.kind == "number":
+        return column.spell(float(np.median(present)))
+    kinds, counts = np.unique(present, return_counts=True)
+    return column.spell(float(kinds[counts.argmax()]))

@@ -28,25 +28,26 @@ def write_page(path: Path, watched: Watched, model: str) -> None:
 
 
 def flagged_figure(watched: Watched) -> svg.Figure:
-    """The share of flagged rows of each day, with its interval, beside the promised share."""
+    """The share of flagged rows of each day, with its interval, beside what is to be expected."""
     days = watched.days
-    highest = max(*(day.interval.high for day in days), watched.promised or 0.0)
+    highest = max(*(day.interval.high for day in days), watched.expected or 0.0)
     x = _days_axis(watched)
     y = svg.linear(0, min(105 * highest + 0.5, 100.0), 250, 30, "flagged rows, %")
     parts = svg.frame(x, y)
-    if watched.promised is not None:
-        at = y(100 * watched.promised)
+    if watched.expected is not None:
+        at = y(100 * watched.expected)
         parts.append(f'<path class="rule" stroke-dasharray="4 4" d="M{x.start:g} {at:.1f}H{x.end:g}"/>')
-        parts.append(svg.text(x.end - 4, at - 6, "promised of normal rows", "soft small end"))
+        parts.append(svg.text(x.end - 4, at - 6, "as in training", "soft small end"))
     for k, day in enumerate(days):
         low, high = y(100 * day.interval.low), y(100 * min(day.interval.high, y.high / 100))
-        css = f"interval s{1 if watched.promised is not None and day.interval.low > watched.promised else 0}"
+        css = f"interval s{1 if watched.expected is not None and day.interval.low > watched.expected else 0}"
         parts.append(f'<path class="{css}" d="M{x(k):.1f} {low:.1f}V{high:.1f}"/>')
         colour = 1 if "s1" in css else 0
         parts.append(svg.mark(x(k), y(100 * day.share), colour, hint=f"{day.name}: {day.flagged:,} of {day.rows:,}"))
     alt = "Flagged rows in percent: " + "; ".join(f"{day.name} {100 * day.share:.1f}" for day in days[-30:]) + "."
     return svg.drawing("flagged", (760, 298), parts, title="Flagged rows a day", alt=alt,
-                       caption="With intervals of 95 %; orange where the interval lies above the promise.")  # fmt: skip
+                       caption="With intervals of 95 %; orange where the interval lies above the line: the promised share of normal rows, and the "
+                       "known anomalies of the training.")  # fmt: skip
 
 
 def martingale_figure(watched: Watched) -> svg.Figure:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.model import Model
-from sad_lightning.stats.martingale import Evidence, conformal_rank, gather_evidence
+from sad_lightning.stats.martingale import Evidence, flag_prior, gather_evidence
 from sad_lightning.stats.ranking import Interval
 from sad_lightning.stats.shares import wilson
 
@@ -84,8 +84,9 @@ class Comparison:
     Attributes:
         flagged: the share of all rows, with its interval.
         promised: the false-positive rate; None if the threshold was not set on held-out rows, which promises none.
-        by_chance: if all rows are normal, the flagged share is below this with a probability of 95 %; it depends on how
-            many rows set the threshold.
+        known: the share of known anomalies in training.
+        by_chance: with as many anomalies as were known in training, the flagged share is below this with a probability of
+            95 %; it depends on how many rows set the threshold.
         ks: the p-value of the Kolmogorov-Smirnov test between calibration scores and scores of presumed normal rows;
             nan without held-out rows or with too few of one kind.
         evidence: martingales over the sample.
@@ -95,6 +96,7 @@ class Comparison:
     flagged: float
     interval: Interval
     promised: float | None
+    known: float
     by_chance: float
     ks: float
     evidence: Evidence
@@ -111,7 +113,8 @@ class Comparison:
         rule = "no rate is promised"
         if self.promised is not None:
             limit = f", by chance up to {100 * self.by_chance:.2f} %" if math.isfinite(self.by_chance) else ""
-            rule = f"{100 * self.promised:g} % of normal rows promised{limit}"
+            also = f" and {100 * self.known:.2g} % anomalies in training" if self.known else ""
+            rule = f"{100 * self.promised:g} % of normal rows promised{also}{limit}"
         lines = [
             (
                 "above it" if self.promised is None else f"at {100 * self.promised:g} % FPR",
@@ -156,14 +159,16 @@ def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float 
     threshold = model.threshold if fpr is None else model.threshold_at(fpr)
     below, normal = calibration[calibration < threshold], sample.scores[sample.scores <= threshold]
     can_test = held_out and len(below) > 1 and len(normal) > 1
-    above = len(calibration) + 1 - conformal_rank(len(calibration), rate)
+    above, total = flag_prior(len(calibration), rate, known_anomalies(model))
+    known, of = known_anomalies(model)
     limit = math.nan
-    if held_out and above > 0:
-        limit = float(betabinom.ppf(0.95, rows, above, len(calibration) + 1 - above)) / rows
+    if held_out and math.isfinite(threshold):
+        limit = float(betabinom.ppf(0.95, rows, above, total - above)) / rows
     return Comparison(
         flagged=anomalies / rows,
         interval=wilson(anomalies, rows),
         promised=rate if held_out else None,
+        known=known / max(of, 1),
         by_chance=limit,
         ks=float(ks_2samp(below, normal, method="asymp").pvalue) if can_test else math.nan,
         evidence=evidence,
@@ -183,7 +188,14 @@ def evidence_of(
         threshold=model.threshold if fpr is None else model.threshold_at(fpr),
         fpr=model.target_fpr if fpr is None else fpr,
         held_out=model.calibration_rows == "validation",
+        anomalies=known_anomalies(model),
     )  # fmt: skip
+
+
+def known_anomalies(model: Model) -> tuple[int, int]:
+    """How many of the rows of the training were known anomalies, and how many rows there were; those of tests aside."""
+    counts = model.card.get("counts", {})
+    return counts.get("known_anomaly", 0), counts.get("train", 0) + counts.get("validation", 0)
 
 
 def reference_of(model: Model, columns: int) -> NDArray[np.float32]:

@@ -76,24 +76,39 @@ def simple_jumper(p_values: ArrayLike) -> Floats:
     return logs
 
 
-def flag_martingale(flags: ArrayLike, calibration: int, fpr: float) -> Floats:
-    """The logarithm of a martingale that bets on more flagged rows than promised, after every row: ``(N,)``.
+def flag_martingale(flags: ArrayLike, calibration: int, fpr: float, anomalies: tuple[int, int] = (0, 0)) -> Floats:
+    """The logarithm of a martingale that bets on more flagged rows than were to be expected, after every row: ``(N,)``.
 
-    Above the conformal threshold of n rows, s_(k), a row lies with a chance that is itself random, Beta(n + 1 - k, k)
-    over the draw of these rows. Given the flags so far the next one has the mean of that, updated; the martingale is
-    the mean of several that each stake a fixed share of their capital on it.
+    Above the conformal threshold of n rows, s_(k), a normal row lies with a chance that is itself random,
+    Beta(n + 1 - k, k) over the draw of these rows. Given the flags so far the next one has the mean of that, updated;
+    the martingale is the mean of several that each stake a fixed share of their capital on it.
 
     Args:
         flags: ``(N,)`` whether each row was flagged.
         calibration: n.
         fpr: the promised rate, which gives k.
+        anomalies: known anomalies, and rows, of the training: as many of the new rows are expected to be anomalies too,
+            and to be flagged. The chance is then the Beta of equal mean and variance.
     """
     flagged = np.asarray(flags, dtype=bool)
-    above = calibration + 1 - conformal_rank(calibration, fpr)
+    above, total = flag_prior(calibration, fpr, anomalies)
     before = np.cumsum(flagged) - flagged
-    chance = (above + before) / (calibration + 1 + np.arange(len(flagged)))
+    chance = (above + before) / (total + np.arange(len(flagged)))
     gain = 1 + _STAKES[:, None] * (flagged / chance - 1)
     return log_mean(np.cumsum(np.log(gain), axis=1), np.full(len(_STAKES), 1 / len(_STAKES)))
+
+
+def flag_prior(calibration: int, fpr: float, anomalies: tuple[int, int] = (0, 0)) -> tuple[float, float]:
+    """A and A + B of the Beta(A, B) that the chance of a flag has, as ``flag_martingale`` says."""
+    above, total = calibration + 1 - conformal_rank(calibration, fpr), calibration + 1
+    known, rows = anomalies
+    if not known:
+        return above, total
+    normal, base = above / total, known / rows
+    mean = base + (1 - base) * normal
+    variance = (1 - normal) ** 2 * base * (1 - base) / rows + (1 - base) ** 2 * normal * (1 - normal) / (total + 1)
+    size = mean * (1 - mean) / variance - 1
+    return mean * size, size
 
 
 def conformal_rank(calibration: int, fpr: float) -> int:
@@ -138,6 +153,7 @@ def gather_evidence(
     threshold: float,
     fpr: float,
     held_out: bool,
+    anomalies: tuple[int, int] = (0, 0),
     seed: int = 0,
 ) -> Evidence:
     """Bet on a stream of rows that they are not as the calibration rows were.
@@ -153,6 +169,7 @@ def gather_evidence(
         threshold: flagged is what scores above it.
         fpr: the promised rate.
         held_out: whether the calibration rows were; else nothing was promised, and only columns are bet on.
+        anomalies: known anomalies, and rows, of the training: flags as many are expected.
         seed: breaks ties.
     """
     generator = np.random.default_rng(seed)
@@ -166,7 +183,7 @@ def gather_evidence(
         p_values = online_p_values(below, stream[normal], generator)
         bets["scores"] = _carried(simple_jumper(p_values[:, None]), normal)[:, 0]
         if math.isfinite(threshold):
-            bets["flags"] = flag_martingale(flagged, len(normals), fpr)
+            bets["flags"] = flag_martingale(flagged, len(normals), fpr, anomalies)
     p = [online_p_values(known[:, k], columns[normal, k], generator) for k in range(columns.shape[1])]
     of_columns = _carried(simple_jumper(np.stack(p, axis=1)), normal) if p else np.zeros((len(stream), 0))
     some = [*([bets["flags"], bets["scores"]] if held_out else []), *of_columns.T]

@@ -25,7 +25,7 @@ from sad_lightning.config.location import CONF
 from sad_lightning.config.mistakes import is_not_defined, one_line
 from sad_lightning.config.voices import method_name
 from sad_lightning.errors import InputError
-from sad_lightning.files import MODEL_FILE
+from sad_lightning.files import CARD_FILE, MODEL_FILE
 from sad_lightning.result import Result, finished
 from sad_lightning.train.arguments import check_arguments, multirun_first
 from sad_lightning.train.help import help_text
@@ -99,8 +99,9 @@ def _cell(cfg: DictConfig) -> float:
 
 
 def next_steps(folder: Path, cfg: DictConfig) -> str:
-    """Commands for the files of a finished cell, to copy and paste."""
+    """Commands for the files of a finished cell, to copy and paste; for own data also the page of the detector."""
     commands = {f"python -m sad_lightning.report {shlex.quote(str(cfg.runs))}": "all results, as one page"}
+    lines = []
     if (folder / MODEL_FILE).exists():
         where = f"{shlex.quote(str(folder))} {shlex.quote(str(cfg.data.path))}"
         commands = {
@@ -108,9 +109,21 @@ def next_steps(folder: Path, cfg: DictConfig) -> str:
             f"python -m sad_lightning.explain {where}": "why the most anomalous rows score as they do",
             **commands,
         }
+        lines = [f"  {'page':<25}{_page(folder, cfg, list(commands))}"]
     width = max(map(len, commands))
-    lines = [f"    {command:<{width}}  # {about}" for command, about in commands.items()]
-    return "\n".join(["  next", *lines])
+    return "\n".join([*lines, "  next", *(f"    {command:<{width}}  # {about}" for command, about in commands.items())])
+
+
+def _page(folder: Path, cfg: DictConfig, commands: list[str]) -> Path:
+    """The page of a detector, written where it is not there."""
+    path = folder / CARD_FILE
+    if not path.exists() or cfg.overwrite:
+        from sad_lightning.card.page import write_card  # torch
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the result has them
+            write_card(folder, load(cfg.data), commands)
+    return path
 
 
 def _result(cfg: DictConfig, folder: Path) -> Result:

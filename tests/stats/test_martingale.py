@@ -10,6 +10,7 @@ from scipy.stats import kstest
 from sad_lightning.stats.martingale import (
     conformal_rank,
     flag_martingale,
+    flag_prior,
     gather_evidence,
     larger_before,
     log_mean,
@@ -72,6 +73,20 @@ def test_the_bet_on_flags_is_a_martingale_over_the_draw_of_the_threshold(n, fpr)
             seen += flag
         mean += chance * math.exp(flag_martingale(flags, n, fpr)[-1])
     assert math.isclose(mean, 1, rel_tol=1e-12)
+
+
+def test_as_many_anomalies_as_in_training_are_expected():
+    """The chance of a flag: mean and variance of base + (1 - base) rate over both draws, by simulation."""
+    generator = np.random.default_rng(0)
+    above, total = flag_prior(200, 0.05, (60, 600))
+    base, rate = generator.binomial(600, 0.1, 100_000) / 600, generator.beta(10, 191, 100_000)
+    chance = base + (1 - base) * rate
+    mean = above / total
+    assert mean == pytest.approx(chance.mean(), rel=0.01)
+    assert mean * (1 - mean) / (total + 1) == pytest.approx(chance.var(), rel=0.05)
+    flags = generator.random(500) < 0.15
+    assert flag_martingale(flags, 200, 0.05, (60, 600)).max() < math.log(20)
+    assert flag_martingale(flags, 200, 0.05).max() > math.log(20)
 
 
 def test_more_flags_than_promised_are_seen():

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sad_lightning.drawing import svg
 from sad_lightning.report.gather.ranking import Ranking
@@ -23,7 +22,7 @@ def score_figures(ranking: Ranking) -> Iterator[svg.Figure]:
         counts = [np.histogram(np.clip(values[y == kind], low, x.high), 36, (low, x.high))[0] for kind in (0, 1)]
         shares = [count / max(count.sum(), 1) for count in counts]
         tallest = max(float(share.max()) for share in shares)
-        parts = [_steps(share, tallest, x, 96, 18, colour) for share, colour in zip(shares, (8, 1), strict=True)]
+        parts = [svg.steps(share, tallest, x, 96, 18, colour) for share, colour in zip(shares, (8, 1), strict=True)]
         parts.append('<path class="rule" d="M10 96H230"/>')
         parts += [svg.text(x(value), 112, words, "soft mid small") for value, words in x.ticks]
         if low <= threshold <= x.high:
@@ -37,12 +36,3 @@ def score_figures(ranking: Ranking) -> Iterator[svg.Figure]:
             f" threshold {threshold:.3g} finds {100 * cell.result.metrics['recall']:.0f} % of the anomalies."
         )
         yield svg.drawing(f"scores-{row.group.name}-{ranking.name}", (240, 118), parts, title=row.group.name, alt=alt)
-
-
-def _steps(shares: NDArray[np.float64], tallest: float, x: svg.Axis, bottom: float, top: float, colour: int) -> str:
-    """A histogram as one filled outline."""
-    width = (x.end - x.start) / len(shares)
-    path = [f"M{x.start:g} {bottom:g}"]
-    for i, share in enumerate(shares.tolist()):
-        path.append(f"V{bottom - share / tallest * (bottom - top):.1f}H{x.start + width * (i + 1):.1f}")
-    return f'<path class="s{colour}" fill="var(--c)" opacity=".55" d="{"".join(path)}V{bottom:g}Z"/>'
