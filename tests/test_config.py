@@ -28,7 +28,8 @@ SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28
           "arrhythmia": (274,), "cardio": (21,), "satellite": (36,), "satimage-2": (36,), "shuttle": (9,),
           "thyroid": (6,), "landsat": (36,), "synthetic": (9,), "spectrograms": (1, 125, 128),
           "synthetic_spectrograms": (1, 125, 128), "table": (30,), "folder": (3, 32, 32),
-          "npz": (1, 28, 28), "odds": (21,), "motion_planning": (139,)}  # fmt: skip
+          "npz": (1, 28, 28), "odds": (21,), "motion_planning": (139,),
+          "cats_vs_dogs": (3, 64, 64)}  # fmt: skip
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -231,7 +232,8 @@ def test_experiments_of_ye2021_hold_its_cells(experiment, count, methods, settin
     + [(f"daniel2021_{data}_scenario2{method}", 360, {5}) for data in ("mnist", "fmnist") for method in ("", "_mml")]
     + [("daniel2021_odds", 240, {5}), ("daniel2021_ablation", 160, {1, 5}), ("daniel2021_cifar_ablation", 720, {1, 5}),
        ("daniel2021_ensembles", 2700, {1, 5}), ("daniel2021_ill_trained", 450, {1}),
-       ("daniel2021_motion_planning", 12, {1}), ("odds_deep", 420, {1}), ("odds_hybrid", 120, {1})],
+       ("daniel2021_motion_planning", 12, {1}), ("daniel2021_cats_vs_dogs", 30, {5}),
+       ("odds_deep", 420, {1}), ("odds_hybrid", 120, {1})],
 )  # fmt: skip
 def test_experiments_of_daniel2021_hold_its_cells(experiment, count, ensembles, settings):
     found = cells(f"+experiment={experiment}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import call, get_method
 from omegaconf import DictConfig, OmegaConf
 
@@ -15,6 +16,7 @@ from sad_lightning.command import command, command_parser
 from sad_lightning.config.location import CONF
 from sad_lightning.config.options import options
 from sad_lightning.data.arrays import Arrays, data_root
+from sad_lightning.errors import InputError
 
 _NO_FILE = "needs no file"
 
@@ -73,12 +75,15 @@ def _list(names: tuple[str, ...], root: str | None) -> bool:
 def _fetch(names: tuple[str, ...], root: str | None) -> bool:
     for name in names:
         path = _path(name, root)
-        if path is not None and not _published(name, root):
-            print(f"{name:<22}  is not public{'' if path.exists() else f'; write {path} yourself'}")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # training warns of constant columns, where they matter
+                arrays: Arrays = call(_settings(name, root))
+        except InstantiationException as error:
+            if path is None or path.exists() or _published(name, root) or not isinstance(error.__cause__, InputError):
+                raise
+            print(f"{name:<22}  {error.__cause__}")  # a program can not fetch it: where a person does
             continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # training warns of constant columns, where they matter
-            arrays: Arrays = call(_settings(name, root))
         print(f"{name:<22}  {len(arrays.x)} rows of {arrays.shape}, {len(arrays.classes)} classes")
     return False
 
@@ -90,7 +95,7 @@ def _verify(names: tuple[str, ...], root: str | None) -> bool:
         if path is None or not path.exists():
             verdict = "not there" if path else _NO_FILE
         elif not _published(name, root):
-            verdict = "is not public: there is nothing to compare it with"
+            verdict = "there is no published file to compare it with"
         else:
             right = _module(name, root).verify(name, root)
             verdict = "as published" if right else "DIFFERS from what was published; remove it and fetch it again"

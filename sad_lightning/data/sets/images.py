@@ -16,7 +16,7 @@ from sad_lightning.data.sets.download import download_folder
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 
-_LAYOUT = {"train_images": 0, "train_labels": 0, "test_images": 0, "test_labels": 0}
+LAYOUT = {"train_images": 0, "train_labels": 0, "test_images": 0, "test_labels": 0}
 _TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}
 _DIGESTS = {
     "mnist": "ee83530b944a724242360e8c64b9f684fb1bb5bcb7d42657fcb9132ca2ac51d0",
@@ -68,7 +68,7 @@ Raw = dict[str, NDArray[np.generic]]
 
 def _images(name: str, root: str | None, classes: tuple[str, ...]) -> Arrays:
     path = data_root(root) / f"{name}.npz"
-    return as_arrays(path, read_npz(path, _LAYOUT) if path.exists() else _download(name, path), classes)
+    return as_arrays(path, read_npz(path, LAYOUT) if path.exists() else _download(name, path), classes)
 
 
 def as_arrays(path: Path, raw: Raw, classes: tuple[str, ...]) -> Arrays:
@@ -106,7 +106,7 @@ def verify(name: str, root: str | None) -> bool:
     Raises:
         InputError: the file is damaged.
     """
-    return content_digest(read_npz(data_root(root) / f"{name}.npz", _LAYOUT)) == _DIGESTS[name]
+    return content_digest(read_npz(data_root(root) / f"{name}.npz", LAYOUT)) == _DIGESTS[name]
 
 
 def _download(name: str, path: Path) -> Raw:
