@@ -57,7 +57,16 @@ _WHERE = {  # what says where or how a cell runs: groups, and keys of groups
     "data_root": None,
     "pretrain": ("cache",),
     "backbone": ("cache",),
-    "trainer": ("accelerator", "devices", "num_nodes", "strategy"),
+    "trainer": (
+        "accelerator",
+        "detect_anomaly",
+        "devices",
+        "enable_model_summary",
+        "enable_progress_bar",
+        "num_nodes",
+        "profiler",
+        "strategy",
+    ),
 }
 
 
