@@ -343,3 +343,22 @@ def test_a_setting_that_is_pasted_says_what_it_should(name, tmp_path):
     (argument,) = shlex.split(setting("data.ignore", [name, "other"]))
     (override,) = OverridesParser.create().parse_overrides([argument])
     assert [str(each) for each in override.value()] == [name, "other"]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([*range(299), 1e30], "a hold values so far from the others that these become one value"),
+        ([1e-42 * k for k in range(300)], "a differ by less than single precision holds and map to 0"),
+    ],
+    ids=["one value of 1e30", "subnormal"],
+)
+def test_columns_in_which_single_precision_sees_one_value_are_told(values, words, tmp_path):
+    path = text(tmp_path / "x.csv", "a,b\n" + "".join(f"{value!r},{k % 7}\n" for k, value in enumerate(values)))
+    with pytest.warns(UserWarning, match=words):
+        own(path, label=None)
+
+
+def test_whole_numbers_that_are_kept_are_those_of_the_file(tmp_path):
+    path = text(tmp_path / "x.csv", f"a,id\n1,{BIG}\n2,{BIG + 1}\n")
+    assert kept(path, "id") == [str(BIG), str(BIG + 1)]
