@@ -61,7 +61,6 @@ _WHERE = {  # what says where or how a cell runs: groups, and keys of groups
         "accelerator",
         "detect_anomaly",
         "devices",
-        "enable_model_summary",
         "enable_progress_bar",
         "num_nodes",
         "profiler",

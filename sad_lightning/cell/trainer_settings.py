@@ -7,13 +7,14 @@ from sad_lightning.errors import InputError
 
 _HEEDED = {
     "_target_", "_partial_", "accelerator", "benchmark", "callbacks", "detect_anomaly", "deterministic",
-    "devices", "enable_model_summary", "enable_progress_bar", "inference_mode", "limit_train_batches", "max_epochs",
+    "devices", "enable_progress_bar", "inference_mode", "limit_train_batches", "max_epochs",
     "num_nodes", "plugins", "precision", "profiler", "strategy", "sync_batchnorm",
 }  # fmt: skip
 _INSTEAD = {
     "logger": "choose one with logger=csv, wandb, tensorboard, mlflow or none",
     "default_root_dir": "runs=FOLDER says where files go",
     "enable_checkpointing": "a resume checkpoint is always kept, and a finished cell keeps its model",
+    "enable_model_summary": "print a method to see its layers",
     "fast_dev_run": "trainer.max_epochs=1 is a short run",
     "min_epochs": "training ends after trainer.max_epochs, or by patience",
     "max_steps": "training ends after trainer.max_epochs, or by patience",

@@ -294,7 +294,7 @@ def new_trainer(
                 logger=False,  # each stage has its own log, and several may train as one
                 callbacks=[*own, *callbacks, *wanted],
                 enable_checkpointing=bool(stages),
-                enable_model_summary=bool(stages) and bool(given.get("enable_model_summary", False)),
+                enable_model_summary=False,
                 enable_progress_bar=False,
                 num_sanity_val_steps=0,
                 use_distributed_sampler=False,
