@@ -41,7 +41,7 @@ class Detector(OutlierMixin, BaseEstimator):
     Args:
         method: a method of ``conf/method`` or a preset of ``conf/preset``, as on the command line. None takes what is
             recommended: on tables the preset ``recommended``, or ``label_free`` without known anomalies, on images
-            Deep SAD.
+            ``images``, which needs the extra of that name.
         settings: what it should do differently, by the command line's names: ``{"method.eta": 2.0, "ensemble": 5}``.
         target_fpr: the share of normal rows that ``predict`` may call anomalies.
         random_state: decides weights, order of rows and noise.
@@ -190,11 +190,9 @@ class Detector(OutlierMixin, BaseEstimator):
         for key in settings:
             if key in _OWN or (key.startswith(("data.", "split.")) and key != "split.validation_ratio"):
                 raise InputError(f"settings must not hold {key}: rows, labels and parameters of the Detector decide it")
-        preset = "+preset=recommended" if labeled else "+preset=label_free"
-        recommended = "method=deep_sad" if images else preset
-        chosen = recommended if self.method is None else f"method={self.method}"
-        if self.method in options("preset"):
-            chosen = f"+preset={self.method}"
+        preset = "images" if images else "recommended" if labeled else "label_free"
+        name = self.method or preset
+        chosen = f"+preset={name}" if name in options("preset") else f"method={name}"
         own = {"target_fpr": self.target_fpr, "seed": self.random_state}
         return [_IMAGES if images else _TABLE, "logger=none", chosen, *typed(own), *typed(settings)]
 

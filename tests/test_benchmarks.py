@@ -16,6 +16,7 @@ SMOKE = {
     "preset": ["--known", "0", "1", "--rows", "120"],
     "tables": ["--candidates", "iforest", "hsc:ensemble=2;trainer.max_epochs=1"],
     "odds": ["--data", "cardio", "--methods", "iforest", "--seeds", "1"],
+    "images": ["digits", "--size", "32", "--normal", "0", "--known", "0"],
     "leaking_halves": ["--data", "arrhythmia", "--seeds", "1"],
 }
 REAL_DATA = {"odds", "leaking_halves"}

@@ -28,7 +28,7 @@ SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28
           "arrhythmia": (274,), "cardio": (21,), "satellite": (36,), "satimage-2": (36,), "shuttle": (9,),
           "thyroid": (6,), "landsat": (36,), "synthetic": (9,), "spectrograms": (1, 125, 128),
           "synthetic_spectrograms": (1, 125, 128), "table": (30,), "folder": (3, 32, 32),
-          "npz": (1, 28, 28), "odds": (21,)}  # fmt: skip
+          "npz": (1, 28, 28), "odds": (21,), "motion_planning": (139,)}  # fmt: skip
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -136,8 +136,11 @@ def effective(path: Path) -> list[str]:
 def test_an_experiment_that_is_a_protocol_on_a_set_says_just_that():
     of_protocols = [path for path in (CONF / "experiment").glob("*.yaml") if "scenario" in path.stem or
                     path.stem.endswith(("_eta", "_rep_dim"))]  # fmt: skip
-    plain = [path for path in of_protocols if not path.stem.startswith("ye2021")]
-    assert len(plain) == 29
+    plain = [path for path in of_protocols if not path.stem.startswith(("ye2021", "daniel2021"))]
+    plain += [CONF / "experiment" / f"daniel2021_{data}_scenario1.yaml" for data in NAMES]
+    columns = ("deep", "label_free", "shallow", "ssad")
+    plain += [CONF / "experiment" / f"{data}_{some}.yaml" for data in NAMES for some in columns]
+    assert len(plain) == 29 + 3 + 12
     for path in plain:
         first, protocol, data = effective(path)
         assert (first, protocol.split("/")[0], data.split("/")[0]) == ("defaults:", "  - ", "  - override "), path
@@ -167,12 +170,18 @@ def test_the_published_means_in_a_header_are_those_of_the_table(experiment):
     assert [printed[value] for value in sorted(printed)] == [float(number) for number in header[2].split()]
 
 
+SPANS = {"daniel2021_scenario1": 900, "daniel2021_scenario2": 720, "ruff2019_scenario1": 500, "ruff2019_scenario2": 500,
+         "ruff2020_deep": 1800, "ruff2020_label_free": 30, "ruff2020_shallow": 60, "ruff2020_ssad": 900,
+         "scenario1": 450, "scenario2": 450, "scenario3": 500, "sensitivity_eta": 450, "sensitivity_rep_dim": 540,
+         "ye2021": 400}  # fmt: skip
+
+
 @pytest.mark.parametrize("protocol", sorted(path.stem for path in (CONF / "protocol").glob("*.yaml")))
 def test_every_protocol_spans_its_grid_on_another_data_set(protocol, settings):
     cfg = settings(f"+protocol={protocol}", "data=npz", "hydra.mode=RUN")
     assert cfg.data._target_ == "sad_lightning.data.npz"
     found = cells(f"+protocol={protocol}")
-    assert len(found) == len({tuple(cell.items()) for cell in found}) >= 300
+    assert len(found) == len({tuple(cell.items()) for cell in found}) == SPANS[protocol]
 
 
 @pytest.mark.parametrize("data", ["digits", "mnist", "fmnist", "cifar"])
@@ -213,6 +222,42 @@ def test_experiments_of_ye2021_hold_its_cells(experiment, count, methods, settin
     assert len({cell["method"] for cell in found}) == methods
     if experiment == "fmnist_scenario3":
         assert {cell["split.known_weights"] for cell in found} == {"[0.5,0.5]", "[0.9,0.1]", "[0.1,0.9]"}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "count", "ensembles"),
+    [(f"daniel2021_{data}_scenario1", 900, {5}) for data in ("mnist", "fmnist", "cifar")]
+    + [("daniel2021_cifar_scenario2", 720, {5})]
+    + [(f"daniel2021_{data}_scenario2{method}", 360, {5}) for data in ("mnist", "fmnist") for method in ("", "_mml")]
+    + [("daniel2021_odds", 240, {5}), ("daniel2021_ablation", 160, {1, 5}), ("daniel2021_cifar_ablation", 720, {1, 5}),
+       ("daniel2021_ensembles", 2700, {1, 5}), ("daniel2021_ill_trained", 450, {1}),
+       ("daniel2021_motion_planning", 12, {1}), ("odds_deep", 420, {1}), ("odds_hybrid", 120, {1})],
+)  # fmt: skip
+def test_experiments_of_daniel2021_hold_its_cells(experiment, count, ensembles, settings):
+    found = cells(f"+experiment={experiment}")
+    assert len(found) == len({tuple(cell.items()) for cell in found}) == count
+    cfg = compose("config", overrides=[f"+experiment={experiment}"])
+    assert {int(cell.get("ensemble", cfg.ensemble)) for cell in found} == ensembles
+
+
+def test_polluted_rows_train_with_the_settings_in_parentheses(settings):
+    """daniel2021 Table 12."""
+    mnist, fashion = (compose("config", overrides=[f"+experiment=daniel2021_{data}_scenario2_mml", "hydra.mode=RUN"])
+                      for data in ("mnist", "fmnist"))  # fmt: skip
+    assert (mnist.optimizer.lr, mnist.method.cubo.beta, mnist.trainer.max_epochs) == (2e-4, 0.02, 200)
+    assert (fashion.optimizer.lr, fashion.method.cubo.beta, fashion.method.elbo.beta_kl) == (1e-3, 0.25, 0.005)
+
+
+def test_the_published_means_of_daniel2021_are_those_of_the_table(settings):
+    with open(PACKAGE / "report" / "gather" / "published_results.csv") as file:
+        rows = [row for row in csv.DictReader(file) if row["paper"] == "daniel2021"]
+    for name, data in NAMES.items():
+        for experiment, table, axis in ((f"daniel2021_{name}_scenario1", "2", "labeled_ratio"),
+                                        (f"daniel2021_{name}_scenario2", "9", "pollution_ratio")):  # fmt: skip
+            header = (CONF / "experiment" / f"{experiment}.yaml").read_text()
+            some = [row for row in rows if (row["table"], row["dataset"], row["method"]) == (table, data, "dp_vae")]
+            means = [row["mean"] for row in sorted(some, key=lambda row: float(row[axis]))][table == "9" :]
+            assert f"DP-VAE: {' '.join(means)}" in header, experiment
 
 
 def test_every_experiment_composes(settings):

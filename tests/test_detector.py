@@ -173,8 +173,9 @@ def test_without_a_name_it_is_the_recommended_preset(data):
     without = Detector().fit(x)
     assert type(without.model_.scorer.baseline).__name__ == "IForest"
     pixels = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
-    images = Detector(settings={**SHORT, "split.validation_ratio": 0.0}).fit(pixels)
-    assert type(images.model_.scorer).__name__ == "DeepSAD"
+    images = Detector(settings={"split.validation_ratio": 0.0}).fit(pixels)
+    assert list(images.model_.scorer.voices) == ["knn", "mahalanobis"]
+    assert images.model_.preparation.extractor.name == "efficientnet_lite0"
 
 
 def test_pipeline_and_search_over_parameters(data):

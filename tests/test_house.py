@@ -40,7 +40,8 @@ def name_of(path: Path) -> str:
 ROOMS = (
     "version", "errors", "checks", "seeding", "files", "config", "command", "stats", "result", "backbones", "data",
     "networks", "methods", "baselines", "training", "model", "tracking", "drawing", "info", "inspect", "cell", "grid",
-    "detector", "predict", "monitor", "export", "explain", "hpo", "audit", "report", "convergence", "train", "__main__",
+    "detector", "predict", "monitor", "export", "explain", "hpo", "audit", "report", "convergence", "planning",
+    "illustrate", "train", "__main__",
 )  # fmt: skip
 
 
@@ -83,9 +84,11 @@ def test_a_folder_with_a_main_is_a_command_and_nothing_else_is():
         "export",
         "grid",
         "hpo",
+        "illustrate",
         "info",
         "inspect",
         "monitor",
+        "planning",
         "predict",
         "report",
         "train",
@@ -98,7 +101,8 @@ def test_a_folder_with_a_main_is_a_command_and_nothing_else_is():
 LIGHT_ROOMS = {"version", "errors", "checks", "seeding", "files", "config", "command", "stats", "result", "data",
                "baselines", "drawing", "info", "inspect", "grid", "report", "train", "__main__"}  # fmt: skip
 LIGHT_MODULES = {"cell.key", "cell.loading", "cell.evaluation", "audit.fold", "audit.study", "convergence.figure",
-                 "convergence.study"}  # fmt: skip
+                 "convergence.study", "illustrate.cubo", "illustrate.paradigms", "planning.figure",
+                 "planning.study"}  # fmt: skip
 HEAVY_MODULES = {"data.module", "data.preparation", "report.figures.projection"}  # in rooms that are light but for them
 
 

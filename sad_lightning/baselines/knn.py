@@ -50,23 +50,44 @@ class KNN(Baseline):
         x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         whole_number("method.neighbors", self.neighbors)
         choice("method.metric", self.metric, ("euclidean", "cosine"))
-        self.rows_ = x[choose_rows(np.zeros(len(x), dtype=np.int8), self.max_rows, self.random_state)]
+        self._kept_rows = choose_rows(np.zeros(len(x), dtype=np.int8), self.max_rows, self.random_state)
+        self._count = len(x)
+        rows = x[self._kept_rows]
+        single = rows.astype(np.float32)  # half the file where nothing is lost by it
+        self.rows_ = single if np.array_equal(single, rows) else rows
         return self
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
         """The mean distance of each row of ``X`` to its neighbours, ``(B,)``."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float64, reset=False)
-        search = NearestNeighbors(n_neighbors=min(self.neighbors, len(self.rows_)), metric=self.metric).fit(self.rows_)
+        return np.asarray(self._distances(x, min(self.neighbors, len(self.rows_))).mean(axis=1))
+
+    def out_of_bag(self) -> Floats:
+        """The distance of each row of ``fit`` to the others, ``(n,)``; nan where it was not kept, and is no neighbour.
+
+        Only after ``fit``: what is read from a file does not know how many rows there were.
+        """
+        check_is_fitted(self)
+        scores = np.full(self._count, np.nan)
+        others = min(self.neighbors, len(self.rows_) - 1)
+        distances = self._distances(self.rows_.astype(np.float64), others + 1)
+        scores[self._kept_rows] = distances[:, 1:].mean(axis=1)  # the nearest is the row itself
+        return scores
+
+    def _distances(self, x: Floats, neighbors: int) -> Floats:
+        """To the nearest kept rows, ``(B, neighbors)``, ascending."""
+        search = NearestNeighbors(n_neighbors=neighbors, metric=self.metric).fit(self.rows_.astype(np.float64))
         distances: Floats = search.kneighbors(x)[0]
-        return np.asarray(distances.mean(axis=1))
+        return distances
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
         """``anomaly_score`` in torch operations."""
         from torch.nn.functional import normalize
 
+        rows = learned["rows_"].double()
         if self.metric == "cosine":
-            distances = 1 - normalize(x) @ normalize(learned["rows_"]).T
+            distances = 1 - normalize(x) @ normalize(rows).T
         else:
-            distances = torch_squared_distances(x, learned["rows_"]).sqrt()
+            distances = torch_squared_distances(x, rows).sqrt()
         return distances.topk(min(self.neighbors, len(self.rows_)), largest=False).values.mean(dim=1)

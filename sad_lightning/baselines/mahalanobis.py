@@ -55,12 +55,24 @@ class Mahalanobis(Baseline):
             self.shrinkage_ = fraction_to_one("method.shrinkage", self.shrinkage)
         covariance = ShrunkCovariance(shrinkage=self.shrinkage_).fit(x)
         self.mean_, self.precision_ = covariance.location_, covariance.precision_
+        n, distances = len(x), self.anomaly_score(x)
+        left = 1 - (1 - self.shrinkage_) * distances / (n - 1)  # Sherman and Morrison's formula for the precision
+        self._out_of_bag = (n / (n - 1)) ** 2 * distances / np.maximum(left, np.finfo(float).eps)
         return self
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
         """The squared distance of each row of ``X`` from the mean, ``(B,)``."""
         distances: Floats = self.contributions(X).sum(axis=1)
         return distances
+
+    def out_of_bag(self) -> Floats:
+        """The distance of each row of ``fit`` as if it had been left out of mean and covariance, ``(n,)``.
+
+        Shrinkage and trace stay. In many columns a row is much nearer to a mean and a covariance that it is part of.
+        Only after ``fit``.
+        """
+        check_is_fitted(self)
+        return self._out_of_bag
 
     def contributions(self, X: ArrayLike) -> Floats:
         """The terms of the squared distance that belong to each column, ``(B, D)``."""

@@ -4,11 +4,12 @@ from sad_lightning.data.own.image_folder import folder
 from sad_lightning.data.own.npz_file import npz
 from sad_lightning.data.own.tables import table
 from sad_lightning.data.sets.images import cifar10, digits, fashion_mnist, mnist
+from sad_lightning.data.sets.motion_planning import motion_planning
 from sad_lightning.data.sets.spectrum import spectrograms
 from sad_lightning.data.sets.synthetic import gaussians, synthetic_spectrograms
 from sad_lightning.data.sets.tabular import landsat, odds
 
 __all__ = [
-    "cifar10", "digits", "fashion_mnist", "folder", "gaussians", "landsat", "mnist", "npz", "odds", "spectrograms",
-    "synthetic_spectrograms", "table",
+    "cifar10", "digits", "fashion_mnist", "folder", "gaussians", "landsat", "mnist", "motion_planning", "npz", "odds",
+    "spectrograms", "synthetic_spectrograms", "table",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ class Autoencoder(Part):
             as in the authors' code for tables.
 
     Attributes:
+        network: what built them.
         encoder: ``(B, ...)`` to ``(B, D)``.
         decoder: ``(B, D)`` to ``(B, ...)``.
 
@@ -27,7 +28,7 @@ class Autoencoder(Part):
     def __init__(self, network: Network, initial_weights: str) -> None:
         super().__init__()
         choice("method.initial_weights", initial_weights, ("glorot", "torch"))
-        self.encoder, self.decoder = network.encoder(), network.decoder()
+        self.network, self.encoder, self.decoder = network, network.encoder(), network.decoder()
         if initial_weights == "glorot":
             start_glorot(self)
 
@@ -37,7 +38,7 @@ class Autoencoder(Part):
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """The reconstructed rows, ``(B, ...)``."""
-        return self.decoder(self.encoder(x))  # type: ignore[no-any-return]
+        return self.network.rebuild(self.decoder, self.encoder(x), x)
 
 
 def reconstruction_error(reconstruction: Tensor, x: Tensor) -> Tensor:

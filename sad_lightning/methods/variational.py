@@ -23,7 +23,7 @@ class ELBO(Recipe):
 
         -ELBO(x) = L_R(x) + beta_KL KL(q(z|x) || N(prior 1, I))
 
-    L_R = -log p(x|z) up to a constant is the squared error of the reconstruction.
+    L_R = -log p(x|z) up to a constant is the error of the reconstruction, squared unless the network has another.
 
     Attributes:
         beta_kl: weight of the divergence, in training and in the score.
@@ -61,13 +61,14 @@ class Variational(Part):
 
     Attributes:
         encoder: ``(B, ...)`` to ``(B, 2 D)``, the mean and the log-variance.
+        network: what built them, and knows how rows come back from codes.
         decoder: ``(B, D)`` to ``(B, ...)``.
         anomaly_encoder: of known anomalies, as the other; None where they share it.
     """
 
     def __init__(self, network: Network, elbo: ELBO, *, anomaly_encoder: bool = False) -> None:
         super().__init__()
-        self.elbo = elbo
+        self.network, self.elbo = network, elbo
         self.encoder, self.decoder = network.encoder(heads=2), network.decoder()
         self.anomaly_encoder = network.encoder(heads=2) if anomaly_encoder else None
 
@@ -94,9 +95,10 @@ class Variational(Part):
 
     def error(self, z: Tensor, x: Tensor) -> Tensor:
         """L_R of each sample, ``(B, S, D)`` and ``(B, ...)`` to ``(B, S)``."""
-        rebuilt: Tensor = self.decoder(z.flatten(end_dim=1)).float().unflatten(0, z.shape[:2])
-        squares = (rebuilt - x.unsqueeze(1)).square().flatten(start_dim=2)
-        return squares.mean(dim=2) if self.elbo.reconstruction == "mean" else squares.sum(dim=2)
+        rows = x.unsqueeze(1).expand(-1, z.shape[1], *x.shape[1:]).flatten(end_dim=1)
+        errors = self.network.errors(self.decoder, z.flatten(end_dim=1), rows)
+        errors = errors.view(*z.shape[:2], -1)
+        return errors.mean(dim=2) if self.elbo.reconstruction == "mean" else errors.sum(dim=2)
 
     def divergence(self, x: Tensor) -> Tensor:
         """KL(q(z|x) || N(0, I)) of each row, ``(B,)``, as the score sees it."""
@@ -104,7 +106,7 @@ class Variational(Part):
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """The rows as the decoder gives them back from the mean of q(z|x), ``(B, ...)``."""
-        return self.decoder(gaussian(self.encoder(x))[0])  # type: ignore[no-any-return]
+        return self.network.rebuild(self.decoder, gaussian(self.encoder(x))[0], x)
 
     def watch(self, batch: Batch) -> dict[str, Tensor]:
         """The mean divergence; near zero where the code carries nothing."""

@@ -12,7 +12,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from sad_lightning.checks import fraction_to_one, positive, true_or_false, whole_numbers
+from sad_lightning.checks import at_least_zero, fraction_to_one, positive, true_or_false, whole_number, whole_numbers
 from sad_lightning.errors import InputError
 from sad_lightning.networks.network import Network
 
@@ -25,11 +25,13 @@ class MLP(Network):
 
     Attributes:
         widths: units of the hidden layers.
-        leak: slope of the leaky ReLU below zero; 0.1 in the paper, 0.01 in the authors' code.
+        leak: slope of the leaky ReLU below zero; 0.1 in the paper, 0.01 in the authors' code; 0 for a ReLU.
         bounded: whether the decoder ends in a sigmoid; false for columns outside [0, 1].
         normalize: whether BatchNorm follows each hidden layer, as in the authors' code of ruff2020.
         columns: the share of the columns that the encoder sees, three at least; they are drawn when it is built.
         clip: the largest absolute value that the encoder sees, others are clipped to it; None for no limit.
+        given: how many of the last columns are a condition: the decoder reads them beside the code, and reconstructs
+            the other columns alone (a conditional autoencoder, Sohn et al. 2015).
     """
 
     widths: Sequence[int]
@@ -38,11 +40,12 @@ class MLP(Network):
     normalize: bool
     columns: float = 1.0
     clip: float | None = None
+    given: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "widths", whole_numbers("network.widths", self.widths))
-        positive("network.leak", self.leak)
+        at_least_zero("network.leak", self.leak)
         true_or_false("network.bounded", self.bounded)
         true_or_false("network.normalize", self.normalize)
         positive("network.columns", fraction_to_one("network.columns", self.columns))
@@ -51,6 +54,11 @@ class MLP(Network):
         if len(self.shape) != 1:
             raise InputError(
                 f"network: MLP needs rows (D,), the data has {self.shape}; choose network=lenet for images"
+            )
+        if not whole_number("network.given", self.given, least=0) < self.shape[0]:
+            raise InputError(
+                f"network.given must leave a column to generate, the data has {self.shape[0]}, got {self.given}; "
+                f"choose fewer"
             )
 
     @classmethod
@@ -78,9 +86,20 @@ class MLP(Network):
         return nn.Sequential(SomeColumns(self.shape[0], self.columns, self.clip), *layers)
 
     def decoder(self) -> nn.Sequential:
-        """``(B, D)`` to ``(B, columns)``."""
-        layers = self._stack(self.rep_dim, *reversed(self.widths), self.shape[0])
+        """``(B, D + given)`` to ``(B, columns - given)``."""
+        layers = self._stack(self.rep_dim + self.given, *reversed(self.widths), self.shape[0] - self.given)
         return layers.append(nn.Sigmoid()) if self.bounded else layers
+
+    def rebuild(self, decoder: nn.Module, z: Tensor, x: Tensor) -> Tensor:
+        """The rows from their codes; the condition is taken from ``x`` and stays as it is."""
+        if not self.given:
+            return super().rebuild(decoder, z, x)
+        condition = x[:, -self.given :]
+        return torch.cat([decoder(torch.cat([z, condition], dim=1)), condition], dim=1)
+
+    def errors(self, decoder: nn.Module, z: Tensor, x: Tensor) -> Tensor:
+        """The squared error of each column that is no condition, ``(B, columns - given)``."""
+        return super().errors(decoder, z, x)[:, : self.shape[0] - self.given]
 
     def _stack(self, *units: int) -> nn.Sequential:
         layers: list[nn.Module] = []

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sad_lightning.checks import true_or_false, whole_number, whole_numbers
 from sad_lightning.errors import InputError
@@ -49,6 +49,26 @@ class Network(ABC):
     @abstractmethod
     def decoder(self) -> nn.Module:
         """``(B, D)`` to ``(B, *shape)``."""
+
+    def rebuild(self, decoder: nn.Module, z: Tensor, x: Tensor) -> Tensor:
+        """The rows as a decoder gives them back from their codes.
+
+        Args:
+            decoder: one that ``decoder`` built.
+            z: ``(B, D)``.
+            x: ``(B, *shape)``, the rows that the codes are of; a network with a condition reads it there.
+        """
+        return decoder(z)  # type: ignore[no-any-return]
+
+    def errors(self, decoder: nn.Module, z: Tensor, x: Tensor) -> Tensor:
+        """What each value of a row adds to its error of reconstruction, in float32: ``(B, values)``, its square.
+
+        Args:
+            decoder: one that ``decoder`` built.
+            z: ``(B, D)``.
+            x: ``(B, *shape)``.
+        """
+        return (self.rebuild(decoder, z, x).float() - x).square().flatten(start_dim=1)
 
     def recipe(self) -> dict[str, Any]:
         """The settings as plain data, for a checkpoint; ``build`` reads them back."""

@@ -15,6 +15,7 @@ from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.predict.opening import import_all
 from sad_lightning.report.figures.collection import draw
+from sad_lightning.report.gather.better import better_of
 from sad_lightning.report.gather.directions import compare_labels
 from sad_lightning.report.gather.groups import Grids, read
 from sad_lightning.report.gather.ranking import Ranking, rank_methods
@@ -24,6 +25,7 @@ from sad_lightning.report.text import (
     directions_csv,
     latex,
     markdown,
+    markdown_better,
     markdown_directions,
     markdown_notes,
     markdown_rankings,
@@ -108,8 +110,8 @@ def write(
     directions = compare_labels(grids.groups)
     figures = draw(table, rankings, directions)
     parts = [
-        f"# {title}", markdown(table), markdown_rankings(rankings), markdown_directions(directions),
-        markdown_notes(table),
+        f"# {title}", markdown(table), markdown_better(better_of(rankings)), markdown_rankings(rankings),
+        markdown_directions(directions), markdown_notes(table),
     ]  # fmt: skip
     files = {
         "report.html": report_page(grids, table, directions, figures, pictures, title),

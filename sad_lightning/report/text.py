@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from sad_lightning.drawing.numbers import DASH, interval_words, p_value, signed, summary_words
 from sad_lightning.drawing.tables import csv_table, markdown_table, markdown_text
+from sad_lightning.report.gather.better import Better
 from sad_lightning.report.gather.directions import Directions
 from sad_lightning.report.gather.groups import Group
 from sad_lightning.report.gather.ranking import Ranking
@@ -43,6 +44,21 @@ def markdown_rankings(rankings: Iterable[Ranking]) -> str:
             signed(comparison.difference), p_value(comparison.wilcoxon), p_value(comparison.paired_t),
         ])  # fmt: skip
     return markdown_table(head, lines)
+
+
+def markdown_better(betters: Sequence[Better]) -> str:
+    """The better of several beside the one number that a paper prints for them; empty without."""
+    head = ("data", "labeled", "pollution", "known classes", "in print", "the better is", "of", "AUROC, ours",
+            "published")  # fmt: skip
+    lines = [
+        [
+            each.row.group.data, *each.row.group.setting.texts, f"{each.published.paper} {each.published.method}",
+            each.row.group.name, ", ".join(row.group.name for row in (each.row, *each.others)),
+            summary_words(each.row.auroc), each.published.text,
+        ]
+        for each in betters
+    ]  # fmt: skip
+    return f"## The better of several\n\n{markdown_table(head, lines)}" if betters else ""
 
 
 def markdown_directions(directions: Sequence[Directions]) -> str:

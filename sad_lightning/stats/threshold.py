@@ -2,7 +2,7 @@
 
 Of n sorted calibration scores s of normal samples, and a target rate a = 1 - q:
 
-    Algorithm 1   tau = s_(floor(q n) + 1)      the empirical rate on these n rows is at most a
+    Algorithm 1   tau = s_(ceil(q n))           the empirical rate on these n rows is at most a
     conformal     tau = s_(ceil(q (n + 1)))     the chance that a new normal sample scores above is at most a
 
 The guarantee of the second holds for any distribution and any n, over the draw of the calibration rows and of the new
@@ -28,8 +28,9 @@ _ROUNDING = 1e-9  # 0.95 * 100 is 95, whatever it rounds to
 def threshold_at_fpr(normal_scores: ArrayLike, fpr: float) -> float:
     """The score above which at most ``fpr`` of the given normal scores lie; flag ``score > threshold``.
 
-    With q = 1 - fpr and the n sorted scores s, the paper's max{u : F0(u) <= q} is a supremum that is not attained:
-    s_(floor(q n) + 1), or the largest score for fpr 0.
+    With q = 1 - fpr and the n sorted scores s it is s_(ceil(q n)), the smallest such threshold: it solves equation 3.2,
+    the highest recall at an empirical rate of at most fpr. The supremum that the paper writes, max{u : F0(u) <= q}, is
+    not attained; it is the same score, but for a whole q n, where it is the next and flags one row less than allowed.
 
     Raises:
         InputError: ``fpr`` is not in [0, 1).
@@ -41,7 +42,7 @@ def threshold_at_fpr(normal_scores: ArrayLike, fpr: float) -> float:
 
 def rank_at_fpr(n: int, fpr: float) -> int:
     """Where Algorithm 1 reads its threshold off n sorted scores, counted from 0."""
-    return min(math.floor((1 - fpr) * n + _ROUNDING), n - 1)
+    return max(math.ceil((1 - fpr) * n - _ROUNDING) - 1, 0)
 
 
 def conformal_threshold(normal_scores: ArrayLike, fpr: float) -> float:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from sad_lightning.baselines.knn import KNN
 
@@ -38,3 +39,24 @@ def test_of_many_rows_some_are_kept_by_chance():
     assert kept[0].shape == (40, 3)
     assert np.array_equal(kept[0], kept[1])
     assert not np.array_equal(kept[0], kept[2])
+
+
+def test_out_of_bag_a_row_is_no_neighbour_of_its_own():
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    baseline = KNN(neighbors=4, metric="euclidean", max_rows=100, random_state=0).fit(x)
+    for row in (0, 17):
+        others = KNN(neighbors=4, metric="euclidean", max_rows=100, random_state=0).fit(np.delete(x, row, axis=0))
+        np.testing.assert_allclose(baseline.out_of_bag()[row], others.anomaly_score(x[[row]]))
+    with pytest.warns(UserWarning, match="max_rows"):
+        some = KNN(neighbors=4, metric="euclidean", max_rows=30, random_state=0).fit(x)
+    assert np.isnan(some.out_of_bag()).sum() == 10
+
+
+def test_rows_that_are_single_are_kept_so():
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    assert KNN(neighbors=4, metric="euclidean", max_rows=100, random_state=0).fit(x).rows_.dtype == np.float64
+    single = KNN(neighbors=4, metric="euclidean", max_rows=100, random_state=0).fit(x.astype(np.float32))
+    assert single.rows_.dtype == np.float32
+    np.testing.assert_array_equal(single.rows_, x.astype(np.float32))
+    scores = single.torch_score(torch.from_numpy(x), {"rows_": torch.from_numpy(single.rows_)})
+    np.testing.assert_allclose(scores, single.anomaly_score(x), rtol=1e-6, atol=1e-7)

@@ -41,3 +41,13 @@ def test_of_gaussian_rows_the_mean_score_is_the_number_of_columns():
     generator = np.random.default_rng(0)
     baseline = Mahalanobis(shrinkage="ledoit_wolf").fit(generator.normal(size=(5000, 6)))
     assert baseline.anomaly_score(generator.normal(size=(5000, 6))).mean() == pytest.approx(6, rel=0.03)
+
+
+def test_out_of_bag_a_row_is_no_part_of_mean_and_covariance():
+    x = np.random.default_rng(0).normal(size=(60, 20))
+    baseline = Mahalanobis(shrinkage=0.1).fit(x)
+    left_out = [
+        Mahalanobis(shrinkage=0.1).fit(np.delete(x, row, axis=0)).anomaly_score(x[[row]])[0] for row in range(60)
+    ]
+    np.testing.assert_allclose(baseline.out_of_bag(), left_out, rtol=0.05)
+    assert baseline.anomaly_score(x).mean() < 0.75 * np.mean(left_out)  # in-sample they are far too small

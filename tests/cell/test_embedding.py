@@ -14,6 +14,7 @@ from sad_lightning.cell.key import cell_key, key_of
 from sad_lightning.cell.loading import load
 from sad_lightning.cell.run import run, run_cells
 from sad_lightning.cell.values import Cell
+from sad_lightning.config.compose import composed
 from sad_lightning.errors import InputError
 from sad_lightning.explain.top_rows import explain_rows
 from sad_lightning.export.__main__ import export
@@ -87,15 +88,16 @@ def test_other_weights_are_another_cell(settings, tmp_path):
     assert len(keys) == 2
 
 
-@pytest.mark.parametrize("method", ["mahalanobis", "deep_sad"])
-def test_a_folder_of_pictures_becomes_one_file_that_sees(method, settings, tmp_path):
+@pytest.mark.parametrize("recipe", ["+preset=images", "method=deep_sad"])
+def test_a_folder_of_pictures_becomes_one_file_that_sees(recipe, tmp_path):
     top = picture_folder(tmp_path / "pictures")
-    cfg = settings(
+    backbone = BACKBONE if recipe.startswith("method") else BACKBONE[1:]  # the preset has one
+    cfg = composed(
         "data=folder", f"data.path={top}", "data.known_anomaly=[scratch]", "data.unlabeled=[good]", "data.size=48",
-        f"method={method}", *BACKBONE, *FAST, "split.validation_ratio=0.4", "target_fpr=0.2",
+        *backbone, *FAST, recipe, "split.validation_ratio=0.4", "target_fpr=0.2", "logger=none", f"runs={tmp_path}",
     )  # fmt: skip
     folder = tmp_path / "run"
-    run(Cell(cfg, folder, "folder", method))
+    run(Cell(cfg, folder, "folder", "some"))
     model = Model.load(folder / "model.pt")
     with np.load(folder / "scores.npz") as file:
         rows, expected = file["row"], file["score"]
@@ -103,7 +105,7 @@ def test_a_folder_of_pictures_becomes_one_file_that_sees(method, settings, tmp_p
     np.testing.assert_allclose(model.score_rows(raw[rows]), expected, rtol=1e-4)
     summary = predict(model, top, tmp_path / "scores.csv")
     assert summary.rows == 68
-    if method == "mahalanobis":  # a graph of the backbone takes its time
+    if recipe == "+preset=images":  # a graph of the backbone takes its time
         assert "agrees with the model" in export(folder, "onnx", tmp_path / "model.onnx")
     else:
         *lines, _page = explain_rows(folder, top, top=1, out=tmp_path)

@@ -36,6 +36,21 @@ class Projection(NamedTuple):
 def project(folder: Path, settings: Mapping[str, Any], arrays: Arrays, rows: int = 600) -> Projection:
     """Encode some test rows of a finished cell and project them on their two principal components.
 
+    Raises:
+        InputError: there is no checkpoint, or it can not be read.
+    """
+    codes, target_class = encode(folder, settings, arrays, rows)
+    centered = codes - codes.mean(axis=0)
+    left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
+    explained = float((sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-300))
+    return Projection(left[:, :2] * sizes[:2], target_class, explained)
+
+
+def encode(
+    folder: Path, settings: Mapping[str, Any], arrays: Arrays, rows: int = 600
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The codes ``(n, D)`` and the classes ``(n,)`` of some test rows of a finished cell.
+
     A variational encoder gives means; of an ensemble it is the first member's.
 
     Raises:
@@ -50,10 +65,7 @@ def project(folder: Path, settings: Mapping[str, Any], arrays: Arrays, rows: int
     encoder, means = member.get_encoder(), member.network.rep_dim
     with torch.inference_mode():
         codes = torch.cat([encoder(batch)[:, :means] for batch in torch.split(x, _BATCH)])
-    centered = codes.double().numpy() - codes.double().numpy().mean(axis=0)
-    left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
-    explained = float((sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-300))
-    return Projection(left[:, :2] * sizes[:2], arrays.target_class[test], explained)
+    return codes.double().numpy(), arrays.target_class[test]
 
 
 def _member(path: Path, settings: Mapping[str, Any]) -> Method:

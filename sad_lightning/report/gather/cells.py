@@ -61,6 +61,12 @@ class CellResult:
         return tuple(self.result.known_classes) if self.result.counts["known_anomaly"] else ()
 
     @property
+    def known_weights(self) -> list[float] | None:
+        """The proportions of its known classes; None where none were set."""
+        weights: list[float] | None = self.result.settings["split"].get("known_weights")
+        return weights
+
+    @property
     def pair_key(self) -> PairKey:
         """What it shares with the cells of other methods that it is compared with: classes and seed."""
         return tuple(self.result.normal_classes), self.known_classes, self.result.coordinates.seed

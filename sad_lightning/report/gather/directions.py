@@ -174,13 +174,8 @@ def _alike(free: CellResult, cell: CellResult) -> tuple[bool, int]:
     return free.place.known == cell.place.known, sum(ours.get(name) == theirs.get(name) for name in training)
 
 
-def _weights(cell: CellResult) -> list[float] | None:
-    weights: list[float] | None = cell.result.settings["split"].get("known_weights")
-    return weights
-
-
 def _known(cell: CellResult) -> tuple[str, ...]:
-    weights = _weights(cell)
+    weights = cell.known_weights
     if weights is None:
         return cell.known_classes
     return tuple(f"{name} ({w / sum(weights):g})" for name, w in zip(cell.known_classes, weights, strict=True))
@@ -195,7 +190,7 @@ def _directions(
     pairs: Sequence[_Pair],
 ) -> Directions:
     free, cell = pairs[0]
-    classes = (normal, cell.known_classes, _weights(cell))
+    classes = (normal, cell.known_classes, cell.known_weights)
     before, after, arrows = published_change(data, free.result.method, cell.result.method, *classes)
     tables = [each.result.per_class for each in itertools.chain.from_iterable(pairs)]
     names = [name for name in cell.result.per_class if all(name in table for table in tables)]

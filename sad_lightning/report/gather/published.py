@@ -31,10 +31,13 @@ _OURS = {
     "kde_raw": ("kde",),
     "ssad_raw": ("ssad",),
 }
-# One name for the better of two (ruff2020 appendix E).
-_BETTER = {
+# One name for the better of several: of two methods (ruff2020 appendix E), and of nu 0.01 and 0.1 (there, and ruff2019
+# appendix C).
+BETTER = {
     ("ruff2020", "deep_svdd"): ("deep_svdd", "soft_deep_svdd"),
     ("ruff2020", "ss_dgm"): ("ss_dgm", "ss_dgm_m1m2"),
+    ("ruff2019", "soft_boundary_deep_svdd"): ("soft_deep_svdd",),
+    ("ruff2019", "soft_boundary_ss_dsvdd"): ("soft_deep_sad",),
 }
 _VARIATIONAL = ("vae", "dp_vae", "mml_vae", "mml_dp_vae")
 _ENSEMBLE = 5  # daniel2021 section 5: of all its variational methods, unless a table says otherwise
@@ -59,6 +62,7 @@ class Published(NamedTuple):
     Attributes:
         paper: its name in this package.
         table: the number of the table, or of several that agree.
+        method: its name in the paper.
         mean: AUROC in percent, or recall in percent.
         deviation: the standard deviation behind it, in percent; None where it is not printed.
         runs: how many runs it is the mean of; None where the paper does not say.
@@ -67,6 +71,7 @@ class Published(NamedTuple):
 
     paper: str
     table: str
+    method: str
     mean: float
     deviation: float | None
     runs: int | None
@@ -249,7 +254,7 @@ def _recalls() -> Mapping[_RecallKey, dict[str, tuple[Published, str]]]:
 
 def _names(row: Mapping[str, str]) -> Iterable[str]:
     method = row["method"]
-    yield from _BETTER.get((row["paper"], method), _OURS.get(method, (method,)))
+    yield from BETTER.get((row["paper"], method), _OURS.get(method, (method,)))
     if "plain_vae_ensemble" in row["note"] and method == "mml_vae":
         yield "vae"
 
@@ -275,11 +280,12 @@ def _number(row: Mapping[str, str], scale: float = 1) -> Published:
         for name in row["note"].split(";")
         if _WORDS.get(name, name)
     ]
-    if (row["paper"], row["method"]) in _BETTER:
-        notes.append("the better of two variants")
+    if (row["paper"], row["method"]) in BETTER:
+        notes.append("the better of several")
     return Published(
         paper=row["paper"],
         table=row["table"],
+        method=row["method"],
         mean=round(scale * float(row["mean"]), 9),
         deviation=round(scale * float(row["std"]), 9) if row["std"] else None,
         runs=int(row["n_runs"]) if row["n_runs"] else None,

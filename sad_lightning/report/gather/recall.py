@@ -31,12 +31,13 @@ def compare_recalls(ranking: Ranking) -> list[Recall]:
     """Every class whose recall ye2021 prints for the classes of some cells (Tables 3 to 11)."""
     recalls = []
     for row in ranking.rows:
-        cells: dict[tuple[tuple[str, ...], tuple[str, ...]], list[CellResult]] = {}
+        cells: dict[tuple[tuple[str, ...], tuple[str, ...], str], list[CellResult]] = {}
         for cell in row.group.cells:
-            key = (tuple(cell.result.normal_classes), tuple(cell.result.known_classes))
+            key = (tuple(cell.result.normal_classes), tuple(cell.result.known_classes), repr(cell.known_weights))
             cells.setdefault(key, []).append(cell)
-        for (normal, known), some in cells.items():
-            for name, theirs in published_recall(ranking.data, row.group.method, normal, known).items():
+        for (normal, known, _), some in cells.items():
+            weights = some[0].known_weights
+            for name, theirs in published_recall(ranking.data, row.group.method, normal, known, weights).items():
                 shares = [cell.result.per_class[name]["recall"] for cell in some if name in cell.result.per_class]
                 recalls.append(Recall(row, known, name, summarize([100 * share for share in shares]), theirs))
     return recalls

@@ -9,6 +9,7 @@ from sad_lightning.drawing.numbers import DASH, summary_words
 from sad_lightning.drawing.pages import environment
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.report.figures.collection import Figures
+from sad_lightning.report.gather.better import better_of
 from sad_lightning.report.gather.directions import Directions, sentences
 from sad_lightning.report.gather.groups import Grids
 from sad_lightning.report.gather.recall import compare_recalls
@@ -46,6 +47,7 @@ def report_page(
         rankings=rankings,
         table=table,
         results=[(row, id(row) in leaders, id(row) in stars) for row in table],
+        betters=better_of(rankings),
         directions=directions,
         sentences=sentences(directions),
         figures=figures,

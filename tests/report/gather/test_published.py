@@ -66,12 +66,13 @@ def test_illegible_numbers_say_so():
 
 def test_what_nobody_could_read_says_so():
     setting = Setting(0.05, 0.1, 1)
-    assert illegible("fashion_mnist", "mml_vae", setting) == "illegible in daniel2021 Table 9"
+    assert illegible("cifar10", "mml_vae", setting) == "illegible in daniel2021 Table 9"
     assert illegible("fashion_mnist", "dp_vae", setting) is None  # read by hand
     assert illegible("fashion_mnist", "hsc", setting) is None
     cells = itertools.product(("mnist", "fashion_mnist", "cifar10"), ("dp_vae", "mml_vae"), (0.0, 0.01, 0.05, 0.1, 0.2))
     missing = [cell for cell in cells if illegible(cell[0], cell[1], Setting(0.05, cell[2], 1))]
-    assert len(missing) == 7
+    assert len(missing) == 4
+    assert find("mnist", "mml_vae", 0.05, 0.2, ensemble=5)[0].mean == 85.4  # its row is shifted in the scan
 
 
 def test_variants_find_their_own_number():
@@ -97,7 +98,7 @@ def test_the_recall_of_each_class_in_percent():
 def test_every_line_of_the_file_can_be_found():
     with open(module._FILE, newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 1425
+    assert len(rows) == 1428
     auroc = {id(line) for lines in module._lines().values() for line in lines}
     assert len(auroc) >= sum(row["metric"] == "auroc" for row in rows)
     for row in rows:

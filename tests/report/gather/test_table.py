@@ -31,3 +31,22 @@ def test_the_recall_of_each_class_beside_ye2021(tmp_path):
     assert len(recalls) == 9
     assert (recalls["shirt"].ours.mean, recalls["shirt"].published.mean) == (60.0, 71.0)
     assert recalls["ankle boot"].ours.n == 0
+
+
+def test_each_mixture_of_known_classes_stands_beside_its_own_table(tmp_path):
+    """ye2021 Tables 9 to 11: dress .23 with equal shares, .13 where a tenth of the known anomalies are shirts."""
+    shares = {(0.5, 0.5): 23.0, (0.9, 0.1): 23.0, (0.1, 0.9): 13.0}
+    for weights in shares:
+        split = {"normal_class": 0, "known_anomaly": [5, 6], "n_known": 2, "labeled_ratio": 0.05,
+                 "pollution_ratio": 0.0, "known_weights": list(weights)}  # fmt: skip
+        write_cell(tmp_path, "deep_sad", 1.0, data="fashion_mnist", seed=len(split), split=split, n_known=2)
+    for path in tmp_path.rglob("result.json"):
+        with edited(path) as document:
+            document.update(normal_classes=["top"], known_classes=["shirt", "sneaker"])
+    (ranking,) = rank_methods(make_table(read([tmp_path]).groups))
+    printed = {
+        tuple(each.row.group.cells[0].known_weights or ()): each.published.mean
+        for each in compare_recalls(ranking)
+        if each.name == "dress"
+    }
+    assert printed == shares

@@ -1,0 +1,1 @@
+"""Pictures of ideas: the figures of the papers that explain, computed and drawn."""

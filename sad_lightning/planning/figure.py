@@ -1,0 +1,61 @@
+"""Samples of several methods on unseen maps, side by side (daniel2021 Figure 3)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.data.sets.motion_planning import inside
+from sad_lightning.drawing import svg
+from sad_lightning.planning.study import UnseenMap
+
+_SIDE, _GAP, _TOP, _DOTS = 170, 14, 44, 150
+
+
+def map_page(name: str, columns: Sequence[tuple[str, NDArray[np.float64]]], maps: Sequence[UnseenMap]) -> svg.Figure:
+    """A row a map, a column a method.
+
+    Args:
+        name: of the file.
+        columns: words above a column, and its ``(M, samples, 2)`` positions.
+        maps: M of them.
+    """
+    parts = []
+    for k, (words, samples) in enumerate(columns):
+        left = _GAP + k * (_SIDE + _GAP)
+        method, _, rest = words.partition(" (")
+        parts.append(svg.text(left + _SIDE / 2, 18, method, "mid strong"))
+        parts.append(svg.text(left + _SIDE / 2, 34, rest.removesuffix(")"), "mid soft small"))
+        for i, each in enumerate(maps):
+            parts += _panel(left, _TOP + i * (_SIDE + _GAP), samples[i, :_DOTS], each)
+    size = (_GAP + len(columns) * (_SIDE + _GAP), _TOP + len(maps) * (_SIDE + _GAP))
+    shares = [
+        (words, np.mean([inside(some, each.task.walls).mean() for some, each in zip(samples, maps, strict=True)]))
+        for words, samples in columns
+    ]
+    alt = "; ".join(f"{words}: {100 * share:.0f} % in collision" for words, share in shares)
+    caption = (
+        f"Blue dot: start; square: goal; line: the planned path, which no training saw; {_DOTS} samples a map, those "
+        f"in collision in orange."
+    )
+    title = "Samples on unseen maps"
+    return svg.drawing(name, size, parts, title=title, alt=f"{title}. {alt}.", caption=caption)
+
+
+def _panel(left: float, top: float, samples: NDArray[np.float64], each: UnseenMap) -> list[str]:
+    x = svg.Axis(0, 1, left, left + _SIDE, (), "")
+    y = svg.Axis(0, 1, top + _SIDE, top, (), "")
+    parts = [f'<rect class="grid" fill="none" x="{left}" y="{top}" width="{_SIDE}" height="{_SIDE}"/>']
+    for (x0, y0), (x1, y1) in each.task.walls:
+        parts.append(
+            f'<rect class="bar s8" x="{x(x0):.1f}" y="{y(y1):.1f}" width="{_SIDE * (x1 - x0):.1f}" '
+            f'height="{_SIDE * (y1 - y0):.1f}"/>'
+        )
+    hits = inside(samples, each.task.walls)
+    shown = (samples >= 0).all(axis=1) & (samples <= 1).all(axis=1)
+    for (at, up), hit in zip(samples[shown], hits[shown], strict=True):
+        parts.append(svg.mark(x(at), y(up), int(hit), "bar", 1.6))
+    parts.append(svg.curve([(x(at), y(up)) for at, up in each.path], 2))
+    parts.append(f'<circle class="mark s0" cx="{x(each.task.start[0]):.1f}" cy="{y(each.task.start[1]):.1f}" r="4.5"/>')
+    at, up = x(each.task.goal[0]), y(each.task.goal[1])
+    return [*parts, f'<rect class="mark s1" x="{at - 4:.1f}" y="{up - 4:.1f}" width="8" height="8"/>']
