@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+from sad_lightning.files import printable
 from sad_lightning.version import __version__
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def command(
         line = one_line(error, way_out)
         if line is None:
             raise
-        print(f"{name}: {line}", file=sys.stderr)
+        print(f"{name}: {printable(' '.join(line.split()))}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -125,8 +125,8 @@ def read_json(path: Path) -> dict[str, Any]:
     checksum = document.pop("checksum", None)
     if checksum is not None and checksum != _checksum(document):
         raise DamagedError(path, "its checksum does not fit: it was changed")
-    printable: dict[str, Any] = _printable(document)
-    return printable
+    plain: dict[str, Any] = printable(document)
+    return plain
 
 
 def set_aside(path: Path, error: DamagedError) -> None:
@@ -151,12 +151,13 @@ def _checksum(document: Mapping[str, Any]) -> str:
     return blake2b(json.dumps(document, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def _printable(value: Any) -> Any:
+def printable(value: Any) -> Any:
+    """Plain data without the characters that would move a terminal or have no bytes: ``?`` stands for each."""
     if isinstance(value, str):
         return _UNPRINTABLE.sub("?", value)
     if isinstance(value, list):
-        return [_printable(item) for item in value]
-    return {_printable(key): _printable(item) for key, item in value.items()} if isinstance(value, dict) else value
+        return [printable(item) for item in value]
+    return {printable(key): printable(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _runs(pid: str) -> bool:

@@ -25,9 +25,9 @@ from sad_lightning import baselines, methods
 from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
-from sad_lightning.data.schema import schema_of
+from sad_lightning.data.schema import TableSchema, schema_of
 from sad_lightning.errors import InputError
-from sad_lightning.files import MODEL_FILE, write_archive
+from sad_lightning.files import MODEL_FILE, printable, write_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.stats.threshold import conformal_threshold, reached_by, threshold_at_fdr, threshold_at_fpr
 from sad_lightning.training.ensemble import Ensemble, method_of
@@ -126,10 +126,28 @@ class Model(nn.Module):
         return self.scorer.score(x)
 
     def score_rows(self, raw: NDArray[Any]) -> NDArray[np.float64]:
-        """The scores of raw rows, ``(N,)``, a part of them at a time."""
+        """The scores of raw rows, ``(N,)``, a part of them at a time.
+
+        Raises:
+            InputError: a number is missing and the model refuses that, or a score is not finite.
+        """
+        schema = self.preparation.schema
+        if isinstance(schema, TableSchema) and schema.missing == "refuse":
+            numbers = np.array([column.kind != "category" for column in schema.columns])
+            for row, column in np.argwhere(np.isnan(raw) & numbers)[:1]:
+                raise InputError(
+                    f"row {row}: column {schema.names[column]} has no value, and this model refuses that; fill it, or "
+                    f"train with data.missing=median"
+                )
         with torch.inference_mode():
             parts = [self.score(self.prepare(part)).double() for part in torch.split(torch.from_numpy(raw), self.batch)]
-        return torch.cat(parts).cpu().numpy()
+        scores = torch.cat(parts).cpu().numpy()
+        for row in np.flatnonzero(~np.isfinite(scores))[:1]:
+            raise InputError(
+                f"row {row}: must hold values that the network can take, the score is not finite; mend it or leave it "
+                f"out"
+            )
+        return scores
 
     def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Score and decision of raw rows, ``(B,)`` each; the whole computation, for an export as one graph."""
@@ -219,6 +237,7 @@ class Model(nn.Module):
             extractor = None if recipe is None else FeatureExtractor.of(recipe)
             preparation = Preparation(schema_of(document["schema"]), scaling, extractor)
             preparation.load_state_dict(state)
+            document["card"] = printable(document["card"])
             model = Model(
                 preparation,
                 _scorer(document["scorer"], document["state"]),

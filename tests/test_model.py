@@ -170,3 +170,31 @@ def test_a_flipped_byte_of_the_weights_is_told(make, tmp_path):
     path.write_bytes(content)
     with pytest.raises(InputError, match="reading it fails"):
         Model.load(path)
+
+
+def test_missing_and_too_large_values_are_refused_as_predict_refuses_them(make):
+    schema = TableSchema(tuple(Column(f"x{k}") for k in range(9)), missing="refuse")
+    scaling = Scaling(np.ones(9, dtype=np.float32), np.zeros(9, dtype=np.float32))
+    model = model_of(Preparation(schema, scaling), make("deep_sad", "table"))
+    raw = np.zeros((4, 9), dtype=np.float32)
+    assert np.isfinite(model.score_rows(raw)).all()
+    raw[2, 3] = np.nan
+    with pytest.raises(InputError, match=r"^row 2: column x3 has no value, and this model refuses that; fill it"):
+        model.score_rows(raw)
+    raw[2, 3] = 3e38
+    with pytest.raises(InputError, match=r"^row 2: must hold values that the network can take"):
+        model.score_rows(raw)
+    median = model_of(of_numbers(9), make("deep_sad", "table"))
+    raw[2, 3] = np.nan
+    assert np.isfinite(median.score_rows(raw)).all()
+
+
+def test_a_score_on_the_threshold_is_no_anomaly_however_many_tie_there(make):
+    method, calibration = make("deep_sad", "table"), torch.tensor([0.1] * 50 + [0.5] * 49 + [0.9])
+    for fpr in (0.0, 1e-12, 0.01, 0.05, 0.5, 1 - 1e-12):
+        model = Model(
+            of_numbers(9), method, calibration=calibration, calibration_rows="validation", target_fpr=fpr, card={}
+        )
+        for score in (0.0, 0.1, 0.3, 0.5, 0.9, 1.0):
+            one = torch.tensor([score], dtype=torch.float64)
+            assert model.decide(one).item() == (model.p_value(one).item() <= fpr), (fpr, score)

@@ -55,12 +55,7 @@ def _method_of(target: str) -> type[Method]:
         InputError: there is no such method.
     """
     room, _, name = target.rpartition(".")
-    own = f"{room}.".startswith(f"{methods.__name__}.")
-    found = None
-    if own and all(part.isidentifier() and not part.startswith("_") for part in target.split(".")):
-        found = getattr(methods, name, None)
-    elif room in sys.modules:
-        found = getattr(sys.modules[room], name, None)
+    found = getattr(methods if room == methods.__name__ else sys.modules.get(room), name, None)
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise InputError(f"{target}: must be a method that is known here; name its module with --import")
     return found

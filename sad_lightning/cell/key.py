@@ -59,7 +59,15 @@ _WHERE = {  # settings of where or how a cell runs: whole groups (None), or keys
     "data_root": None,
     "pretrain": ("cache",),
     "backbone": ("cache",),
-    "trainer": ("accelerator", "devices", "num_nodes", "strategy"),
+    "trainer": (
+        "accelerator",
+        "detect_anomaly",
+        "devices",
+        "enable_progress_bar",
+        "num_nodes",
+        "profiler",
+        "strategy",
+    ),
 }
 
 

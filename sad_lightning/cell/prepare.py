@@ -19,6 +19,7 @@ from sad_lightning.cell.embedding import embedded
 from sad_lightning.cell.key import defining, key_of
 from sad_lightning.cell.loading import load
 from sad_lightning.cell.seconds import timed
+from sad_lightning.cell.trainer_settings import check_trainer
 from sad_lightning.cell.values import Cell, Learner, Prepared, trainer_of
 from sad_lightning.checks import choice, fraction, true_or_false, whole_number
 from sad_lightning.config.compose import one_line_errors
@@ -60,6 +61,7 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
     """
     seed = whole_number("seed", cell.cfg.seed, least=0)
     fraction("target_fpr", cell.cfg.target_fpr)
+    check_trainer(cell.cfg.trainer)
     choice("trainer.precision", str(cell.cfg.trainer.precision), _PRECISIONS)
     balance = check_optimisation(cell.cfg)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

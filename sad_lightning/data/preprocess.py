@@ -67,7 +67,8 @@ def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) ->
         low, width = rows.mean(axis=0), np.full(rows.shape[1], np.sqrt(rows.var(axis=0).mean()))
     else:
         low, width = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
-    scale = np.divide(1, width, out=np.zeros_like(width), where=width > 0)  # a constant column maps to 0
+    differs = width > np.finfo(np.float32).tiny  # a constant column maps to 0, and one whose scale has no number
+    scale = np.divide(1, width, out=np.zeros_like(width), where=differs)
     return Scaling(scale.astype(np.float32), (-low * scale).astype(np.float32), fill)
 
 

@@ -8,8 +8,8 @@ from html import escape
 
 
 def markdown_text(words: str) -> str:
-    """Words on one line, with Markdown and HTML escaped."""
-    return escape(" ".join(words.split()), quote=False).replace("|", "\\|")
+    """Words on one line, with Markdown, HTML and links escaped."""
+    return escape(" ".join(words.split()), quote=False).replace("|", "\\|").replace("](", "]\\(")
 
 
 def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -19,10 +19,21 @@ def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def csv_table(head: Sequence[str], lines: Iterable[Iterable[object]]) -> str:
-    """A CSV table with every number in full; nan and None are empty."""
+    """A CSV table with every number in full; nan and None are empty, and no text is a formula to a spreadsheet."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(head)
     for line in lines:
-        writer.writerow(["" if isinstance(value, float) and math.isnan(value) else value for value in line])
+        writer.writerow(map(_field, line))
     return file.getvalue()
+
+
+def _field(value: object) -> object:
+    if isinstance(value, float) and math.isnan(value):
+        return ""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@")):
+        try:
+            float(value)
+        except ValueError:
+            return f"'{value}"  # how a spreadsheet is told that it is text
+    return value

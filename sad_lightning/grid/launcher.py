@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.environment import git_commit
 from sad_lightning.cell.loading import load
+from sad_lightning.cell.trainer_settings import check_trainer
 from sad_lightning.checks import true_or_false, whole_number
 from sad_lightning.errors import DamagedError, InputError
 from sad_lightning.files import set_aside
@@ -90,6 +91,7 @@ def launch(
 
 
 def _check(settings: Mapping[str, Any]) -> None:
+    check_trainer(settings["trainer"])
     devices, pack = settings["trainer"]["devices"], settings["pack"]
     if devices != 1 and not (isinstance(devices, list) and len(devices) == 1):
         raise InputError(f"trainer.devices must be 1 within a sweep, got {devices!r}; a sweep scales by cells")
@@ -138,10 +140,12 @@ def _plan(
             set_aside(path, error)
     examples = {(cell.data, cell.method): cell for cell in reversed(unfinished)}
     verdicts = {kind: _stacking(cell, backend) for kind, cell in examples.items()}
+    alone = {kind: _alone(cell) for kind, cell in {cell.kind: cell for cell in unfinished}.items()}
 
     def size(cell: PlannedCell) -> int:
         # early stopping ends each cell on its own; a mixture has no members of one kind
-        pack = 1 if cell.settings["patience"] or cell.settings["voices"] else cell.settings["pack"]
+        by_itself = cell.settings["patience"] or cell.settings["voices"] or alone[cell.kind]
+        pack = 1 if by_itself else cell.settings["pack"]
         models = cell.settings["ensemble"]  # each one is a member; the cell itself reports a wrong number
         if pack == "auto":
             return max(1, verdicts[cell.data, cell.method].limit // max(1, models if isinstance(models, int) else 1))
@@ -150,8 +154,8 @@ def _plan(
     jobs = jobs_of(unfinished, size=size, slots=backend.slots)
     grid = Grid(name, _command(), planned, __version__, git_commit(), tuple(cells), tuple(jobs))
     pack = cells[0].settings["pack"]
-    reasons = sorted({verdict.reason for verdict in verdicts.values()})
-    return grid, "; ".join(reasons) if pack == "auto" else f"pack={pack}"
+    reasons = sorted({verdict.reason for verdict in verdicts.values()}) if pack == "auto" else [f"pack={pack}"]
+    return grid, "; ".join([*reasons, *sorted({f"alone, {reason}" for reason in alone.values() if reason})])
 
 
 def _stacking(cell: PlannedCell, backend: Backend) -> Verdict:
@@ -160,6 +164,26 @@ def _stacking(cell: PlannedCell, backend: Backend) -> Verdict:
     features = cell.settings["backbone"] is not None  # columns; how many, the plan need not know
     shape = (1,) if features else load(OmegaConf.create(cell.settings).data).shape
     return stacking_pays(shape, on_cpu=backend.on_cpu)
+
+
+def _alone(cell: PlannedCell) -> str:
+    """Why the cell trains alone, empty for no reason. Methods, networks and optimizers of the package can be packed."""
+    settings = OmegaConf.create(cell.settings)
+    if settings.trainer.get("callbacks"):
+        return "for trainer.callbacks watch one training"
+    parts = [(settings.get(group) or {}).get("_target_") for group in ("method", "network", "optimizer")]
+    if all(part is None or str(part).startswith("sad_lightning.") for part in parts):
+        return ""
+    from sad_lightning.cell.prepare import build, with_shape  # torch, which a method of one's own imports anyway
+    from sad_lightning.methods.method import Method
+    from sad_lightning.training.population import why_alone
+
+    try:
+        method = build(with_shape(settings, load(settings.data)).method, seed=0)
+    except Exception:  # the cell itself says what is wrong
+        return ""
+    reason = why_alone(method) if isinstance(method, Method) else ""
+    return f"for {type(method).__name__}: {reason}" if reason else ""
 
 
 def _seconds(job: Job) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from sad_lightning.command import progress
-from sad_lightning.data.own.image_folder import image_files
+from sad_lightning.data.own.image_folder import FORMATS, image_files
 from sad_lightning.data.own.labels import PARTS
 from sad_lightning.inspect.proposal import ANOMALY, NORMAL, UNLABELED
 
@@ -97,7 +97,7 @@ def look_at_pictures(path: Path) -> Pictures:
             place = place[1:]
         classes[place[0] if place else ""] += 1
         try:
-            with Image.open(file) as image:
+            with Image.open(file, formats=FORMATS) as image:
                 sizes[image.size] += 1
                 modes[image.mode] += 1
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

@@ -66,6 +66,7 @@ class Steps(LightningModule, ABC):
         self._last = False  # whether this is its last step in the epoch
         self._settled = False  # whether BatchNorm no longer learns its statistics
         self._metrics: dict[str, list[Tensor]] = {}
+        self._losses: list[Tensor] = []  # of the epoch whose metrics were asked for last
 
     @property
     @abstractmethod
@@ -124,17 +125,20 @@ class Steps(LightningModule, ABC):
                         self._record(self.metrics_of(update, batch))
 
     def _take_step(self, update: Update, batch: Batch) -> Tensor:
-        optimizer: Any = self.optimizers()
+        first, *others = self._optimizers()
         results: list[tuple[Tensor, dict[str, Tensor]]] = []
 
         def closure() -> Tensor:
-            optimizer.zero_grad()
+            for optimizer in (first, *others):
+                optimizer.zero_grad()
             losses, outputs = self.losses(update, batch)
             self.manual_backward(losses.sum())  # the loss of one member has no gradient in another
             results.append((losses.detach(), outputs))
             return results[-1][0].sum()
 
-        optimizer.step(closure)
+        first.step(closure)
+        for optimizer in others:  # a method of one's own may have several, for parts of its parameters
+            optimizer.step()
         losses, outputs = results[-1]
         if self._number == 0:
             with torch.no_grad():
@@ -152,9 +156,17 @@ class Steps(LightningModule, ABC):
             self.clip(gradients, update.clip)
 
     def on_train_epoch_end(self) -> None:
-        """Advance the schedule of the learning rate."""
-        schedule: Any = self.lr_schedulers()
-        schedule.step()
+        """Advance the schedules of learning rates; one that waits for a plateau looks at the mean loss of the epoch."""
+        schedules: Any = self.lr_schedulers()
+        for schedule in schedules if isinstance(schedules, list) else [schedules]:
+            if isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+                schedule.step(torch.stack(self._metrics.get("loss") or self._losses).mean())
+            elif schedule is not None:
+                schedule.step()
+
+    def _optimizers(self) -> list[Any]:
+        optimizers: Any = self.optimizers()
+        return optimizers if isinstance(optimizers, list) else [optimizers]
 
     def _record(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
@@ -163,7 +175,7 @@ class Steps(LightningModule, ABC):
     def epoch_means(self) -> list[dict[str, float]]:
         """The metrics of each member, by name: means over the steps since the last call, and over processes."""
         means = {name: torch.stack(values).float().mean(dim=0) for name, values in self._metrics.items()}
-        self._metrics = {}
+        self._losses, self._metrics = self._metrics.get("loss", []), {}
         if not means:
             return []
         reduced = self.trainer.strategy.reduce(torch.stack(list(means.values())), reduce_op="mean")

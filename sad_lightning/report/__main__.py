@@ -6,12 +6,14 @@ cells.csv, directions.csv, results.tex and the figures as SVG. Works on a grid t
 
 import re
 import sys
+from hashlib import blake2b
 from pathlib import Path
 
 from sad_lightning.command import command, command_parser
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
+from sad_lightning.predict.opening import import_all
 from sad_lightning.report.figures.collection import draw
 from sad_lightning.report.gather.better import better_of
 from sad_lightning.report.gather.directions import compare_labels
@@ -30,6 +32,8 @@ from sad_lightning.report.text import (
     table_csv,
 )
 
+_LONGEST = 120  # letters of a figure's file name; folders and ".part" need some of the 255 that there are
+
 
 def main() -> None:
     """Write the report, and print its table."""
@@ -46,12 +50,14 @@ def main() -> None:
     )
     parser.add_argument("--wandb", action="store_true", help="log the tables and the page to W&B, as one run")
     parser.add_argument("--wandb-workspace", metavar="ENTITY/PROJECT", help="build the dashboard of a W&B project")
+    parser.add_argument("--import", dest="modules", nargs="+", default=[], help="modules that define your own methods")
     options = parser.parse_args()
     if not options.runs and options.wandb_workspace is None:
         parser.error("name the folder given as runs=")
     with command("sad_lightning.report"):
         if options.wandb_workspace is not None:
             print(_workspace(options.wandb_workspace))
+        import_all(options.modules)
         if options.runs:
             _report(options.runs, options.out or options.runs[0] / "report", options.pictures, options.wandb)
 
@@ -123,7 +129,9 @@ def write(
 
 
 def _safe(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)
+    """A file's name; a long one is cut, and ends with what tells it from others."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name)
+    return safe if len(safe) <= _LONGEST else f"{safe[:_LONGEST]}-{blake2b(name.encode(), digest_size=4).hexdigest()}"
 
 
 if __name__ == "__main__":

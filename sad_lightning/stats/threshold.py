@@ -58,7 +58,7 @@ def conformal_threshold(normal_scores: ArrayLike, fpr: float) -> float:
     """
     fraction("target_fpr", fpr)
     scores = np.sort(np.asarray(normal_scores, dtype=np.float64))
-    rank = math.ceil((1 - fpr) * (len(scores) + 1) - _ROUNDING)
+    rank = max(math.ceil((1 - fpr) * (len(scores) + 1) - _ROUNDING), 1)  # all but the lowest, for a rate of nearly 1
     return float(scores[rank - 1]) if rank <= len(scores) else math.inf
 
 

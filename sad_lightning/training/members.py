@@ -3,14 +3,16 @@
 Either way each ends with the weights that it would have if it were trained alone.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 
 from lightning import Trainer
 
+from sad_lightning.errors import InputError
 from sad_lightning.methods.method import Method
-from sad_lightning.training.population import Population, PopulationData, stackable
+from sad_lightning.training.population import Population, PopulationData, why_alone
 from sad_lightning.training.stacking import stacking_pays
-from sad_lightning.training.stage import Stage, Training, fit
+from sad_lightning.training.stage import Stage, Training, fit, own_callbacks
 
 NewTrainer = Callable[[Sequence[Stage]], Trainer]
 
@@ -28,19 +30,40 @@ def fit_members(trainings: Sequence[Training], new_trainer: NewTrainer, *, stack
         if len(group) == 1:
             fit(trainer, group[0].method, group[0].data)
         elif can_stack(group[0].method, trainer) and (stack or (stack is None and _pays(group[0].method, trainer))):
-            methods = [training.method for training in group]
-            population = Population(methods)
-            fit(trainer, population, PopulationData([training.data for training in group]))
-            population.unstack(methods)
+            if not _fit_as_one(group, trainer):
+                _fit_alone(group, new_trainer)
         else:
-            for training in group:
-                fit(new_trainer([training.stage]), training.method, training.data)
+            _fit_alone(group, new_trainer)
     for training in trainings:
         weights = training.method.state_dict().values()
         if training.stage.error is None and not all(bool(value.isfinite().all()) for value in weights):
             training.stage.error = (
                 "optimizer.lr must let the training converge, the weights are not finite in the end; lower it"
             )
+
+
+def _fit_alone(group: Sequence[Training], new_trainer: NewTrainer) -> None:
+    for training in group:
+        fit(new_trainer([training.stage]), training.method, training.data)
+
+
+def _fit_as_one(group: Sequence[Training], trainer: Trainer) -> bool:
+    """Train the methods as a population; False where torch can not stack what they do, then they are as before."""
+    methods = [training.method for training in group]
+    before = [copy.deepcopy(training.stage.state_dict()) for training in group]
+    try:
+        population = Population(methods)
+        fit(trainer, population, PopulationData([training.data for training in group]))
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # vmap refuses .item(), masks, dropout and more, each in its own words
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        for training, state in zip(group, before, strict=True):
+            training.stage.load_state_dict(state)
+            training.stage.notes.append(f"{training.stage.name}: trained alone, for it can not be stacked: {reason}")
+        return False
+    population.unstack(methods)
+    return True
 
 
 def _groups(trainings: Sequence[Training]) -> list[list[Training]]:
@@ -55,8 +78,9 @@ def _groups(trainings: Sequence[Training]) -> list[list[Training]]:
 
 
 def can_stack(method: Method, trainer: Trainer) -> bool:
-    """Whether the method can be a member: not in several processes, nor in float16, which scales all losses as one."""
-    return stackable(method) and trainer.world_size == 1 and trainer.precision != "16-mixed"
+    """Whether the method can be a member: one process, no float16, which scales all losses as one, nobody watching."""
+    alone = why_alone(method) or trainer.world_size > 1 or trainer.precision == "16-mixed" or own_callbacks(trainer)
+    return not alone
 
 
 def _pays(method: Method, trainer: Trainer) -> bool:

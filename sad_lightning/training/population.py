@@ -15,12 +15,14 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import pad_sequence
 from torch.overrides import TorchFunctionMode
 
 from sad_lightning.data.module import Batch, DataModule, Draw, StepBatches, in_turn, mixed
 from sad_lightning.data.preparation import to_network
 from sad_lightning.errors import InputError
+from sad_lightning.methods.adam import Adam
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.steps import Steps, Update, loss_and_outputs
 
@@ -35,7 +37,7 @@ class Population(Steps):
 
     Raises:
         ValueError: the members differ in class or settings.
-        InputError: they have a layer that can not be stacked.
+        InputError: they are to train alone (``why_alone``).
     """
 
     def __init__(self, members: Sequence[Method]) -> None:
@@ -44,8 +46,8 @@ class Population(Steps):
         for member in members:
             if type(member) is not type(first) or member.hparams != first.hparams:
                 raise ValueError("the members of a population must be of one class with equal settings")
-        if not stackable(first):
-            raise InputError("network: recurrent layers have no stacked form, such a network trains alone")
+        if reason := why_alone(first):
+            raise InputError(f"method: {type(first).__name__} trains alone: {reason}")
         parameters, buffers = stack_module_state(list(members))
         self.weights = nn.ParameterDict({name.replace(".", _DOT): value for name, value in parameters.items()})
         for name, value in parameters.items():
@@ -153,9 +155,35 @@ class Population(Steps):
             member.load_state_dict(tensors)
 
 
-def stackable(method: Method) -> bool:
-    """Whether the method can be a member: ``vmap`` has no rule for recurrent layers."""
-    return not any(isinstance(layer, nn.RNNBase) for layer in method.modules())
+# What a class of methods may define for itself: a population asks its members for it, or they are asked alone.
+_HEEDED = {
+    "distances", "finish", "forward", "get_encoder", "loss", "needs_anomalies", "noise", "predict_step", "prepare",
+    "rows", "score", "solve", "start_from", "starts_pretrained", "train", "updates", "watch",
+}  # fmt: skip
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def why_alone(method: Method) -> str:
+    """Why a population would train the method otherwise than the Trainer does; empty where it would not."""
+    own = [name for kind in type(method).__mro__ if kind not in Method.__mro__ for name in vars(kind)]
+    own += [name for name, value in vars(method).items() if callable(value)]
+    for name in own:
+        if name not in _HEEDED and hasattr(Method, name) and not name.startswith("__") and name != "_abc_impl":
+            return f"it has its own {name}"
+    if type(method.optimizer) is not Adam:
+        return f"its optimizer is a {type(method.optimizer).__name__}"
+    for name, module in method.named_modules():
+        if isinstance(module, nn.RNNBase):
+            return "recurrent layers have no stacked form"
+        if any(getattr(module, hooks) for hooks in _HOOKS) or is_parametrized(module):
+            return f"{name or 'it'} has hooks"
+    for name, parameter in method.named_parameters():
+        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
+            return f"{name} has hooks"
+    stacked = {name for name, _ in (*method.named_parameters(), *method.named_buffers())}
+    if stacked != set(method.state_dict()):
+        return "its tensors are tied, or some of them are not in its checkpoint"
+    return ""
 
 
 class PopulationData(LightningDataModule):

@@ -24,6 +24,7 @@ from sad_lightning.errors import DamagedError, InputError
 from sad_lightning.files import read_archive, set_aside, write_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.steps import Steps
+from sad_lightning.seeding import derive
 
 MakeTrainer = Callable[..., Trainer]
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
@@ -127,6 +128,11 @@ class History(Callback):
         self.stages = list(stages)
         self.loss = math.nan
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Seed the global generator, from which dropout draws: an epoch draws what it drew before a kill."""
+        stage = self.stages[0]
+        torch.manual_seed(derive(trainer.current_epoch, stage.name, stage.key, trainer.global_rank))
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add one epoch.
 
@@ -150,6 +156,17 @@ class History(Callback):
         """Restore the state of a resume checkpoint."""
         for stage, state in zip(self.stages, state_dict["stages"], strict=True):
             stage.load_state_dict(state)
+
+
+class OwnMetrics(Callback):
+    """Hands the metrics of an epoch to callbacks of one's own, as ``trainer.callback_metrics``; a training alone."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log what the stage has of this epoch."""
+        (history,) = (each for each in trainer.callbacks if isinstance(each, History))  # type: ignore[attr-defined]
+        if len(history.stages) == 1:
+            last = {name: values[-1] for name, values in history.stages[0].curves.items()}
+            pl_module.log_dict({name: value for name, value in last.items() if value is not None})
 
 
 class ProgressBar(Callback):
@@ -251,23 +268,31 @@ def new_trainer(
         stages: what it trains; the first names the progress bar and the checkpoint. Empty if it only scores.
         epochs: how many.
         folder: of the resume checkpoint.
-        callbacks: further callbacks.
+        callbacks: further callbacks; those of ``trainer.callbacks`` follow them.
 
     Raises:
         InputError: the Trainer refuses its settings (no such accelerator, precision, ...).
     """
+    given: Mapping[str, Any] = getattr(make, "keywords", {})
+    wanted = given.get("callbacks") or ()
+    wanted = list(wanted.values() if isinstance(wanted, Mapping) else wanted)
     own: list[Callback] = []
     if stages:
         history = History(stages)
         names = "".join(f"{stage.name} {stage.key} " for stage in stages)
         tag = stages[0].key if len(stages) == 1 else blake2b(names.encode(), digest_size=5).hexdigest()
-        own = [history, ProgressBar(history), ResumeCheckpoint(folder / f"{stages[0].name}.{tag}.resume.ckpt", tag)]
+        own.append(history)
+        if given.get("enable_progress_bar", True):
+            own.append(ProgressBar(history))
+        if wanted:
+            own.append(OwnMetrics())
+        own.append(ResumeCheckpoint(folder / f"{stages[0].name}.{tag}.resume.ckpt", tag))
     try:
         with quiet():
             trainer = make(
                 max_epochs=epochs,
                 logger=False,  # each stage has its own log, and several may train as one
-                callbacks=[*own, *callbacks],
+                callbacks=[*own, *callbacks, *wanted],
                 enable_checkpointing=bool(stages),
                 enable_model_summary=False,
                 enable_progress_bar=False,
@@ -284,6 +309,11 @@ def new_trainer(
     return trainer
 
 
+def own_callbacks(trainer: Trainer) -> bool:
+    """Whether callbacks of one's own watch the training."""
+    return any(isinstance(callback, OwnMetrics) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+
+
 def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     """Train stages to their end, from their resume checkpoint if there is one, which is not removed.
 
@@ -298,7 +328,8 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     assert isinstance(trainer.strategy.checkpoint_io, Checkpoints)  # ``new_trainer`` made it
     trainer.strategy.checkpoint_io.state = state
     try:
-        with quiet():
+        device = trainer.strategy.root_device
+        with quiet(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             trainer.fit(module, datamodule=data, ckpt_path=None if state is None else resume.path, weights_only=True)
     except SystemExit as stop:  # how Lightning answers Ctrl-C
         raise KeyboardInterrupt from stop

@@ -53,3 +53,18 @@ def test_pixels_are_divided_by_255():
 def test_unknown_words_are_refused():
     with pytest.raises(InputError, match=r"preprocess\.scaling must be one of"):
         scaled(scaling="minmax", fit_rows="training")
+
+
+@pytest.mark.parametrize("scaling", ["min_max", "standardize"])
+@pytest.mark.parametrize("size", [1e-45, 1e-42, 1e-39, 1e-37, 1e-30, 1e30, 1e37])
+def test_columns_of_any_size_become_finite_numbers(size, scaling):
+    x = (X.astype(np.float64) / 100 * size).astype(np.float32)
+    found = fit_scaling(Arrays(x, np.zeros(5, dtype=np.int64), ("a", "b")), split(), scaling=scaling, fit_rows="split")
+    values = x * found.scale + found.shift
+    assert np.isfinite(values).all()
+    assert np.abs(values).max() < 10
+    if size > 1e-37:
+        expected = fit_scaling(
+            Arrays(X, np.zeros(5, dtype=np.int64), ("a", "b")), split(), scaling=scaling, fit_rows="split"
+        )
+        np.testing.assert_allclose(values, X * expected.scale + expected.shift, atol=1e-4)

@@ -12,10 +12,11 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.own.image_folder import read_images
 from sad_lightning.data.own.reading import raw_rows, read_batches, read_table
 from sad_lightning.data.own.tables import table
 from sad_lightning.data.own.values import Values, setting
-from sad_lightning.data.schema import Column, TableSchema, schema_of
+from sad_lightning.data.schema import Column, ImageSchema, TableSchema, schema_of
 from sad_lightning.errors import InputError
 
 pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
@@ -343,3 +344,30 @@ def test_a_setting_that_is_pasted_says_what_it_should(name, tmp_path):
     (argument,) = shlex.split(setting("data.ignore", [name, "other"]))
     (override,) = OverridesParser.create().parse_overrides([argument])
     assert [str(each) for each in override.value()] == [name, "other"]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([*range(299), 1e30], "a hold values so far from the others that these become one value"),
+        ([1e-42 * k for k in range(300)], "a differ by less than single precision holds and map to 0"),
+    ],
+    ids=["one value of 1e30", "subnormal"],
+)
+def test_columns_in_which_single_precision_sees_one_value_are_told(values, words, tmp_path):
+    path = text(tmp_path / "x.csv", "a,b\n" + "".join(f"{value!r},{k % 7}\n" for k, value in enumerate(values)))
+    with pytest.warns(UserWarning, match=words):
+        own(path, label=None)
+
+
+def test_whole_numbers_that_are_kept_are_those_of_the_file(tmp_path):
+    path = text(tmp_path / "x.csv", f"a,id\n1,{BIG}\n2,{BIG + 1}\n")
+    assert kept(path, "id") == [str(BIG), str(BIG + 1)]
+
+
+def test_postscript_by_the_name_of_a_picture_starts_no_program(tmp_path, monkeypatch):
+    file = tmp_path / "x.png"
+    file.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    monkeypatch.setattr("subprocess.check_call", lambda *_, **__: pytest.fail("Ghostscript was started"))
+    with pytest.raises(InputError, match="must be a whole image"):
+        list(read_images([file], ImageSchema(8, 8, 3)))

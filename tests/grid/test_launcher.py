@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 from support.grids import cell_named, sweep
-from support.results import COORDINATES
+from support.results import COORDINATES, edited
 
 from sad_lightning.errors import InputError
 from sad_lightning.grid.__main__ import main as grid_main
@@ -175,6 +175,43 @@ def test_what_was_interrupted_goes_on_in_the_packs_it_began_with(run_grid, tmp_p
     assert all([cell.key for cell in job.cells] == packs[job.number] for job in second.asked)
     assert len(list(tmp_path.rglob("result.json"))) == 6
     assert {cell.key for job in second.asked if not job.pretrains for cell in job.cells} >= {one}
+
+
+def test_a_stored_plan_says_how_cells_are_packed_and_never_what_they_are(run_grid, tmp_path, monkeypatch):
+    first = Work()
+    with pytest.raises(KeyboardInterrupt):
+        run_grid(first, "pack=2", backend=Inline(limit=3))
+    (path,) = tmp_path.rglob("plan.json")
+    good = path.read_bytes()
+    with edited(path) as plan:
+        for cell in plan["cells"]:
+            cell["settings"]["method"] = {"_target_": "os.system", "command": "exit 1"}
+            cell["folder"] = "../../elsewhere"
+    second = Work()
+    run_grid(second, "pack=2", backend=Inline(limit=None))
+    cells = [cell for job in second.asked for cell in job.cells]
+    assert {cell.settings["method"]["_target_"] for cell in cells} == {"sad_lightning.methods.DeepSAD"}
+    assert {Path(cell.folder).is_relative_to(tmp_path / "digits") for cell in cells} == {True}
+    path.write_bytes(good)
+    with edited(path) as plan:
+        plan["cells"].append({**plan["cells"][0], "key": "another"})
+        plan["jobs"].append({**plan["jobs"][-1], "number": 99, "cells": ["another"]})
+    next(tmp_path.rglob("result.json")).unlink()
+    third = Work()
+    run_grid(third, "pack=2")
+    assert {cell.key for job in third.asked for cell in job.cells} <= {cell.key for cell in cells}
+
+
+@pytest.mark.parametrize("needs", [[0], [7]])
+def test_a_plan_whose_jobs_wait_for_themselves_is_planned_again(needs, run_grid, tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        run_grid(Work(), backend=Inline(limit=0))
+    (path,) = tmp_path.rglob("plan.json")
+    with edited(path) as plan:
+        plan["jobs"][0]["needs"] = needs
+    run_grid(Work())
+    assert f"job 0 needs ({needs[0]},)" in capsys.readouterr().err
+    assert len(list(tmp_path.rglob("result.json"))) == 6
 
 
 def test_where_and_how_cells_run_may_change_from_try_to_try(run_grid, tmp_path, monkeypatch):

@@ -108,3 +108,11 @@ def test_of_what_is_flagged_the_promised_share_is_false():
     assert 0.07 < np.mean(shares) < 0.08 + 4 * error
     assert np.mean(power) > 0.7
     assert np.mean(uncorrected) > 0.25
+
+
+@pytest.mark.parametrize(
+    ("fpr", "threshold"), [(0.0, np.inf), (1e-12, np.inf), (0.49, np.inf), (0.5, 7.0), (0.99, 7.0)]
+)
+def test_one_calibration_row_promises_no_rate_below_a_half(fpr, threshold):
+    assert conformal_threshold([7.0], fpr) == threshold
+    assert p_values([7.0], [6.0, 7.0, 8.0]).tolist() == [1.0, 1.0, 0.5]

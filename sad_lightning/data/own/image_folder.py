@@ -28,6 +28,7 @@ from sad_lightning.errors import InputError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _PARTS = {"train", "training", "val", "valid", "validation", "test"}
+FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # whatever the name says: Pillow runs Ghostscript for others
 _DEEP = {"PNG", "PPM"}  # formats whose mode I holds 16 bits
 _BATCH = 512
 Pixels = NDArray[np.uint8]
@@ -132,7 +133,7 @@ def read_images(files: Sequence[Path], schema: ImageSchema) -> Iterator[Pixels]:
 
 def _read(file: Path, schema: ImageSchema) -> Pixels:
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             ImageOps.exif_transpose(image, in_place=True)
             mode = "L" if schema.channels == 1 else "RGB"
             deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in _DEEP)

@@ -42,8 +42,8 @@ def draw_pictures(rankings: Iterable[Ranking], which: str) -> tuple[list[Figure]
                             figures.append(samples_figure(ranking, cell, arrays, row.group.name))
                         if cell.result.settings.get("backbone") is None:  # it has no encoder of images
                             figures.append(representation_figure(ranking, cell, arrays, row.group.name))
-                except (InputError, KeyError, OSError) as error:
-                    problems.append(f"{cell.folder}: no picture ({error})")
+                except Exception as error:  # a stored result may say anything
+                    problems.append(f"{cell.folder}: no picture ({' '.join(str(error).split())})")
     return figures, problems
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from support.cells import SHORT
-from support.results import edited
+from support.results import edited, write_cell
 
 from sad_lightning.cell.run import run
 from sad_lightning.cell.values import Cell
@@ -63,3 +63,34 @@ def test_what_can_not_be_drawn_is_a_problem(settings, tmp_path):
     for target in ("os.system", "sad_lightning.data.sets.images.digits", "sad_lightning.data.own", "digits"):
         with pytest.raises(InputError, match="own sets"):  # public names of the package alone
             load_data({"_target_": target})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": {"_target_": "payload_7.Anything"}},
+        {"method": {"_target_": "sad_lightning.methods.os"}},
+        {"data": {"_target_": "sad_lightning.data.__main__.import_module", "name": "payload_7"}},
+        {"data": {"_target_": "sad_lightning.data.digits", "evil": 1}},
+        {"data": None},
+        {"data": {"_target_": "sad_lightning.data.table", "path": "gone.csv"}},
+        {"seed": "a word"},
+        {"split": {"evil": 1}},
+        {"preprocess": 7},
+    ],
+    ids=str,
+)
+def test_what_a_stored_result_says_is_never_run(change, settings, tmp_path, monkeypatch):
+    (tmp_path / "payload_7.py").write_text("raise SystemExit('it was imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    result = write_cell(tmp_path / "runs", "ae", 1.0, data="digits")
+    (path,) = tmp_path.rglob("result.json")
+    with edited(path) as document:
+        document["settings"] |= {"data": {"_target_": "sad_lightning.data.digits"}, "preprocess": {}} | change
+    (tmp_path / "model.ckpt").touch()
+    figures, problems = draw_pictures(rank_methods(make_table(read([tmp_path]).groups)), "middle")
+    assert [figure.name.partition("-")[0] for figure in figures] in ([], ["samples"])
+    (problem,) = problems
+    assert problem.startswith(f"{path.parent}: no picture (")
+    assert "\n" not in problem
+    assert result.key

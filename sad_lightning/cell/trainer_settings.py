@@ -1,0 +1,41 @@
+"""Which settings of the Trainer a cell heeds; the others are refused, rather than dropped. No import of torch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sad_lightning.errors import InputError
+
+_HEEDED = {
+    "_target_", "_partial_", "accelerator", "benchmark", "callbacks", "detect_anomaly", "deterministic",
+    "devices", "enable_progress_bar", "inference_mode", "limit_train_batches", "max_epochs",
+    "num_nodes", "plugins", "precision", "profiler", "strategy", "sync_batchnorm",
+}  # fmt: skip
+_INSTEAD = {
+    "logger": "choose one with logger=csv, wandb, tensorboard, mlflow or none",
+    "default_root_dir": "runs=FOLDER says where files go",
+    "enable_checkpointing": "a resume checkpoint is always kept, and a finished cell keeps its model",
+    "enable_model_summary": "print a method to see its layers",
+    "fast_dev_run": "trainer.max_epochs=1 is a short run",
+    "min_epochs": "training ends after trainer.max_epochs, or by patience",
+    "max_steps": "training ends after trainer.max_epochs, or by patience",
+    "max_time": "training ends after trainer.max_epochs, or by patience",
+    "gradient_clip_val": "a method says how its gradients are clipped",
+    "limit_predict_batches": "all rows are scored",
+}
+
+
+def check_trainer(settings: Mapping[str, Any]) -> None:
+    """Refuse what would be dropped, or would change numbers in a way that a cell does not record.
+
+    Raises:
+        InputError: one of the settings is not heeded.
+    """
+    for name in settings:
+        if name not in _HEEDED:
+            instead = _INSTEAD.get(str(name), f"leave it out; there are {', '.join(sorted(_HEEDED))}")
+            raise InputError(f"trainer.{name} is not heeded by a cell; {instead}")
+    if isinstance(settings.get("profiler"), str):
+        raise InputError(
+            f"trainer.profiler must say which file it writes, got {settings['profiler']!r}; for example "
+            "'+trainer.profiler={_target_:lightning.pytorch.profilers.SimpleProfiler,dirpath:.,filename:profile}'"
+        )
