@@ -85,8 +85,8 @@ class Comparison:
         flagged: the share of all rows, with its interval.
         promised: the false-positive rate; None if the threshold was not set on held-out rows, which promises none.
         known: the share of known anomalies in training.
-        by_chance: with as many anomalies as were known in training, the flagged share is below this with a probability of
-            95 %; it depends on how many rows set the threshold.
+        by_chance: with as many anomalies as were known in training, the flagged share is below this with a probability
+            of 95 %; it depends on how many rows set the threshold.
         ks: the p-value of the Kolmogorov-Smirnov test between calibration scores and scores of presumed normal rows;
             nan without held-out rows or with too few of one kind.
         evidence: martingales over the sample.
