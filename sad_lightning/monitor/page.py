@@ -46,8 +46,8 @@ def flagged_figure(watched: Watched) -> svg.Figure:
         parts.append(svg.mark(x(k), y(100 * day.share), colour, hint=f"{day.name}: {day.flagged:,} of {day.rows:,}"))
     alt = "Flagged rows in percent: " + "; ".join(f"{day.name} {100 * day.share:.1f}" for day in days[-30:]) + "."
     caption = (
-        "With intervals of 95 %; orange if the interval lies above the line: the promised share of normal rows, and the "
-        "known anomalies of the training."
+        "With intervals of 95 %; orange if the interval lies above the line: the promised share of normal rows, and "
+        "the known anomalies of the training."
     )
     return svg.drawing("flagged", (760, 298), parts, title="Flagged rows a day", alt=alt, caption=caption)
 
