@@ -55,7 +55,7 @@ def _method_of(target: str) -> type[Method]:
         InputError: there is no such method.
     """
     room, _, name = target.rpartition(".")
-    found = getattr(methods if room == methods.__name__ else sys.modules.get(room), name, None)
-    if not (isinstance(found, type) and issubclass(found, Method)):
+    method = getattr(methods if room == methods.__name__ else sys.modules.get(room), name, None)
+    if not (isinstance(method, type) and issubclass(method, Method)):
         raise InputError(f"{target}: must be a method that is known here; name its module with --import")
-    return found
+    return method

@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 
-from sad_lightning.cell.seconds import added
+from sad_lightning.cell.seconds import add_seconds
 from sad_lightning.cell.values import Prepared, Scores
 from sad_lightning.config.compose import one_line_errors
 from sad_lightning.data.split import Indices, Split
@@ -121,7 +121,7 @@ class Mixed:
         normal = {name: one.normal[count:] for name, one in scores.items()}
         seconds: dict[str, float] = {}
         for one in scores.values():
-            seconds = added(seconds, one.seconds)
+            seconds = add_seconds(seconds, one.seconds)
         return Scores(
             self.divided.split,
             test=_mean(mixture, {name: one.test for name, one in scores.items()}),

@@ -11,7 +11,7 @@ import torch
 from sad_lightning.cell.embedding import extractor_of
 from sad_lightning.cell.environment import describe
 from sad_lightning.cell.evaluation import evaluate
-from sad_lightning.cell.seconds import added
+from sad_lightning.cell.seconds import add_seconds
 from sad_lightning.cell.values import Prepared, Scores
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.preparation import Preparation
@@ -49,7 +49,7 @@ def record_cell(scored: Scored) -> Result:
     if not prepared.live and not prepared.cfg.overwrite and (before := finished(folder, prepared.key)) is not None:
         forget_checkpoints(folder)
         return before  # it trained again only for the other members of its pack
-    arrays = _imputed(prepared)
+    arrays = _with_imputed_rows(prepared)
     promised = arrays.schema is not None and len(split.validation) > 0
     rule = conformal_threshold if promised else threshold_at_fpr
     metrics, per_class = evaluate(arrays, split, scores.test, scores.normal, prepared.cfg.target_fpr, rule)
@@ -100,7 +100,7 @@ def forget_checkpoints(folder: Path, stage: str = "") -> None:
         checkpoint.unlink(missing_ok=True)  # another grid that has the same cell may have removed it
 
 
-def _imputed(prepared: Prepared) -> Arrays:
+def _with_imputed_rows(prepared: Prepared) -> Arrays:
     fill = prepared.scaling.fill
     return prepared.arrays if fill is None else replace(prepared.arrays, x=impute(prepared.arrays.x, fill))
 
@@ -118,7 +118,7 @@ def _seconds(scored: Scored) -> dict[str, float]:
     def spent(trainings: Sequence[Training]) -> float:
         return sum(training.stage.seconds for training in trainings)
 
-    seconds = added(prepared.seconds, scored.scores.seconds)
+    seconds = add_seconds(prepared.seconds, scored.scores.seconds)
     seconds["pretrain"] = seconds.get("pretrain", 0.0) + spent(prepared.pretraining)
     seconds["train"] = seconds.get("train", 0.0) + spent(prepared.learner.trainings)
     return {name: round(seconds[name], 3) for name in _ORDER if seconds.get(name)}

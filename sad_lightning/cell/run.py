@@ -9,7 +9,7 @@ from lightning import Trainer
 
 from sad_lightning.cell.prepare import prepare_cell
 from sad_lightning.cell.record import Scored, forget_checkpoints, record_cell
-from sad_lightning.cell.seconds import added, timed
+from sad_lightning.cell.seconds import add_seconds, timed
 from sad_lightning.cell.values import Cell, Prepared
 from sad_lightning.errors import InputError
 from sad_lightning.result import Result
@@ -110,7 +110,7 @@ def start(cell: Prepared) -> Prepared:
     """Let the learner load its pretrained weights."""
     with timed("train") as seconds:
         cell.learner.start(cell.pretraining, cell.score_trainer.strategy.root_device)
-    return replace(cell, seconds=added(cell.seconds, seconds))
+    return replace(cell, seconds=add_seconds(cell.seconds, seconds))
 
 
 def train(cells: Sequence[Prepared], stack: bool | None) -> None:
@@ -179,10 +179,10 @@ def together(
         step(cells)
     except Exception as error:
         return [value if isinstance(value, Exception) else error for value in values]
-    return attempt(converged, values)
+    return attempt(check_converged, values)
 
 
-def converged(cell: Prepared) -> Prepared:
+def check_converged(cell: Prepared) -> Prepared:
     """The cell, if none of its trainings diverged.
 
     Raises:

@@ -14,6 +14,6 @@ def timed(stage: str) -> Iterator[dict[str, float]]:
     seconds[stage] = time.perf_counter() - start
 
 
-def added(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+def add_seconds(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
     """The sums of two mappings of seconds."""
     return {stage: first.get(stage, 0.0) + second.get(stage, 0.0) for stage in {**first, **second}}

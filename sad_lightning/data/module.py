@@ -174,7 +174,7 @@ class DataModule(LightningDataModule):
                 draw = Draw(*(part[rank::world] for part in draw))  # all processes draw the same batch and share it
             if draw is not None:
                 gathered = self.gather(draw.positions)
-                x = mixed(gathered.x, draw, lambda positions: self.samples(self.rows[positions]))
+                x = mix(gathered.x, draw, lambda positions: self.samples(self.rows[positions]))
                 draw = gathered._replace(x=x, noise=draw.noise, epoch=epoch.to(draw.noise.device))
             batches.append(draw)
         return batches
@@ -201,7 +201,7 @@ class DataModule(LightningDataModule):
             self.fill = None if self.fill is None else self.fill.to(device)
 
 
-def mixed(x: Tensor, draw: Draw, samples: Callable[[Tensor], Tensor]) -> Tensor:
+def mix(x: Tensor, draw: Draw, samples: Callable[[Tensor], Tensor]) -> Tensor:
     """The samples of a batch, mixed with their partners where the draw has any.
 
     Args:

@@ -89,9 +89,9 @@ def _check(options: argparse.Namespace) -> bool:
             fraction(f"--{key}", getattr(options, key))
     if options.fpr is not None and options.fdr is not None:
         raise InputError("--fpr and --fdr: one of them decides, got both; leave one out")
-    taken = [name for name in options.keep if name in _COLUMNS]
-    if taken:
-        raise InputError(f"--keep {taken[0]}: the output has a column of that name already; rename yours")
+    conflicts = [name for name in options.keep if name in _COLUMNS]
+    if conflicts:
+        raise InputError(f"--keep {conflicts[0]}: the output has a column of that name already; rename yours")
     several = is_many(options.data)
     if options.output is None:
         options.output = Path("scores" if several else f"scores.{options.format or 'csv'}")

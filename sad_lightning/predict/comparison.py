@@ -44,9 +44,9 @@ class Sample:
 
     def add(self, scores: NDArray[np.float64], values: NDArray[np.float32]) -> None:
         """The next rows of the stream, ``(B,)`` and ``(B, C)``."""
-        taken = np.flatnonzero((self._seen + np.arange(len(scores))) % self.step == 0)
-        self.scores = np.concatenate([self.scores, scores[taken]])
-        self.values = np.concatenate([self.values, values[taken]])
+        positions = np.flatnonzero((self._seen + np.arange(len(scores))) % self.step == 0)
+        self.scores = np.concatenate([self.scores, scores[positions]])
+        self.values = np.concatenate([self.values, values[positions]])
         self._seen += len(scores)
         while len(self.scores) >= 2 * self._most:
             self.scores, self.values, self.step = self.scores[::2], self.values[::2], 2 * self.step
@@ -128,16 +128,16 @@ class Comparison:
 
     def warnings(self) -> list[str]:
         """Warnings for a person, one line each."""
-        found = []
+        lines = []
         if self.is_alarm:
-            found.append(
+            lines.append(
                 "these rows are not as in training: more anomalies, or normal rows that have changed; "
                 "train again on rows of now if they are normal"
             )
-        found += [f"column {change.column}: {change.words}" for change in self.changes[:_NAMED]]
+        lines += [f"column {change.column}: {change.words}" for change in self.changes[:_NAMED]]
         if len(self.changes) > _NAMED:
-            found.append(f"{len(self.changes) - _NAMED} more columns differ from training")
-        return found
+            lines.append(f"{len(self.changes) - _NAMED} more columns differ from training")
+        return lines
 
 
 def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float | None) -> Comparison:
@@ -224,7 +224,7 @@ def _changes(model: Model, values: NDArray[np.float32], evidence: Evidence) -> l
 
     reference, names = reference_of(model, values.shape[1]), names_of(model)
     schema = model.preparation.schema
-    found: list[tuple[float, Change]] = []
+    changes: list[tuple[float, Change]] = []
     for k, name in enumerate(names[: reference.shape[1]]):
         known, new = reference[:, k], values[:, k]
         capital = float(evidence.columns[-1, k]) if len(evidence.columns) else 0.0
@@ -247,8 +247,8 @@ def _changes(model: Model, values: NDArray[np.float32], evidence: Evidence) -> l
         if capital >= math.log(2 * len(names) / BUDGET):
             words.append(f"its distribution has moved ({_middle(known)} in training, {_middle(new)} here)")
         if words:
-            found.append((capital, Change(name, "; ".join(words))))
-    return [change for _, change in sorted(found, key=lambda each: -each[0])]
+            changes.append((capital, Change(name, "; ".join(words))))
+    return [change for _, change in sorted(changes, key=lambda each: -each[0])]
 
 
 def _middle(values: NDArray[Any]) -> str:

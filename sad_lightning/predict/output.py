@@ -42,10 +42,10 @@ def _npz(part: Path) -> Iterator[Callable[[Columns], None]]:
     with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:  # np.savez takes no array called file
         for name in batches[0]:
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, _joined([batch[name] for batch in batches]), allow_pickle=False)
+                np.lib.format.write_array(file, _concatenate([batch[name] for batch in batches]), allow_pickle=False)
 
 
-def _joined(parts: Sequence[Any]) -> Any:
+def _concatenate(parts: Sequence[Any]) -> Any:
     values = np.concatenate(parts)
     if values.dtype == object:  # words, None where missing
         return np.array(["" if value is None else value for value in values])
@@ -74,5 +74,5 @@ def _table(path: Path, part: Path, metadata: Callable[[], Mapping[str, str]]) ->
             writer.write_table(table)
 
         yield write
-        if path.suffix.lower() == ".parquet" and writer is not None and (said := dict(metadata())):
-            writer.add_key_value_metadata(said)
+        if path.suffix.lower() == ".parquet" and writer is not None and (entries := dict(metadata())):
+            writer.add_key_value_metadata(entries)

@@ -19,7 +19,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import pad_sequence
 from torch.overrides import TorchFunctionMode
 
-from sad_lightning.data.module import Batch, DataModule, Draw, StepBatches, in_turn, mixed
+from sad_lightning.data.module import Batch, DataModule, Draw, StepBatches, in_turn, mix
 from sad_lightning.data.preparation import to_network
 from sad_lightning.errors import InputError
 from sad_lightning.methods.adam import Adam
@@ -232,7 +232,7 @@ class PopulationData(LightningDataModule):
             for name in ("rows", "semi", "scale", "shift"):
                 setattr(self, name, getattr(self, name).to(positions.device))
             self.fill = None if self.fill is None else self.fill.to(positions.device)
-        x = mixed(self._samples(positions), draw, self._samples)
+        x = mix(self._samples(positions), draw, self._samples)
         return Batch(x, self.semi.gather(1, positions), draw.noise, epoch.to(positions.device))
 
     def _samples(self, positions: Tensor) -> Tensor:

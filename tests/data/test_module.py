@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sad_lightning.data.module import Balance, DataModule, Draw, StepBatches, Stream, mixed
+from sad_lightning.data.module import Balance, DataModule, Draw, StepBatches, Stream, mix
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.training.population import PopulationBatches
 
@@ -94,7 +94,7 @@ def test_known_anomalies_are_mixed_with_one_another_and_others_with_nothing():
     assert abs(shares[:, 10:].mean() - 0.75) < 0.01
     x = torch.tensor([[8.0, 0.0], [0.0, 4.0], [1.0, 1.0]])
     draw = Draw(torch.tensor([2, 0]), torch.empty(2, 0), torch.tensor([2, 1]), torch.tensor([1.0, 0.75]))
-    assert mixed(x[draw.positions], draw, lambda rows: x[rows]).tolist() == [[1.0, 1.0], [6.0, 1.0]]
+    assert mix(x[draw.positions], draw, lambda rows: x[rows]).tolist() == [[1.0, 1.0], [6.0, 1.0]]
 
 
 def module(x: np.ndarray, scaling: Scaling) -> DataModule:

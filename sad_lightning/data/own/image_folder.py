@@ -92,7 +92,7 @@ def folder(
             if name not in table:
                 raise InputError(f"data.{key}={name}: {listing} has no such column; it has {listed(list(table))}")
             columns[key] = table[name].as_words()
-        files = _named(top, listing, columns.pop("file"))
+        files = _files_of(top, listing, columns.pop("file"))
     semi = np.zeros(len(files), dtype=np.int8)
     if "label" in columns:
         semi = semi_of(
@@ -171,7 +171,7 @@ def _without(values: Values, words: set[str]) -> Values:
     return _as_values([None if name in words else name for name in names])
 
 
-def _named(top: Path, listing: Path, files: Values) -> list[Path]:
+def _files_of(top: Path, listing: Path, files: Values) -> list[Path]:
     if not top.is_dir():
         raise InputError(f"{top}: must be a folder of images, and is none; give the right one with data.path=FOLDER")
     if np.isnan(files.numbers).any():

@@ -273,7 +273,7 @@ def _npz_table(path: Place, words: Collection[str] = (), ignore: Collection[str]
             f"{path}: must hold X, (N, D) numbers with at least one row, it holds {contents}; see docs/own_data.md"
         )
     x = x.astype(np.uint8) if x.dtype.kind == "b" else x  # booleans are numbers here
-    names = _decoded(arrays.get("columns", np.array([f"x{k}" for k in range(x.shape[1])]))).reshape(-1)
+    names = _as_text(arrays.get("columns", np.array([f"x{k}" for k in range(x.shape[1])]))).reshape(-1)
     if len(names) != x.shape[1]:
         raise InputError(f"{path}: columns must name the {x.shape[1]} columns of X, it holds {len(names)} names")
     columns = [(str(name), x[:, k]) for k, name in enumerate(names)]
@@ -294,7 +294,7 @@ def _npz_values(path: Place, name: str, array: NDArray[Any], *, as_words: bool) 
         return values.as_words() if as_words else values
     if array.dtype.kind == "M" and as_words:
         array = np.array(["" if text == "NaT" else spell_date(text) for text in np.datetime_as_string(array).tolist()])
-    array = _decoded(array)
+    array = _as_text(array)
     if array.dtype.kind == "U":
         words, positions = np.unique(array[array != ""], return_inverse=True)
         codes = np.full(len(array), np.nan)
@@ -306,7 +306,7 @@ def _npz_values(path: Place, name: str, array: NDArray[Any], *, as_words: bool) 
     return Values(contents, np.full(len(array), np.nan))
 
 
-def _decoded(array: NDArray[Any]) -> NDArray[Any]:
+def _as_text(array: NDArray[Any]) -> NDArray[Any]:
     """Bytes as text, where they are UTF-8; other arrays unchanged."""
     try:
         return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
