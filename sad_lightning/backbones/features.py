@@ -7,7 +7,7 @@ at. Features are kept in float32, so that a cell sees the very numbers that its 
 
 import fcntl
 import json
-import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -26,7 +26,6 @@ _CHUNK = 1000  # images of a file
 _FORMAT = 1  # raised when equal weights give other features
 
 Features = NDArray[np.float32]
-log = logging.getLogger(__name__)
 
 
 def cached_features(
@@ -46,8 +45,11 @@ def cached_features(
     features = {path: stored for path in paths if (stored := _read(path)) is not None}
     missing = {path: chunk for path, chunk in zip(paths, chunks, strict=True) if path not in features}
     count = sum(map(len, missing.values()))
-    log.info("%s: %d images to see, the features of %d are in %s", extractor.name, count, len(images) - count, folder)
     if missing:
+        print(
+            f"sad_lightning: {extractor.name} sees {count:,} of {len(images):,} images; features are kept in {folder}",
+            file=sys.stderr,
+        )
         with row_progress(count) as bar:
             for path, computed in _shared(missing, extractor.to(device), device):
                 features[path] = computed

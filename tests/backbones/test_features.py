@@ -30,12 +30,15 @@ def some_images(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 4, 4, 3)).astype(np.uint8)
 
 
-def test_features_are_computed_once(tmp_path):
+def test_features_are_computed_once_and_it_is_said(tmp_path, capsys):
     images, extractor = some_images(2500), Counting()
     expected = images.astype(np.float32).mean(axis=(1, 2))
     for _ in range(2):
         np.testing.assert_allclose(cached_features(images, extractor, tmp_path, CPU), expected, rtol=1e-5)
     assert extractor.seen == 2500
+    assert [line.split(";")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "sad_lightning: mean sees 2,500 of 2,500 images"
+    ]
     assert len(list(tmp_path.rglob("*.npz"))) == 3
     assert not list(tmp_path.rglob("*.lock"))
 
