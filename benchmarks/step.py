@@ -24,7 +24,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import CSVLogger
 from omegaconf import DictConfig
 
-from sad_lightning.cell.prepare import build_method
+from sad_lightning.cell.learner import build_method
 from sad_lightning.config.location import CONF
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.preprocess import Scaling

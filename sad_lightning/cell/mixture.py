@@ -7,7 +7,7 @@ others in-sample. On 21 splits of 7 tables of ADBench this gave the same as half
 networks and forests; but a method that fits its training rows exactly, such as kde, is calibrated badly by them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,15 +15,20 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 
+from sad_lightning.cell.key import defining
+from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner, with_shape
 from sad_lightning.cell.seconds import add_seconds
-from sad_lightning.cell.values import Prepared, Scores
+from sad_lightning.cell.values import Cell, Prepared, Scores
+from sad_lightning.checks import whole_number
 from sad_lightning.config.compose import one_line_errors
+from sad_lightning.config.voices import voice_of
 from sad_lightning.data.split import Indices, Split
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.model import BaselineScore
 from sad_lightning.seeding import derive
 from sad_lightning.stats.calibration import fit_calibration
 from sad_lightning.stats.threshold import conformal_threshold
+from sad_lightning.tracking.logger import CellLog
 from sad_lightning.training.mixture import Calibrated, Mixture
 from sad_lightning.training.stage import Training
 
@@ -141,6 +146,48 @@ class Mixed:
         _, semi = scores.split.rows(scores.scorer.baseline.rows)
         unseen = unseen[semi >= 0]
         return np.where(np.isnan(unseen), reference, unseen)
+
+
+def new_mixture(
+    cell: Cell, rows: CellRows, log: CellLog, new_prepared: Callable[..., Prepared], notes: list[str]
+) -> Mixed:
+    """The voices of a mixture, each prepared as a cell of its own.
+
+    Args:
+        cell: with voices.
+        rows: of the cell.
+        log: of the cell.
+        new_prepared: makes a prepared cell from the attributes in which voices differ.
+        notes: warnings for a person, to which this function adds.
+
+    Raises:
+        InputError: a setting is wrong; the line names the voice.
+        NotDefinedError: all voices need known anomalies, and the cell has none.
+    """
+    if whole_number("patience", cell.cfg.patience, least=0):
+        raise InputError(f"patience must be 0 for a mixture, got {cell.cfg.patience}; leave it out")
+    divided = divide(rows.split, target_fpr=cell.cfg.target_fpr, seed=rows.seed)
+    rows = replace(rows, split=divided.split_of_voice)
+    voices = []
+    for name in sorted(map(str, cell.cfg.voices)):
+        own = voice_of(cell.cfg, name)
+        with one_line_errors(f"voices.{name}: "):
+            cfg, of_voice = with_shape(own, rows.arrays), replace(rows, balance=check_optimisation(own))
+            try:
+                learner, pretraining = new_learner(cfg, of_voice, log, name, suffix=f".{name}")
+            except NotDefinedError:
+                notes.append(f"voices.{name}: is left out, it needs known anomalies and this cell has none")
+                continue
+            if cfg.selection is not None and cfg.selection.rule != "none":
+                raise InputError(f"selection.rule must be none in a mixture, got {cfg.selection.rule}; leave it out")
+        voice = new_prepared(
+            cell=replace(cell, cfg=own, folder=cell.folder / name, method=name), settings=defining(own), cfg=cfg,
+            split=rows.split, pretraining=pretraining, learner=learner, warnings=(), seconds={},
+        )  # fmt: skip
+        voices.append(voice)
+    if not voices:
+        raise NotDefinedError("voices: none of them is defined without known anomalies, and this cell has none")
+    return Mixed(tuple(voices), divided)
 
 
 def _scores_of(voice: Prepared) -> Scores:

@@ -174,7 +174,7 @@ def _alone(cell: PlannedCell) -> str:
     parts = [(settings.get(group) or {}).get("_target_") for group in ("method", "network", "optimizer")]
     if all(part is None or str(part).startswith("sad_lightning.") for part in parts):
         return ""
-    from sad_lightning.cell.prepare import build, with_shape  # torch, which a method of one's own imports anyway
+    from sad_lightning.cell.learner import build, with_shape  # torch, which a method of one's own imports anyway
     from sad_lightning.methods.method import Method
     from sad_lightning.training.population import why_alone
 

@@ -20,7 +20,8 @@ from support.results import edited
 from sad_lightning.cell import loading, values
 from sad_lightning.cell import prepare as preparing
 from sad_lightning.cell.key import defining, key_of
-from sad_lightning.cell.prepare import build, prepare_cell
+from sad_lightning.cell.learner import build
+from sad_lightning.cell.prepare import prepare_cell
 from sad_lightning.cell.run import run
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.sets.images import digits

@@ -13,7 +13,7 @@ import torch
 from hydra.utils import get_class, instantiate
 from support.methods import CLASSIFIERS, KINDS, METHODS, batch_of, data_of, rows_of, train, trained
 
-from sad_lightning.cell.prepare import build_method
+from sad_lightning.cell.learner import build_method
 from sad_lightning.data.module import Balance, Batch, DataModule
 from sad_lightning.methods.method import Method, Shared
 from sad_lightning.training.population import Population, PopulationData

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sad_lightning.cell.prepare import build_method
+from sad_lightning.cell.learner import build_method
 from sad_lightning.config.location import CONF
 from sad_lightning.data.module import Batch, DataModule
 from sad_lightning.data.preprocess import Scaling

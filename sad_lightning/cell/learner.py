@@ -1,0 +1,204 @@
+"""What a cell trains: its methods or its baseline, built from settings, with the rows that each of them sees."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from sad_lightning.cell.values import Learner
+from sad_lightning.checks import choice, true_or_false, whole_number
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.module import Balance, DataModule, Rows, Stream
+from sad_lightning.data.preprocess import Scaling
+from sad_lightning.data.split import Split
+from sad_lightning.errors import InputError, NotDefinedError
+from sad_lightning.methods.method import Method
+from sad_lightning.seeding import derive
+from sad_lightning.tracking.logger import CellLog
+from sad_lightning.training.ensemble import MEANS
+from sad_lightning.training.stage import Stage, Training
+
+if TYPE_CHECKING:
+    from sad_lightning.baselines.baseline import Baseline
+
+_PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
+_ROWS: WeakKeyDictionary[Arrays, Rows] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class CellRows:
+    """The rows of a cell, from which the data of each method is made."""
+
+    arrays: Arrays
+    split: Split
+    scaling: Scaling
+    seed: int
+    balance: Balance
+
+    def serve(self, model: "Method | Baseline", allowed: frozenset[int], batch_size: int) -> DataModule:
+        """The training rows whose ``semi`` is allowed, in the batches that the steps of the model need."""
+        rows, semi = self.split.rows(allowed)
+        name, streams, noise = "train", [Stream()], tuple[int, ...]()
+        if isinstance(model, Method):
+            name, streams, noise = model.stage, [update.stream for update in model.updates], model.noise
+        if np.isin(semi, sorted(streams[0].rows or allowed)).sum() < 2:
+            raise InputError(f"{name}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it")
+        return DataModule(
+            rows_of(self.arrays), self.scaling, rows=rows, semi=semi,
+            scored=np.concatenate([self.split.test, self.split.calibration]), batch_size=batch_size,
+            seed=derive(self.seed, name), streams=streams, noise=noise, balance=self.balance,
+        )  # fmt: skip
+
+
+def rows_of(arrays: Arrays) -> Rows:
+    """The rows as tensors: one copy on each device for all cells of a data set, as long as the data set exists."""
+    return _ROWS.setdefault(arrays, Rows(arrays.x))
+
+
+def new_learner(
+    cfg: DictConfig, rows: CellRows, log: CellLog, name: str, suffix: str = ""
+) -> tuple[Learner, tuple[Training, ...]]:
+    """What a cell or a voice trains, and the trainings that it starts from.
+
+    Args:
+        cfg: the settings, with the shape of the rows.
+        rows: of the cell.
+        log: of the cell.
+        name: of the method.
+        suffix: added to the names of its stages.
+
+    Raises:
+        NotDefinedError: the method needs known anomalies, and the cell has none.
+    """
+    models = [build(cfg.method, rows.seed, stage_name("train", member)) for member in range(cfg.ensemble)]
+    if not rows.split.counts["known_anomaly"] and models[0].needs_anomalies:
+        raise NotDefinedError(f"method={name} is not defined without known anomalies, and this cell has none")
+    if cfg.ensemble_mean == "geometric" and not (isinstance(models[0], Method) and models[0].distances):
+        raise InputError(
+            f"ensemble_mean=geometric is for scores that are distances, those of method={name} are none; set "
+            f"ensemble_mean=arithmetic"
+        )
+    data = [rows.serve(model, model.rows, cfg.batch_size) for model in models]
+    methods = [model for model in models if isinstance(model, Method)]
+    pretraining = _pretraining(cfg, rows, log, len(models), suffix) if _pretrains(cfg, models) else ()
+    if methods:
+        from sad_lightning.cell.deep import deep_learner
+
+        trainings = [
+            Training(method, part, Stage(f"{method.stage}{suffix}", log.key, log))
+            for method, part in zip(methods, data, strict=True)
+        ]
+        deep = deep_learner(trainings, rows.split, patience=cfg.patience, target_fpr=cfg.target_fpr)
+        return deep, pretraining
+    from sad_lightning.cell.shallow import Shallow  # scikit-learn: half a second of import
+
+    selection = instantiate(cfg.selection, _convert_="all")
+    return Shallow(models[0], data[0], selection), pretraining  # type: ignore[arg-type]
+
+
+def check_optimisation(cfg: DictConfig) -> Balance:
+    """Check the settings that no constructor checks, and return how batches are balanced.
+
+    Raises:
+        InputError: a setting is wrong.
+    """
+    whole_number("batch_size", cfg.batch_size, least=2)
+    whole_number("ensemble", cfg.ensemble)
+    whole_number("trainer.max_epochs", cfg.trainer.max_epochs)
+    choice("ensemble_mean", cfg.ensemble_mean, MEANS)
+    return Balance(
+        whole_number("balance.known_anomalies", cfg.balance.known_anomalies, least=0),
+        true_or_false("balance.mix", cfg.balance.mix),
+    )
+
+
+def with_shape(cfg: DictConfig, arrays: Arrays) -> DictConfig:
+    """The settings with ``network.shape`` set to the shape of the rows.
+
+    Raises:
+        InputError: it is set to another one.
+    """
+    cfg, shape = cfg.copy(), list(arrays.shape)
+    if OmegaConf.is_missing(cfg.network, "shape"):
+        cfg.network.shape = shape
+    elif cfg.network.get("shape", shape) != shape:
+        raise InputError(f"network.shape must be that of the rows, {shape}, got {cfg.network.shape}; leave it out")
+    return cfg
+
+
+def build(settings: DictConfig, seed: int, stage: str = "train") -> "Method | Baseline":
+    """A method for a stage, with initial weights drawn from the cell's seed, or a baseline.
+
+    The state of the global generator does not change.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "weights", stage))
+        try:
+            model: Method | Baseline = instantiate(settings, _convert_="all")
+        except InstantiationException as error:
+            cause = error.__cause__
+            if stage.startswith("pretrain") and isinstance(cause, InputError):  # say that the key is below pretrain
+                raise InputError(f"pretrain: {cause}") from error
+            raise
+    if isinstance(model, Method):
+        model.stage = stage
+    return model
+
+
+def build_method(settings: DictConfig, seed: int, stage: str = "train") -> Method:
+    """As ``build``, for a method only.
+
+    Raises:
+        InputError: the settings name a baseline.
+    """
+    model = build(settings, seed, stage)
+    if not isinstance(model, Method):
+        raise InputError(f"{stage}: must be a method that trains by steps, got {type(model).__name__}; choose another")
+    return model
+
+
+def stage_name(name: str, member: int) -> str:
+    """The stage of one member of an ensemble: ``train``, ``train1``, ``train2``, ..."""
+    return f"{name}{member or ''}"
+
+
+def to_kwargs(settings: DictConfig) -> dict[str, Any]:
+    """The settings as keyword arguments."""
+    return OmegaConf.to_container(settings, resolve=True)  # type: ignore[return-value]
+
+
+def _pretrains(cfg: DictConfig, models: Sequence["Method | Baseline"]) -> bool:
+    """Whether the cell has a pretraining: for a method that starts from one, or a baseline on codes.
+
+    Raises:
+        InputError: a baseline on codes without a pretraining, or an ensemble or early stopping of a baseline.
+    """
+    has_pretraining = cfg.pretrain.method is not None
+    if isinstance(models[0], Method):
+        return has_pretraining and models[0].starts_pretrained
+    if cfg.ensemble != 1:
+        raise InputError(f"ensemble must be 1 for a method that is not trained by steps, got {cfg.ensemble}; leave it")
+    if whole_number("patience", cfg.patience, least=0):
+        raise InputError(f"patience must be 0 for an ensemble and for a baseline, got {cfg.patience}; set ensemble=1")
+    codes = choice("features", cfg.features, ("raw", "codes")) == "codes"
+    if codes and not has_pretraining:
+        raise InputError("pretrain must train an autoencoder for features=codes, got none; choose pretrain=ae")
+    return codes
+
+
+def _pretraining(cfg: DictConfig, rows: CellRows, log: CellLog, members: int, suffix: str) -> tuple[Training, ...]:
+    """The pretraining of each member."""
+    allowed = _PRETRAIN_ROWS[choice("pretrain.rows", cfg.pretrain.rows, tuple(_PRETRAIN_ROWS))]
+    batch_size = whole_number("pretrain.batch_size", cfg.pretrain.batch_size, least=2)
+    whole_number("pretrain.epochs", cfg.pretrain.epochs)
+    methods = [build_method(cfg.pretrain.method, rows.seed, stage_name("pretrain", k)) for k in range(members)]
+    return tuple(
+        Training(method, rows.serve(method, allowed, batch_size), Stage(f"{method.stage}{suffix}", log.key, log))
+        for method in methods
+    )
