@@ -90,7 +90,12 @@ def _levels(measures: Mapping[str, Measures], design: Design) -> str:
     rows = []
     for name, each in measures.items():
         summaries = [summarize(values) for _, values in _columns(each, design)]
-        rows.append([name, *(f"{s.mean:.1f} ({s.interval.low:.1f} to {s.interval.high:.1f})" for s in summaries)])
+        rows.append(
+            [
+                name,
+                *(f"{s.mean:.1f} ({max(s.interval.low, 0):.1f} to {min(s.interval.high, 100):.1f})" for s in summaries),
+            ]
+        )  # Student's t knows no bounds, a share does
     head = ["samples from", *(words for words, _ in _columns(measures[UNIFORM], design))]
     return markdown_table(head, rows)
 
