@@ -25,6 +25,8 @@ from sad_lightning.config.compose import composed, one_line_errors, typed
 from sad_lightning.config.options import options
 from sad_lightning.config.voices import method_name
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
+from sad_lightning.drawing.scores import score_histograms
+from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
 from sad_lightning.stats.ranking import auroc
@@ -154,6 +156,18 @@ class Detector(OutlierMixin, BaseEstimator):
                 f"search over parameters give scoring=label_auroc"
             )
         return auroc(truth, scores)
+
+    def plot_scores(self, X: Any = None) -> Figure:
+        """The scores of the rows that set the threshold, and of ``X``, as a figure that a notebook shows.
+
+        ``figure.file()`` is the SVG, to be written to a file.
+        """
+        check_is_fitted(self)
+        rows = "normal rows" if self.model_.calibration_rows == "validation" else "training rows"
+        groups = {rows: self.model_.calibration.cpu().numpy()}
+        if X is not None:
+            groups["new rows"] = self.anomaly_score(X)
+        return score_histograms(groups, self.model_.threshold, {rows: 8, "new rows": 0}, "Scores")
 
     def save(self, path: str | Path) -> None:
         """Write the model file that ``load`` and ``python -m sad_lightning.predict`` read: plain data, no pickle."""

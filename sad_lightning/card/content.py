@@ -64,13 +64,13 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Content:
+class DetectorCard:
     """The page, before it is drawn.
 
     Attributes:
         result: of the training.
         model: that it left.
-        groups: held-out scores by what is known of the rows.
+        groups: held-out scores by what is known of the rows; where none were held out, those of the threshold.
         y: ``(N,)`` truth of the test rows, 1 for an anomaly.
         scores: ``(N,)`` of the test rows.
         interval: of the AUROC; nan where there is none.
@@ -92,7 +92,7 @@ class Content:
     has_truth: bool
 
 
-def gather(folder: Path, arrays: Arrays) -> Content:
+def gather(folder: Path, arrays: Arrays) -> DetectorCard:
     """Read what a training left, and score the rows that it trained on.
 
     Args:
@@ -112,6 +112,7 @@ def gather(folder: Path, arrays: Arrays) -> Content:
     all_scores = [scores, normal_scores] if held_out else [scores]
     truth = np.isin(arrays.target_class, arrays.labels.normal_classes, invert=True) & (arrays.target_class >= 0)
     groups = _groups(np.concatenate(rows), np.concatenate(all_scores), semi, truth if has_truth else None)
+    groups = groups or {"training rows": model.calibration.numpy()}
     raw = arrays.x if arrays.images is None else arrays.images
     others = np.setdiff1d(np.flatnonzero(semi == 0), np.concatenate(rows))
     trained = others[:: max(1, -(-len(others) // _TRAINING))]
@@ -124,7 +125,7 @@ def gather(folder: Path, arrays: Arrays) -> Content:
     known = np.flatnonzero(semi < 0)[:_EXPLAINED]
     why, columns = _columns(model, arrays.schema.raw(raw[np.concatenate([candidate_rows[top], known])]), len(top))
     p_values = model.p_value(torch.from_numpy(candidate_scores[top])).numpy()
-    return Content(
+    return DetectorCard(
         result, model, groups, y, scores,
         interval=auroc_interval(y, scores) if len(y) else Interval(np.nan, np.nan),
         rates=tuple(_rate(model, fpr, scores[y == 1]) for fpr in sorted({*_RATES, model.target_fpr})),

@@ -8,16 +8,22 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from sad_lightning.card.content import Content, gather
+from sad_lightning.card.content import DetectorCard, gather
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.pages import environment
 from sad_lightning.drawing.pixels import picture
+from sad_lightning.drawing.scores import score_histograms
 from sad_lightning.files import CARD_FILE, whole_file
 from sad_lightning.stats.ranking import roc_curve
 
-_COLOURS = {"known normal": 2, "unlabeled": 8, "known anomaly": 1, "unlabeled, an anomaly in truth": 3}
-_BINS = 48
+_COLOURS = {
+    "known normal": 2,
+    "unlabeled": 8,
+    "training rows": 8,
+    "known anomaly": 1,
+    "unlabeled, an anomaly in truth": 3,
+}
 _POINTS = 200  # of a curve
 _COLUMNS = 10
 _SIDE = 64  # pixels of a small picture
@@ -52,43 +58,19 @@ def write_card(folder: Path, arrays: Arrays, commands: Sequence[str]) -> Path:
     return folder / CARD_FILE
 
 
-def _figures(content: Content) -> Iterator[svg.Figure]:
-    yield score_figure(content)
+def _title(content: DetectorCard) -> str:
+    return "Scores" if "training rows" in content.groups else "Scores of rows that did not train"
+
+
+def _figures(content: DetectorCard) -> Iterator[svg.Figure]:
+    yield score_histograms(content.groups, content.model.threshold, _COLOURS, _title(content))
     if 0 < content.y.sum() < len(content.y):
         yield from curve_figures(content)
     if content.columns:
         yield column_figure(content)
 
 
-def score_figure(content: Content) -> svg.Figure:
-    """Histograms of held-out scores, a line for each group, with the threshold."""
-    values = np.concatenate([*content.groups.values(), content.model.calibration.numpy()])
-    threshold = content.model.threshold
-    low, high = (float(v) for v in np.quantile(values, (0.0, 0.99)))
-    if math.isfinite(threshold):
-        low, high = min(low, threshold), max(high, threshold)
-    high = high if high > low else low + 1
-    x = svg.linear(low, high + 0.02 * (high - low), 24, 736, "score", 8)
-    parts, top = [], 24.0
-    for name, scores in content.groups.items():
-        counts = np.histogram(np.clip(scores, x.low, x.high), _BINS, (x.low, x.high))[0]
-        shares, bottom = counts / counts.max(), top + 62
-        parts.append(svg.steps(shares, 1.0, x, bottom, top + 8, _COLOURS[name]))
-        parts.append(f'<path class="rule" d="M{x.start:g} {bottom:g}H{x.end:g}"/>')
-        parts.append(svg.text(x.end, top + 6, f"{name}, {len(scores):,} rows", "soft small end"))
-        top = bottom + 10
-    parts += [svg.text(x(value), top + 8, words, "soft mid small") for value, words in x.ticks]
-    parts.append(svg.text((x.start + x.end) / 2, top + 26, "score, higher = more anomalous", "soft mid"))
-    if math.isfinite(threshold):
-        parts.append(f'<path class="rule" stroke-dasharray="4 3" d="M{x(threshold):.1f} 14V{top - 10:g}"/>')
-        parts.append(svg.text(x(threshold) + 4, 12, f"threshold {threshold:.4g}", "soft small"))
-    medians = "; ".join(f"{name} {np.median(scores):.4g}" for name, scores in content.groups.items())
-    alt = f"Middle scores of rows that did not train: {medians}; threshold {threshold:.4g}."
-    return svg.drawing("scores", (760, top + 36), parts, title="Scores of rows that did not train", alt=alt,
-                       caption="Each to its own height. What lies right of the threshold is flagged.")  # fmt: skip
-
-
-def curve_figures(content: Content) -> Iterator[svg.Figure]:
+def curve_figures(content: DetectorCard) -> Iterator[svg.Figure]:
     """Precision against recall, and the ROC curve, of the test rows, with the place of the threshold."""
     fpr, recall = roc_curve(content.y, content.scores)
     anomalies, normals = int(content.y.sum()), int((1 - content.y).sum())
@@ -116,7 +98,7 @@ def curve_figures(content: Content) -> Iterator[svg.Figure]:
         )
 
 
-def column_figure(content: Content) -> svg.Figure:
+def column_figure(content: DetectorCard) -> svg.Figure:
     """What each column adds to the score of anomalous rows, in the mean."""
     columns = content.columns[:_COLUMNS]
     names = [name if len(name) <= 24 else f"{name[:23]}…" for name, _ in columns]
@@ -140,7 +122,7 @@ def _small(image: np.ndarray, row: int) -> str:
     return f'<svg viewBox="0 0 {_SIDE} {_SIDE}" width="{_SIDE}" role="img" aria-label="row {row}">{drawn}</svg>'
 
 
-def _interval(content: Content) -> str:
+def _interval(content: DetectorCard) -> str:
     low, high = content.interval
     return "no interval" if math.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f} %"
 

@@ -1,6 +1,8 @@
 """Figures of what adds to a score: bars for the columns of a table, heat maps for images. Imports no torch."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,29 @@ from sad_lightning.drawing.pixels import picture
 
 _SHOWN = 8  # columns
 _BAR, _SIDE = 110, 160  # pixels
+_BINS = 60
 Parts = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class RowExplanation:
+    """A row whose score is explained.
+
+    Attributes:
+        name: such as ``row 3``.
+        score: its anomaly score.
+        p_value: conformal.
+        is_anomaly: the decision.
+        why: the columns that add most; empty for images.
+        figure: what adds to the score.
+    """
+
+    name: str
+    score: float
+    p_value: float
+    is_anomaly: bool
+    why: str
+    figure: svg.Figure
 
 
 def bars(title: str, columns: Sequence[str], values: Sequence[str], parts: Parts) -> svg.Figure:
@@ -76,10 +100,37 @@ def leading(numbers: NDArray[np.floating]) -> list[int]:
     return order
 
 
-def explanation_page(title: str, note: str, figures: Sequence[svg.Figure]) -> str:
-    """One HTML page that needs no other file."""
+def score_overview(rows: Sequence[RowExplanation], calibration: NDArray[np.float64], threshold: float) -> svg.Figure:
+    """The scores of some rows over a histogram of the scores that set the threshold.
+
+    Args:
+        rows: to show.
+        calibration: ``(n,)`` scores of normal rows.
+        threshold: an anomaly scores above it; it may be infinite.
+    """
+    scores = np.array([row.score for row in rows])
+    ends = [*calibration, *scores, *([threshold] if math.isfinite(threshold) else [])]
+    low, high = min(ends), max(ends)
+    pad = 0.02 * (high - low) or 1.0
+    x = svg.linear(low - pad, high + pad, 12, 748, "score", 8)
+    counts = np.histogram(calibration, _BINS, (x.low, x.high))[0]
+    parts = [svg.steps(counts / max(counts.max(), 1), 1.0, x, 92, 30, 8), '<path class="rule" d="M12 92H748"/>']
+    parts += [svg.text(x(value), 108, words, "soft mid small") for value, words in x.ticks]
+    if math.isfinite(threshold):
+        parts.append(f'<path class="rule" stroke-dasharray="4 3" d="M{x(threshold):.1f} 14V92"/>')
+        side = "end" if x(threshold) > 500 else ""
+        at = x(threshold) + (-5 if side else 5)
+        parts.append(svg.text(at, 22, f"threshold {threshold:.4g}", f"soft small {side}"))
+    parts += [svg.mark(x(each.score), 92, int(each.is_anomaly), hint=f"{each.name}: {each.score:.4g}") for each in rows]
+    alt = f"Scores of the rows, {scores.min():.4g} to {scores.max():.4g}, and the threshold {threshold:.4g}."
+    return svg.drawing("overview", (760, 116), parts, title="Where these rows lie", alt=alt,
+                       caption="Dots: the rows, orange where called anomalies. Grey: normal rows.")  # fmt: skip
+
+
+def explanation_page(title: str, note: str, overview: svg.Figure, rows: Sequence[RowExplanation]) -> str:
+    """One HTML page that needs no other file: all rows in a table, then what adds to the score of each."""
     template = environment(Path(__file__).parent).get_template("page.html")
-    return template.render(title=title, note=note, figures=figures)
+    return template.render(title=title, note=note, overview=overview, samples=rows)
 
 
 def _short(text: str) -> str:

@@ -13,7 +13,7 @@ from sad_lightning.data.schema import TableSchema
 from sad_lightning.drawing.tables import csv_table
 from sad_lightning.errors import InputError
 from sad_lightning.explain.attribution import attribute, typical_row
-from sad_lightning.explain.page import bars, explanation_page, heat_maps, leading
+from sad_lightning.explain.page import RowExplanation, bars, explanation_page, heat_maps, leading, score_overview
 from sad_lightning.files import whole_file
 from sad_lightning.model import Model
 from sad_lightning.predict.rows import check_finite, raw_batches
@@ -60,18 +60,22 @@ def explain_rows(
     chosen = leading(scores)[:top] if rows is None else [row - 1 for row in rows]
     examples = torch.from_numpy(raw) if model.examples is None else model.examples
     attribution = attribute(model, torch.from_numpy(raw[chosen]), typical_row(examples, schema))
-    texts, figures, lines = [], [], []
+    p_values = model.p_value(torch.from_numpy(attribution.scores)).tolist()
+    texts, explanations, lines = [], [], []
     for number, (row, score) in enumerate(zip(chosen, attribution.scores, strict=True)):
-        title = f"{names[row]}: score {score:.4g}, {'an anomaly' if score > model.threshold else 'normal'}"
+        is_anomaly = bool(score > model.threshold)
+        title = f"{names[row]}: score {score:.4g}, {'an anomaly' if is_anomaly else 'normal'}"
+        known = (names[row], float(score), p_values[number], is_anomaly)
         parts = {name: values[number] for name, values in attribution.parts.items()}
         if not isinstance(schema, TableSchema):
-            figures.append(heat_maps(title, raw[row], parts))
+            explanations.append(RowExplanation(*known, "", heat_maps(title, raw[row], parts)))
             texts.append(title)
             continue
         values = [column.spell(value) for column, value in zip(schema.columns, raw[row], strict=True)]
-        figures.append(bars(title, schema.names, values, parts))
         most = [(schema.names[k], values[k], parts["occlusion"][k]) for k in leading(parts["occlusion"])[:_COLUMNS]]
-        texts.append(f"{title}: {', '.join(f'{name} = {value} ({adds:+.3g})' for name, value, adds in most)}")
+        why = ", ".join(f"{name} = {value} ({adds:+.3g})" for name, value, adds in most)
+        explanations.append(RowExplanation(*known, why, bars(title, schema.names, values, parts)))
+        texts.append(f"{title}: {why}")
         lines += [
             [row + 1, score, name, value, *(part[k] for part in parts.values())]
             for k, (name, value) in enumerate(zip(schema.names, values, strict=True))
@@ -82,7 +86,9 @@ def explain_rows(
             head = ("row", "score", "column", "value", *attribution.parts)
             part.write_text(csv_table(head, lines), encoding="utf-8")
     with whole_file(out / "explain.html") as part:
-        part.write_text(explanation_page(f"{data.name}, what adds to the scores", NOTE, figures), encoding="utf-8")
+        overview = score_overview(explanations, model.calibration.numpy(), model.threshold)
+        page = explanation_page(f"{data.name}, what adds to the scores", NOTE, overview, explanations)
+        part.write_text(page, encoding="utf-8")
     return [*texts, str(out / "explain.html")]
 
 

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.own.reading import read_table, suffix_of
-from sad_lightning.data.schema import Column as SchemaColumn
-from sad_lightning.data.schema import TableSchema
+from sad_lightning.data.schema import Column, TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
 from sad_lightning.predict.comparison import (
@@ -26,7 +25,7 @@ from sad_lightning.predict.comparison import (
     read_sample,
     reference_of,
 )
-from sad_lightning.predict.parts import Part
+from sad_lightning.predict.parts import DataPart
 from sad_lightning.stats.martingale import Evidence
 from sad_lightning.stats.ranking import Interval
 from sad_lightning.stats.shares import wilson
@@ -64,7 +63,7 @@ class Day:
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnChange:
     """A column in training and lately.
 
     Attributes:
@@ -97,7 +96,7 @@ class Watched:
 
     days: tuple[Day, ...]
     evidence: Evidence
-    columns: tuple[Column, ...]
+    columns: tuple[ColumnChange, ...]
     promised: float | None
     known: float
     has_columns: bool
@@ -145,7 +144,7 @@ class Watched:
         return lines
 
 
-def watch(model: Model, parts: Sequence[Part], time: str | None) -> Watched:
+def watch(model: Model, parts: Sequence[DataPart], time: str | None) -> Watched:
     """Read scores, and compare them with those of the training.
 
     Args:
@@ -195,7 +194,7 @@ class _File:
     values: NDArray[np.float32]
 
 
-def _read(part: Part, time: str | None, threshold: float) -> _File:
+def _read(part: DataPart, time: str | None, threshold: float) -> _File:
     place = part.place
     if not isinstance(place, Path):
         raise InputError(f"{place}: scores are watched from this machine alone; copy them here")
@@ -225,7 +224,7 @@ def _read(part: Part, time: str | None, threshold: float) -> _File:
     return _File(days, scores > threshold, sampled, days[::step][: len(sampled)], values)
 
 
-def _day_of(part: Part) -> str:
+def _day_of(part: DataPart) -> str:
     found = _DATE.findall(part.name)
     if found:
         return "-".join(found[-1])
@@ -253,21 +252,21 @@ def _days(files: Sequence[_File], sampled: NDArray[Any]) -> list[Day]:
 
 def _moved(
     model: Model, evidence: Evidence, reference: NDArray[np.float32], values: NDArray[np.float32]
-) -> list[Column]:
+) -> list[ColumnChange]:
     schema = model.preparation.schema
     if not isinstance(schema, TableSchema) or not evidence.columns.size:
         return []
     order = np.argsort(-evidence.columns.max(axis=0), kind="stable")[:_MOVED]
     lately = values[-max(len(values) // 4, 1) :]
     return [
-        Column(schema.names[k], evidence.columns[:, k], _middle(schema.columns[k], reference[:, k]),
+        ColumnChange(schema.names[k], evidence.columns[:, k], _middle(schema.columns[k], reference[:, k]),
                _middle(schema.columns[k], lately[:, k]),
                float(np.isnan(lately[:, k]).mean()) if len(lately) else math.nan)
         for k in order.tolist()
     ]  # fmt: skip
 
 
-def _middle(column: SchemaColumn, values: NDArray[np.float32]) -> str:
+def _middle(column: Column, values: NDArray[np.float32]) -> str:
     present = values[~np.isnan(values)]
     if not len(present):
         return "missing"

@@ -65,7 +65,7 @@ def read_sample(text: bytes) -> tuple[NDArray[np.float64], NDArray[np.float32], 
 
 
 @dataclass(frozen=True)
-class Change:
+class ColumnDifference:
     """A difference between a column and its training rows.
 
     Attributes:
@@ -78,7 +78,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TrainingComparison:
     """How new rows compare with those of the training.
 
     Attributes:
@@ -100,7 +100,7 @@ class Comparison:
     by_chance: float
     ks: float
     evidence: Evidence
-    changes: tuple[Change, ...]
+    changes: tuple[ColumnDifference, ...]
 
     @property
     def is_alarm(self) -> bool:
@@ -140,7 +140,7 @@ class Comparison:
         return lines
 
 
-def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float | None) -> Comparison:
+def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float | None) -> TrainingComparison:
     """Compare rows that were scored with those that the model was trained on.
 
     Args:
@@ -164,7 +164,7 @@ def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float 
     limit = math.nan
     if held_out and math.isfinite(threshold):
         limit = float(betabinom.ppf(0.95, rows, above, total - above)) / rows
-    return Comparison(
+    return TrainingComparison(
         flagged=anomalies / rows,
         interval=wilson(anomalies, rows),
         promised=rate if held_out else None,
@@ -212,7 +212,7 @@ def names_of(model: Model) -> Sequence[str]:
     return schema.names if isinstance(schema, TableSchema) else []
 
 
-def _changes(model: Model, values: NDArray[np.float32], evidence: Evidence) -> list[Change]:
+def _changes(model: Model, values: NDArray[np.float32], evidence: Evidence) -> list[ColumnDifference]:
     """Columns with values outside of what training had, more missing ones, or whose distribution moved.
 
     Args:
@@ -224,7 +224,7 @@ def _changes(model: Model, values: NDArray[np.float32], evidence: Evidence) -> l
 
     reference, names = reference_of(model, values.shape[1]), names_of(model)
     schema = model.preparation.schema
-    changes: list[tuple[float, Change]] = []
+    changes: list[tuple[float, ColumnDifference]] = []
     for k, name in enumerate(names[: reference.shape[1]]):
         known, new = reference[:, k], values[:, k]
         capital = float(evidence.columns[-1, k]) if len(evidence.columns) else 0.0
@@ -247,7 +247,7 @@ def _changes(model: Model, values: NDArray[np.float32], evidence: Evidence) -> l
         if capital >= math.log(2 * len(names) / BUDGET):
             words.append(f"its distribution has moved ({_middle(known)} in training, {_middle(new)} here)")
         if words:
-            changes.append((capital, Change(name, "; ".join(words))))
+            changes.append((capital, ColumnDifference(name, "; ".join(words))))
     return [change for _, change in sorted(changes, key=lambda each: -each[0])]
 
 

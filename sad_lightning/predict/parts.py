@@ -18,7 +18,7 @@ _SIGNS = "*?["  # of a pattern
 
 
 @dataclass(frozen=True)
-class Part:
+class DataPart:
     """One file of a data set.
 
     Attributes:
@@ -67,7 +67,7 @@ def place_of(name: str) -> Place:
     return address_of(name) if is_address(name) else Path(name)
 
 
-def find_parts(names: Sequence[str]) -> list[Part]:
+def find_parts(names: Sequence[str]) -> list[DataPart]:
     """All parts, by argument and then by name; files and folders whose names begin with _ or a dot are left out.
 
     Raises:
@@ -81,7 +81,7 @@ def find_parts(names: Sequence[str]) -> list[Part]:
     return parts
 
 
-def output_of(part: Part, folder: Path, suffix: str | None) -> Path:
+def output_of(part: DataPart, folder: Path, suffix: str | None) -> Path:
     """The file of the scores of a part: the same name, with an ending that can be written."""
     name = part.name.removesuffix(".gz")
     own = PurePosixPath(name).suffix.lower()
@@ -120,12 +120,12 @@ class Journal:
             except ValueError:  # empty, or cut when the process was killed
                 continue
 
-    def is_done(self, part: Part, output: Path) -> bool:
+    def is_done(self, part: DataPart, output: Path) -> bool:
         """Whether there are scores of the part, and it has not changed since."""
         record = self.done.get(part.name)
         return record is not None and output.exists() and record["state"] == part.state()
 
-    def write(self, part: Part, **numbers: Any) -> None:
+    def write(self, part: DataPart, **numbers: Any) -> None:
         """Add a part that is done."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         record = {"run": self._run, "part": part.name, "state": part.state(), **numbers}
@@ -138,10 +138,10 @@ def digest_of(file: Path) -> str:
     return blake2b(file.read_bytes(), digest_size=8).hexdigest()
 
 
-def _parts_of(name: str) -> list[Part]:
+def _parts_of(name: str) -> list[DataPart]:
     if not _is_pattern(name):
         place = place_of(name)
-        return [_part(place, each) for each in _below(place)] if place.is_dir() else [Part(place, place.name)]
+        return [_part(place, each) for each in _below(place)] if place.is_dir() else [DataPart(place, place.name)]
     folder, pattern = _split(name)
     top = place_of(folder)
     return [_part(top, each) for each in _below(top) if _fits(PurePosixPath(each).parts, pattern.split("/"))]
@@ -170,12 +170,12 @@ def _split(name: str) -> tuple[str, str]:
     return folder or ("/" if name.startswith("/") else "."), "/".join(parts[first:])
 
 
-def _part(top: Place, file: str) -> Part:
+def _part(top: Place, file: str) -> DataPart:
     """A file below a folder, by its path relative to it."""
     if isinstance(top, Path):
-        return Part(top / file, file)
+        return DataPart(top / file, file)
     path = f"{top.path.rstrip('/')}/{file}"
-    return Part(Address(f"{top.url.rstrip('/')}/{file}", top.filesystem, path), file)
+    return DataPart(Address(f"{top.url.rstrip('/')}/{file}", top.filesystem, path), file)
 
 
 def _below(top: Place) -> list[str]:

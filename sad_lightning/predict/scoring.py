@@ -18,9 +18,9 @@ from sad_lightning.data.own.address import Place
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
-from sad_lightning.predict.comparison import SAMPLE, Comparison, Sample, compare
+from sad_lightning.predict.comparison import SAMPLE, Sample, TrainingComparison, compare
 from sad_lightning.predict.output import column_writer
-from sad_lightning.predict.parts import Journal, Part, output_of
+from sad_lightning.predict.parts import DataPart, Journal, output_of
 from sad_lightning.predict.rows import Columns, check_finite, raw_batches
 
 _NONE: Mapping[str, str] = {}
@@ -91,7 +91,7 @@ class PredictionSummary:
     anomalies: int
     threshold: float
     unknown: dict[str, int]
-    comparison: Comparison | None
+    comparison: TrainingComparison | None
     parts: tuple[int, int, int] = (1, 0, 0)
 
 
@@ -113,7 +113,7 @@ def predict(model: Model, data: Place, output: Path, options: Options = _PLAIN) 
 
 
 def predict_parts(
-    model: Model, parts: Sequence[Part], folder: Path, options: Options, journal: Journal, suffix: str | None
+    model: Model, parts: Sequence[DataPart], folder: Path, options: Options, journal: Journal, suffix: str | None
 ) -> PredictionSummary:
     """Score every part of a data set into a file of its own, except parts that were scored before.
 

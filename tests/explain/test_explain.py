@@ -168,7 +168,9 @@ def test_the_command_names_what_makes_the_anomaly(table, tmp_path, monkeypatch, 
     assert max(occlusion, key=occlusion.get) == "flow"
     page = (out / "explain.html").read_text()
     HTMLParser().feed(page)
-    assert page.count("<figure>") == 3
+    assert page.count('<figure id="sample') == 3
+    assert page.count('<td><a href="#sample') == 3
+    assert "Where these rows lie" in page
     assert not re.search(r"(src|href)=.?http", page)
 
 
