@@ -312,3 +312,14 @@ def test_real_sets_have_the_sizes_of_the_papers(real_data):
         assert (*arrays.x.shape, arrays.target_class.sum()) == (rows, columns, anomalies)
     assert images.cifar10(real_data).shape == (3, 32, 32)
     assert np.bincount(tabular.landsat(real_data).target_class).tolist() == [1533, 703, 1358, 626, 707, 1508]
+
+
+def test_a_published_set_that_changed_on_disk_is_told(tmp_path, real_data):
+    raw = scipy.io.loadmat(Path(real_data) / "odds" / "cardio.mat", variable_names=["X", "y"])
+    (tmp_path / "odds").mkdir()
+    scipy.io.savemat(tmp_path / "odds" / "cardio.mat", {"X": raw["X"], "y": raw["y"]})
+    tabular.odds("cardio", str(tmp_path))  # however it is stored
+    raw["X"][7, 3] += 1e-3
+    scipy.io.savemat(tmp_path / "odds" / "cardio.mat", {"X": raw["X"], "y": raw["y"]})
+    with pytest.warns(UserWarning, match=r"^cardio\.mat: is not what was published"):
+        tabular.odds("cardio", str(tmp_path))

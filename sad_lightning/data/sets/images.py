@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sad_lightning.data.arrays import Arrays, content_digest, data_root, read_npz
+from sad_lightning.data.arrays import Arrays, content_digest, data_root, read_npz, warn_of_change
 from sad_lightning.data.sets.download import download_folder
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
@@ -68,7 +68,11 @@ Raw = dict[str, NDArray[np.generic]]
 
 def _images(name: str, root: str | None, classes: tuple[str, ...]) -> Arrays:
     path = data_root(root) / f"{name}.npz"
-    return as_arrays(path, read_npz(path, LAYOUT) if path.exists() else _download(name, path), classes)
+    raw = read_npz(path, LAYOUT) if path.exists() else _download(name, path)
+    arrays = as_arrays(path, raw, classes)
+    if content_digest(raw) != _DIGESTS[name]:
+        warn_of_change(path)
+    return arrays
 
 
 def as_arrays(path: Path, raw: Raw, classes: tuple[str, ...]) -> Arrays:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.checks import choice
-from sad_lightning.data.arrays import Arrays, content_digest, data_root, read_npz
+from sad_lightning.data.arrays import Arrays, content_digest, data_root, read_npz, warn_of_change
 from sad_lightning.data.sets.download import download_folder
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
@@ -65,6 +65,8 @@ def odds(name: str, root: str | None) -> Arrays:
     path = data_root(root) / "odds" / f"{name}.mat"
     url, digest = _ODDS[name]
     raw = read_mat(path) if path.exists() else _download_mat(url, path, digest)
+    if content_digest(raw) != digest:
+        warn_of_change(path)
     return table_arrays(path, raw["X"], raw["y"], ("normal", "anomaly"))
 
 
@@ -76,6 +78,8 @@ def landsat(root: str | None) -> Arrays:
     """
     path = data_root(root) / "landsat.npz"
     raw = read_npz(path, {"X": 2, "y": 1, "classes": 1}) if path.exists() else _download_landsat(path)
+    if content_digest(raw) != _LANDSAT_DIGEST:
+        warn_of_change(path)
     return table_arrays(path, raw["X"], raw["y"], tuple(str(name) for name in raw["classes"]))
 
 
