@@ -5,8 +5,9 @@ methods, networks and baselines; only those that are imported are found, so a fi
 
     score       of the prepared rows; higher = more anomalous
     p-value     split conformal, against the scores of held-out normal rows (``stats.threshold``)
-    decision    score > threshold, the threshold of the stored false-positive rate, of another one, or of a
-                false-discovery rate among all rows of a prediction
+    decision    score > threshold, that of the stored false-positive rate or of another one
+
+A false-discovery rate among all rows of a prediction has a threshold too (``threshold_at_fdr``).
 """
 
 import pkgutil
