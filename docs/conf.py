@@ -30,7 +30,11 @@ nb_execution_raise_on_error = True
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the signature in the docstring's words is enough
-autodoc_default_options = {"members": True, "exclude-members": "set_fit_request, set_predict_request, set_score_request"}  # scikit-learn's
+# What is left out is scikit-learn's.
+autodoc_default_options = {
+    "members": True,
+    "exclude-members": "set_fit_request, set_predict_request, set_score_request",
+}
 napoleon_use_ivar = True  # else each attribute of a NamedTuple is described twice
 napoleon_include_init_with_doc = False
 default_role = "code"
