@@ -17,6 +17,7 @@ from sad_lightning.explain.page import RowExplanation, bars, explanation_page, h
 from sad_lightning.files import whole_file
 from sad_lightning.model import Model
 from sad_lightning.predict.rows import check_finite, raw_batches
+from sad_lightning.predict.scoring import scores_of
 
 _COLUMNS = 3  # in each printed line
 NOTE = (
@@ -105,7 +106,8 @@ def _scored_rows(
             kind, numbers = next(iter(columns.items()))  # row or file
             parts.append(raw)
             names += [f"{kind} {number}" for number in numbers]
-            scores.append(model.score_rows(raw))
+            with torch.no_grad():
+                scores.append(scores_of(model, torch.from_numpy(raw)).cpu().numpy())
             check_finite(data, kind, numbers, scores[-1])
             bar.update(len(raw))
     if not parts:

@@ -218,7 +218,7 @@ def _batches(
     rows = 0
     with row_progress(total, is_shown=is_shown) as bar, torch.no_grad():
         for columns, raw in batches:
-            scores = _scores(model, torch.from_numpy(raw))
+            scores = scores_of(model, torch.from_numpy(raw))
             check_finite(data, *next(iter(columns.items())), scores.cpu().numpy())
             yield columns, raw, scores
             rows += len(raw)
@@ -227,7 +227,7 @@ def _batches(
         raise InputError(f"{data}: must hold at least one row, it holds none")
 
 
-def _scores(model: Model, raw: Tensor) -> Tensor:
+def scores_of(model: Model, raw: Tensor) -> Tensor:
     """The scores of raw rows, ``(B,)`` float64."""
     device = model.calibration.device
     parts = [model.score(model.prepare(part.to(device))).double() for part in torch.split(raw, model.batch)]

@@ -102,28 +102,32 @@ def next_steps(folder: Path, cfg: DictConfig) -> str:
     """Commands for the files of a finished cell, to copy and paste; for own data also the page of the detector."""
     commands = {f"python -m sad_lightning.report {shlex.quote(str(cfg.runs))}": "all results, as one page"}
     lines = []
-    if (folder / MODEL_FILE).exists():
+    if (folder / MODEL_FILE).exists() and cfg.data.get("path") is not None:
         where = f"{shlex.quote(str(folder))} {shlex.quote(str(cfg.data.path))}"
         commands = {
             f"python -m sad_lightning.predict {where}": "scores and decisions of these rows, or of new ones",
             f"python -m sad_lightning.explain {where}": "why the most anomalous rows score as they do",
             **commands,
         }
-        lines = [f"  {'page':<25}{_page(folder, cfg, list(commands))}"]
+        if (page := _page(folder, cfg, list(commands))) is not None:
+            lines = [f"  {'page':<25}{page}"]
     width = max(map(len, commands))
     return "\n".join([*lines, "  next", *(f"    {command:<{width}}  # {about}" for command, about in commands.items())])
 
 
-def _page(folder: Path, cfg: DictConfig, commands: list[str]) -> Path:
-    """The page of a detector, written where it is not there."""
+def _page(folder: Path, cfg: DictConfig, commands: list[str]) -> Path | None:
+    """The page of a detector, written unless it is there; None without labels of one's own, as in a set of classes."""
     path = folder / CARD_FILE
-    if not path.exists() or cfg.overwrite:
+    if path.exists() and not cfg.overwrite:
+        return path
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the result has them
+        arrays = load(cfg.data)
+        if arrays.labels is None:
+            return None
         from sad_lightning.card.page import write_card  # torch
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the result has them
-            write_card(folder, load(cfg.data), commands)
-    return path
+        return write_card(folder, arrays, commands)
 
 
 def _result(cfg: DictConfig, folder: Path) -> Result:

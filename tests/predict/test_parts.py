@@ -73,7 +73,7 @@ def test_only_the_columns_of_the_model_are_read(model, parts, tmp_path, monkeypa
 def test_what_was_stopped_goes_on_and_what_changed_is_scored_again(model, parts, tmp_path, monkeypatch):
     from sad_lightning.predict import scoring
 
-    seen, score = [], scoring._scores
+    seen, score = [], scoring.scores_of
 
     def stopped(*arguments):
         seen.append(1)
@@ -83,7 +83,7 @@ def test_what_was_stopped_goes_on_and_what_changed_is_scored_again(model, parts,
 
     command = (model, parts, "--output", tmp_path / "out", "--ignore", "note")
     with monkeypatch.context() as patched:
-        patched.setattr(scoring, "_scores", stopped)
+        patched.setattr(scoring, "scores_of", stopped)
         assert predict(*command).code == 130
     assert len(written(tmp_path / "out")) == 2
     assert sorted(path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()) == [
