@@ -9,7 +9,7 @@ from sad_lightning.data.sets.motion_planning import inside
 from sad_lightning.drawing import svg
 from sad_lightning.planning.study import UnseenMap
 
-_SIDE, _GAP, _TOP, _DOTS = 170, 14, 44, 150
+_SIDE, _GAP, _LINE, _DOTS = 170, 14, 14, 150
 
 
 def map_page(name: str, columns: Sequence[tuple[str, NDArray[np.float64]]], maps: Sequence[UnseenMap]) -> svg.Figure:
@@ -21,14 +21,16 @@ def map_page(name: str, columns: Sequence[tuple[str, NDArray[np.float64]]], maps
         maps: M of them.
     """
     parts = []
-    for k, (words, samples) in enumerate(columns):
+    heads = [_head(words) for words, _ in columns]
+    top = 10 + _LINE * (1 + max(len(lines) for lines in heads))
+    for k, (lines, (_, samples)) in enumerate(zip(heads, columns, strict=True)):
         left = _GAP + k * (_SIDE + _GAP)
-        method, _, rest = words.partition(" (")
-        parts.append(svg.text(left + _SIDE / 2, 18, method, "mid strong"))
-        parts.append(svg.text(left + _SIDE / 2, 34, rest.removesuffix(")"), "mid soft small"))
+        for number, line in enumerate(lines):
+            css = "soft small" if number else "strong"
+            parts.append(svg.text(left + _SIDE / 2, 18 + _LINE * number, line, f"mid {css}"))
         for i, each in enumerate(maps):
-            parts += _panel(left, _TOP + i * (_SIDE + _GAP), samples[i, :_DOTS], each)
-    size = (_GAP + len(columns) * (_SIDE + _GAP), _TOP + len(maps) * (_SIDE + _GAP))
+            parts += _panel(left, top + i * (_SIDE + _GAP), samples[i, :_DOTS], each)
+    size = (_GAP + len(columns) * (_SIDE + _GAP), top + len(maps) * (_SIDE + _GAP))
     shares = [
         (words, np.mean([inside(some, each.task.walls).mean() for some, each in zip(samples, maps, strict=True)]))
         for words, samples in columns
@@ -40,6 +42,16 @@ def map_page(name: str, columns: Sequence[tuple[str, NDArray[np.float64]]], maps
     )
     title = "Samples on unseen maps"
     return svg.drawing(name, size, parts, title=title, alt=f"{title}. {alt}.", caption=caption)
+
+
+def _head(words: str) -> list[str]:
+    """A method's name, and the settings that tell its variants apart by their last words, a line each."""
+    method, _, rest = words.partition(" (")
+    settings = rest.removesuffix(")").split(", ") if rest else []
+    return [
+        method,
+        *(f"{key.rpartition('.')[2]}={value}" for key, _, value in (each.partition("=") for each in settings)),
+    ]
 
 
 def _panel(left: float, top: float, samples: NDArray[np.float64], each: UnseenMap) -> list[str]:
