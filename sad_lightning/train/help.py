@@ -23,9 +23,11 @@ Commands, each with --help; `sad_lightning VERB` is the same as `python -m sad_l
   inspect   look at your own data, and how to train on it   info      versions, devices, data: for a bug report
   data      list, fetch and verify the data sets            grid      status and index of a grid
   predict   score new rows with a model file                report    tables and figures of finished cells
-  monitor   whether rows still are as in training
-  explain   why rows score as they do                       export    a model file as one graph
-  audit     whether the labels of your own data hurt        hpo       search for settings
+  monitor   whether rows still are as in training           export    a model file as one graph
+  explain   why rows score as they do                       hpo       search for settings
+  audit     whether the labels of your own data hurt
+
+  of the papers: convergence (ye2021), planning (daniel2021, motion planning), illustrate (figures that explain)
 
 Groups, GROUP=OPTION:"""
 
