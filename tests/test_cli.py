@@ -135,7 +135,7 @@ MISTAKES = [
     (["runs={tmp}/file/below"], "choose a folder that can be written"),
     (["experiment=cifar_scenario1"], "write +experiment=cifar_scenario1"),
     (["-m", "+experiment=mnist_scenario1,cifar_scenario1"], "give one command each"),
-    (["+experiment=nope"], "there are cifar_eta, cifar_rep_dim, cifar_scenario1"),
+    (["+experiment=nope"], "there are cifar_deep, cifar_eta, cifar_label_free"),
     (["split.labeled_ratio"], "split.labeled_ratio"),
     (["--cfg", "job", "-r"], "--cfg and -r: only one of them"),
     (["--resolve"], "add --cfg job"),
@@ -204,7 +204,7 @@ def test_help_and_cfg_answer_without_torch():
         assert words in result.stdout
     wrong = run_main("--help", "methods")
     assert (wrong.code, wrong.err.count("\n")) == (2, 1)
-    assert "--help methods: there is no such group; there are data" in wrong.err
+    assert "--help methods: there is no such group; there are backbone, data" in wrong.err
 
 
 def test_data_command_lists_and_refuses(tmp_path):

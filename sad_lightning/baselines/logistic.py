@@ -63,7 +63,8 @@ class Logistic(Baseline):
         true_or_false("method.squares", self.squares)
         if self.components is None:
             scaler = StandardScaler().fit(x)
-            self.mean_, self.scale_, self.axes_ = scaler.mean_, scaler.scale_, np.empty((0, 0))
+            unused = np.zeros((1, 1))  # torch.export can not save an empty tensor
+            self.mean_, self.scale_, self.axes_ = scaler.mean_, scaler.scale_, unused
         else:
             others = x[~anomaly]
             components = min(whole_number("method.components", self.components), *others.shape)

@@ -16,7 +16,7 @@ def test_metrics_overall_and_for_each_class():
     split = Split(rows[:0], np.zeros(0, dtype=np.int8), rows[:0], rows, rows[:0], (1,), (0,))
     scores = np.array([1.0, 2, 3, 9, 8, 10, 0, 2.5, 2])
     metrics, per_class = evaluate(arrays, split, scores, np.array([1.0, 2, 3, 4, 5]), 0.2)
-    assert metrics["threshold"] == 5  # s_(floor(.8 * 5) + 1)
+    assert metrics["threshold"] == 4  # s_(ceil(.8 * 5))
     assert metrics["false_positive_rate"] == 1 / 4  # the 9
     assert metrics["recall"] == 2 / 5  # 8 and 10
     # pairs won of 4 normals: 8 wins 3, 10 wins 4, 0 none, 2.5 wins 2, 2 wins 1 and ties 1

@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from support.cells import SHORT
 from support.results import edited
 
-from sad_lightning.cell import loading, values
+from sad_lightning.cell import learner, loading, values
 from sad_lightning.cell import prepare as preparing
 from sad_lightning.cell.key import defining, key_of
 from sad_lightning.cell.learner import build
@@ -169,7 +169,7 @@ def test_curves_and_a_collapse_are_told(settings, tmp_path, monkeypatch):
     assert set(healthy.history) == {"pretrain", "train"}
     assert healthy.history["train"]["spread"][-1] > 0.01
     assert not healthy.warnings
-    monkeypatch.setattr(preparing, "build", lambda *arguments: without_weights(build(*arguments)))
+    monkeypatch.setattr(learner, "build", lambda *arguments: without_weights(build(*arguments)))
     collapsed, _ = cell(settings, tmp_path / "c", *SHORT, "pretrain=none", "optimizer.lr=1e-12")
     assert collapsed.history["train"]["spread"][-1] < 1e-3
     assert any("has collapsed to a point" in warning for warning in collapsed.warnings)

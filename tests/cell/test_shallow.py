@@ -11,6 +11,7 @@ from support.cells import SHORT
 
 from sad_lightning.cell import loading
 from sad_lightning.cell import prepare as preparing
+from sad_lightning.cell.learner import build_method
 from sad_lightning.cell.run import run
 from sad_lightning.cell.shallow import holdout
 from sad_lightning.cell.values import Cell
@@ -58,7 +59,7 @@ def test_a_hybrid_shares_the_pretraining_of_deep_sad_and_sees_its_codes(settings
         (cached,) = (tmp_path / "pretrained").iterdir()
         cfg = settings(*SHORT)
         cfg.network.shape = [1, 8, 8]
-        first: AE = preparing.build_method(cfg.pretrain.method, 0).eval()
+        first: AE = build_method(cfg.pretrain.method, 0).eval()
         first.load_state_dict(torch.load(cached, weights_only=True)["weights"])
         rows = np.load(tmp_path / method / "scores.npz")["row"]
         with torch.no_grad():

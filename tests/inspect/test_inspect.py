@@ -15,7 +15,7 @@ from sad_lightning.inspect.proposal import propose
 from sad_lightning.model import Model
 
 pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
-FAST = ("trainer.max_epochs=2", "optimizer.milestones=[]", "ensemble=2", "logger=none")
+FAST = ("trainer.max_epochs=2", "optimizer.milestones=[]", "logger=none")
 
 
 def flows(path, n: int = 400):
@@ -60,8 +60,9 @@ def test_from_a_file_as_it_comes_to_a_detector_in_commands_that_are_pasted(tmp_p
     assert len(models) == 2
     assert models[0].preparation.schema == models[1].preparation.schema
     assert models[0].preparation.schema.names == ["Protocol", "Flow Duration", "Flow Bytes/s"]
-    assert models[0].card["settings"]["ensemble"] == models[1].card["settings"]["ensemble"]
-    assert models[0].card["settings"]["balance"] == models[1].card["settings"]["balance"]  # of pair/table_hsc
+    voices = [model.card["settings"]["voices"] for model in models]
+    assert voices[0] == voices[1]
+    assert voices[0]["hsc"]["balance"] == {"known_anomalies": 64, "mix": True}  # of pair/table_hsc
     scores = tmp_path / "scores.csv"
     new = run_main("predict", str(next((tmp_path / "runs").rglob("model.pt"))), str(path), "--output", str(scores))
     assert new.code == 0, new.err
