@@ -1,26 +1,14 @@
 """Shallow detectors as scikit-learn estimators, one file each; they see raw rows or the codes of an autoencoder."""
 
-import pkgutil
-from importlib import import_module
 from typing import Any
+
+from sad_lightning.exports import exported, exported_names
 
 
 def __getattr__(name: str) -> Any:
-    """A baseline by the name of its class, imported when it is first used: ``OCSVM`` is in ``ocsvm.py``."""
-    if name == "__all__":
-        return __dir__()
-    for module in pkgutil.iter_modules(__path__):
-        if module.name.replace("_", "") == name.lower():
-            return getattr(import_module(f"{__name__}.{module.name}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """A baseline by the name of its class."""
+    return exported(__name__, __path__, name)
 
 
 def __dir__() -> list[str]:
-    """The names of the classes that files of this folder are named after; imports them all."""
-    modules = [module.name for module in pkgutil.iter_modules(__path__)]
-    return sorted(
-        name
-        for module in modules
-        for name, value in vars(import_module(f"{__name__}.{module}")).items()
-        if isinstance(value, type) and name.lower() == module.replace("_", "")
-    )
+    return exported_names(__name__, __path__)
