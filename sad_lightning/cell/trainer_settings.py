@@ -1,11 +1,11 @@
-"""Which settings of the Trainer a cell heeds; the others are refused, rather than dropped. No import of torch."""
+"""The settings of the Trainer that a cell supports; others are refused, not dropped. It does not import torch."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from sad_lightning.errors import InputError
 
-_HEEDED = {
+_SUPPORTED = {
     "_target_", "_partial_", "accelerator", "benchmark", "callbacks", "detect_anomaly", "deterministic",
     "devices", "enable_progress_bar", "inference_mode", "limit_train_batches", "max_epochs",
     "num_nodes", "plugins", "precision", "profiler", "strategy", "sync_batchnorm",
@@ -25,15 +25,15 @@ _INSTEAD = {
 
 
 def check_trainer(settings: Mapping[str, Any]) -> None:
-    """Refuse what would be dropped, or would change numbers in a way that a cell does not record.
+    """Refuse settings that would be dropped, or would change numbers without a record of it.
 
     Raises:
-        InputError: one of the settings is not heeded.
+        InputError: one of them is not supported.
     """
     for name in settings:
-        if name not in _HEEDED:
-            instead = _INSTEAD.get(str(name), f"leave it out; there are {', '.join(sorted(_HEEDED))}")
-            raise InputError(f"trainer.{name} is not heeded by a cell; {instead}")
+        if name not in _SUPPORTED:
+            instead = _INSTEAD.get(str(name), f"leave it out; there are {', '.join(sorted(_SUPPORTED))}")
+            raise InputError(f"trainer.{name} is not supported in a cell; {instead}")
     if isinstance(settings.get("profiler"), str):
         raise InputError(
             f"trainer.profiler must say which file it writes, got {settings['profiler']!r}; for example "

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.own.reading import read_table, suffix_of
-from sad_lightning.data.schema import Column, TableSchema
+from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
 from sad_lightning.predict.comparison import (
@@ -21,6 +21,7 @@ from sad_lightning.predict.comparison import (
     Sample,
     evidence_of,
     known_anomalies,
+    middle_of,
     names_of,
     read_sample,
     reference_of,
@@ -259,18 +260,8 @@ def _moved(
     order = np.argsort(-evidence.columns.max(axis=0), kind="stable")[:_MOVED]
     lately = values[-max(len(values) // 4, 1) :]
     return [
-        ColumnChange(schema.names[k], evidence.columns[:, k], _middle(schema.columns[k], reference[:, k]),
-               _middle(schema.columns[k], lately[:, k]),
+        ColumnChange(schema.names[k], evidence.columns[:, k], middle_of(schema.columns[k], reference[:, k]),
+               middle_of(schema.columns[k], lately[:, k]),
                float(np.isnan(lately[:, k]).mean()) if len(lately) else math.nan)
         for k in order.tolist()
     ]  # fmt: skip
-
-
-def _middle(column: Column, values: NDArray[np.float32]) -> str:
-    present = values[~np.isnan(values)]
-    if not len(present):
-        return "missing"
-    if column.kind == "number":
-        return column.spell(float(np.median(present)))
-    kinds, counts = np.unique(present, return_counts=True)
-    return column.spell(float(kinds[counts.argmax()]))

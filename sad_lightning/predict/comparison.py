@@ -5,12 +5,11 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sad_lightning.data.schema import TableSchema
+from sad_lightning.data.schema import Column, TableSchema
 from sad_lightning.model import Model
 from sad_lightning.stats.martingale import Evidence, flag_prior, gather_evidence
 from sad_lightning.stats.ranking import Interval
@@ -195,7 +194,7 @@ def evidence_of(
 def known_anomalies(model: Model) -> tuple[int, int]:
     """How many of the rows of the training were known anomalies, and how many rows there were; those of tests aside."""
     counts = model.card.get("counts", {})
-    return counts.get("known_anomaly", 0), counts.get("train", 0) + counts.get("validation", 0)
+    return counts.get("known_anomaly", 0), sum(counts.get(part, 0) for part in ("train", "validation", "voices"))
 
 
 def reference_of(model: Model, columns: int) -> NDArray[np.float32]:
@@ -225,6 +224,8 @@ def _changes(model: Model, values: NDArray[np.float32], evidence: Evidence) -> l
     reference, names = reference_of(model, values.shape[1]), names_of(model)
     schema = model.preparation.schema
     changes: list[tuple[float, ColumnDifference]] = []
+    if not isinstance(schema, TableSchema):
+        return []
     for k, name in enumerate(names[: reference.shape[1]]):
         known, new = reference[:, k], values[:, k]
         capital = float(evidence.columns[-1, k]) if len(evidence.columns) else 0.0
@@ -233,7 +234,7 @@ def _changes(model: Model, values: NDArray[np.float32], evidence: Evidence) -> l
         missing = float(np.isnan(new).mean())
         if wilson(np.isnan(new).sum(), len(new)).low > float(np.isnan(known).mean()) + _MISSING:
             words.append(f"{100 * missing:.1f} % missing, {100 * float(np.isnan(known).mean()):.1f} % in training")
-        is_number = isinstance(schema, TableSchema) and schema.columns[k].kind == "number"
+        is_number = schema.columns[k].kind == "number"
         if is_number and len(present) and not np.isnan(known).all():
             low, high = float(np.nanmin(known)), float(np.nanmax(known))
             outside = int(((present < low) | (present > high)).sum())
@@ -245,11 +246,20 @@ def _changes(model: Model, values: NDArray[np.float32], evidence: Evidence) -> l
                     f"(here {present.min():.4g} to {present.max():.4g})"
                 )
         if capital >= math.log(2 * len(names) / BUDGET):
-            words.append(f"its distribution has moved ({_middle(known)} in training, {_middle(new)} here)")
+            column = schema.columns[k]
+            words.append(f"its distribution has moved ({middle_of(column, known)} in training, "
+                         f"{middle_of(column, new)} here)")  # fmt: skip
         if words:
             changes.append((capital, ColumnDifference(name, "; ".join(words))))
     return [change for _, change in sorted(changes, key=lambda each: -each[0])]
 
 
-def _middle(values: NDArray[Any]) -> str:
-    return "all missing" if np.isnan(values).all() else f"median {np.nanmedian(values):.4g}"
+def middle_of(column: Column, values: NDArray[np.float32]) -> str:
+    """The middle of a column, ``(n,)``: the median of numbers, else the most frequent word and its share."""
+    present = values[~np.isnan(values)]
+    if not len(present):
+        return "missing"
+    if column.kind == "number":
+        return f"median {column.spell(float(np.median(present)))}"
+    kinds, counts = np.unique(present, return_counts=True)
+    return f"{100 * counts.max() / len(present):.0f} % {column.spell(float(kinds[counts.argmax()]))}"

@@ -155,8 +155,8 @@ class Population(Steps):
             member.load_state_dict(tensors)
 
 
-# What a class of methods may define for itself: a population asks its members for it, or they are asked alone.
-_HEEDED = {
+# What a method may define in its own way: a population calls it for each member, or it is called outside of training.
+_SUPPORTED = {
     "distances", "finish", "forward", "get_encoder", "loss", "needs_anomalies", "noise", "predict_step", "prepare",
     "rows", "score", "solve", "start_from", "starts_pretrained", "train", "updates", "watch",
 }  # fmt: skip
@@ -168,7 +168,7 @@ def why_alone(method: Method) -> str:
     own = [name for kind in type(method).__mro__ if kind not in Method.__mro__ for name in vars(kind)]
     own += [name for name, value in vars(method).items() if callable(value)]
     for name in own:
-        if name not in _HEEDED and hasattr(Method, name) and not name.startswith("__") and name != "_abc_impl":
+        if name not in _SUPPORTED and hasattr(Method, name) and not name.startswith("__") and name != "_abc_impl":
             return f"it has its own {name}"
     if type(method.optimizer) is not Adam:
         return f"its optimizer is a {type(method.optimizer).__name__}"

@@ -51,8 +51,8 @@ def test_lightnings_own_early_stopping_stops_by_a_metric_of_the_training(setting
     ["logger", "default_root_dir", "enable_checkpointing", "fast_dev_run", "min_epochs", "max_steps", "max_time",
      "gradient_clip_val", "limit_predict_batches", "overfit_batches", "reload_dataloaders_every_n_epochs", "nonsense"],
 )  # fmt: skip
-def test_what_is_not_heeded_is_refused(name, settings, tmp_path):
-    with pytest.raises(InputError, match=rf"^trainer\.{name} is not heeded by a cell; ") as caught:
+def test_what_is_not_supported_is_refused(name, settings, tmp_path):
+    with pytest.raises(InputError, match=rf"^trainer\.{name} is not supported in a cell; ") as caught:
         run(Cell(settings(f"+trainer.{name}=1"), tmp_path, "d", "m"))
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
