@@ -30,6 +30,6 @@ def exported_names(package: str, folders: Iterable[str]) -> list[str]:
     return sorted(
         name
         for module in pkgutil.iter_modules(folders)
-        for name, value in vars(import_module(f"{package}.{module.name}")).items()
-        if isinstance(value, type) and name.lower() == module.name.replace("_", "")
+        for name in vars(import_module(f"{package}.{module.name}"))
+        if name.lower() == module.name.replace("_", "")
     )

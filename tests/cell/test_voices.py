@@ -82,11 +82,13 @@ def test_what_a_mixture_leaves(table, tmp_path):
     assert result.settings["voices"]["b"]["method"]["trees"] == 20
     assert "method" not in result.settings
     assert (result.counts["voices"], result.counts["validation"]) == (31, 31)
-    assert len(np.load(folder / "calibration.npz")["score"]) == 31
     assert result.trained_on == [-1, 0, 1]
     model = Model.load(Model.find(folder))
     x, _ = rows()
     np.testing.assert_array_equal(model.score_rows(x[np.load(folder / "scores.npz")["row"]]), scores)
+    held_out = np.load(folder / "calibration.npz")  # the rows that set the threshold, not those that calibrate
+    assert len(held_out["row"]) == 31
+    np.testing.assert_array_equal(model.score_rows(x[held_out["row"]]), held_out["score"])
     assert not list(folder.rglob("*.resume.ckpt"))
 
 
