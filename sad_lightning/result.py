@@ -193,16 +193,17 @@ def finished(folder: Path, key: str, *, again: bool = True) -> Result | None:
         return None
 
 
-def write_arrays(path: Path, key: str, arrays: Mapping[str, Any]) -> None:
+def write_arrays(path: Path, key: str, arrays: Mapping[str, Any], *, compress: bool = True) -> None:
     """Write arrays of a cell as npz, which ``numpy.load`` reads.
 
     Args:
         path: of the file.
         key: of the cell.
         arrays: by name.
+        compress: takes seconds where there are millions of numbers.
     """
-    content = dict(arrays)
-    write_archive(path, _kind(path, key), lambda file: np.savez_compressed(file, allow_pickle=False, **content))
+    content, save = dict(arrays), np.savez_compressed if compress else np.savez
+    write_archive(path, _kind(path, key), lambda file: save(file, allow_pickle=False, **content))
 
 
 def read_arrays(path: Path, key: str) -> dict[str, NDArray[Any]]:

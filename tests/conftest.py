@@ -1,7 +1,10 @@
 """What the tests share: settings composed as the command line composes them, and where the real data lies."""
 
+import atexit
+import gc
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,16 +13,31 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from support.methods import make as make
 
+from sad_lightning.cell import run as run  # imports what nearly all tests need
 from sad_lightning.config.location import CONF
 
 torch.set_num_threads(1)  # tiny tensors; and numbers that do not depend on the machine's cores
+gc.freeze()  # what these imports left is never garbage; every cell and every fit would look through it in the end
+atexit.register(gc.unfreeze)
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[Callable[..., DictConfig]]:
     """Compose a cell from overrides; it writes below the test's own folder and logs nothing."""
+
+    def cell(*overrides: str) -> DictConfig:
+        cfg = _composed(overrides).copy()
+        if not any(override.startswith("runs=") for override in overrides):
+            cfg.runs = str(tmp_path)
+        return cfg
+
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield lambda *overrides: compose("config", overrides=["logger=none", f"runs={tmp_path}", *overrides])
+        yield cell
+
+
+@cache  # it takes longer than most tests, and many want the same
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
+    return compose("config", overrides=["logger=none", *overrides])
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from support.grids import sweep
 
 import sad_lightning
 from sad_lightning.cell.key import cell_key, defining
@@ -21,6 +22,7 @@ from sad_lightning.config.location import CONF
 from sad_lightning.config.voices import voice_of
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.split import draw_split
+from sad_lightning.grid.compose import compose_all
 from sad_lightning.networks import Network
 
 DATA = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
@@ -206,14 +208,14 @@ def test_scenarios_hold_the_cells_of_the_paper(data, scenario, count, settings):
     assert {cell[second] for cell in found} == {str(c) for c in range(size)}
 
 
-def test_every_scenario_cell_of_a_full_set_can_be_drawn(settings):
+def test_every_scenario_cell_of_a_full_set_can_be_drawn():
     """5,000 or 6,000 rows a class: no pool is too small anywhere in the grids (CIFAR-10 is the tightest)."""
     labels = np.concatenate([np.repeat(np.arange(10), 5000), np.arange(10)])
     arrays = Arrays(np.zeros((50_010, 1), dtype=np.float32), labels, tuple("0123456789"), n_train=50_000)
     for scenario in (1, 2, 3):
-        for cell in cells(f"+experiment=cifar_scenario{scenario}")[:: 7 if scenario == 1 else 31]:
-            cfg = settings(f"+experiment=cifar_scenario{scenario}", *(f"{k}={v}" for k, v in cell.items()))
-            draw_split(arrays, **OmegaConf.to_container(cfg.split), seed=cfg.seed)
+        with sweep(f"+experiment=cifar_scenario{scenario}") as (loader, master, found):
+            for cfg in compose_all(loader, master, found[:: 7 if scenario == 1 else 31]):
+                draw_split(arrays, **OmegaConf.to_container(cfg.split), seed=cfg.seed)
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def test_every_method_by_its_name(method, data, tmp_path):
 
 def test_without_a_name_it_is_the_recommended_preset(data):
     x, semi, y = data
-    detector = Detector(settings={"trainer.max_epochs": 20}).fit(x, semi)
+    detector = Detector(settings={"trainer.max_epochs": 5}).fit(x, semi)
     assert list(detector.model_.scorer.voices) == ["deep_sad", "hsc", "rotated_trees"]
     assert [type(member).__name__ for member in detector.model_.scorer.voices["hsc"].members] == ["HSC"] * 20
     voices = detector.model_.card["settings"]["voices"]

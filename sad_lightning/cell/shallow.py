@@ -70,7 +70,8 @@ class Shallow:
                 arrays=prepared.arrays, split=prepared.split, seed=prepared.seed,
             )  # fmt: skip
         # type(baseline).from_arrays(np.load(path)) reads it
-        write_arrays(prepared.cell.folder / "model.npz", prepared.key, fitted.baseline.to_arrays())
+        path, arrays = prepared.cell.folder / "model.npz", fitted.baseline.to_arrays()
+        write_arrays(path, prepared.key, arrays, compress=False)
         return Scores(
             fitted.split, fitted.scores, fitted.normal_scores, BaselineScore(fitted.baseline, pretrained), seconds,
             fitted.selection, fitted.warnings,

@@ -4,6 +4,7 @@ Hydra composes the settings and runs one cell after the other, or hands all cell
 imported when the first cell starts.
 """
 
+import atexit
 import gc
 import os
 import shlex
@@ -152,6 +153,9 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
     from sad_lightning.cell.run import run  # torch and lightning take seconds to import
     from sad_lightning.cell.values import Cell
 
+    if not gc.get_freeze_count():
+        gc.freeze()  # what the imports left is never garbage, and to look through it takes longer than a small cell
+        atexit.register(gc.unfreeze)
     choices = job.runtime.choices
     experiment = choices.get("experiment") or choices.get("protocol")
     result = run(Cell(cfg, folder, choices["data"], method_name(cfg, choices["method"]), experiment, sweep))

@@ -12,7 +12,9 @@ from sad_lightning.methods.abc import ABC
 from sad_lightning.methods.adam import Adam
 from sad_lightning.methods.classifier import Classifier
 from sad_lightning.methods.cross_entropy import exponential_cross_entropy
+from sad_lightning.methods.devnet import DevNet
 from sad_lightning.methods.hsc import HSC
+from sad_lightning.methods.prenet import PReNet
 from sad_lightning.methods.sae import SAE, sae_loss
 from sad_lightning.methods.ss_dgm import SSDGM, ss_dgm_loss
 from sad_lightning.methods.vae import VAE
@@ -60,6 +62,48 @@ def test_hsc_by_hand():
         assert method.loss(Batch(x, semi(0, -1))).item() == pytest.approx(by_hand, rel=1e-4)
     with pytest.raises(InputError, match="one of squared, pseudo_huber"):
         HSC(network=NETWORK, optimizer=ADAM, norm="l1")
+
+
+def test_devnet_by_hand():
+    """Scores 1, 3 and 6 as (B,), whose loss a (B, 1) beside a (B,) would average over all nine pairs."""
+    method = DevNet(network=NETWORK, optimizer=ADAM, margin=5.0)
+    with torch.no_grad():
+        method.encoder[-1].weight.copy_(torch.eye(2))
+        method.head[1].weight.copy_(torch.tensor([[1.0, 2.0]]))
+        method.head[1].bias.fill_(1.0)
+        assert method.prior.tolist() == pytest.approx([0, 1], abs=0.05)  # 3.5 deviations of a mean of 5,000
+        method.prior.copy_(torch.tensor([0.5, 2.0]))
+    x = torch.tensor([[0.0, 0.0], [2.0, 0.0], [1.0, 2.0]])
+    assert method.score(x).tolist() == pytest.approx([1, 3, 6])
+    deviations = [0.25, 1.25, 2.75]
+    loss = method.loss(Batch(x, semi(0, -1, 1))).item()
+    assert loss == pytest.approx((deviations[0] + (5 - deviations[1]) + deviations[2]) / 3)
+    with torch.no_grad():
+        method.head[1].bias.fill_(100.0)  # a known anomaly far above costs nothing
+    assert method.loss(Batch(x, semi(-1, -1, -1))).item() == 0
+
+
+def test_prenet_by_hand():
+    method = PReNet(network=NETWORK, optimizer=ADAM, step=4.0)
+    with torch.no_grad():
+        method.encoder[-1].weight.copy_(torch.eye(2))
+        method.relation.weight.copy_(torch.tensor([[1.0, 0.0, 0.0, 10.0]]))
+        method.relation.bias.fill_(0.5)
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]])
+
+    def h(i: int, j: int) -> float:
+        return x[i, 0].item() + 10 * x[j, 1].item() + 0.5
+
+    # each row with the next, then with the one after that; the last two rows are known anomalies
+    relations = [(0, 1, 0), (1, 2, 4), (2, 3, 8), (3, 0, 4), (0, 2, 4), (1, 3, 4), (2, 0, 4), (3, 1, 4)]
+    batch = Batch(x, semi(0, 1, -1, -1))
+    expected = sum(abs(h(i, j) - y) for i, j, y in relations) / 8
+    assert method.loss(batch).item() == pytest.approx(expected)
+    method.finish([batch])
+    assert method.anomalous.tolist() == [6, 7]
+    assert method.normal.tolist() == [2, 3]
+    by_pairs = [((h(2, i) + h(3, i)) / 2 + (h(i, 0) + h(i, 1)) / 2) / 2 for i in range(4)]
+    assert method.score(x).tolist() == pytest.approx(by_pairs)
 
 
 def test_supervised_autoencoder_by_hand():

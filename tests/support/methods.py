@@ -14,7 +14,13 @@ from sad_lightning.training.stage import quiet
 
 DEEP = (path for path in (CONF / "method").glob("*.yaml") if "features:" not in path.read_text())
 METHODS = sorted(path.stem for path in DEEP)
-CLASSIFIERS = ("classifier", "ss_dgm", "ss_dgm_m1m2")  # blind for anomalies of another kind (ruff2020 appendix E)
+CLASSIFIERS = (
+    "classifier",
+    "devnet",
+    "prenet",
+    "ss_dgm",
+    "ss_dgm_m1m2",
+)  # blind for anomalies of another kind (ruff2020 appendix E)
 KINDS = {"images": (1, 8, 8), "table": (9,)}
 
 
