@@ -1,6 +1,7 @@
 """One stage of training under the Trainer: its progress bar, its curves, and its resume checkpoint."""
 
 import math
+import os
 import sys
 import time
 import warnings
@@ -16,6 +17,7 @@ import torch
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from tqdm import tqdm
 
@@ -305,6 +307,11 @@ def new_trainer(
         raise InputError(
             f"trainer: the Trainer refuses its settings: {reason}; change them with trainer.KEY=VALUE"
         ) from error
+    cores = os.cpu_count() or 1
+    if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > cores:
+        raise InputError(
+            f"trainer.devices must be at most {cores} on this CPU, a process each, got {trainer.num_devices}; lower it"
+        )
     trainer.strategy.checkpoint_io = Checkpoints()
     return trainer
 

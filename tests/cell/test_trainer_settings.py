@@ -1,6 +1,7 @@
 """Settings of the Trainer: a cell heeds them, or refuses them in one line."""
 
 import json
+import os
 
 import lightning
 import pytest
@@ -56,6 +57,12 @@ def test_what_is_not_supported_is_refused(name, settings, tmp_path):
         run(Cell(settings(f"+trainer.{name}=1"), tmp_path, "d", "m"))
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_no_more_processes_than_cores(settings, tmp_path):
+    devices = (os.cpu_count() or 1) + 1
+    with pytest.raises(InputError, match=rf"^trainer\.devices must be at most {devices - 1} on this CPU"):
+        run(Cell(settings("trainer.accelerator=cpu", f"trainer.devices={devices}"), tmp_path, "d", "m"))
 
 
 def test_a_profiler_without_a_file_is_refused():
