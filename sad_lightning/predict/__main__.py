@@ -17,7 +17,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sad_lightning.checks import choice, fraction
+from sad_lightning.checks import fraction
 from sad_lightning.command import announce, command, command_parser
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
@@ -102,7 +102,10 @@ def _check(options: argparse.Namespace) -> bool:
                 f"each has scores of its own; for example --output scores"
             )
         return True
-    choice("--output: its ending", options.output.suffix.lower(), SUFFIXES)
+    if options.output.suffix.lower() not in SUFFIXES:
+        raise InputError(
+            f"--output={options.output}: must end in {', '.join(SUFFIXES)}; for example --output scores.csv"
+        )
     if options.output.is_dir():
         raise InputError(f"--output={options.output}: must be a file, and is a folder; name a file in it")
     folder = options.model if options.model.is_dir() else options.model.parent

@@ -351,10 +351,11 @@ def test_a_setting_that_is_pasted_says_what_it_should(name, tmp_path):
     [
         ([*range(299), 1e30], "a hold values so far from the others that these become one value"),
         ([1e-42 * k for k in range(300)], "a differ by less than single precision holds and map to 0"),
+        ([*range(7, 307)], r"a counts the rows; .* leave it out with 'data\.ignore=\[a\]'"),
     ],
-    ids=["one value of 1e30", "subnormal"],
+    ids=["one value of 1e30", "subnormal", "row numbers"],
 )
-def test_columns_in_which_single_precision_sees_one_value_are_told(values, words, tmp_path):
+def test_columns_that_do_not_say_what_they_seem_to_are_told(values, words, tmp_path):
     path = text(tmp_path / "x.csv", "a,b\n" + "".join(f"{value!r},{k % 7}\n" for k, value in enumerate(values)))
     with pytest.warns(UserWarning, match=words):
         own(path, label=None)

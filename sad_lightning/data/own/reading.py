@@ -204,7 +204,7 @@ def _check_finite(
         row = int(infinite.argmax())
         raise InputError(
             f"{path}: column {name} must hold finite numbers, below 3e38, it holds {numbers[row]:g} in row "
-            f"{first + row}; mend the file, or set data.infinite=missing, or {ignoring([name])}"
+            f"{first + row}; mend the file, or train with data.infinite=missing or {ignoring([name])}"
         )
 
 

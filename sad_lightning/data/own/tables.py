@@ -139,10 +139,15 @@ def _of_one_kind(path: Path, name: str, values: Values) -> Values:
     """The values, checked: numbers with a few words among them are refused."""
     others = [text for text in values.words if not re.fullmatch(r"[-+]?[\d.,]+([eE][-+]?\d+)?", text)]
     if values.kind == "category" and 2 * len(others) < len(values.words):
+        odd = others or [text for text in values.words if "," in text]
+        plain = [repr(text) for text in values.words if text not in odd]
+        among = (
+            f"such as {plain[0]}, and {listed(list(map(repr, odd)))}"
+            if plain
+            else f"all with commas, such as {odd[0]!r}"
+        )
         raise InputError(
-            f"{path}: column {name} must hold numbers or words, it holds numbers, such as "
-            f"{next(text for text in values.words if text not in others)!r}, and "
-            f"{listed([repr(text) for text in others]) or 'none that is plain'}; mend it, "
+            f"{path}: column {name} must hold numbers or words, it holds numbers, {among}; mend it, "
             f"{setting('data.missing_values', others[:3]) if others else setting('data.decimal', ',')} if that is what "
             f"they mean, or {setting('data.categorical', [name])} if they are names"
         )
@@ -175,8 +180,16 @@ def _warn(path: Path, x: np.ndarray, schema: TableSchema) -> None:
     constant = int((low == high).sum())
     if constant:
         warnings.warn(f"{path.name}: {constant} of {x.shape[1]} columns are constant and map to 0", stacklevel=3)
+    source = schema.sources()[0]
+    counting = [schema.columns[source[k]].name for k in np.flatnonzero((np.diff(x[:1000], axis=0) == 1).all(axis=0))]
+    if counting and len(x) > 20:
+        warnings.warn(
+            f"{path.name}: {listed(counting)} counts the rows; where these are sorted it tells their labels, leave it "
+            f"out with {ignoring(counting)}",
+            stacklevel=3,
+        )
     coarse = (high > low) & (high - low < 1e-5 * np.maximum(np.abs(low), np.abs(high)))
-    names = sorted({schema.columns[k].name for k in schema.sources()[0][coarse]})
+    names = sorted({schema.columns[k].name for k in source[coarse]})
     if names:
         warnings.warn(
             f"{path.name}: {listed(names)} differ by less than a hundred-thousandth of their size; subtract a "
@@ -187,7 +200,7 @@ def _warn(path: Path, x: np.ndarray, schema: TableSchema) -> None:
         warnings.simplefilter("ignore", RuntimeWarning)  # a column may have no value in these rows
         first, third = np.nanpercentile(x[:: max(1, len(x) // 1000)], (25, 75), axis=0)
     crowded = (third > first) & (third - first < 1e-6 * (high - low))
-    names = sorted({schema.columns[k].name for k in schema.sources()[0][crowded]})
+    names = sorted({schema.columns[k].name for k in source[crowded]})
     if names:
         warnings.warn(
             f"{path.name}: {listed(names)} hold values so far from the others that these become one value; mend them, "
@@ -195,7 +208,7 @@ def _warn(path: Path, x: np.ndarray, schema: TableSchema) -> None:
             stacklevel=3,
         )
     tiny = (high > low) & (high - low < np.finfo(np.float32).tiny)
-    names = sorted({schema.columns[k].name for k in schema.sources()[0][tiny]})
+    names = sorted({schema.columns[k].name for k in source[tiny]})
     if names:
         warnings.warn(
             f"{path.name}: {listed(names)} differ by less than single precision holds and map to 0; multiply them",
