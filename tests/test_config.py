@@ -22,7 +22,7 @@ from sad_lightning.config.location import CONF
 from sad_lightning.config.voices import voice_of
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.split import draw_split
-from sad_lightning.grid.compose import compose_all
+from sad_lightning.grid.plan import plan_cells
 from sad_lightning.networks import Network
 
 DATA = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
@@ -214,8 +214,8 @@ def test_every_scenario_cell_of_a_full_set_can_be_drawn():
     arrays = Arrays(np.zeros((50_010, 1), dtype=np.float32), labels, tuple("0123456789"), n_train=50_000)
     for scenario in (1, 2, 3):
         with sweep(f"+experiment=cifar_scenario{scenario}") as (loader, master, found):
-            for cfg in compose_all(loader, master, found[:: 7 if scenario == 1 else 31]):
-                draw_split(arrays, **OmegaConf.to_container(cfg.split), seed=cfg.seed)
+            for cell in plan_cells(loader, master, found[:: 7 if scenario == 1 else 31]):
+                draw_split(arrays, **cell.settings["split"], seed=cell.settings["seed"])
 
 
 @pytest.mark.parametrize(
