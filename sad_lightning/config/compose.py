@@ -111,7 +111,7 @@ def _composed(overrides: tuple[str, ...]) -> DictConfig:
     with nullcontext() if running is not None else initialize_config_dir(str(CONF), version_base="1.3"):
         loader: Any = GlobalHydra.instance().config_loader()
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
-        values = [each for each in parsed if _is_value(each, loader)]
+        values = [each for each in parsed if is_value(each, loader)]
         groups = [each for each in parsed if each.is_hydra_override() or _is_group(each, loader)]
         if len(values) + len(groups) < len(parsed):  # what is added or deleted takes its turn among the values
             values, groups = [], parsed
@@ -132,8 +132,13 @@ def _is_group(override: Override, loader: Any) -> bool:
     return bool(loader.repository.group_exists(override.key_or_group))
 
 
-def _is_value(override: Override, loader: Any) -> bool:
-    """Whether it replaces one value: nothing is added, deleted, chosen from a group or swept over."""
+def is_value(override: Override, loader: Any) -> bool:
+    """Whether an override replaces one value: nothing is added, deleted, chosen from a group or swept over.
+
+    Args:
+        override: as Hydra parsed it.
+        loader: Hydra's loader, which knows the groups.
+    """
     return (
         override.type is OverrideType.CHANGE
         and override.package is None

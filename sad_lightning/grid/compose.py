@@ -9,6 +9,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, read_write
 
+from sad_lightning.config.compose import is_value
+
 _INTEGER = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)=(-?(?:0|[1-9]\d{0,17}))")
 
 
@@ -82,17 +84,8 @@ class Sweep:
         return cfg
 
     def _parse(self, override: str) -> tuple[Override, bool]:
-        """The override, and whether it sets one plain value: neither chooses from a group nor merges a dictionary."""
+        """The override, and whether it replaces one value."""
         if override not in self._parsed:
             (parsed,) = self._parser.parse_overrides([override])
-            changes = parsed.is_add() or parsed.is_force_add() or parsed.is_delete() or parsed.is_hydra_override()
-            self._parsed[override] = (
-                parsed,
-                (
-                    not changes
-                    and parsed.package is None
-                    and not isinstance(parsed.value(), dict)
-                    and not self.loader.get_group_options(parsed.key_or_group)
-                ),
-            )
+            self._parsed[override] = parsed, is_value(parsed, self.loader)
         return self._parsed[override]

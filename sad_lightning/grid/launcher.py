@@ -24,7 +24,7 @@ from sad_lightning.grid.backend import Backend, Work
 from sad_lightning.grid.dispatch import run_jobs
 from sad_lightning.grid.estimate import estimate, seconds_of_steps
 from sad_lightning.grid.plan import Job, PlannedCell, jobs_of, plan_cells
-from sad_lightning.grid.store import Grid, Outcome, command_of, grid_folder, grid_name, outcome_of
+from sad_lightning.grid.store import Grid, Outcome, command_of, grid_folder, grid_name, outcomes_of
 from sad_lightning.grid.wording import count, mean_auroc
 from sad_lightning.result import FAILURE
 from sad_lightning.training.stacking import Verdict, stacking_pays
@@ -64,7 +64,7 @@ def launch(
     _check(settings)
     _check_folders(distinct)
     runs = Path(str(master.hydra.sweep.dir)).resolve()
-    finished = {} if settings["overwrite"] else _finished(distinct)
+    finished = {} if settings["overwrite"] else _finished(distinct, runs)
     backend: Backend = instantiate(backend_settings)
     name = grid_name(distinct, settings["pack"])
     backend.start(work, accelerator=str(settings["trainer"]["accelerator"]), logs=grid_folder(runs, name))
@@ -115,11 +115,10 @@ def _check_folders(cells: Sequence[PlannedCell]) -> None:
             )
 
 
-def _finished(cells: Sequence[PlannedCell]) -> dict[str, Outcome]:
+def _finished(cells: Sequence[PlannedCell], runs: Path) -> dict[str, Outcome]:
     """Outcomes of earlier runs, by key; cells that failed or whose result is damaged are left out, they run again."""
-    outcomes = {cell.key: outcome_of(cell, again=not cell.settings["plan_only"]) for cell in cells}
-    ended = ("finished", "not defined")
-    return {key: outcome for key, outcome in outcomes.items() if outcome is not None and outcome.status in ended}
+    outcomes = outcomes_of(cells, runs, again=not cells[0].settings["plan_only"])
+    return {key: outcome for key, outcome in outcomes.items() if outcome.status in ("finished", "not defined")}
 
 
 def _plan(

@@ -21,9 +21,11 @@ from sad_lightning.errors import DamagedError
 from sad_lightning.files import read_json, write_json
 from sad_lightning.grid.plan import Job, PlannedCell
 from sad_lightning.result import FAILURE, finished
+from sad_lightning.results import Results
 from sad_lightning.version import NUMBERS_VERSION
 
 _SCHEMA = 2
+_MANY = 1000  # cells from which the index of a store is read sooner than their results
 
 
 class Outcome(NamedTuple):
@@ -136,6 +138,40 @@ def grids(runs: Path) -> Iterator[Grid]:
     """Every grid below ``runs``."""
     for path in sorted((runs / "grids").glob("*/plan.json")):
         yield Grid.read(path)
+
+
+def outcomes_of(cells: Sequence[PlannedCell], runs: Path, *, again: bool = False) -> dict[str, Outcome]:
+    """How cells ended in earlier runs, by key, without those that did not end; of many, results are read by the index.
+
+    Args:
+        cells: of a grid.
+        runs: the folder that they write below.
+        again: whether a damaged result is set aside, so that the cell runs again.
+
+    Raises:
+        InputError: the folder of a cell holds the result of another.
+    """
+    outcomes: dict[str, Outcome | None] = {}
+    if len(cells) < _MANY:
+        outcomes = {cell.key: outcome_of(cell, again=again) for cell in cells}
+    else:
+        results = Results(runs)
+        outcomes = {cell.key: _outcome_by(results, cell, again=again) for cell in cells}
+        results.save()
+    return {key: outcome for key, outcome in outcomes.items() if outcome is not None}
+
+
+def _outcome_by(results: Results, cell: PlannedCell, *, again: bool) -> Outcome | None:
+    try:
+        result = results.read(cell.folder.removeprefix(f"{results.folder}{os.sep}"))
+        if result.key == cell.key:
+            return Outcome(cell.key, "finished", result.metrics["auroc"])
+    except DamagedError:
+        pass
+    except OSError:
+        if not os.path.isdir(cell.folder):  # as in most of a grid that begins
+            return None
+    return outcome_of(cell, again=again)
 
 
 def outcome_of(cell: PlannedCell, *, again: bool = False) -> Outcome | None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sad_lightning.drawing import svg
 from sad_lightning.report.gather.ranking import Ranking
 from sad_lightning.report.gather.table import Row
+from sad_lightning.result import Result
 
 _CURVES = {
     "radius": "radius R",
@@ -51,7 +52,7 @@ def _mean_history(row: Row, name: str) -> NDArray[np.float64] | None:
     lines = [
         np.array([math.nan if value is None else value for value in curves[name]])
         for cell in row.group.distinct
-        for stage, curves in cell.result.history.items()
+        for stage, curves in Result.read(cell.folder).history.items()
         if stage.startswith("train") and curves.get(name)
     ]
     padded = np.full((len(lines), max(map(len, lines), default=0)), math.nan)
