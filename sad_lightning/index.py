@@ -17,7 +17,6 @@ from typing import Any
 from sad_lightning.files import whole_file
 
 Stamp = tuple[int, ...]
-_LONG = 60  # letters of JSON from which a value that repeats is written once
 # Control characters and surrogates, as JSON spells them; ``files.read_json`` has replaced them.
 _UNPRINTABLE = re.compile(rb"\\u00(?:[01]|7f|[89])|\\[bf]|\\ud[89a-f]")
 
@@ -64,18 +63,17 @@ class Index:
         Returns:
             The content, in which files share equal settings. It must not be changed.
         """
-        settings, short, long = dict(content.get("settings", {})), {}, {}
+        settings, short, shared = dict(content.get("settings", {})), {}, {}
         for key, value in settings.items():
-            text = json.dumps(value)
-            if len(text) <= _LONG:
+            if not isinstance(value, dict):
                 short[key] = value
                 continue
-            long[key] = digest = blake2b(text.encode(), digest_size=8).hexdigest()
+            shared[key] = digest = blake2b(json.dumps(value).encode(), digest_size=8).hexdigest()
             if digest not in self._shared:
                 self._shared[digest] = value
                 self._write([digest, value])
             settings[key] = self._shared[digest]
-        self._write([name, stamp, {**content, "settings": short}, long])
+        self._write([name, stamp, {**content, "settings": short}, shared])
         known = {**content, "settings": settings}
         self._content[name] = stamp, known
         return known
@@ -116,10 +114,9 @@ class Index:
         if len(entry) == 2:
             self._shared[entry[0]] = entry[1]
             return
-        name, stamp, content, long = entry
+        name, stamp, content, shared = entry
         with suppress(KeyError):  # the line of a value is damaged
-            settings = {key: self._shared[digest] for key, digest in long.items()}
-            content["settings"] |= settings
+            content["settings"] |= {key: self._shared[digest] for key, digest in shared.items()}
             self._content[name] = tuple(stamp), content
 
 

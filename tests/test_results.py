@@ -1,5 +1,6 @@
 """An index never gives other numbers than the files: what was changed, damaged or moved is read again."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def test_an_index_whose_lines_are_mostly_old_is_written_anew(tmp_path):
         assert known[0]["settings"]["split"] is known[1]["settings"]["split"]
         index.save()
         sizes.append(path.stat().st_size)
-    assert sum(later < before for before, later in zip(sizes, sizes[1:], strict=False)) == 2
+    assert sum(later < before for before, later in itertools.pairwise(sizes)) == 2
     assert Index(path, "1").get("a", (time,)) == {"settings": settings, "value": time}
     assert Index(path, "1").get("a", (time - 1,)) is None
     assert Index(path, "2").get("a", (time,)) is None  # another version

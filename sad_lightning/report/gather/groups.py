@@ -221,23 +221,18 @@ def _kind(result: Result, texts: dict[tuple[str, int], str]) -> str:
     parts = [f"known {result.counts['known_anomaly'] > 0}"]
     for name, value in sorted(result.settings.items()):
         if not isinstance(value, dict):
-            parts.append(_text({name: value}))
+            parts.append("" if name in _AXES else f"{name} {_number(value)!r}")
             continue
-        at = (name, id(value))
-        if at not in texts:
-            texts[at] = _text({name: value})
-        parts.append(texts[at])
+        if (name, id(value)) not in texts:
+            kept = {key: _number(item) for key, item in _flat(value, f"{name}.") if key not in _AXES}
+            texts[name, id(value)] = json.dumps(kept, sort_keys=True) if kept else ""
+        parts.append(texts[name, id(value)])
     return "\n".join(filter(None, parts))
 
 
-def _text(settings: dict[str, Any]) -> str:
-    """Settings but for those that a mean goes over, empty where nothing is left; 1 is 1.0."""
-    kept = {
-        name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-        for name, value in _flat(settings)
-        if name not in _AXES
-    }
-    return json.dumps(kept, sort_keys=True) if kept else ""
+def _number(value: Any) -> Any:
+    """The value, a whole number as a float: 1 is 1.0."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _variants(kinds: dict[tuple[str, str, str], Result]) -> dict[tuple[str, str, str], dict[str, Any]]:
