@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sad_lightning.errors import DamagedError, InputError
 from sad_lightning.files import read_archive, read_json, set_aside, write_archive, write_json
 
-_SCHEMA = 3
+SCHEMA = 3
 _METRICS = ("auroc", "average_precision", "recall_at_target_fpr", "threshold")  # every result has them
 FILE = "result.json"
 FAILURE = "failure.json"  # the file of a cell of a grid that ended without a result
@@ -120,7 +120,7 @@ class Result:
 
     def write(self, folder: Path) -> None:
         """Write ``result.json`` into the folder: whole, or not at all."""
-        write_json(folder / FILE, _null_for_nan({"schema": _SCHEMA, **asdict(self)}))
+        write_json(folder / FILE, _null_for_nan({"schema": SCHEMA, **asdict(self)}))
 
     @staticmethod
     def read(folder: Path) -> "Result":
@@ -133,8 +133,8 @@ class Result:
         path = folder / FILE
         document = read_json(path)
         schema = document.pop("schema", None)
-        if schema != _SCHEMA:
-            raise DamagedError(path, f"has schema {schema}, this version reads {_SCHEMA}", "run the cell again")
+        if schema != SCHEMA:
+            raise DamagedError(path, f"has schema {schema}, this version reads {SCHEMA}", "run the cell again")
         try:
             metrics = _numbers(document.pop("metrics"), _METRICS)
             per_class = {name: _numbers(values, ()) for name, values in document.pop("per_class").items()}

@@ -17,6 +17,7 @@ SMOKE = {
     "tables": ["--candidates", "iforest", "hsc:ensemble=2;trainer.max_epochs=1"],
     "odds": ["--data", "cardio", "--methods", "iforest", "--seeds", "1"],
     "images": ["digits", "--size", "32", "--normal", "0", "--known", "0"],
+    "scale": ["--cells", "20"],
     "leaking_halves": ["--data", "arrhythmia", "--seeds", "1"],
 }
 REAL_DATA = {"odds", "leaking_halves"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose
+from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,7 +22,8 @@ from sad_lightning.config.location import CONF
 from sad_lightning.config.voices import voice_of
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.split import draw_split
-from sad_lightning.grid.compose import compose_all
+from sad_lightning.errors import InputError
+from sad_lightning.grid.plan import plan_cells
 from sad_lightning.networks import Network
 
 DATA = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
@@ -51,6 +52,36 @@ def test_every_option_composes(group, settings):
     assert options
     for path in options:
         settings(f"{group}={path.stem}")
+
+
+TYPED = [
+    ["method=deep_sad", "seed=3", "split.normal_class=[1,2]", "optimizer.milestones=[]", "method.eta=1"],
+    ["seed=3", "data=table", "data.path='a b.csv'", "+preset=label_free", "seed=4", "trainer.max_epochs=2"],
+    ["method.eta=2", "++method={eta: 3.0}", "~pretrain.epochs", "hydra.mode=RUN", "+extra.deep=1"],
+    ["data=cardio", "data.root=${runs}", "hydra/launcher=basic", "balance={mix: true}", "patience=null"],
+]
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_settings_are_composed_once_and_are_those_of_hydra(typed, settings, monkeypatch):
+    cfg = composed("logger=none", *typed)
+    plainly = compose("config", overrides=["logger=none", *typed])
+    assert repr(OmegaConf.to_container(cfg)) == repr(OmegaConf.to_container(plainly))
+    with pytest.raises(InputError, match=r"nothing: there is no such setting"):
+        composed("logger=none", *typed, "nothing=3")
+    if not any(override.startswith(("+", "~", "balance")) for override in typed):
+        monkeypatch.setattr("sad_lightning.config.compose.compose", None)
+        assert composed("logger=none", *typed, "seed=17").seed == 17
+        cfg.seed = 18
+        assert composed("logger=none", *typed, "seed=17").seed == 17
+
+
+def test_settings_follow_a_yaml_that_is_edited(tmp_path):
+    (tmp_path / "config.yaml").write_text("seed: 1\nvoices: {}")
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        assert composed("seed=2").seed == 2
+        (tmp_path / "config.yaml").write_text("seed: 1\nvoices: {}\nnew: 4")
+        assert composed("seed=2").new == 4
 
 
 def test_every_preset_composes(settings):
@@ -214,8 +245,8 @@ def test_every_scenario_cell_of_a_full_set_can_be_drawn():
     arrays = Arrays(np.zeros((50_010, 1), dtype=np.float32), labels, tuple("0123456789"), n_train=50_000)
     for scenario in (1, 2, 3):
         with sweep(f"+experiment=cifar_scenario{scenario}") as (loader, master, found):
-            for cfg in compose_all(loader, master, found[:: 7 if scenario == 1 else 31]):
-                draw_split(arrays, **OmegaConf.to_container(cfg.split), seed=cfg.seed)
+            for cell in plan_cells(loader, master, found[:: 7 if scenario == 1 else 31]):
+                draw_split(arrays, **cell.settings["split"], seed=cell.settings["seed"])
 
 
 @pytest.mark.parametrize(

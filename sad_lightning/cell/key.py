@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import blake2b, file_digest
 from pathlib import Path
@@ -77,28 +77,49 @@ def defining(cfg: DictConfig) -> dict[str, Any]:
     Settings of a pretraining are left out if there is none. Without known anomalies their class does not matter, so
     that it is set to the first.
     """
-    settings: dict[str, Any] = {}
-    for key in map(str, cfg):
-        if key in _WHERE and _WHERE[key] is None:
-            continue
-        value = cfg[key]
-        value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-        if isinstance(value, dict):
-            value = {name: item for name, item in value.items() if name not in (_WHERE.get(key) or ())}
-        settings[key] = value
-    if isinstance(settings.get("pretrain"), dict) and settings["pretrain"].get("method") is None:
-        settings["pretrain"] = {"method": None}
+    settings = {key: plain(cfg[key]) for key in map(str, cfg) if _WHERE.get(key, ()) is not None}
     if settings.get("voices"):  # a mixture does not train the method of the cell
         voices = {name: defining(voice_of(cfg, name)) for name in settings["voices"]}
         settings = {name: value for name, value in settings.items() if name == "trainer" or name not in OF_VOICE}
         settings["voices"] = {name: {key: voice[key] for key in OF_VOICE} for name, voice in voices.items()}
-    settings |= contents_of(cfg["data"] if OmegaConf.is_dict(cfg.get("data")) else {})
-    if settings.get("backbone") and settings["backbone"]["weights"] is not None:
-        settings["weights_content"] = content_of(Path(str(settings["backbone"]["weights"])).expanduser())
-    split = settings.get("split", {})
+    return defining_part(settings, files_of(settings))
+
+
+def plain(value: Any) -> Any:
+    """A value of composed settings as plain data, interpolations resolved."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def defining_part(settings: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
+    """The part of a cell's resolved settings that determines its numbers.
+
+    Args:
+        settings: plain data; those of a mixture hold what ``defining`` says of its voices.
+        files: the digests of the files that they name, from ``files_of``.
+    """
+    part: dict[str, Any] = {}
+    for key, value in settings.items():
+        where = _WHERE.get(key, ())
+        if where and isinstance(value, dict):
+            value = {name: item for name, item in value.items() if name not in where}
+        if where is not None:
+            part[key] = value
+    if isinstance(part.get("pretrain"), dict) and part["pretrain"].get("method") is None:
+        part["pretrain"] = {"method": None}
+    part |= files
+    split = part.get("split", {})
     if split.get("labeled_ratio") == 0 and split.get("known_anomaly") is not None:
-        settings["split"] = {**split, "known_anomaly": 0}
-    return settings
+        part["split"] = {**split, "known_anomaly": 0}
+    return part
+
+
+def files_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The digests of the files that a cell's resolved settings name: its own data, and the weights of its backbone."""
+    data, backbone = settings.get("data"), settings.get("backbone")
+    files = contents_of(data if isinstance(data, dict) else {})
+    if backbone and backbone["weights"] is not None:
+        files["weights_content"] = content_of(Path(str(backbone["weights"])).expanduser())
+    return files
 
 
 def contents_of(data: Mapping[str, Any]) -> dict[str, str]:
@@ -140,10 +161,20 @@ def key_of(settings: Mapping[str, Any]) -> str:
     Settings at their neutral value are left out, so that a new setting changes no key. The version of the package is
     left out too, but not ``NUMBERS_VERSION``.
     """
-    kept = _without_neutral(settings)
-    if "voices" in kept:  # neutral settings of a voice are left out as in a cell of its own
-        kept["voices"] = {name: _without_neutral(voice) for name, voice in kept["voices"].items()}
-    return digest({"numbers": NUMBERS_VERSION, **kept})
+    return key_of_texts(key_text(name, value) for name, value in settings.items())
+
+
+def key_of_texts(texts: Iterable[str]) -> str:
+    """The key of settings that ``key_text`` spells."""
+    return digest_of([text_of("numbers", NUMBERS_VERSION), *texts])
+
+
+def key_text(name: str, value: Any) -> str:
+    """One of the settings without what is neutral, as text; empty where nothing is left."""
+    kept = _without_neutral({name: value})
+    if name == "voices" and kept:  # neutral settings of a voice are left out as in a cell of its own
+        kept[name] = {voice: _without_neutral(settings) for voice, settings in kept[name].items()}
+    return text_of(name, kept[name]) if kept else ""
 
 
 def _without_neutral(settings: Mapping[str, Any], group: str = "") -> dict[str, Any]:
@@ -157,19 +188,31 @@ def _without_neutral(settings: Mapping[str, Any], group: str = "") -> dict[str, 
 
 def cell_folder(*, _root_: DictConfig) -> str:
     """The folder of a cell below ``runs``: Hydra's resolver ``${cell_folder:}``."""
-    return folder_of(_root_, cell_key(with_voices(_root_, _root_.hydra.overrides.task)))
+    choices = _root_.hydra.runtime.choices
+    key = cell_key(with_voices(_root_, _root_.hydra.overrides.task))
+    method, normal_class = method_name(_root_, choices.method), plain(_root_.split.normal_class)
+    return folder_of(choices.data, method, normal_class, _root_.seed, key)
 
 
-def folder_of(cfg: DictConfig, key: str) -> str:
-    """The folder of the cell of that key, below ``runs``."""
-    chosen, split = cfg.hydra.runtime.choices, cfg.split
-    method = method_name(cfg, chosen.method)
-    if split.normal_class is None:  # own data
-        return f"{chosen.data}/{method}/seed{cfg.seed}_{key}"
-    normal = "-".join(map(str, split.normal_class if OmegaConf.is_list(split.normal_class) else [split.normal_class]))
-    return f"{chosen.data}/{method}/normal{normal}_seed{cfg.seed}_{key}"
+def folder_of(data: str, method: str, normal_class: Any, seed: Any, key: str) -> str:
+    """The folder of the cell of that key, below ``runs``; of own data ``normal_class`` is None."""
+    if normal_class is None:
+        return f"{data}/{method}/seed{seed}_{key}"
+    normal = "-".join(map(str, normal_class if isinstance(normal_class, list) else [normal_class]))
+    return f"{data}/{method}/normal{normal}_seed{seed}_{key}"
 
 
 def digest(settings: Mapping[str, Any]) -> str:
     """Ten letters that depend on plain settings."""
-    return blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=5).hexdigest()
+    return digest_of(text_of(name, value) for name, value in settings.items())
+
+
+def text_of(name: str, value: Any) -> str:
+    """One of plain settings as text."""
+    return f"{json.dumps(name)}: {json.dumps(value, sort_keys=True)}"
+
+
+def digest_of(texts: Iterable[str]) -> str:
+    """Ten letters that depend on settings as ``text_of`` spells them, in any order; empty texts do not count."""
+    text = "{" + ", ".join(sorted(filter(None, texts))) + "}"  # as JSON spells all of them
+    return blake2b(text.encode(), digest_size=5).hexdigest()

@@ -1,5 +1,6 @@
 """``python -m sad_lightning.grid status RUNS``: where grids stand; ``index`` writes one table of all results."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -8,8 +9,9 @@ from pathlib import Path
 from sad_lightning.command import command, command_parser
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
-from sad_lightning.grid.store import Grid, command_of, failure_of, grids, outcome_of
+from sad_lightning.grid.store import Grid, command_of, failure_of, grids, outcomes_of
 from sad_lightning.result import FILE, Result
+from sad_lightning.results import Results, files_below
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,14 +40,16 @@ def status(runs: Path) -> str:
     all_grids = list(grids(runs))
     if not all_grids:
         raise InputError(f"{runs}: holds no grid, which a sweep leaves below grids/; name the folder given as runs=")
-    return "\n".join(line for grid in all_grids for line in _status(grid))
+    return "\n".join(line for grid in all_grids for line in _status(grid, runs))
 
 
-def _status(grid: Grid) -> list[str]:
-    outcomes = {cell.key: outcome_of(cell) for cell in grid.cells}
-    counts = Counter(outcome.status if outcome is not None else "to run" for outcome in outcomes.values())
-    to_resume = sum(outcomes[cell.key] is None and any(Path(cell.folder).glob("*.resume.ckpt")) for cell in grid.cells)
-    areas = [100 * each.auroc for each in outcomes.values() if each and each.auroc is not None]
+def _status(grid: Grid, runs: Path) -> list[str]:
+    outcomes = outcomes_of(grid.cells, runs)
+    counts = Counter(outcome.status for outcome in outcomes.values())
+    to_run = [cell for cell in grid.cells if cell.key not in outcomes]
+    if to_run:
+        counts["to run"] = len(to_run)
+    to_resume = sum(_has_checkpoint(cell.folder) for cell in to_run)
     distinct = f", {len(grid.cells)} distinct" if grid.planned != len(grid.cells) else ""
     lines = [
         f"{grid.name}: {grid.command}",
@@ -53,16 +57,24 @@ def _status(grid: Grid) -> list[str]:
     ]
     if to_resume:
         lines.append(f"  {to_resume} of those to run have a resume checkpoint")
+    areas = [100 * each.auroc for each in outcomes.values() if each.auroc is not None]
     if areas:
         lines.append(f"  mean AUROC so far {sum(areas) / len(areas):.2f} %")
     for cell in grid.cells:
-        outcome = outcomes[cell.key]
+        outcome = outcomes.get(cell.key)
         if outcome is not None and outcome.status in ("failed", "damaged"):
             failure = failure_of(Path(cell.folder))
             lines.append(f"  failed: {' '.join(cell.overrides)}: {outcome.line}")
             lines += [f"    {line}" for line in (failure or {}).get("trace", "").rstrip().splitlines()[-3:]]
             lines.append(f"    once more: {command_of(cell)}")
     return lines
+
+
+def _has_checkpoint(folder: str) -> bool:
+    try:
+        return any(name.endswith(".resume.ckpt") for name in os.listdir(folder))
+    except OSError:  # a cell that has not begun
+        return False
 
 
 def index(runs: Path) -> str:
@@ -76,12 +88,13 @@ def index(runs: Path) -> str:
         import pyarrow.parquet
     except ImportError as error:
         raise InputError("index: needs pyarrow; pip install 'sad_lightning[table]'") from error
-    rows = []
-    for path in sorted(runs.rglob(FILE)):
+    rows, results = [], Results(runs)
+    for name, files in files_below(runs, (FILE,)):
         try:
-            rows.append(_row(path.parent, Result.read(path.parent)))
+            rows.append(_row(runs / name, results.read(name, files[FILE])))
         except (InputError, OSError) as error:
             print(f"sad_lightning.grid: {error}", file=sys.stderr)
+    results.save()
     if not rows:
         raise InputError(f"{runs}: no {FILE} below; name the folder given as runs=")
     with whole_file(runs / "index.parquet") as part:

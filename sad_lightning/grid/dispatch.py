@@ -10,7 +10,7 @@ from tqdm import tqdm
 from sad_lightning.grid.backend import Backend, WorkerDeath
 from sad_lightning.grid.plan import Job, PlannedCell
 from sad_lightning.grid.store import Outcome, write_outcome
-from sad_lightning.grid.wording import count, mean_auroc
+from sad_lightning.grid.wording import MeanAuroc, count
 
 
 def run_jobs(
@@ -38,6 +38,7 @@ class _Dispatch:
     def __init__(self, backend: Backend, retries: int, finished: Mapping[str, Outcome], bar: "tqdm[NoReturn]") -> None:
         self.backend, self.retries, self.finished, self.bar = backend, retries, finished, bar
         self.outcomes: dict[str, Outcome] = {}
+        self.mean = MeanAuroc()
         self.attempts = Counter[int]()
         self.failed_pretrainings: dict[str, str] = {}  # name of the pretraining -> why its cells can not start
 
@@ -45,8 +46,9 @@ class _Dispatch:
         unfinished = {job.number for job in waiting}
         running = 0
         while waiting or running:
-            for job in [job for job in waiting if unfinished.isdisjoint(job.needs)]:
-                waiting.remove(job)
+            ready = [job for job in waiting if unfinished.isdisjoint(job.needs)]
+            waiting = [job for job in waiting if not unfinished.isdisjoint(job.needs)]
+            for job in ready:
                 startable = self.startable(job)
                 if startable:
                     self.backend.submit(job._replace(cells=startable))
@@ -90,9 +92,10 @@ class _Dispatch:
         for cell, outcome in zip(cells, outcomes, strict=True):
             if cell.key not in self.finished:  # a finished cell trains again in a pack that has unfinished ones
                 self.outcomes[cell.key] = outcome
+                self.mean.add(outcome)
                 write_outcome(cell, outcome)
                 self.bar.update()
-        self.bar.set_postfix_str(mean_auroc(self.outcomes.values()))
+        self.bar.set_postfix_str(str(self.mean))
 
 
 def _failure(cell: PlannedCell, line: str) -> Outcome:

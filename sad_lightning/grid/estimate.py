@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -105,9 +106,15 @@ def _mean_seconds(runs: Path, data: str, method: str, epochs: object) -> float |
 def _rows(arrays: Arrays, split: Mapping[str, Any]) -> float:
     if arrays.labels is not None:  # own data: most of it is for training
         return float(len(arrays.x))
-    ships_test = arrays.n_train is not None
-    normal = np.isin(arrays.target_class[: arrays.n_train], split["normal_class"]).sum()
-    return float(normal) * (1.0 if ships_test else 1 - float(split["test_ratio"]))
+    normal, counts = split["normal_class"], _class_counts(arrays)
+    count = sum(counts.get(number, 0) for number in (set(normal) if isinstance(normal, list) else [normal]))
+    return count * (1.0 if arrays.n_train is not None else 1 - float(split["test_ratio"]))
+
+
+@lru_cache(maxsize=8)
+def _class_counts(arrays: Arrays) -> dict[int, int]:
+    numbers, counts = np.unique(arrays.target_class[: arrays.n_train], return_counts=True)
+    return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
 
 
 def _training(shape: Sequence[int], rows: float, batch_size: int, epochs: int, *, stacked: bool) -> float:

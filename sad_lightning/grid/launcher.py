@@ -13,21 +13,24 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.environment import git_commit
+from sad_lightning.cell.key import plain
 from sad_lightning.cell.loading import load
 from sad_lightning.cell.trainer_settings import check_trainer
 from sad_lightning.checks import true_or_false, whole_number
+from sad_lightning.data.arrays import Arrays
 from sad_lightning.errors import DamagedError, InputError
 from sad_lightning.files import set_aside
 from sad_lightning.grid.backend import Backend, Work
-from sad_lightning.grid.compose import compose_all
 from sad_lightning.grid.dispatch import run_jobs
 from sad_lightning.grid.estimate import estimate, seconds_of_steps
-from sad_lightning.grid.plan import Job, PlannedCell, cell_of, jobs_of
-from sad_lightning.grid.store import Grid, Outcome, command_of, grid_folder, grid_name, outcome_of
+from sad_lightning.grid.plan import Job, PlannedCell, jobs_of, plan_cells
+from sad_lightning.grid.store import Grid, Outcome, command_of, grid_folder, grid_name, outcomes_of
 from sad_lightning.grid.wording import count, mean_auroc
 from sad_lightning.result import FAILURE
 from sad_lightning.training.stacking import Verdict, stacking_pays
 from sad_lightning.version import __version__
+
+_OURS = "sad_lightning."
 
 
 def launch(
@@ -55,13 +58,13 @@ def launch(
     """
     setup_globals()
     whole_number("hydra.launcher.retries", retries, least=0)
-    cells = [cell_of(cfg, cell) for cfg, cell in zip(compose_all(loader, master, overrides), overrides, strict=True)]
+    cells = plan_cells(loader, master, overrides)
     distinct = list({cell.key: cell for cell in reversed(cells)}.values())[::-1]  # the first of equal ones
     settings = cells[0].settings
     _check(settings)
     _check_folders(distinct)
     runs = Path(str(master.hydra.sweep.dir)).resolve()
-    finished = {} if settings["overwrite"] else _finished(distinct)
+    finished = {} if settings["overwrite"] else _finished(distinct, runs)
     backend: Backend = instantiate(backend_settings)
     name = grid_name(distinct, settings["pack"])
     backend.start(work, accelerator=str(settings["trainer"]["accelerator"]), logs=grid_folder(runs, name))
@@ -69,7 +72,7 @@ def launch(
         grid, reason = _plan(name, len(cells), distinct, runs, backend, finished)
         jobs = _remaining(grid.jobs, finished)
         _print_plan(grid, jobs, finished, reason, backend)
-        seconds = {job.number: _seconds(job) for job in jobs}
+        seconds = _seconds(jobs)
         if jobs:
             print(f"  {estimate(jobs, [*seconds.values()], runs, slots=backend.slots, on_cpu=backend.on_cpu)}")
         if settings["plan_only"]:
@@ -112,11 +115,10 @@ def _check_folders(cells: Sequence[PlannedCell]) -> None:
             )
 
 
-def _finished(cells: Sequence[PlannedCell]) -> dict[str, Outcome]:
+def _finished(cells: Sequence[PlannedCell], runs: Path) -> dict[str, Outcome]:
     """Outcomes of earlier runs, by key; cells that failed or whose result is damaged are left out, they run again."""
-    outcomes = {cell.key: outcome_of(cell, again=not cell.settings["plan_only"]) for cell in cells}
-    ended = ("finished", "not defined")
-    return {key: outcome for key, outcome in outcomes.items() if outcome is not None and outcome.status in ended}
+    outcomes = outcomes_of(cells, runs, again=not cells[0].settings["plan_only"])
+    return {key: outcome for key, outcome in outcomes.items() if outcome.status in ("finished", "not defined")}
 
 
 def _plan(
@@ -168,12 +170,12 @@ def _stacking(cell: PlannedCell, backend: Backend) -> Verdict:
 
 def _alone(cell: PlannedCell) -> str:
     """Why the cell trains alone, empty for no reason. Methods, networks and optimizers of the package can be packed."""
-    settings = OmegaConf.create(cell.settings)
-    if settings.trainer.get("callbacks"):
+    trainer, *parts = (cell.settings.get(group) or {} for group in ("trainer", "method", "network", "optimizer"))
+    if trainer.get("callbacks"):
         return "for trainer.callbacks watch one training"
-    parts = [(settings.get(group) or {}).get("_target_") for group in ("method", "network", "optimizer")]
-    if all(part is None or str(part).startswith("sad_lightning.") for part in parts):
+    if all(isinstance(part, dict) and str(part.get("_target_", _OURS)).startswith(_OURS) for part in parts):
         return ""
+    settings = OmegaConf.create(cell.settings)
     from sad_lightning.cell.learner import build, with_shape  # torch, which a method of one's own imports anyway
     from sad_lightning.methods.method import Method
     from sad_lightning.training.population import why_alone
@@ -186,15 +188,22 @@ def _alone(cell: PlannedCell) -> str:
     return f"for {type(method).__name__}: {reason}" if reason else ""
 
 
-def _seconds(job: Job) -> float:
-    """A rough estimate of how long the job takes."""
-    settings = OmegaConf.create(job.cells[0].settings)
-    resolved: dict[str, Any] = OmegaConf.to_container(settings, resolve=True)  # type: ignore[assignment]
-    arrays = load(settings.data)
-    try:
-        return seconds_of_steps(job, resolved, arrays)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):  # a setting is wrong: the cell itself reports it
-        return 0.0
+def _seconds(jobs: Sequence[Job]) -> dict[int, float]:
+    """A rough estimate of how long each job takes, by its number."""
+    seconds = {}
+    of_kind: dict[object, tuple[dict[str, Any], Arrays]] = {}  # resolving settings takes longer than all the rest
+    for job in jobs:
+        cell = job.cells[0]
+        is_baseline = cell.settings["selection"] is not None and not cell.settings["voices"]
+        kind = (cell.data, cell.method) if is_baseline else cell.kind  # each seed of a baseline is a kind
+        if kind not in of_kind:
+            settings = OmegaConf.create(cell.settings)
+            of_kind[kind] = plain(settings), load(settings.data)
+        try:
+            seconds[job.number] = seconds_of_steps(job, *of_kind[kind])
+        except (KeyError, TypeError, ValueError, ZeroDivisionError):  # a setting is wrong: the cell itself reports it
+            seconds[job.number] = 0.0
+    return seconds
 
 
 def _remaining(jobs: Sequence[Job], finished: Mapping[str, Outcome]) -> list[Job]:

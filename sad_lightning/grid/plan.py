@@ -1,17 +1,29 @@
 """The plan of a grid: its cells, and the jobs that train them. It is made without importing torch."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, Node, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from sad_lightning.cell.key import defining, digest, folder_of, key_of
+from sad_lightning.cell.key import (
+    defining,
+    defining_part,
+    digest_of,
+    files_of,
+    folder_of,
+    key_of_texts,
+    key_text,
+    plain,
+    text_of,
+)
 from sad_lightning.config.compose import with_voices
 from sad_lightning.config.voices import method_name
+from sad_lightning.grid.compose import Kind, Sweep
+from sad_lightning.grid.substitute import Substitution
 
 
 @dataclass(frozen=True)
@@ -61,67 +73,156 @@ class Job(NamedTuple):
     stack: bool
 
 
+def plan_cells(loader: Any, master: DictConfig, cells: Sequence[Sequence[str]]) -> list[PlannedCell]:
+    """The cells of a sweep.
+
+    Args:
+        loader: Hydra's loader.
+        master: the settings of the sweep.
+        cells: the overrides of each cell.
+    """
+    sweep = Sweep(loader, master, cells)
+    kinds: dict[Kind, _Cells | None] = {}
+    planned = []
+    for overrides in cells:
+        kind, values = sweep.split(overrides)
+        alike = kinds.get(kind)
+        if alike is not None and alike.substitution.fits(values):
+            planned.append(alike.cell(values, overrides))
+            continue
+        cfg = sweep.compose(overrides)
+        planned.append(cell_of(cfg, overrides))
+        if kind not in kinds:
+            kinds[kind] = _cells_like(cfg, kind)
+    return planned
+
+
 def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> PlannedCell:
     """The cell of composed settings, which hold the ``hydra`` node."""
     mixed = with_voices(cfg, overrides)
-    settings_of_key = defining(mixed)
-    key = key_of(settings_of_key)
-    default_folder = _unresolved(cfg.hydra.sweep, "subdir") == "${cell_folder:}"
-    subfolder = folder_of(cfg, key) if default_folder else str(cfg.hydra.sweep.subdir)
-    folder = Path(str(cfg.hydra.sweep.dir)).resolve() / subfolder
+    part = defining(mixed)
+    unshared = _unshared(part)
+    key, *kinds = _digests(_texts(name, value, unshared) for name, value in part.items())
+    choices = _choices(cfg)
+    if _has_default_folder(cfg):
+        folder = _top(cfg) / folder_of(*choices[:2], plain(cfg.split.normal_class), cfg.seed, key)
+    else:
+        folder = _top(cfg) / str(cfg.hydra.sweep.subdir)
     with read_write(cfg.hydra.runtime), open_dict(cfg.hydra.runtime):
         cfg.hydra.runtime.output_dir = str(folder)
     # What ${hydra:...} reads; HydraConfig.set_config would copy all settings for every cell.
     HydraConfig.instance().cfg = cfg  # type: ignore[assignment]
-    settings = {str(name): _unresolved(cfg, name) for name in cfg if name not in ("hydra", "logger")}
-    settings["voices"] = _unresolved(mixed, "voices")
-    settings["logger"] = OmegaConf.to_container(cfg.logger, resolve=True)  # workers have no ${hydra:...}
-    shared = _pretraining(settings_of_key)
+    settings: dict[str, Any] = OmegaConf.to_container(cfg, resolve=False)  # type: ignore[assignment]
+    del settings["hydra"]
+    settings["voices"] = OmegaConf.to_container(mixed.voices, resolve=False)
+    settings["logger"] = plain(cfg.logger)  # workers have no ${hydra:...}
+    return PlannedCell(key, str(folder), *choices, tuple(overrides), settings, *kinds)
+
+
+def _cells_like(cfg: DictConfig, kind: Kind) -> "_Cells | None":
+    """The cells of a kind; None where OmegaConf must resolve the settings of each."""
+    if cfg.get("voices") or not _has_default_folder(cfg):
+        return None
+    try:
+        return _Cells(cfg, kind)
+    except ValueError:
+        return None
+
+
+class _Cells:
+    """Cells that differ in single values, from plain data: each is what ``cell_of`` makes of it.
+
+    Args:
+        cfg: the settings of one of them.
+        kind: of all of them.
+
+    Raises:
+        ValueError: their values can not be substituted.
+    """
+
+    def __init__(self, cfg: DictConfig, kind: Kind) -> None:
+        self.substitution = Substitution(cfg, kind.keys)
+        self.choices, self.top = _choices(cfg), str(_top(cfg))
+        self._texts: dict[tuple[Any, ...], list[tuple[str, ...]]] = {}
+
+    def cell(self, values: Sequence[Any], overrides: Sequence[str]) -> PlannedCell:
+        """The cell with these values, one a key."""
+        resolved = self.substitution.resolved(values)
+        unshared = _unshared(resolved)
+        spelt = [repr(value) for value in values]  # 1 and 1.0 are two values
+        texts: list[tuple[str, ...]] = []
+        for numbers, names in self.substitution.shown.items():
+            at = (unshared, numbers, *(spelt[number] for number in numbers))
+            if at not in self._texts:
+                some = {name: resolved[name] for name in names}
+                self._texts[at] = [_texts(*item, unshared) for item in defining_part(some, files_of(some)).items()]
+            texts += self._texts[at]
+        key, *kinds = _digests(texts)
+        data, method, experiment = self.choices
+        folder = f"{self.top}/{folder_of(data, method, resolved['split']['normal_class'], resolved['seed'], key)}"
+        settings = self.substitution.unresolved(values)
+        settings["logger"] = self.substitution.logger(values, folder)
+        return PlannedCell(key, folder, data, method, experiment, tuple(overrides), settings, *kinds)
+
+
+def _choices(cfg: DictConfig) -> tuple[str, str, str | None]:
+    """The options of data, of the method, and of the experiment or protocol where there is one."""
     chosen = cfg.hydra.runtime.choices
-    return PlannedCell(
-        key=key,
-        folder=str(folder),
-        data=str(chosen["data"]),
-        method=method_name(cfg, str(chosen["method"])),
-        experiment=chosen.get("experiment") or chosen.get("protocol"),
-        overrides=tuple(overrides),
-        settings=settings,
-        kind=digest(_without(settings_of_key, ("seed",), {"split": ("normal_class", "known_anomaly")})),
-        shares=digest(shared) if shared else "",
-        shares_kind=digest(_without(shared, ("seed",), {"split": ("normal_class",)})),
-    )
+    method = method_name(cfg, str(chosen["method"]))
+    return str(chosen["data"]), method, chosen.get("experiment") or chosen.get("protocol")
 
 
-def _unresolved(cfg: DictConfig, name: Any) -> Any:
-    """A part of the settings as plain data, with interpolations unresolved."""
-    node = cfg._get_node(name)
-    assert isinstance(node, Node)  # a key of it
-    return OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node._value()
+def _top(cfg: DictConfig) -> Path:
+    """The folder of the sweep."""
+    return Path(str(cfg.hydra.sweep.dir)).resolve()
 
 
-def _pretraining(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that determine the pretraining of a cell, empty for none.
+def _has_default_folder(cfg: DictConfig) -> bool:
+    return bool(cfg.hydra.sweep._get_node("subdir")._value() == "${cell_folder:}")
 
-    The known anomalies belong to them only where they take part in it. A mistake here costs time and never changes
-    numbers, since the cache compares the content of what is pretrained.
+
+# What a pretraining does not depend on. A mistake here costs time and never changes numbers, since the cache compares
+# the content of what is pretrained.
+_AFTER_PRETRAINING = ("method", "features", "selection", "optimizer", "batch_size", "target_fpr")
+
+
+def _unshared(settings: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The settings of the split that the pretraining of a cell does not depend on; None where there is none.
+
+    The known anomalies belong to them where they take no part in it.
     """
     pretrain, split = settings.get("pretrain") or {}, settings.get("split") or {}
     if not pretrain.get("method"):
-        return {}
-    labels: tuple[str, ...] = ()
-    if pretrain.get("rows") == "unlabeled":
-        labels = ("known_anomaly", "n_known", "known_weights")
-        labels += () if split.get("known_normal_ratio") else ("labeled_ratio",)
-    tops = ("method", "features", "selection", "optimizer", "batch_size", "target_fpr")
-    return _without(settings, tops, {"split": labels, "trainer": ("max_epochs",)})
+        return None
+    if pretrain.get("rows") != "unlabeled":
+        return ()
+    labels = ("known_anomaly", "n_known", "known_weights")
+    return labels if split.get("known_normal_ratio") else (*labels, "labeled_ratio")
 
 
-def _without(settings: Mapping[str, Any], tops: Sequence[str], below: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    kept = {key: value for key, value in settings.items() if key not in tops}
-    for group, names in below.items():
-        if isinstance(kept.get(group), dict):
-            kept[group] = {key: value for key, value in kept[group].items() if key not in names}
-    return kept
+def _texts(name: str, value: Any, unshared: tuple[str, ...] | None) -> tuple[str, ...]:
+    """A setting as the key, ``kind``, ``shares`` and ``shares_kind`` of a cell see it; empty where they do not."""
+    texts = [key_text(name, value), _text(name, value, ("seed",), {"split": ("normal_class", "known_anomaly")})]
+    if unshared is None:
+        return (*texts, "", "")
+    epochs = {"trainer": ("max_epochs",)}
+    shares = _text(name, value, _AFTER_PRETRAINING, {"split": unshared, **epochs})
+    kind = _text(name, value, ("seed", *_AFTER_PRETRAINING), {"split": (*unshared, "normal_class"), **epochs})
+    return (*texts, shares, kind)
+
+
+def _text(name: str, value: Any, tops: Sequence[str], below: Mapping[str, Sequence[str]]) -> str:
+    if name in tops:
+        return ""
+    if name in below and isinstance(value, dict):
+        value = {key: item for key, item in value.items() if key not in below[name]}
+    return text_of(name, value)
+
+
+def _digests(texts: Iterable[tuple[str, ...]]) -> list[str]:
+    """Key, ``kind``, ``shares`` and ``shares_kind`` of a cell, from the texts of its settings."""
+    key, *others = zip(*texts, strict=True)
+    return [key_of_texts(key), *(digest_of(column) if any(column) else "" for column in others)]
 
 
 def jobs_of(cells: Sequence[PlannedCell], *, size: Callable[[PlannedCell], int], slots: int) -> list[Job]:

@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -21,9 +21,11 @@ from sad_lightning.errors import DamagedError
 from sad_lightning.files import read_json, write_json
 from sad_lightning.grid.plan import Job, PlannedCell
 from sad_lightning.result import FAILURE, finished
+from sad_lightning.results import Results
 from sad_lightning.version import NUMBERS_VERSION
 
-_SCHEMA = 1
+_SCHEMA = 2
+_MANY = 1000  # cells from which the index of a store is read sooner than their results
 
 
 class Outcome(NamedTuple):
@@ -55,7 +57,7 @@ class Grid:
         planned: how many cells the axes span, before equal ones are merged.
         version: the version of this package.
         commit: the commit of the code, where it is a git repository.
-        cells: every distinct cell.
+        cells: every distinct cell; those of a stored plan come without their settings.
         jobs: the jobs that train them.
     """
 
@@ -70,9 +72,11 @@ class Grid:
     def write(self, runs: Path) -> None:
         """Write it below ``runs``. Folders are relative to ``runs``, so that the store can be moved."""
         jobs = [{**job._asdict(), "cells": [cell.key for cell in job.cells]} for job in self.jobs]
-        cells = [{**asdict(cell), "folder": os.path.relpath(cell.folder, runs)} for cell in self.cells]
-        document = {**self.__dict__, "schema": _SCHEMA, "cells": cells, "jobs": jobs}
-        write_json(grid_folder(runs, self.name) / "plan.json", document)
+        cells = [{**vars(cell), "folder": os.path.relpath(cell.folder, runs)} for cell in self.cells]
+        for cell in cells:
+            del cell["settings"]  # a gigabyte for 100,000 cells, which the command that is typed gives again
+        document = {**vars(self), "schema": _SCHEMA, "cells": cells, "jobs": jobs}
+        write_json(grid_folder(runs, self.name) / "plan.json", document, indent=None)
 
     def with_cells(self, cells: Sequence[PlannedCell]) -> "Grid | None":
         """The grid with these cells in place of those with the same keys; None where it has others.
@@ -95,13 +99,14 @@ class Grid:
         """
         document = read_json(path)
         try:
-            if (schema := document.pop("schema")) != _SCHEMA:
+            if (schema := document.pop("schema")) not in (1, _SCHEMA):  # 1 holds the settings of the cells, too
                 raise ValueError(f"it has schema {schema}, this version reads {_SCHEMA}")
             if document["name"] != path.parent.name:
                 raise ValueError(f"it is the plan of another, {document['name']}")
             cells = {}
             for cell in document.pop("cells"):
-                cell |= {"overrides": tuple(cell["overrides"]), "folder": str(path.parents[2] / cell["folder"])}
+                folder = os.path.join(path.parents[2], cell["folder"])
+                cell |= {"overrides": tuple(cell["overrides"]), "folder": folder, "settings": {}}
                 cells[cell["key"]] = PlannedCell(**cell)
             jobs = tuple(
                 Job(**{**job, "cells": tuple(cells[key] for key in job["cells"]), "needs": tuple(job["needs"])})
@@ -133,6 +138,40 @@ def grids(runs: Path) -> Iterator[Grid]:
     """Every grid below ``runs``."""
     for path in sorted((runs / "grids").glob("*/plan.json")):
         yield Grid.read(path)
+
+
+def outcomes_of(cells: Sequence[PlannedCell], runs: Path, *, again: bool = False) -> dict[str, Outcome]:
+    """How cells ended in earlier runs, by key, without those that did not end; of many, results are read by the index.
+
+    Args:
+        cells: of a grid.
+        runs: the folder that they write below.
+        again: whether a damaged result is set aside, so that the cell runs again.
+
+    Raises:
+        InputError: the folder of a cell holds the result of another.
+    """
+    outcomes: dict[str, Outcome | None] = {}
+    if len(cells) < _MANY:
+        outcomes = {cell.key: outcome_of(cell, again=again) for cell in cells}
+    else:
+        results = Results(runs)
+        outcomes = {cell.key: _outcome_by(results, cell, again=again) for cell in cells}
+        results.save()
+    return {key: outcome for key, outcome in outcomes.items() if outcome is not None}
+
+
+def _outcome_by(results: Results, cell: PlannedCell, *, again: bool) -> Outcome | None:
+    try:
+        result = results.read(cell.folder.removeprefix(f"{results.folder}{os.sep}"))
+        if result.key == cell.key:
+            return Outcome(cell.key, "finished", result.metrics["auroc"])
+    except DamagedError:
+        pass
+    except OSError:
+        if not os.path.isdir(cell.folder):  # as in most of a grid that begins
+            return None
+    return outcome_of(cell, again=again)
 
 
 def outcome_of(cell: PlannedCell, *, again: bool = False) -> Outcome | None:

@@ -185,7 +185,7 @@ def test_a_stored_plan_says_how_cells_are_packed_and_never_what_they_are(run_gri
     good = path.read_bytes()
     with edited(path) as plan:
         for cell in plan["cells"]:
-            cell["settings"]["method"] = {"_target_": "os.system", "command": "exit 1"}
+            cell["settings"] = {"method": {"_target_": "os.system", "command": "exit 1"}}
             cell["folder"] = "../../elsewhere"
     second = Work()
     run_grid(second, "pack=2", backend=Inline(limit=None))

@@ -14,8 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.key import cell_folder
 from sad_lightning.config.location import CONF
-from sad_lightning.grid.compose import compose_all
-from sad_lightning.grid.plan import PlannedCell, cell_of
+from sad_lightning.grid.plan import PlannedCell, plan_cells
 
 
 @contextmanager
@@ -35,7 +34,7 @@ def sweep(*arguments: str) -> Iterator[tuple[Any, DictConfig, list[list[str]]]]:
 def cells_of(*arguments: str) -> list[PlannedCell]:
     """Every cell of a sweep, planned."""
     with sweep(*arguments) as (loader, master, cells):
-        return [cell_of(cfg, cell) for cfg, cell in zip(compose_all(loader, master, cells), cells, strict=True)]
+        return plan_cells(loader, master, cells)
 
 
 def cell_named(number: int, kind: str = "a", shares: str = "") -> PlannedCell:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sad_lightning.drawing import svg
 from sad_lightning.report.gather.ranking import Ranking
 from sad_lightning.report.gather.table import Row
+from sad_lightning.result import Result
 
 _CURVES = {
     "radius": "radius R",
@@ -17,12 +18,14 @@ _CURVES = {
     "outside": "share outside the radius",
     "kl": "Kullback-Leibler term",
 }
+_CELLS = 90  # of a method, whose results are read for their curves
 
 
 def history_figures(ranking: Ranking, series: svg.Series) -> Iterator[svg.Figure]:
     """Radius and spread over epochs: the mean over cells of what training recorded."""
+    stages = {row.group.name: _stages(row) for row in ranking.rows}
     for name, words in _CURVES.items():
-        lines = {row.group.name: line for row in ranking.rows if (line := _mean_history(row, name)) is not None}
+        lines = {method: line for method, some in stages.items() if (line := _mean(some, name)) is not None}
         finite = [value for line in lines.values() for value in line.tolist() if not math.isnan(value)]
         if not finite:
             continue
@@ -41,18 +44,24 @@ def history_figures(ranking: Ranking, series: svg.Series) -> Iterator[svg.Figure
             numbers.append(f"{method} from {known[0]:.3g} to {known[-1]:.3g}")
         parts += svg.labels(ends, 348, 14, y, series, "label small")
         alt = f"{words.capitalize()} over epochs on {ranking.data}: {'; '.join(numbers)}."
-        caption = "The mean over cells, by epoch." + (" Logarithmic." if wide else "")
+        caption = f"The mean over at most {_CELLS} cells, by epoch." + (" Logarithmic." if wide else "")
         title = words[0].upper() + words[1:]
         yield svg.drawing(f"history-{name}-{ranking.name}", (470, 256), parts, title=title, alt=alt, caption=caption)
 
 
-def _mean_history(row: Row, name: str) -> NDArray[np.float64] | None:
-    """A curve of a method's trainings, the mean of the cells that have a value at each epoch; None without any."""
+def _stages(row: Row) -> list[dict[str, list[float | None]]]:
+    """The curves of the trainings of a method, by name; of many cells those of some, which lie evenly among all."""
+    cells = row.group.distinct
+    some = [Result.read(cell.folder).history for cell in cells[:: -(-len(cells) // _CELLS)]] if cells else []
+    return [curves for history in some for stage, curves in history.items() if stage.startswith("train")]
+
+
+def _mean(stages: list[dict[str, list[float | None]]], name: str) -> NDArray[np.float64] | None:
+    """A curve, the mean of the trainings that have a value at each epoch; None without any."""
     lines = [
         np.array([math.nan if value is None else value for value in curves[name]])
-        for cell in row.group.distinct
-        for stage, curves in cell.result.history.items()
-        if stage.startswith("train") and curves.get(name)
+        for curves in stages
+        if curves.get(name)
     ]
     padded = np.full((len(lines), max(map(len, lines), default=0)), math.nan)
     for i, line in enumerate(lines):

@@ -1,18 +1,21 @@
 """One finished cell as the report sees it: where it stands in its grid, and what its scores say."""
 
+import base64
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.errors import DamagedError
+from sad_lightning.index import Index, Stamp
 from sad_lightning.result import Result, read_arrays
 from sad_lightning.stats.ranking import Interval, auroc_interval, roc_curve
 
 PairKey = tuple[tuple[str, ...], tuple[str, ...], int]  # normal classes, known classes, seed
+SCORES = "scores.npz"
 FPR = np.linspace(0, 1, 101)  # where ROC curves are read off
 
 
@@ -41,13 +44,29 @@ class Roc(NamedTuple):
     interval: Interval
     recalls: NDArray[np.float64]
 
+    def plain(self) -> dict[str, Any]:
+        """As an index holds it."""
+        return {"interval": list(self.interval), "recalls": base64.b64encode(self.recalls.tobytes()).decode()}
+
+    @staticmethod
+    def read(plain: dict[str, Any]) -> "Roc":
+        """What ``plain`` wrote."""
+        return Roc(Interval(*plain["interval"]), np.frombuffer(base64.b64decode(plain["recalls"]), dtype=np.float64))
+
 
 @dataclass(frozen=True)
 class CellResult:
-    """The result of a cell and its folder."""
+    """The result of a cell and its folder.
+
+    Attributes:
+        folder: of the cell.
+        result: without its history, which ``Result.read`` reads.
+        remembered_roc: what an index says of its scores; None where they must be read.
+    """
 
     folder: Path
     result: Result
+    remembered_roc: Roc | None = None
 
     @cached_property
     def place(self) -> Place:
@@ -84,7 +103,7 @@ class CellResult:
     def scores(self) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
         """Truth ``(N,)``, 0 normal and 1 anomaly, and score ``(N,)`` of the test rows; None if unreadable."""
         try:
-            stored = read_arrays(self.folder / "scores.npz", self.result.key)
+            stored = read_arrays(self.folder / SCORES, self.result.key)
             classes, scores = stored["target_class"], stored["score"].astype(np.float64)
         except (OSError, DamagedError, KeyError):
             return None
@@ -94,9 +113,39 @@ class CellResult:
     @cached_property
     def roc(self) -> Roc | None:
         """What the scores say beyond the metrics; None where they can not be read."""
+        if self.remembered_roc is not None:
+            return self.remembered_roc
         scores = self.scores()
         if scores is None:
             return None
         fpr, recall = roc_curve(*scores)
         recalls = np.interp(FPR, fpr, recall) if len(fpr) else np.full(len(FPR), np.nan)
         return Roc(auroc_interval(*scores), recalls)
+
+
+class Rocs:
+    """What the scores of the cells below a folder say, through an index beside them.
+
+    Args:
+        folder: above all of them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._index = Index(folder / ".roc.index", f"1 at {len(FPR)}")
+
+    def of(self, cell: CellResult, name: str, stamps: Stamp) -> Roc | None:
+        """What the scores of a cell say; None where they can not be read.
+
+        Args:
+            cell: of which.
+            name: of its folder, relative to that of all.
+            stamps: of its result and its scores.
+        """
+        plain = self._index.get(name, stamps)
+        if plain is None and cell.roc is not None:
+            plain = self._index.put(name, stamps, cell.roc.plain())
+        return None if plain is None else Roc.read(plain)
+
+    def save(self) -> None:
+        """Keep what was read for the next time."""
+        self._index.save()

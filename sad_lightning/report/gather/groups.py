@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from sad_lightning.errors import InputError
 from sad_lightning.files import read_json
-from sad_lightning.report.gather.cells import CellResult, Place
+from sad_lightning.report.gather.cells import SCORES, CellResult, Place, Rocs
 from sad_lightning.report.gather.setting import Setting
 from sad_lightning.result import FAILURE, FILE, Result
+from sad_lightning.results import Results, files_below
 
 # What has a column of its own; every other setting that differs is spelt out.
 _COLUMNS = {"trainer.max_epochs", "ensemble", "split.labeled_ratio", "split.pollution_ratio", "split.n_known"}
@@ -104,45 +105,53 @@ def read(folders: Iterable[Path]) -> Grids:
     Raises:
         InputError: there is no result at all.
     """
-    places, cells, problems = [], [], []
-    unfinished: list[Path] = []
+    places, cells, problems, unfinished = list[str](), list[CellResult](), list[str](), list[Path]()
     for folder in folders:
         places.append(str(folder))
-        for path in sorted(folder.rglob(FILE)):
-            try:
-                cell = CellResult(path.parent, Result.read(path.parent))
-                _group([cell], {})  # fails where it lacks what a report needs
-                cells.append(cell)
-            except (InputError, OSError) as error:
-                problems.append(str(error))
-            except (KeyError, TypeError, AttributeError) as error:
-                problems.append(f"{path}: must hold {error} to be reported; remove it and run the cell again")
-        problems += _failures(folder)
-        unfinished += sorted({state.parent for state in folder.rglob("*.resume.ckpt")})
+        results, rocs, failures = Results(folder), Rocs(folder), list[str]()
+        for name, files in files_below(folder, (FILE, FAILURE, SCORES, ".resume.ckpt")):
+            path = folder / name
+            if FILE in files:
+                try:
+                    cell = CellResult(path, results.read(name, files[FILE]))
+                    _group([cell], {})  # fails where it lacks what a report needs
+                    roc = rocs.of(cell, name, files[FILE] + files[SCORES]) if SCORES in files else None
+                    cells.append(replace(cell, remembered_roc=roc))
+                except (InputError, OSError) as error:
+                    problems.append(str(error))
+                except (KeyError, TypeError, AttributeError) as error:
+                    reason = f"must hold {error} to be reported; remove it and run the cell again"
+                    problems.append(f"{path / FILE}: {reason}")
+            elif any(file.endswith(".resume.ckpt") for file in files):
+                unfinished.append(path)
+            if FAILURE in files and (line := _failure(path, finished=FILE in files)):
+                failures.append(line)
+        results.save()
+        rocs.save()
+        problems += failures
     if not cells:
         reason = problems[0] if problems else "no result.json below; name the folder given as runs="
         raise InputError(f"{', '.join(places)}: {reason}")
-    return Grids(
-        tuple(_groups(cells)), tuple(problems), tuple(path for path in unfinished if not (path / FILE).exists())
-    )
+    return Grids(tuple(_groups(cells)), tuple(problems), tuple(unfinished))
 
 
-def _failures(folder: Path) -> Iterator[str]:
-    """A line for each cell that failed; one that is not defined did not fail."""
-    for path in sorted(folder.rglob(FAILURE)):
-        try:
-            failure = read_json(path)
-            if failure["status"] == "failed" and not (path.parent / FILE).exists():
-                yield f"{path.parent}: failed: {failure['line']}; once more: {failure['command']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            yield f"{path}: must say how a cell failed; remove it and run the cell again"
+def _failure(folder: Path, *, finished: bool) -> str:
+    """A line about a cell that failed; empty for one that is finished by now, or not defined."""
+    path = folder / FAILURE
+    try:
+        failure = read_json(path)
+        failed = failure["status"] == "failed" and not finished
+        return f"{folder}: failed: {failure['line']}; once more: {failure['command']}" if failed else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{path}: must say how a cell failed; remove it and run the cell again"
 
 
 def _groups(cells: Sequence[CellResult]) -> list[Group]:
     kinds: dict[tuple[str, str, str], dict[Place, CellResult]] = {}
+    texts: dict[tuple[str, int], str] = {}
     for cell in cells:
         result = cell.result
-        kinds.setdefault((result.data, result.method, _kind(result)), {}).setdefault(cell.place, cell)
+        kinds.setdefault((result.data, result.method, _kind(result, texts)), {}).setdefault(cell.place, cell)
     variants = _variants({key: next(iter(places.values())).result for key, places in kinds.items()})
     groups = [_group(list(places.values()), variants[key]) for key, places in kinds.items()]
     groups = [_with_missing(group, groups) for group in groups]
@@ -202,14 +211,28 @@ def _absent(groups: Sequence[Group]) -> Iterator[Group]:
                     yield Group(data, method, {}, setting, 0, 1, (), len(grid), grid)
 
 
-def _kind(result: Result) -> str:
-    """A key that is equal for cells of one group: all settings but seed and classes, and whether a class is known."""
-    settings = {
-        name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value  # 1 is 1.0
-        for name, value in _flat(result.settings)
-        if name not in _AXES
-    }
-    return json.dumps({**settings, "known": result.counts["known_anomaly"] > 0}, sort_keys=True)
+def _kind(result: Result, texts: dict[tuple[str, int], str]) -> str:
+    """A key that is equal for cells of one group: all settings but seed and classes, and whether a class is known.
+
+    Args:
+        result: of a cell.
+        texts: of settings that several results share, by name and identity.
+    """
+    parts = [f"known {result.counts['known_anomaly'] > 0}"]
+    for name, value in sorted(result.settings.items()):
+        if not isinstance(value, dict):
+            parts.append("" if name in _AXES else f"{name} {_number(value)!r}")
+            continue
+        if (name, id(value)) not in texts:
+            kept = {key: _number(item) for key, item in _flat(value, f"{name}.") if key not in _AXES}
+            texts[name, id(value)] = json.dumps(kept, sort_keys=True) if kept else ""
+        parts.append(texts[name, id(value)])
+    return "\n".join(filter(None, parts))
+
+
+def _number(value: Any) -> Any:
+    """The value, a whole number as a float: 1 is 1.0."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _variants(kinds: dict[tuple[str, str, str], Result]) -> dict[tuple[str, str, str], dict[str, Any]]:
