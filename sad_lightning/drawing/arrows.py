@@ -10,8 +10,7 @@ from sad_lightning.stats.bias import DOWN, UNDECIDED, UP
 from sad_lightning.stats.ranking import Interval
 
 SIGNS = {UP: "\N{BLACK UP-POINTING TRIANGLE}", DOWN: "\N{BLACK DOWN-POINTING TRIANGLE}", UNDECIDED: ""}
-_COLOURS = {UP: 2, DOWN: 1}  # green and orange; what is undecided is grey
-_GREY = 8
+COLOURS = {UP: 2, DOWN: 1, UNDECIDED: 8}  # teal, orange, grey
 
 
 class Arrow(NamedTuple):
@@ -56,7 +55,7 @@ def arrow_chart(name: str, title: str, lines: Sequence[Arrow]) -> svg.Figure:
 
 
 def _line(line: Arrow, at: float, x: svg.Axis) -> list[str]:
-    colour = _COLOURS.get(line.verdict, _GREY)
+    colour = COLOURS[line.verdict]
     start, end = x(line.before), x(line.after)
     sign = math.copysign(1, end - start)
     parts = [svg.diamond(x(value), at + 9, colour, f"published: {value:.0f}") for value in line.published or ()]

@@ -1,12 +1,12 @@
 """The page of a detector: what stands on it, and that it is there for every kind of own data."""
 
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from PIL import Image
 from support.commands import run_main
+from support.pages import Page
 
 from sad_lightning.card.content import gather
 from sad_lightning.cell.loading import load
@@ -15,32 +15,6 @@ from sad_lightning.result import Result
 from sad_lightning.stats.ranking import auroc
 
 FAST = ("logger=none", "method=mahalanobis")
-
-
-class Page(HTMLParser):
-    """Checks that what is opened is closed."""
-
-    void = frozenset({"meta", "br", "path", "rect", "circle", "polygon", "image", "link"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open, self.texts = [], []
-        self.feed(text)
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in self.void:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_endtag(self, tag):
-        if tag not in self.void:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
 
 
 def own_table(path, n: int = 400):
@@ -67,6 +41,7 @@ def test_a_training_leaves_a_page_that_says_what_to_do(tmp_path):
     told, page = trained(tmp_path, *settings)
     assert re.search(r"page +.*detector.html", told.out)
     text = page.read_text()
+    assert Page(text).faults == []
     words = " ".join(Page(text).texts)
     for phrase in (
         "What to label next",
@@ -121,5 +96,5 @@ def test_a_folder_of_images_has_a_page_with_small_pictures(tmp_path):
         "data.unlabeled=[good]", "target_fpr=0.2",
     )  # fmt: skip
     text = page.read_text()
-    Page(text)
+    assert Page(text).faults == []
     assert text.count("data:image/png;base64,") == 20

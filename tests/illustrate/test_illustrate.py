@@ -53,7 +53,7 @@ def test_figures_are_drawn(tmp_path, monkeypatch, capsys):
         assert "inf" not in figure.svg
     figure = latent_figure("digits", "trainer.max_epochs=2", "optimizer.milestones=[1]")
     assert "t-SNE" in figure.caption
-    assert figure.svg.count("<circle") > 300
+    assert figure.svg.count('class="faint') > 300
     monkeypatch.setattr(sys, "argv", ["illustrate", "cubo", "--out", str(tmp_path)])
     main()
     assert capsys.readouterr().out.strip() == str(tmp_path / "cubo.svg")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from support.commands import Outcome, run_main
 from support.detectors import rows_of, save_model
+from support.pages import Page
 
 from sad_lightning.model import Model
 from sad_lightning.monitor.days import watch
@@ -62,6 +63,7 @@ def test_a_shift_is_an_alarm_on_its_day_and_the_column_is_named(model, tmp_path)
     page = (tmp_path / "monitor.html").read_text()
     assert re.search("no, since 2026-01-0[67]", page)
     assert "<td>x4</td>" in page
+    assert Page(page).faults == []
     assert "<script" not in page
     watched = watch(Model.load(model), find_parts([str(scores)]), None)
     assert [day.rows for day in watched.days] == [60] * 8

@@ -1,5 +1,6 @@
-"""Recall of each anomaly class beside ye2021's."""
+"""Each anomaly class for itself: its AUROC by method, and its recall beside ye2021's."""
 
+import math
 from typing import NamedTuple
 
 from sad_lightning.report.gather.cells import CellResult
@@ -25,6 +26,21 @@ class Recall(NamedTuple):
     name: str
     ours: Summary
     published: Published
+
+
+def class_auroc(ranking: Ranking) -> dict[str, list[float]]:
+    """AUROC in percent of each anomaly class against the normals, for each row the mean over its cells.
+
+    The hardest for the best row first; nan where no cell of a row has it, and empty where there is only one class.
+    """
+    values: dict[str, list[list[float]]] = {}
+    for i, row in enumerate(ranking.rows):
+        for cell in row.group.distinct:
+            for name, metrics in cell.result.per_class.items():
+                if not math.isnan(metrics.get("auroc", math.nan)):
+                    values.setdefault(name, [[] for _ in ranking.rows])[i].append(100 * metrics["auroc"])
+    means = {name: [summarize(some).mean for some in columns] for name, columns in values.items()}
+    return dict(sorted(means.items(), key=lambda item: (math.isnan(item[1][0]), item[1][0]))) if len(means) > 1 else {}
 
 
 def compare_recalls(ranking: Ranking) -> list[Recall]:
