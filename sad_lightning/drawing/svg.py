@@ -130,7 +130,7 @@ def ordinal(texts: Sequence[str], start: float, end: float, label: str) -> Axis:
     return Axis(-pad, len(texts) - 1 + pad, start, end, ticks, label)
 
 
-def drawing(
+def make_figure(
     name: str, size: tuple[float, float], parts: Iterable[str], *, title: str, alt: str, caption: str = ""
 ) -> Figure:
     """The parts as one figure of a width and a height; ``alt`` describes it to those who do not see it."""
@@ -288,13 +288,13 @@ def labels(
 ) -> list[str]:
     """Marks and names of lines beside the heights at which the lines end, moved apart where they would overlap."""
     parts = []
-    heights = apart([height for _, height in ends], gap, y.end, y.start)
+    heights = spread_out([height for _, height in ends], gap, y.end, y.start)
     for (name, _), height in zip(ends, heights, strict=True):
         parts += [mark(x, height, series[name], size=3.5), text(x + 9, height + 4, name, css)]
     return parts
 
 
-def apart(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+def spread_out(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Heights of labels, moved as little as possible so that they are ``gap`` apart and, if they fit, within bounds."""
     order = sorted(range(len(heights)), key=lambda i: heights[i])
     places = list(heights)
@@ -307,7 +307,7 @@ def apart(heights: Sequence[float], gap: float, low: float, high: float) -> list
     return places
 
 
-def padded(values: Sequence[float], bound: float = 100.0) -> tuple[float, float]:
+def with_margin(values: Sequence[float], bound: float = 100.0) -> tuple[float, float]:
     """The range of the values, a little wider, but not beyond the bound."""
     low, high = min(values), max(values)
     pad = max(0.08 * (high - low), 0.5 if bound == 100 else 1e-3 * abs(high) or 1.0)

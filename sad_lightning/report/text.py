@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from sad_lightning.drawing.numbers import DASH, p_value, signed, summary_words
+from sad_lightning.drawing.numbers import DASH, difference_words, p_value_words, summary_words
 from sad_lightning.drawing.tables import csv_table, markdown_table, markdown_text
 from sad_lightning.report.gather.better import Better
 from sad_lightning.report.gather.directions import Directions, sentences
@@ -36,7 +36,8 @@ def markdown_rankings(rankings: Iterable[Ranking]) -> str:
     lines = [
         [
             each.data, *each.setting.texts, best.better.group.name, best.worse.group.name, str(len(best.values)),
-            signed(best.comparison.difference), p_value(best.comparison.wilcoxon), p_value(best.comparison.paired_t),
+            difference_words(best.comparison.difference), p_value_words(best.comparison.wilcoxon),
+            p_value_words(best.comparison.paired_t),
             best.verdict,
         ]
         for each in rankings if (best := each.best) is not None

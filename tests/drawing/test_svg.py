@@ -25,8 +25,8 @@ def test_an_interval_ends_where_the_axis_does():
 
 
 def test_labels_are_moved_apart():
-    assert svg.apart([10, 11, 50], 5, 0, 100) == [10, 15, 50]
-    assert svg.apart([99, 99], 5, 0, 100) == [95, 100]
+    assert svg.spread_out([10, 11, 50], 5, 0, 100) == [10, 15, 50]
+    assert svg.spread_out([99, 99], 5, 0, 100) == [95, 100]
 
 
 # From linear RGB to what eyes without one kind of cone see (Machado et al. 2009, severity 1).

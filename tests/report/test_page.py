@@ -14,7 +14,7 @@ import pytest
 from support.pages import Page, Sheets, printed_sheets
 from support.results import edited, write_cell, write_grid
 
-from sad_lightning.drawing.numbers import p_value, signed, summary_words
+from sad_lightning.drawing.numbers import difference_words, p_value_words, summary_words
 from sad_lightning.files import read_json, write_json
 from sad_lightning.report.__main__ import main, write
 from sad_lightning.report.gather.groups import read
@@ -92,8 +92,8 @@ def test_the_page_says_who_ranks_best(tmp_path, monkeypatch, capsys):
     low, high = best.auroc.interval
     row = (
         f"5 % labeled, 1 known class1 cell missingdeep_sad{summary_words(best.auroc)}{low:.1f} to {high:.1f}"
-        f"ae{signed(comparison.difference)}{p_value(comparison.wilcoxon)}★ yes"
-        f"96.7 ± 2.4{signed(best.difference)}, outside"
+        f"ae{difference_words(comparison.difference)}{p_value_words(comparison.wilcoxon)}★ yes"
+        f"96.7 ± 2.4{difference_words(best.difference)}, outside"
     )
     assert row in page
     assert "Everywhere mnist, 0 % pollution." in page

@@ -42,8 +42,8 @@ def _along_settings(rankings: Sequence[Ranking], series: svg.Series) -> Iterator
     for axis, (data, some) in itertools.product(_WORDS, _by_data(rankings)):
         # Nothing known has no number of classes and no ratio, so that it fixes a line along the pollution alone.
         settings = [each.setting for each in some if each.setting.n_known or axis == "pollution_ratio"]
-        for fixed in sorted({_without(axis, each) for each in settings}):
-            places = {each.setting._asdict()[axis]: each for each in some if _lies_on(fixed, axis, each.setting)}
+        for base in sorted({_without(axis, each) for each in settings}):
+            places = {each.setting._asdict()[axis]: each for each in some if _lies_on(base, axis, each.setting)}
             if len(places) < 2:
                 continue
             rows: dict[str, dict[float, Row]] = {}
@@ -52,7 +52,7 @@ def _along_settings(rankings: Sequence[Ranking], series: svg.Series) -> Iterator
                     rows.setdefault(row.group.name, {})[value] = row
             lines = [_Line(name, series[name], rows[name]) for name in sorted(rows, key=series.__getitem__)]
             stars = {value for value, each in places.items() if each.best and each.best.significant}
-            others = {name: f"{value:g}" for name, value in fixed._asdict().items() if name != axis}
+            others = {name: f"{value:g}" for name, value in base._asdict().items() if name != axis}
             caption = "; ".join(f"{_WORDS[name]} {value}" for name, value in others.items()).capitalize()
             name = "-".join(["curve", data, axis, *others.values()])
             yield axis, len(places), _chart(name, _WORDS[axis], lines, stars, data, f"{data}. {caption}.")
@@ -98,7 +98,7 @@ def _chart(name: str, axis: str, lines: list[_Line], stars: set[float], data: st
     heights += [row.auroc.mean + sign * row.auroc.deviation for row in rows if row.auroc.n > 1 for sign in (-1, 1)]
     ticks = sorted({value for line in lines for value in line.rows})
     x = svg.ordinal([f"{value:g}" for value in ticks], 52, 350, axis)
-    y = svg.linear(*svg.padded(heights), 270, 34, "AUROC in percent")
+    y = svg.linear(*svg.with_margin(heights), 270, 34, "AUROC in percent")
     parts = [*svg.frame(x, y), *(svg.text(x(ticks.index(value)), 24, "★", "strong mid") for value in sorted(stars))]
     ends, numbers = [], []
     for line in lines:
@@ -123,4 +123,4 @@ def _chart(name: str, axis: str, lines: list[_Line], stars: set[float], data: st
         )
     parts += svg.labels(ends, 362, 15, y, {line.method: line.colour for line in lines})
     alt = f"AUROC in percent on {data} against {axis}. {'; '.join(numbers)}."
-    return svg.drawing(name, (480, 316), parts, title=f"AUROC against the {axis}", alt=alt, caption=caption)
+    return svg.make_figure(name, (480, 316), parts, title=f"AUROC against the {axis}", alt=alt, caption=caption)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.arrows import COLOURS, Arrow, arrow_chart
-from sad_lightning.drawing.numbers import signed
+from sad_lightning.drawing.numbers import difference_words
 from sad_lightning.report.gather.directions import Change, Directions
 
 _LONGEST = 30  # lines of the figure
@@ -35,24 +35,24 @@ def _arrows(directions: Directions) -> svg.Figure:
 
 
 def _changes(pairs: Mapping[str, Sequence[Change]]) -> svg.Figure:
-    shown = dict(itertools.islice(pairs.items(), _LONGEST))
-    low, high = svg.padded([-1.0, 1.0, *(change.difference for changes in shown.values() for change in changes)])
+    visible = dict(itertools.islice(pairs.items(), _LONGEST))
+    low, high = svg.with_margin([-1.0, 1.0, *(change.difference for changes in visible.values() for change in changes)])
     legend, top = svg.legend(COLOURS, 740)
-    x, rows, height, parts = svg.row_frame(list(shown), low, high, 724, "change of recall in points", 6, top=top)
+    x, rows, height, parts = svg.row_frame(list(visible), low, high, 724, "change of recall in points", 6, top=top)
     parts += [*legend, svg.upright(x, 0.0, top, height - 48, "rule")]
     numbers = []
-    for (name, changes), at in zip(shown.items(), rows, strict=True):
+    for (name, changes), at in zip(visible.items(), rows, strict=True):
         for k, change in enumerate(changes):
-            hint = f"{change.name}: {signed(change.difference)}, {change.verdict}"
+            hint = f"{change.name}: {difference_words(change.difference)}, {change.verdict}"
             css, jitter = "hollow" if change.known else "mark", (k * 0.618 % 1 - 0.5) * 20
             parts.append(svg.mark(x(change.difference), at + jitter, COLOURS[change.verdict], css, 3, hint))
         counts = Counter(change.verdict for change in changes)
         numbers.append(f"{name}: {', '.join(f'{which} {counts[which]}' for which in COLOURS)}")
-    more = f" The first {len(shown)} of {len(pairs)} pairs of methods." if len(pairs) > len(shown) else ""
+    more = f" The first {len(visible)} of {len(pairs)} pairs of methods." if len(pairs) > len(visible) else ""
     caption = (
         "A mark for each class: recall with labels less recall without, at the threshold of each cell; hollow: a known"
         f" class. Up and down are those whose interval leaves zero out.{more}"
     )
     alt = f"Change of the recall of each class by labels. {'; '.join(numbers)}."
     title = "What labels do to recall"
-    return svg.drawing("directions", (740, height), parts, title=title, alt=alt, caption=caption)
+    return svg.make_figure("directions", (740, height), parts, title=title, alt=alt, caption=caption)

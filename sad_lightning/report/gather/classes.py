@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 from sad_lightning.report.gather.cells import CellResult
-from sad_lightning.report.gather.published import Published, published_recall
+from sad_lightning.report.gather.published import PublishedNumber, published_recall
 from sad_lightning.report.gather.ranking import Ranking
 from sad_lightning.report.gather.table import Row
 from sad_lightning.stats.compare import Summary, summarize
@@ -25,7 +25,7 @@ class Recall(NamedTuple):
     known: tuple[str, ...]
     name: str
     ours: Summary
-    published: Published
+    published: PublishedNumber
 
 
 def class_auroc(ranking: Ranking) -> dict[str, list[float]]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sad_lightning.report.gather.cells import CellResult, PairKey
 from sad_lightning.report.gather.setting import Setting, short_words
 from sad_lightning.report.gather.table import Row
-from sad_lightning.stats.compare import LEVEL, Comparison, average_ranks, compare, holm
+from sad_lightning.stats.compare import LEVEL, Comparison, average_ranks, compare_paired, holm
 
 
 class Pair(NamedTuple):
@@ -75,7 +75,7 @@ class Ranking:
         pairs = []
         for better, worse in itertools.combinations(self.rows, 2):
             values = common_values(better.group.cells, worse.group.cells)
-            pairs.append((better, worse, values, compare([a for a, _ in values], [b for _, b in values])))
+            pairs.append((better, worse, values, compare_paired([a for a, _ in values], [b for _, b in values])))
         corrected = holm([comparison.wilcoxon for *_, comparison in pairs])
         return tuple(Pair(*pair, p) for pair, p in zip(pairs, corrected, strict=True))
 

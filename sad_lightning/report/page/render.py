@@ -55,23 +55,23 @@ def report_page(
         mean=summary_words, interval=_interval, percent=_percent, recalls=compare_recalls, classes=class_auroc
     )
     all_names, shared = short_names(rankings)
-    named = list(zip(all_names, rankings, strict=True))
-    names = [name for name, ranking in named if ranking.rows]
+    entries = list(zip(all_names, rankings, strict=True))
+    names = [name for name, ranking in entries if ranking.rows]
     setting = templates.get_template("setting.html")
     sections = (
         Markup(setting.render(each=each, name=name, level=LEVEL))
         for name, each in zip(names, figures.settings, strict=True)
     )
     cells = [(group, cell) for group in grids.groups for cell in group.cells]
-    rows = list(itertools.accumulate(len(ranking.rows) + len(ranking.absent) for _, ranking in named))
+    rows = list(itertools.accumulate(len(ranking.rows) + len(ranking.absent) for _, ranking in entries))
     return templates.get_template("page.html").render(
         title=title,
         limit=LIMIT,
         facts=_facts(grids),
         shared=shared,
         problems=_problems(grids),
-        best=[(name, ranking) for name, ranking in named if ranking.rows],
-        results=[each for each, count in zip(named, rows, strict=True) if count <= LIMIT],
+        best=[(name, ranking) for name, ranking in entries if ranking.rows],
+        results=[each for each, count in zip(entries, rows, strict=True) if count <= LIMIT],
         betters=better_of(rankings),
         directions=directions,
         changes=[(each, change) for each in directions for change in each.changes],
