@@ -150,7 +150,8 @@ class Detector(OutlierMixin, BaseEstimator):
         Raises:
             InputError: ``y`` holds something else.
         """
-        return auroc(_truth(y), self.anomaly_score(X))
+        scores = self.anomaly_score(X)
+        return auroc(_truth(y), scores)
 
     def plot_scores(self, X: Any = None) -> Figure:
         """The scores of the rows that set the threshold, and of ``X``, as a figure that a notebook shows.
