@@ -94,7 +94,7 @@ def curve_figures(content: DetectorCard) -> Iterator[svg.Figure]:
         parts.append(svg.mark(x(place[0]), y(place[1]), 1, hint="at the threshold"))
         alt = f"{title} of {rows}: {words}; at the threshold {label[0]} {place[0]:.3f}, {label[1]} {place[1]:.3f}."
         yield svg.make_figure(
-            name, (376, 346), parts, title=title, alt=alt, caption=f"{words}, {rows}. Dot: the threshold."
+            name, (376, 346), parts, title=title, alt=alt, caption=f"{words}, {rows}. Mark: the threshold."
         )
 
 

@@ -123,8 +123,8 @@ def score_overview(rows: Sequence[RowExplanation], calibration: NDArray[np.float
         parts.append(svg.text(at, 22, f"threshold {threshold:.4g}", f"soft small {side}"))
     parts += [svg.mark(x(each.score), 92, int(each.is_anomaly), hint=f"{each.name}: {each.score:.4g}") for each in rows]
     alt = f"Scores of the rows, {scores.min():.4g} to {scores.max():.4g}, and the threshold {threshold:.4g}."
-    return svg.make_figure("overview", (760, 116), parts, title="Where these rows lie", alt=alt,
-                       caption="Dots: the rows, orange where called anomalies. Grey: normal rows.")  # fmt: skip
+    caption = "Marks: the rows, orange squares where called anomalies. Grey: normal rows."
+    return svg.make_figure("overview", (760, 116), parts, title="Where these rows lie", alt=alt, caption=caption)
 
 
 def explanation_page(title: str, note: str, overview: svg.Figure, rows: Sequence[RowExplanation]) -> str:

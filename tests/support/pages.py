@@ -65,6 +65,8 @@ class Page(HTMLParser):
             self._must(scrolls or "big" not in (attributes.get("class") or ""), "a wide figure must scroll by keyboard")
         elif tag == "input":
             self._must(attributes.get("aria-label"), "input needs a name")
+        elif tag == "pre":
+            self._must(attributes.get("tabindex") == "0", "pre must scroll by keyboard")
         elif tag == "img":
             self._must(attributes.get("alt") is not None, "img needs alt")
         self._seen.add(tag)
