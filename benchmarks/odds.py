@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from sad_lightning.data.sets.tabular import odds
 from sad_lightning.data.split import draw_split
-from sad_lightning.stats.compare import compare
+from sad_lightning.stats.compare import compare_paired
 from sad_lightning.stats.ranking import auroc
 
 DATA = ("arrhythmia", "cardio", "thyroid", "satellite", "satimage-2", "shuttle")
@@ -103,7 +103,7 @@ def table(out: Path, seeds: int) -> None:
         texts = [f"{np.mean(c):.1f} ± {np.std(c):.1f}{n}" if c else "" for c, n in zip(cells, counts, strict=True)]
         both = [s for s in range(99) if {(name, "recommended", s), (name, "iforest", s)} <= set(areas)]
         ours, theirs = ([areas[name, method, s] for s in both] for method in ("recommended", "iforest"))
-        seen = compare(ours, theirs) if both else None
+        seen = compare_paired(ours, theirs) if both else None
         against = f"{seen.difference:+.1f} (p {seen.wilcoxon:.2g})" if seen else ""
         print(f"| {name} | {' | '.join(texts)} | {against} |")
 

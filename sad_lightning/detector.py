@@ -25,9 +25,10 @@ from sad_lightning.config.compose import composed, one_line_errors, typed
 from sad_lightning.config.options import options
 from sad_lightning.config.voices import method_name
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
-from sad_lightning.drawing.scores import score_histograms
+from sad_lightning.drawing.scores import flagged_shares, score_histograms
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
+from sad_lightning.explain.explanation import Explanation, explain_scores
 from sad_lightning.model import Model
 from sad_lightning.stats.ranking import auroc
 from sad_lightning.stats.threshold import conformal_threshold
@@ -149,13 +150,8 @@ class Detector(OutlierMixin, BaseEstimator):
         Raises:
             InputError: ``y`` holds something else.
         """
-        scores, truth = self.anomaly_score(X), column_or_1d(y)
-        if not np.isin(truth, (0, 1)).all():
-            raise InputError(
-                f"y must be the truth, 0 normal and 1 anomaly, got {np.unique(truth)[:5].tolist()}; for labels in a "
-                f"search over parameters give scoring=label_auroc"
-            )
-        return auroc(truth, scores)
+        scores = self.anomaly_score(X)
+        return auroc(_truth(y), scores)
 
     def plot_scores(self, X: Any = None) -> Figure:
         """The scores of the rows that set the threshold, and of ``X``, as a figure that a notebook shows.
@@ -168,6 +164,38 @@ class Detector(OutlierMixin, BaseEstimator):
         if X is not None:
             groups["new rows"] = self.anomaly_score(X)
         return score_histograms(groups, self.model_.threshold, {rows: 8, "new rows": 0}, "Scores")
+
+    def plot_threshold(self, X: Any = None, y: ArrayLike | None = None) -> Figure:
+        """The share of rows that each threshold flags, as a figure: of the rows that set it, and of ``X``.
+
+        Args:
+            X: rows; None for those that set the threshold alone.
+            y: ``(B,)`` their truth, 0 normal and 1 anomaly, which tells recall from false positives; None if unknown.
+
+        Raises:
+            InputError: ``y`` holds something else, or is given without ``X``.
+        """
+        check_is_fitted(self)
+        if X is None and y is not None:
+            raise InputError("plot_threshold: y is the truth of the rows X; give both")
+        rows = "normal rows" if self.model_.calibration_rows == "validation" else "training rows"
+        groups = {rows: self.model_.calibration.cpu().numpy()}
+        if X is not None:
+            scores = self.anomaly_score(X)
+            kinds = {"new rows": np.full(len(scores), True)} if y is None else _kinds(y)
+            groups |= {name: scores[mask] for name, mask in kinds.items() if mask.any()}
+        colours = {rows: 8, "new rows": 0, "new normal rows": 0, "new anomalies": 1}
+        return flagged_shares(groups, self.model_.threshold, colours)
+
+    def explain(self, X: Any) -> Explanation:
+        """What each column, or each pixel, adds to the score of each row, for any method, baseline or mixture.
+
+        ``explain(X).frame()`` is a data frame of pandas, ``explain(X).figure(0)`` a figure of the first row. A score is
+        computed once for each column of all rows, so give the rows of interest.
+        """
+        check_is_fitted(self)
+        rows = self._rows(X, reset=False)
+        return explain_scores(self.model_, rows, rows)
 
     def save(self, path: str | Path) -> None:
         """Write the model file that ``load`` and ``python -m sad_lightning.predict`` read: plain data, no pickle."""
@@ -255,6 +283,21 @@ def label_auroc(detector: Detector, X: Any, semi: ArrayLike) -> float:
 
 def _numbered(count: int) -> list[str]:
     return [f"x{k}" for k in range(count)]
+
+
+def _truth(y: ArrayLike) -> NDArray[Any]:
+    truth: NDArray[Any] = column_or_1d(y)
+    if not np.isin(truth, (0, 1)).all():
+        raise InputError(
+            f"y must be the truth, 0 normal and 1 anomaly, got {np.unique(truth)[:5].tolist()}; for labels in a "
+            f"search over parameters give scoring=label_auroc"
+        )
+    return truth
+
+
+def _kinds(y: ArrayLike) -> dict[str, NDArray[np.bool_]]:
+    truth = _truth(y)
+    return {"new normal rows": truth == 0, "new anomalies": truth == 1}
 
 
 def _labels(semi: ArrayLike | None, count: int) -> NDArray[np.int8]:

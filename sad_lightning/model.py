@@ -32,7 +32,7 @@ from sad_lightning.files import MODEL_FILE, printable, write_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.stats.threshold import conformal_threshold, reached_by, threshold_at_fdr, threshold_at_fpr
 from sad_lightning.training.ensemble import Ensemble, method_of
-from sad_lightning.training.mixture import Calibrated, Mixture
+from sad_lightning.training.mixture import CalibrationLayer, Mixture
 from sad_lightning.version import __version__
 
 if TYPE_CHECKING:
@@ -299,7 +299,7 @@ def _scorer(recipe: Mapping[str, Any], state: Mapping[str, Tensor]) -> Scorer:
 
     if recipe["type"] == "Mixture":
         voices = {name: _scorer(voice["scorer"], voice["state"]) for name, voice in recipe["voices"].items()}
-        return Mixture(voices, {name: Calibrated.from_state(state, f"{name}.") for name in voices})
+        return Mixture(voices, {name: CalibrationLayer.from_state(state, f"{name}.") for name in voices})
     known = {baseline.__name__: baseline for baseline in Baseline.__subclasses__()}
     if recipe["type"] in known:
         arrays = {"parameters": np.array(recipe["parameters"])} | {k: value.numpy() for k, value in state.items()}

@@ -40,7 +40,7 @@ def name_of(path: Path) -> str:
 ROOMS = (
     "version", "errors", "exports", "checks", "seeding", "files", "index", "config", "command", "stats", "result",
     "results", "backbones", "data", "networks", "methods", "baselines", "training", "model", "tracking", "drawing",
-    "info", "inspect", "cell", "grid", "detector", "predict", "monitor", "export", "explain", "card", "hpo", "audit",
+    "info", "inspect", "cell", "grid", "predict", "monitor", "export", "explain", "detector", "card", "hpo", "audit",
     "report", "convergence", "planning", "illustrate", "train", "__main__",
 )  # fmt: skip
 

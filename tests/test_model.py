@@ -17,7 +17,7 @@ from sad_lightning.errors import InputError
 from sad_lightning.model import BaselineScore, Model
 from sad_lightning.stats.calibration import fit_calibration
 from sad_lightning.training.ensemble import Ensemble
-from sad_lightning.training.mixture import Calibrated, Mixture
+from sad_lightning.training.mixture import CalibrationLayer, Mixture
 
 BASELINES = sorted({path.stem for path in (CONF / "method").glob("*.yaml")} - {*METHODS} - {"kde_hybrid"})
 TABLE = TableSchema((Column("a"), Column("soil", "category", ("clay", "sand")), Column("wet", "boolean"), Column("b")))
@@ -86,7 +86,7 @@ def test_a_mixture_comes_back(settings, make, tmp_path):
     voices = {"one": make("hsc", "table").eval(), "near": BaselineScore(knn)}
     voices["nets"] = Ensemble([make("deep_sad", "table", seed) for seed in range(2)]).eval()
     scores = {name: voice.score(x).detach() for name, voice in voices.items()}
-    mixture = Mixture(voices, {name: Calibrated(fit_calibration(one)) for name, one in scores.items()})
+    mixture = Mixture(voices, {name: CalibrationLayer(fit_calibration(one)) for name, one in scores.items()})
     loaded = same(model_of(of_numbers(9), mixture), torch.randn(7, 9), tmp_path / "model.pt")
     assert list(loaded.scorer.voices) == ["near", "nets", "one"]
 

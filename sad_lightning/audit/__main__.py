@@ -8,7 +8,7 @@ Every KEY=VALUE is a setting of a training, as for python -m sad_lightning, exce
 
 from pathlib import Path
 
-from sad_lightning.audit.trainings import Audit, audit
+from sad_lightning.audit.trainings import Audit, run_audit
 from sad_lightning.command import command, command_parser
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/audit"), metavar="FOLDER", help="(runs/audit)")
     options = parser.parse_intermixed_args()
     with command("sad_lightning.audit", interrupted="the same command goes on where it was"):
-        print(audit(Audit(**vars(options))))
+        print(run_audit(Audit(**vars(options))))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sad_lightning.errors import InputError
 from sad_lightning.stats.bias import bootstrap_biases, relative_scoring_bias, verdict
 from sad_lightning.stats.ranking import Interval
-from sad_lightning.stats.sample_size import sample_size
+from sad_lightning.stats.sample_size import samples_needed
 from sad_lightning.stats.shares import difference_interval
 
 Floats = NDArray[np.float64]
@@ -41,25 +41,25 @@ class Finding(NamedTuple):
 
     Attributes:
         group: its name.
-        seen: whether known anomalies of the group trained; else it was held out.
+        in_training: whether known anomalies of the group trained; else it was held out.
         rows: how many anomalies were scored.
         normals: how many rows set the thresholds.
         trainings: how many pairs of detectors.
         recalls: mean recall without and with labels.
         interval: of the difference.
         dkw: an interval without any assumption on scores, for these detectors.
-        needed: how many rows Theorem 3, corrected, needs to estimate the difference within ``PRECISION``.
+        rows_needed: how many rows Theorem 3, corrected, needs to estimate the difference within ``PRECISION``.
     """
 
     group: str
-    seen: bool
+    in_training: bool
     rows: int
     normals: int
     trainings: int
     recalls: tuple[float, float]
     interval: Interval
     dkw: Interval
-    needed: int
+    rows_needed: int
 
     @property
     def difference(self) -> float:
@@ -72,15 +72,15 @@ class Finding(NamedTuple):
         return verdict(self.interval)
 
 
-def judge(
-    group: str, trainings: Sequence[PairScores], *, seen: bool, fpr: float, lines: int, resamples: int = 1000
+def judge_group(
+    group: str, trainings: Sequence[PairScores], *, in_training: bool, fpr: float, lines: int, resamples: int = 1000
 ) -> Finding:
     """One line of an audit.
 
     Args:
         group: the name.
         trainings: the scores of each seed, on the same rows.
-        seen: whether the group trained.
+        in_training: whether the group trained.
         fpr: the target false-positive rate.
         lines: how many lines the audit has; their intervals hold jointly at 95 %.
         resamples: of the bootstrap, for each training.
@@ -100,14 +100,14 @@ def judge(
     newcombe = difference_interval(*recalls, (m, m), confidence)
     return Finding(
         group=group,
-        seen=seen,
+        in_training=in_training,
         rows=m,
         normals=n,
         trainings=len(trainings),
         recalls=recalls,
         interval=Interval(min(float(low), newcombe.low), max(float(high), newcombe.high)),
         dkw=Interval(min(bias.dkw.low for bias in biases), max(bias.dkw.high for bias in biases)),
-        needed=_sample_size(trainings, fpr, m / (n + m)),
+        rows_needed=_sample_size(trainings, fpr, m / (n + m)),
     )
 
 
@@ -115,7 +115,7 @@ def _sample_size(trainings: Sequence[PairScores], fpr: float, alpha: float) -> i
     """Theorem 3 with l_a l_0 as the slope of the ROC curve around the target rate; the steepest of all trainings."""
     slopes = [max(_slope(each.normals[k], each.anomalies[k], fpr) for each in trainings) for k in range(2)]
     without, with_labels = ((max(slope, _LEAST_SLOPE), 1.0) for slope in slopes)
-    return sample_size(PRECISION, LEVEL, alpha, without, with_labels)
+    return samples_needed(PRECISION, LEVEL, alpha, without, with_labels)
 
 
 def _slope(normals: Floats, anomalies: Floats, fpr: float) -> float:

@@ -13,7 +13,7 @@ from sad_lightning.stats.ranking import Interval
 
 def words(findings: Sequence[Finding], label_free: str, with_labels: str, fpr: float) -> str:
     """The result in lines for a person."""
-    unseen = [finding for finding in findings if not finding.seen]
+    unseen = [finding for finding in findings if not finding.in_training]
     hurt, helped = (_names(findings, which) for which in (DOWN, UP))
     lines = [
         f"At {100 * fpr:g} % false positives, {with_labels} with the labels against {label_free} without them, over"
@@ -39,12 +39,12 @@ def _names(findings: Sequence[Finding], which: str) -> str:
 
 
 def _name(finding: Finding) -> str:
-    return finding.group if finding.seen else f"{finding.group} (held out)"
+    return finding.group if finding.in_training else f"{finding.group} (held out)"
 
 
 def _line(finding: Finding) -> str:
     before, after = (f"{100 * recall:.0f} %" for recall in finding.recalls)
-    trained = "trained" if finding.seen else "held out of training"
+    trained = "trained" if finding.in_training else "held out of training"
     return (
         f"- {finding.group}, {trained}: recall {before} without, {after} with labels; difference"
         f" {interval_words(_percent(finding.interval))} points, {finding.rows} rows, {finding.verdict}."
@@ -63,10 +63,10 @@ def as_markdown(findings: Sequence[Finding]) -> str:
     """The findings as a Markdown table, in percent and points."""
     lines = [
         [
-            each.group, "yes" if each.seen else "no", str(each.rows), str(each.normals),
+            each.group, "yes" if each.in_training else "no", str(each.rows), str(each.normals),
             *(f"{100 * recall:.1f}" for recall in each.recalls), f"{100 * each.difference:+.1f}",
             interval_words(_percent(each.interval)), interval_words(_percent(each.dkw)), each.verdict,
-            f"{each.needed:,}",
+            f"{each.rows_needed:,}",
         ]
         for each in findings
     ]  # fmt: skip
@@ -78,8 +78,8 @@ def as_csv(findings: Sequence[Finding]) -> str:
     head = ("group", "trained", "rows", "normals", "trainings", "recall_without", "recall_with", "difference", "low",
             "high", "dkw_low", "dkw_high", "verdict", "needed")  # fmt: skip
     lines = [
-        [each.group, each.seen, each.rows, each.normals, each.trainings, *each.recalls, each.difference,
-         *each.interval, *each.dkw, each.verdict, each.needed]
+        [each.group, each.in_training, each.rows, each.normals, each.trainings, *each.recalls, each.difference,
+         *each.interval, *each.dkw, each.verdict, each.rows_needed]
         for each in findings
     ]  # fmt: skip
     return csv_table(head, lines)

@@ -12,7 +12,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sad_lightning.audit.fold import ALL, column_of
-from sad_lightning.audit.study import Finding, Floats, PairScores, judge
+from sad_lightning.audit.study import Finding, Floats, PairScores, judge_group
 from sad_lightning.audit.text import as_csv, as_markdown, figure, words
 from sad_lightning.cell.key import cell_key
 from sad_lightning.checks import fraction, whole_number
@@ -87,7 +87,7 @@ class ScoresByRow(NamedTuple):
     target: dict[int, int]
 
 
-def audit(options: Audit) -> str:
+def run_audit(options: Audit) -> str:
     """Run the trainings, judge every group, and write audit.md, audit.csv and audit.svg; returns the text to print.
 
     Raises:
@@ -144,7 +144,7 @@ def _judge_all(
                 )
                 for seed in range(options.trainings)
             ]
-            findings.append(judge(group, pairs, seen=held_out is None, fpr=fpr, lines=lines))
+            findings.append(judge_group(group, pairs, in_training=held_out is None, fpr=fpr, lines=lines))
     return findings
 
 

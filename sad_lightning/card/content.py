@@ -1,4 +1,4 @@
-"""What the page of a detector says, gathered from what its training left: result, model file, scores, and the rows."""
+"""The content of a detector's page, read from the files of its training: result, model file, scores, and the rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,13 +29,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A row that nothing is known of and that scores high.
+    """An unlabeled row with a high score.
 
     Attributes:
         row: its number, from 1.
         score: its anomaly score.
-        p_value: conformal; of a row that trained it promises nothing.
-        part: what the row was for.
+        p_value: conformal; without a guarantee for a row that trained.
+        part: whether the row trained, set the threshold or tested.
         why: the columns that add most to its score.
         image: ``(H, W, C)`` uint8, of images; else None.
     """
@@ -92,7 +92,7 @@ class DetectorCard:
     has_truth: bool
 
 
-def gather(folder: Path, arrays: Arrays) -> DetectorCard:
+def gather_card(folder: Path, arrays: Arrays) -> DetectorCard:
     """Read what a training left, and score the rows that it trained on.
 
     Args:
@@ -115,11 +115,11 @@ def gather(folder: Path, arrays: Arrays) -> DetectorCard:
     groups = groups or {"training rows": model.calibration.numpy()}
     raw = arrays.x if arrays.images is None else arrays.images
     others = np.setdiff1d(np.flatnonzero(semi == 0), np.concatenate(rows))
-    trained = others[:: max(1, -(-len(others) // _TRAINING))]
-    trained_scores = model.score_rows(arrays.schema.raw(raw[trained])) if len(trained) else np.empty(0)
-    candidate_rows = np.concatenate([trained, *reversed(rows)])
-    candidate_scores = np.concatenate([trained_scores, *reversed(all_scores)])
-    parts = np.repeat([0, *([1] if held_out else []), 2], [len(trained), *map(len, reversed(rows))])
+    training = others[:: max(1, -(-len(others) // _TRAINING))]
+    training_scores = model.score_rows(arrays.schema.raw(raw[training])) if len(training) else np.empty(0)
+    candidate_rows = np.concatenate([training, *reversed(rows)])
+    candidate_scores = np.concatenate([training_scores, *reversed(all_scores)])
+    parts = np.repeat([0, *([1] if held_out else []), 2], [len(training), *map(len, reversed(rows))])
     unlabeled = np.flatnonzero(semi[candidate_rows] == 0)
     top = unlabeled[np.argsort(-candidate_scores[unlabeled], kind="stable")[:NEXT]]
     known = np.flatnonzero(semi < 0)[:_EXPLAINED]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from sad_lightning.card.content import DetectorCard, gather
+from sad_lightning.card.content import DetectorCard, gather_card
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.pages import environment
@@ -37,7 +37,7 @@ def write_card(folder: Path, arrays: Arrays, commands: Sequence[str]) -> Path:
         arrays: own data, which it was trained on.
         commands: what to do next.
     """
-    content = gather(folder, arrays)
+    content = gather_card(folder, arrays)
     result = content.result
     templates = environment(Path(__file__).parent)
     page = templates.get_template("card.html").render(
@@ -93,8 +93,8 @@ def curve_figures(content: DetectorCard) -> Iterator[svg.Figure]:
         parts.append(svg.curve([(x(a), y(b)) for a, b in zip(xs[some].tolist(), ys[some].tolist(), strict=True)], 0))
         parts.append(svg.mark(x(place[0]), y(place[1]), 1, hint="at the threshold"))
         alt = f"{title} of {rows}: {words}; at the threshold {label[0]} {place[0]:.3f}, {label[1]} {place[1]:.3f}."
-        yield svg.drawing(
-            name, (376, 346), parts, title=title, alt=alt, caption=f"{words}, {rows}. Dot: the threshold."
+        yield svg.make_figure(
+            name, (376, 346), parts, title=title, alt=alt, caption=f"{words}, {rows}. Mark: the threshold."
         )
 
 
@@ -110,7 +110,7 @@ def column_figure(content: DetectorCard) -> svg.Figure:
         parts.append(f'<rect class="{css}" x="{left:.1f}" y="{at - 7:g}" width="{right - left:.1f}" height="14"/>')
         parts.append(svg.text(572, at + 4, f"{value:+.3g}", "soft"))
     alt = "What columns add to the score: " + ", ".join(f"{name} {value:+.3g}" for name, value in columns) + "."
-    return svg.drawing(
+    return svg.make_figure(
         "columns", (640, height), parts, title="Columns that matter", alt=alt,
         caption="How much the score of the most anomalous unlabeled rows and of known anomalies falls, in the mean, "
         "when the column is made typical.",
@@ -118,8 +118,8 @@ def column_figure(content: DetectorCard) -> svg.Figure:
 
 
 def _small(image: np.ndarray, row: int) -> str:
-    drawn = picture(image, 0, 0, _SIDE, _SIDE)
-    return f'<svg viewBox="0 0 {_SIDE} {_SIDE}" width="{_SIDE}" role="img" aria-label="row {row}">{drawn}</svg>'
+    pixels = picture(image, 0, 0, _SIDE, _SIDE)
+    return f'<svg viewBox="0 0 {_SIDE} {_SIDE}" width="{_SIDE}" role="img" aria-label="row {row}">{pixels}</svg>'
 
 
 def _interval(content: DetectorCard) -> str:

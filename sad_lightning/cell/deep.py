@@ -8,7 +8,7 @@ import torch
 
 from sad_lightning.cell.checkpoint import CHECKPOINT, kind_of
 from sad_lightning.cell.seconds import timed
-from sad_lightning.cell.values import Prepared, Scores
+from sad_lightning.cell.values import PreparedCell, Scores
 from sad_lightning.checks import whole_number
 from sad_lightning.data.split import Split
 from sad_lightning.errors import InputError
@@ -29,7 +29,7 @@ class Deep:
 
     trainings: tuple[Training, ...]
     callbacks: tuple[EarlyStopping, ...] = ()
-    voices: tuple[Prepared, ...] = ()
+    voices: tuple[PreparedCell, ...] = ()
 
     @property
     def rows(self) -> frozenset[int]:
@@ -44,7 +44,7 @@ class Deep:
         for training in self.trainings:
             training.method.to(device).prepare(training.data.sweep(device))
 
-    def score(self, prepared: Prepared) -> Scores:
+    def score(self, prepared: PreparedCell) -> Scores:
         """Compute what training only estimated (a radius), score, and write ``model.ckpt``."""
         trainer = prepared.score_trainer
         device = trainer.strategy.root_device

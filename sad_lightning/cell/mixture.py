@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sad_lightning.cell.key import defining
 from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner, with_shape
 from sad_lightning.cell.seconds import add_seconds
-from sad_lightning.cell.values import Cell, Prepared, Scores
+from sad_lightning.cell.values import Cell, PreparedCell, Scores
 from sad_lightning.checks import whole_number
 from sad_lightning.config.compose import one_line_errors
 from sad_lightning.config.voices import voice_of
@@ -29,7 +29,7 @@ from sad_lightning.seeding import derive
 from sad_lightning.stats.calibration import fit_calibration
 from sad_lightning.stats.threshold import conformal_threshold
 from sad_lightning.tracking.logger import CellLog
-from sad_lightning.training.mixture import Calibrated, Mixture
+from sad_lightning.training.mixture import CalibrationLayer, Mixture
 from sad_lightning.training.stage import Training
 
 Floats = NDArray[np.float64]
@@ -86,7 +86,7 @@ def divide(split: Split, *, target_fpr: float, seed: int) -> MixtureRows:
 
 
 @dataclass(frozen=True)
-class Mixed:
+class MixtureLearner:
     """The voices of a mixture, each prepared as a cell of its own.
 
     Attributes:
@@ -95,7 +95,7 @@ class Mixed:
         callbacks: empty.
     """
 
-    voices: tuple[Prepared, ...]
+    voices: tuple[PreparedCell, ...]
     divided: MixtureRows
     callbacks: tuple[Callback, ...] = ()
 
@@ -114,14 +114,14 @@ class Mixed:
         for voice in self.voices:
             voice.learner.start(voice.pretraining, device)
 
-    def score(self, prepared: Prepared) -> Scores:
+    def score(self, prepared: PreparedCell) -> Scores:
         """Score by each voice, calibrate, and average; each voice writes its checkpoint into a folder of its name."""
         scores = {voice.cell.method: _scores_of(voice) for voice in self.voices}
         count = len(self.divided.voices)
         reference = {name: self._reference(one, one.normal[:count]) for name, one in scores.items()}
         mixture = Mixture(
             {name: one.scorer for name, one in scores.items()},
-            {name: Calibrated(fit_calibration(reference[name])) for name in scores},
+            {name: CalibrationLayer(fit_calibration(reference[name])) for name in scores},
         )
         normal = {name: one.normal[count:] for name, one in scores.items()}
         seconds: dict[str, float] = {}
@@ -149,8 +149,8 @@ class Mixed:
 
 
 def new_mixture(
-    cell: Cell, rows: CellRows, log: CellLog, new_prepared: Callable[..., Prepared], notes: list[str]
-) -> Mixed:
+    cell: Cell, rows: CellRows, log: CellLog, new_prepared: Callable[..., PreparedCell], notes: list[str]
+) -> MixtureLearner:
     """The voices of a mixture, each prepared as a cell of its own.
 
     Args:
@@ -187,10 +187,10 @@ def new_mixture(
         voices.append(voice)
     if not voices:
         raise NotDefinedError("voices: none of them is defined without known anomalies, and this cell has none")
-    return Mixed(tuple(voices), divided)
+    return MixtureLearner(tuple(voices), divided)
 
 
-def _scores_of(voice: Prepared) -> Scores:
+def _scores_of(voice: PreparedCell) -> Scores:
     voice.cell.folder.mkdir(parents=True, exist_ok=True)
     with one_line_errors(f"voices.{voice.cell.method}: "):
         scores = voice.learner.score(voice)

@@ -17,7 +17,7 @@ from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner
 from sad_lightning.cell.loading import load
 from sad_lightning.cell.seconds import timed
 from sad_lightning.cell.trainer_settings import check_trainer
-from sad_lightning.cell.values import Cell, Learner, Prepared, trainer_of
+from sad_lightning.cell.values import Cell, Learner, PreparedCell, trainer_of
 from sad_lightning.checks import choice, fraction, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.labeled_split import draw_labeled_split
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32")
 
 
-def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None) -> Prepared:
+def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None) -> PreparedCell:
     """Load the rows, draw the split, build the methods, and open the logger of a cell that is run alone.
 
     Args:
@@ -70,7 +70,7 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
     notes = [str(warning.message) for warning in caught]
     rows = CellRows(arrays, split, scaling, seed, balance)
     new_prepared = partial(
-        Prepared, key=key, seed=seed, coordinates=coordinates, arrays=arrays, scaling=scaling,
+        PreparedCell, key=key, seed=seed, coordinates=coordinates, arrays=arrays, scaling=scaling,
         score_trainer=score_trainer, log=log, live=live,
     )  # fmt: skip
     learner: Learner

@@ -12,7 +12,7 @@ from sad_lightning.cell.embedding import extractor_of
 from sad_lightning.cell.environment import describe
 from sad_lightning.cell.evaluation import evaluate
 from sad_lightning.cell.seconds import add_seconds
-from sad_lightning.cell.values import Prepared, Scores
+from sad_lightning.cell.values import PreparedCell, Scores
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import impute
@@ -30,7 +30,7 @@ _ORDER = ("data", "pretrain", "train", "score")  # of the seconds in a result
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredCell:
     """A cell that is trained and scored.
 
     Attributes:
@@ -38,11 +38,11 @@ class Scored:
         scores: its scores.
     """
 
-    prepared: Prepared
+    prepared: PreparedCell
     scores: Scores
 
 
-def record_cell(scored: Scored) -> Result:
+def record_cell(scored: ScoredCell) -> Result:
     """Compute the metrics, log them, and write the files of the cell."""
     prepared, scores = scored.prepared, scored.scores
     cell, split, folder = prepared.cell, scores.split, prepared.cell.folder
@@ -100,7 +100,7 @@ def forget_checkpoints(folder: Path, stage: str = "") -> None:
         checkpoint.unlink(missing_ok=True)  # another grid that has the same cell may have removed it
 
 
-def _with_imputed_rows(prepared: Prepared) -> Arrays:
+def _with_imputed_rows(prepared: PreparedCell) -> Arrays:
     fill = prepared.scaling.fill
     return prepared.arrays if fill is None else replace(prepared.arrays, x=impute(prepared.arrays.x, fill))
 
@@ -111,7 +111,7 @@ def _origin(trainings: Sequence[Training]) -> str:
     return "cached" if all(training.stage.cached for training in trainings) else "trained"
 
 
-def _seconds(scored: Scored) -> dict[str, float]:
+def _seconds(scored: ScoredCell) -> dict[str, float]:
     """Wall time by stage, including the trainings."""
     prepared = scored.prepared
 
@@ -124,7 +124,7 @@ def _seconds(scored: Scored) -> dict[str, float]:
     return {name: round(seconds[name], 3) for name in _ORDER if seconds.get(name)}
 
 
-def _write_model(folder: Path, schema: Schema, arrays: Arrays, scored: Scored, result: Result) -> None:
+def _write_model(folder: Path, schema: Schema, arrays: Arrays, scored: ScoredCell, result: Result) -> None:
     """Write the model file of own data, with its model card and a few raw rows."""
     scores, card, cfg = scored.scores, asdict(result), scored.prepared.cfg
     raw = arrays.x if arrays.images is None else arrays.images

@@ -8,9 +8,9 @@ from typing import TypeVar
 from lightning import Trainer
 
 from sad_lightning.cell.prepare import prepare_cell
-from sad_lightning.cell.record import Scored, forget_checkpoints, record_cell
+from sad_lightning.cell.record import ScoredCell, forget_checkpoints, record_cell
 from sad_lightning.cell.seconds import add_seconds, timed
-from sad_lightning.cell.values import Cell, Prepared
+from sad_lightning.cell.values import Cell, PreparedCell
 from sad_lightning.errors import InputError
 from sad_lightning.result import Result
 from sad_lightning.training.cache import fit_cached
@@ -52,7 +52,7 @@ def run_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[Resul
         return attempt(record_cell, scored)
     finally:
         for cell in prepared:
-            if isinstance(cell, Prepared):
+            if isinstance(cell, PreparedCell):
                 cell.log.finish(failed=True)  # no effect on those that were recorded
 
 
@@ -67,14 +67,14 @@ def pretrain_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[
     for cell in cells:
         forget_checkpoints(cell.folder, "pretrain")
     return [
-        after if isinstance(before, Prepared) and isinstance(after, Exception) else None
+        after if isinstance(before, PreparedCell) and isinstance(after, Exception) else None
         for before, after in zip(prepared, pretrained, strict=True)
     ]
 
 
-def prepare_all(cells: Sequence[Cell], *, live: bool) -> list[Prepared | Exception]:
+def prepare_all(cells: Sequence[Cell], *, live: bool) -> list[PreparedCell | Exception]:
     """Prepare all cells, or keep the exceptions; they share one Trainer to score with."""
-    prepared: list[Prepared | Exception] = []
+    prepared: list[PreparedCell | Exception] = []
     score_trainer: Trainer | None = None
     for cell in cells:
         try:
@@ -87,13 +87,13 @@ def prepare_all(cells: Sequence[Cell], *, live: bool) -> list[Prepared | Excepti
     return prepared
 
 
-def pretrain(cells: Sequence[Prepared], stack: bool | None) -> None:
+def pretrain(cells: Sequence[PreparedCell], stack: bool | None) -> None:
     """Train what the learners start from, or read it from the cache."""
     for group in by_voice(cells):
         _pretrain(group, stack)
 
 
-def _pretrain(cells: Sequence[Prepared], stack: bool | None) -> None:
+def _pretrain(cells: Sequence[PreparedCell], stack: bool | None) -> None:
     first = cells[0]
     fit_cached(
         [training for cell in cells for training in cell.pretraining],
@@ -106,20 +106,20 @@ def _pretrain(cells: Sequence[Prepared], stack: bool | None) -> None:
     )
 
 
-def start(cell: Prepared) -> Prepared:
+def start(cell: PreparedCell) -> PreparedCell:
     """Let the learner load its pretrained weights."""
     with timed("train") as seconds:
         cell.learner.start(cell.pretraining, cell.score_trainer.strategy.root_device)
     return replace(cell, seconds=add_seconds(cell.seconds, seconds))
 
 
-def train(cells: Sequence[Prepared], stack: bool | None) -> None:
+def train(cells: Sequence[PreparedCell], stack: bool | None) -> None:
     """Train the learners; cells that differ only in labels that the method does not use share one training."""
     for group in by_voice(cells):
         _train(group, stack)
 
 
-def _train(cells: Sequence[Prepared], stack: bool | None) -> None:
+def _train(cells: Sequence[PreparedCell], stack: bool | None) -> None:
     first = cells[0]
     trainings = [training for cell in cells for training in cell.learner.trainings]
     label_free = -1 not in first.learner.rows and any(cell.split.counts["known_anomaly"] for cell in cells)
@@ -137,18 +137,18 @@ def _train(cells: Sequence[Prepared], stack: bool | None) -> None:
         fit_members(trainings, first.trainer, stack=stack)
 
 
-def by_voice(cells: Sequence[Prepared]) -> list[list[Prepared]]:
+def by_voice(cells: Sequence[PreparedCell]) -> list[list[PreparedCell]]:
     """All cells in one list; for mixtures one list for each voice. The cells of a list differ in split and seed."""
-    groups: dict[str, list[Prepared]] = {}
+    groups: dict[str, list[PreparedCell]] = {}
     for cell in cells:
         for one in cell.alone:
             groups.setdefault(one.cell.method, []).append(one)
     return list(groups.values())
 
 
-def score(cell: Prepared) -> Scored:
+def score(cell: PreparedCell) -> ScoredCell:
     """Score the test rows and the rows that set the threshold."""
-    return Scored(cell, cell.learner.score(cell))
+    return ScoredCell(cell, cell.learner.score(cell))
 
 
 def attempt(step: Callable[[Before], After], values: Sequence[Before | Exception]) -> list[After | Exception]:
@@ -166,13 +166,13 @@ def attempt(step: Callable[[Before], After], values: Sequence[Before | Exception
 
 
 def together(
-    step: Callable[[Sequence[Prepared]], None], values: Sequence[Prepared | Exception]
-) -> list[Prepared | Exception]:
+    step: Callable[[Sequence[PreparedCell]], None], values: Sequence[PreparedCell | Exception]
+) -> list[PreparedCell | Exception]:
     """Call a step once with all cells that have not failed.
 
     If it raises, all of them have failed; else those have whose training diverged.
     """
-    cells = [value for value in values if isinstance(value, Prepared)]
+    cells = [value for value in values if isinstance(value, PreparedCell)]
     if not cells:
         return list(values)
     try:
@@ -182,7 +182,7 @@ def together(
     return attempt(check_converged, values)
 
 
-def check_converged(cell: Prepared) -> Prepared:
+def check_converged(cell: PreparedCell) -> PreparedCell:
     """The cell, if none of its trainings diverged.
 
     Raises:

@@ -15,7 +15,7 @@ from torch import Tensor
 from sad_lightning.baselines.baseline import Baseline
 from sad_lightning.baselines.selection import Selection
 from sad_lightning.cell.seconds import timed
-from sad_lightning.cell.values import Prepared, Scores
+from sad_lightning.cell.values import PreparedCell, Scores
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.split import Split
@@ -49,7 +49,7 @@ class Shallow:
     selection: Selection
     trainings: tuple[Training, ...] = ()
     callbacks: tuple[Callback, ...] = ()
-    voices: tuple[Prepared, ...] = ()
+    voices: tuple[PreparedCell, ...] = ()
 
     @property
     def rows(self) -> frozenset[int]:
@@ -61,7 +61,7 @@ class Shallow:
         for training in pretraining:
             training.method.to(device).eval()
 
-    def score(self, prepared: Prepared) -> Scores:
+    def score(self, prepared: PreparedCell) -> Scores:
         """Fit it, score, and write ``model.npz``."""
         pretrained = prepared.pretraining[0].method if prepared.pretraining else None
         with timed("train") as seconds:
@@ -79,7 +79,7 @@ class Shallow:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class BaselineFit:
     """A baseline with chosen settings, and its scores.
 
     Attributes:
@@ -108,7 +108,7 @@ def fit_baseline(
     arrays: Arrays,
     split: Split,
     seed: int,
-) -> Fitted:
+) -> BaselineFit:
     """Fit a baseline to the training rows, choose its settings, and score test rows and rows that set the threshold.
 
     Args:
@@ -145,7 +145,7 @@ def fit_baseline(
             fitted, record = baseline.fit(x, semi), {"rule": "none"}
             scores = fitted.anomaly_score(tests) if len(tests) else np.empty(0)
         normal_scores = fitted.anomaly_score(normals)
-    return Fitted(
+    return BaselineFit(
         baseline=fitted,
         split=replace(split, test=split.test[counted], counts=counts),
         scores=scores[counted],

@@ -1,4 +1,4 @@
-"""The values that the steps of a cell pass on: ``Cell``, then ``Prepared``, then ``Scores``; all are frozen."""
+"""The values that the steps of a cell pass on: ``Cell``, then ``PreparedCell``, then ``Scores``; all are frozen."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,18 +62,18 @@ class Learner(Protocol):
         """Callbacks of its training; with any it is not trained with others as one."""
 
     @property
-    def voices(self) -> "tuple[Prepared, ...]":
+    def voices(self) -> "tuple[PreparedCell, ...]":
         """The voices of a mixture, each prepared as a cell of its own; empty for other learners."""
 
     def start(self, pretraining: Sequence[Training], device: torch.device) -> None:
         """Load the pretrained weights, and learn what is learned before training (a center)."""
 
-    def score(self, prepared: "Prepared") -> "Scores":
+    def score(self, prepared: "PreparedCell") -> "Scores":
         """Score the test rows and the rows that set the threshold, and write the checkpoint."""
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedCell:
     """A cell whose rows are drawn and whose models are built.
 
     Attributes:
@@ -118,7 +118,7 @@ class Prepared:
         return tuple(training.stage for training in (*self.pretraining, *self.learner.trainings))
 
     @property
-    def alone(self) -> "tuple[Prepared, ...]":
+    def alone(self) -> "tuple[PreparedCell, ...]":
         """The voices of a mixture, else the cell itself."""
         return self.learner.voices or (self,)
 

@@ -29,7 +29,7 @@ def box_plots(runs: Runs, design: Design, names: Sequence[str], free: int, label
     )
     alt = f"{title}, by the number of validation normals. {means}."
     size = (_WIDTH * (len(panels) + 1) + 20, _HEIGHT + 50)
-    return svg.drawing(f"{names[free]}-{names[labels]}", size, parts, title=title, alt=alt, caption=caption)
+    return svg.make_figure(f"{names[free]}-{names[labels]}", size, parts, title=title, alt=alt, caption=caption)
 
 
 def _panels(panels: Sequence[tuple[str, Floats]], design: Design, place: int, target: float | None = None) -> list[str]:
@@ -39,7 +39,7 @@ def _panels(panels: Sequence[tuple[str, Floats]], design: Design, place: int, ta
     for i, (title, sizes) in enumerate(panels):
         left = 62 + _WIDTH * (place + i)
         x = svg.ordinal([str(n) for n in design.sizes], left, left + _WIDTH - 64, "n")
-        y = svg.linear(*svg.padded([float(values.min()), float(values.max())], np.inf), _HEIGHT, 30, "")
+        y = svg.linear(*svg.with_margin([float(values.min()), float(values.max())], np.inf), _HEIGHT, 30, "")
         parts += svg.frame(x, y)
         parts.append(svg.text((x.start + x.end) / 2, 16, title, "mid strong"))
         if target is not None:

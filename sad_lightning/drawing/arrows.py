@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sad_lightning.drawing import svg
-from sad_lightning.drawing.numbers import signed
+from sad_lightning.drawing.numbers import difference_words
 from sad_lightning.stats.bias import DOWN, UNDECIDED, UP
 from sad_lightning.stats.ranking import Interval
 
 SIGNS = {UP: "\N{BLACK UP-POINTING TRIANGLE}", DOWN: "\N{BLACK DOWN-POINTING TRIANGLE}", UNDECIDED: ""}
-_COLOURS = {UP: 2, DOWN: 1}  # green and orange; what is undecided is grey
-_GREY = 8
+COLOURS = {UP: 2, DOWN: 1, UNDECIDED: 8}  # teal, orange, grey
 
 
 class Arrow(NamedTuple):
@@ -52,11 +51,11 @@ def arrow_chart(name: str, title: str, lines: Sequence[Arrow]) -> svg.Figure:
         f" its interval over all lines together, and a triangle where it leaves zero out.{published}"
     )
     alt = f"{title}, recall in percent: {numbers}."
-    return svg.drawing(name, (780, height), parts, title=title, alt=alt, caption=caption)
+    return svg.make_figure(name, (780, height), parts, title=title, alt=alt, caption=caption)
 
 
 def _line(line: Arrow, at: float, x: svg.Axis) -> list[str]:
-    colour = _COLOURS.get(line.verdict, _GREY)
+    colour = COLOURS[line.verdict]
     start, end = x(line.before), x(line.after)
     sign = math.copysign(1, end - start)
     parts = [svg.diamond(x(value), at + 9, colour, f"published: {value:.0f}") for value in line.published or ()]
@@ -67,6 +66,8 @@ def _line(line: Arrow, at: float, x: svg.Axis) -> list[str]:
             f'<path class="curve s{colour}" d="M{end - 5 * sign:.1f} {at - 4:g}L{end:.1f} {at:g}l{-5 * sign:g} 4"/>'
         )
     low, high = line.interval
-    interval = "" if math.isnan(low) else f"  ({signed(low)} to {signed(high)})"
-    parts.append(svg.text(572, at + 4, f"{signed(line.after - line.before)}{interval}  {SIGNS[line.verdict]}"))
+    interval = "" if math.isnan(low) else f"  ({difference_words(low)} to {difference_words(high)})"
+    parts.append(
+        svg.text(572, at + 4, f"{difference_words(line.after - line.before)}{interval}  {SIGNS[line.verdict]}")
+    )
     return parts

@@ -8,7 +8,7 @@ from sad_lightning.stats.ranking import Interval
 DASH, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 
-def signed(value: float) -> str:
+def difference_words(value: float) -> str:
     """A difference with its sign and one decimal; a dash for nan."""
     if math.isnan(value):
         return DASH
@@ -27,14 +27,14 @@ def summary_words(summary: Summary) -> str:
     return with_deviation(summary.mean, None if math.isnan(summary.deviation) else summary.deviation)
 
 
-def rounded(value: float) -> str:
+def seconds_words(value: float) -> str:
     """Seconds with three significant digits, from 100 on as a whole number; a dash for nan."""
     if math.isnan(value):
         return DASH
     return f"{value:,.0f}" if value >= 99.95 else f"{value:.3g}"
 
 
-def p_value(value: float) -> str:
+def p_value_words(value: float) -> str:
     """A p-value as it is usually printed."""
     if math.isnan(value):
         return DASH
@@ -44,4 +44,4 @@ def p_value(value: float) -> str:
 def interval_words(interval: Interval) -> str:
     """An interval of points; a dash for nan."""
     low, high = interval
-    return DASH if math.isnan(low) else f"{signed(low)} to {signed(high)}"
+    return DASH if math.isnan(low) else f"{difference_words(low)} to {difference_words(high)}"

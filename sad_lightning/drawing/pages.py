@@ -7,7 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sad_lightning.drawing import svg
-from sad_lightning.drawing.numbers import interval_words, p_value, rounded, signed
+from sad_lightning.drawing.numbers import difference_words, interval_words, p_value_words, seconds_words
 
 
 def environment(folder: Path) -> Environment:
@@ -19,7 +19,12 @@ def environment(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(signed=signed, rounded=rounded, p_value=p_value, interval_words=interval_words)
+    templates.filters.update(
+        difference_words=difference_words,
+        seconds_words=seconds_words,
+        p_value_words=p_value_words,
+        interval_words=interval_words,
+    )
     templates.tests["nan"] = math.isnan
     templates.globals.update(
         infinite=math.inf,

@@ -4,6 +4,7 @@ Every colour is a CSS variable with a fallback value, so that a figure adapts to
 file of its own. All text passes through ``escape``.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-LIGHT = ("#2f66d0", "#c8501f", "#1f8a5f", "#8650c4", "#a97a00", "#bf3b7a", "#1b869c", "#7b5a45", "#56657e", "#657f17")
-DARK = ("#7ea8ff", "#ff9468", "#5fd0a2", "#c19bf5", "#e6bd55", "#f58aba", "#66cfe4", "#cfaa92", "#a9b6cb", "#b7d35f")
+# Any two can be told apart by colour-blind eyes too, and from the paper (tests/drawing/test_svg.py).
+LIGHT = ("#2f66d0", "#d1560f", "#2da3a0", "#3c039c", "#553103", "#8c2d5a", "#015c96", "#ad3506", "#66717f", "#598e60")
+DARK = ("#7ea8ff", "#ff8a5c", "#c1f7ba", "#5c63eb", "#ab5200", "#9e78a1", "#0af7ff", "#c2745c", "#a9b6cb", "#d0e454")
 Series = Mapping[str, int]  # the colour of each method, the same in all figures
 _SHAPES = ("circle", "square", "diamond", "up", "down")
 
@@ -25,7 +27,7 @@ _RULES = (
     "stroke-linejoin:round;stroke-linecap:round}.thin{stroke-width:1.25;stroke-dasharray:3 4}.band{fill:var(--c);"
     "opacity:.13}.mark{fill:var(--c);stroke:var(--paper,#fff);stroke-width:1.25}.hollow{fill:var(--paper,#fff);"
     "stroke:var(--c);stroke-width:1.75}.faint{fill:var(--c);opacity:.3}.strongly{opacity:.6}.bar{fill:var(--c);opacity:.8}"
-    ".label{fill:var(--c);font-weight:600}.small{font-size:11px}.end{text-anchor:end}.mid{text-anchor:middle}"
+    ".label{font-weight:600}.small{font-size:11px}.end{text-anchor:end}.mid{text-anchor:middle}"
     ".interval{stroke:var(--c);stroke-width:5;stroke-linecap:round;opacity:.4}.strong{font-weight:600}"
 )
 LIGHT_COLOURS, DARK_COLOURS = (
@@ -50,6 +52,11 @@ class Figure(NamedTuple):
     caption: str
     alt: str
     svg: str
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is wider than a phone."""
+        return self.svg.startswith('<svg class="big"')
 
     def _repr_svg_(self) -> str:
         """The drawing for a notebook."""
@@ -123,15 +130,15 @@ def ordinal(texts: Sequence[str], start: float, end: float, label: str) -> Axis:
     return Axis(-pad, len(texts) - 1 + pad, start, end, ticks, label)
 
 
-def drawing(
+def make_figure(
     name: str, size: tuple[float, float], parts: Iterable[str], *, title: str, alt: str, caption: str = ""
 ) -> Figure:
-    """The parts as one figure of a width and a height, with a text for those who do not see it."""
-    (width, height), words = size, escape(alt)
+    """The parts as one figure of a width and a height; ``alt`` describes it to those who do not see it."""
+    width, height = size
     css = ' class="big"' if width > 500 else ""
     image = (
-        f'<svg{css} viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" aria-label="{words}">'
-        f"<title>{words}</title>{''.join(parts)}</svg>"
+        f'<svg{css} viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title><desc>{escape(alt)}</desc>{''.join(parts)}</svg>"
     )
     return Figure(name, title, caption, alt, image)
 
@@ -167,16 +174,40 @@ class RowFrame(NamedTuple):
     parts: list[str]
 
 
-def row_frame(names: Sequence[str], low: float, high: float, end: float, label: str, count: int = 5) -> RowFrame:
-    """The frame of a chart with one row for each name: names at the left, an axis below that ends at pixel ``end``."""
-    top, step = 12, 30
+def row_frame(
+    names: Sequence[str], low: float, high: float, end: float, label: str, count: int = 5, *,
+    heights: Sequence[float] = (), top: float = 12,
+) -> RowFrame:  # fmt: skip
+    """The frame of a chart with one row for each name: names at the left, an axis below that ends at pixel ``end``.
+
+    The rows begin ``top`` pixels below the edge, and each is as high as ``heights`` says, or 30 pixels.
+    """
+    heights = heights or [30.0] * len(names)
     x = linear(low, high, 24 + 7.1 * max(map(len, names)), end, label, count)
-    rows, bottom = [top + step * (i + 0.5) for i in range(len(names))], top + step * len(names)
-    parts = [f'<path class="grid" d="M{x(value):.1f} {top}V{bottom}"/>' for value, _ in x.ticks]
+    ends = [top, *(top + sum(heights[: i + 1]) for i in range(len(names)))]
+    rows, bottom = [(start + stop) / 2 for start, stop in itertools.pairwise(ends)], ends[-1]
+    parts = [upright(x, value, top, bottom) for value, _ in x.ticks]
     parts += [text(x(value), bottom + 18, words, "soft mid") for value, words in x.ticks]
     parts.append(text((x.start + x.end) / 2, bottom + 37, x.label, "soft mid"))
     parts += [text(x.start - 14, at + 4, name, "strong end") for at, name in zip(rows, names, strict=True)]
     return RowFrame(x, rows, bottom + 48, parts)
+
+
+def upright(x: Axis, value: float, top: float, bottom: float, css: str = "grid") -> str:
+    """A line from top to bottom at a value."""
+    return f'<path class="{css}" d="M{x(value):.1f} {top:g}V{bottom:g}"/>'
+
+
+def legend(series: Series, width: float) -> tuple[list[str], float]:
+    """A mark and a name for each of the series, in as many lines as they need, and where these end."""
+    parts, left, at = [], 10.0, 14.0
+    for name, colour in series.items():
+        room = 30 + 7.1 * len(name)
+        if left + room > width and left > 10:
+            left, at = 10.0, at + 18
+        parts += [mark(left, at, colour), text(left + 10, at + 4, name)]
+        left += room
+    return parts, at + 14
 
 
 def interval(x: Axis, at: float, low: float, high: float, series: int) -> str:
@@ -225,8 +256,8 @@ def steps(shares: NDArray[np.float64], tallest: float, x: Axis, bottom: float, t
 
 
 def mark(x: float, y: float, series: int, css: str = "mark", size: float = 4.5, hint: str = "") -> str:
-    """A mark with a hint under the pointer; series that share a colour have marks of different shapes."""
-    shape = _SHAPES[series // len(LIGHT) % len(_SHAPES)]
+    """A mark with a hint under the pointer; series differ in colour and shape, one of which may not be seen."""
+    shape = _SHAPES[(series + series // len(LIGHT)) % len(_SHAPES)]
     inner = f"<title>{escape(hint)}</title>" if hint else ""
     css = f"{css} s{series % len(LIGHT)}"
     if shape == "circle":
@@ -255,15 +286,15 @@ def _outline(shape: str, x: float, y: float, size: float) -> str:
 def labels(
     ends: Sequence[tuple[str, float]], x: float, gap: float, y: Axis, series: Series, css: str = "label"
 ) -> list[str]:
-    """The names of lines beside the heights at which the lines end, moved apart where they would overlap."""
-    heights = apart([height for _, height in ends], gap, y.end, y.start)
-    return [
-        text(x, height + 4, name, f"{css} s{series[name] % len(LIGHT)}")
-        for (name, _), height in zip(ends, heights, strict=True)
-    ]
+    """Marks and names of lines beside the heights at which the lines end, moved apart where they would overlap."""
+    parts = []
+    heights = spread_out([height for _, height in ends], gap, y.end, y.start)
+    for (name, _), height in zip(ends, heights, strict=True):
+        parts += [mark(x, height, series[name], size=3.5), text(x + 9, height + 4, name, css)]
+    return parts
 
 
-def apart(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+def spread_out(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Heights of labels, moved as little as possible so that they are ``gap`` apart and, if they fit, within bounds."""
     order = sorted(range(len(heights)), key=lambda i: heights[i])
     places = list(heights)
@@ -276,7 +307,7 @@ def apart(heights: Sequence[float], gap: float, low: float, high: float) -> list
     return places
 
 
-def padded(values: Sequence[float], bound: float = 100.0) -> tuple[float, float]:
+def with_margin(values: Sequence[float], bound: float = 100.0) -> tuple[float, float]:
     """The range of the values, a little wider, but not beyond the bound."""
     low, high = min(values), max(values)
     pad = max(0.08 * (high - low), 0.5 if bound == 100 else 1e-3 * abs(high) or 1.0)

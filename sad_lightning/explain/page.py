@@ -62,7 +62,7 @@ def bars(title: str, columns: Sequence[str], values: Sequence[str], parts: Parts
     leaders = ", ".join(f"{columns[column]} = {values[column]} {parts['occlusion'][column]:+.3g}" for column in order)
     alt = f"{title}. By occlusion: {leaders}."
     width, height = 300 + (_BAR + 90) * len(parts), 60 + 24 * len(order)
-    return svg.drawing(f"row-{_word(title)}", (width, height), shapes, title=title, alt=alt)
+    return svg.make_figure(f"row-{_word(title)}", (width, height), shapes, title=title, alt=alt)
 
 
 def heat_maps(title: str, image: NDArray[np.uint8], parts: Parts) -> svg.Figure:
@@ -82,7 +82,7 @@ def heat_maps(title: str, image: NDArray[np.uint8], parts: Parts) -> svg.Figure:
     row, column = np.unravel_index(np.argmax(parts["occlusion"]), image.shape[:2])
     alt = f"{title}. By occlusion, what adds most lies around row {row}, column {column} of {image.shape[:2]} pixels."
     size = ((_SIDE + 14) * len(pictures), 30 + _SIDE)
-    return svg.drawing(f"image-{_word(title)}", size, shapes, title=title, alt=alt)
+    return svg.make_figure(f"image-{_word(title)}", size, shapes, title=title, alt=alt)
 
 
 def heat(values: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -123,8 +123,8 @@ def score_overview(rows: Sequence[RowExplanation], calibration: NDArray[np.float
         parts.append(svg.text(at, 22, f"threshold {threshold:.4g}", f"soft small {side}"))
     parts += [svg.mark(x(each.score), 92, int(each.is_anomaly), hint=f"{each.name}: {each.score:.4g}") for each in rows]
     alt = f"Scores of the rows, {scores.min():.4g} to {scores.max():.4g}, and the threshold {threshold:.4g}."
-    return svg.drawing("overview", (760, 116), parts, title="Where these rows lie", alt=alt,
-                       caption="Dots: the rows, orange where called anomalies. Grey: normal rows.")  # fmt: skip
+    caption = "Marks: the rows, orange squares where called anomalies. Grey: normal rows."
+    return svg.make_figure("overview", (760, 116), parts, title="Where these rows lie", alt=alt, caption=caption)
 
 
 def explanation_page(title: str, note: str, overview: svg.Figure, rows: Sequence[RowExplanation]) -> str:

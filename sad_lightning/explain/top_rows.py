@@ -9,17 +9,15 @@ import torch
 from numpy.typing import NDArray
 
 from sad_lightning.command import row_progress
-from sad_lightning.data.schema import TableSchema
 from sad_lightning.drawing.tables import csv_table
 from sad_lightning.errors import InputError
-from sad_lightning.explain.attribution import attribute, typical_row
-from sad_lightning.explain.page import RowExplanation, bars, explanation_page, heat_maps, leading, score_overview
+from sad_lightning.explain.explanation import explain_scores
+from sad_lightning.explain.page import RowExplanation, explanation_page, leading, score_overview
 from sad_lightning.files import whole_file
 from sad_lightning.model import Model
 from sad_lightning.predict.rows import check_finite, raw_batches
 from sad_lightning.predict.scoring import scores_of
 
-_COLUMNS = 3  # in each printed line
 NOTE = (
     "What adds to each score. occlusion: how much the score falls when the column, or a window of pixels, is made "
     "typical; gradient: the same to first order; error: its share of the reconstruction error; contribution: its term "
@@ -53,38 +51,28 @@ def explain_rows(
     """
     path = Model.find(path)
     model = Model.load(path)
-    schema = model.preparation.schema
     raw, names, scores = _scored_rows(model, data, ignore, array)
     for row in rows or ():
         if not 1 <= row <= len(raw):
             raise InputError(f"--rows: {data} has rows 1 to {len(raw)}, got {row}")
     chosen = leading(scores)[:top] if rows is None else [row - 1 for row in rows]
-    examples = torch.from_numpy(raw) if model.examples is None else model.examples
-    attribution = attribute(model, torch.from_numpy(raw[chosen]), typical_row(examples, schema))
-    p_values = model.p_value(torch.from_numpy(attribution.scores)).tolist()
+    explanation = explain_scores(model, raw[chosen], raw)
     texts, explanations, lines = [], [], []
-    for number, (row, score) in enumerate(zip(chosen, attribution.scores, strict=True)):
-        is_anomaly = bool(score > model.threshold)
-        title = f"{names[row]}: score {score:.4g}, {'an anomaly' if is_anomaly else 'normal'}"
-        known = (names[row], float(score), p_values[number], is_anomaly)
-        parts = {name: values[number] for name, values in attribution.parts.items()}
-        if not isinstance(schema, TableSchema):
-            explanations.append(RowExplanation(*known, "", heat_maps(title, raw[row], parts)))
-            texts.append(title)
-            continue
-        values = [column.spell(value) for column, value in zip(schema.columns, raw[row], strict=True)]
-        most = [(schema.names[k], values[k], parts["occlusion"][k]) for k in leading(parts["occlusion"])[:_COLUMNS]]
-        why = ", ".join(f"{name} = {value} ({adds:+.3g})" for name, value, adds in most)
-        explanations.append(RowExplanation(*known, why, bars(title, schema.names, values, parts)))
-        texts.append(f"{title}: {why}")
+    for number, row in enumerate(chosen):
+        title, why = explanation.title(number, names[row]), explanation.why(number)
+        texts.append(f"{title}: {why}" if why else title)
+        figure, is_anomaly = explanation.figure(number, names[row]), bool(explanation.is_anomaly[number])
+        score, p = float(explanation.scores[number]), float(explanation.p_values[number])
+        explanations.append(RowExplanation(names[row], score, p, is_anomaly, why, figure))
+        parts = [part[number] for part in explanation.parts.values()]
         lines += [
-            [row + 1, score, name, value, *(part[k] for part in parts.values())]
-            for k, (name, value) in enumerate(zip(schema.names, values, strict=True))
+            [row + 1, score, name, value, *(part[k] for part in parts)]
+            for k, (name, value) in enumerate(zip(explanation.columns, explanation.values(number), strict=True))
         ]
     out = out or path.parent / "explain"
     if lines:
         with whole_file(out / "explain.csv") as part:
-            head = ("row", "score", "column", "value", *attribution.parts)
+            head = ("row", "score", "column", "value", *explanation.parts)
             part.write_text(csv_table(head, lines), encoding="utf-8")
     with whole_file(out / "explain.html") as part:
         overview = score_overview(explanations, model.calibration.numpy(), model.threshold)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sad_lightning.errors import InputError
 from sad_lightning.model import BaselineScore, Model
-from sad_lightning.training.mixture import Calibrated, Mixture
+from sad_lightning.training.mixture import CalibrationLayer, Mixture
 
 TOLERANCE = 1e-4  # of the scores, relative
 OUTPUTS = ("score", "anomaly")
@@ -87,7 +87,7 @@ def _traceable(scorer: nn.Module) -> nn.Module:
     if isinstance(scorer, BaselineScore):
         return _TorchBaseline(scorer)
     if isinstance(scorer, Mixture):
-        calibrations = {name: one for name, one in scorer.calibrations.items() if isinstance(one, Calibrated)}
+        calibrations = {name: one for name, one in scorer.calibrations.items() if isinstance(one, CalibrationLayer)}
         return Mixture({name: _traceable(voice) for name, voice in scorer.voices.items()}, calibrations)
     return scorer
 

@@ -29,7 +29,7 @@ def two_cubo(mu: ArrayLike, variance: float, beta: float) -> Floats:
     return np.asarray(0.5 * a * np.log(variance) - 0.5 * np.log(d) - 0.5 * a * (1 - a) * means**2 / d)
 
 
-def estimated(mu: ArrayLike, variance: float, beta: float, samples: int, repeats: int, seed: int = 0) -> Floats:
+def estimate_two_cubo(mu: ArrayLike, variance: float, beta: float, samples: int, repeats: int, seed: int = 0) -> Floats:
     """The mean of 2 CUBO as so many samples of q estimate it, for each mean."""
     means = np.asarray(mu, dtype=np.float64)
     noise = np.random.default_rng(derive(seed, "illustrate", "cubo")).standard_normal((repeats, samples, 1))
@@ -45,7 +45,7 @@ def cubo_figure() -> svg.Figure:
     mu = np.linspace(-2, 2, 81)
     panels = [
         ("exact, beta = 1", [two_cubo(mu, variance, 1.0) for variance in VARIANCES]),
-        (f"from {_SAMPLES} samples, beta = 1", [estimated(mu, v, 1.0, _SAMPLES, _REPEATS) for v in VARIANCES]),
+        (f"from {_SAMPLES} samples, beta = 1", [estimate_two_cubo(mu, v, 1.0, _SAMPLES, _REPEATS) for v in VARIANCES]),
         ("exact, beta = 0.05", [two_cubo(mu, variance, 0.05) for variance in VARIANCES]),
     ]
     parts = []
@@ -68,4 +68,4 @@ def cubo_figure() -> svg.Figure:
         "the prior for beta = 1; an estimate from few samples, or a small beta, falls away from it."
     )
     title = "CUBO of a Gaussian"
-    return svg.drawing("cubo", (780, 324), parts, title=title, alt=f"{title}. {caption}", caption=caption)
+    return svg.make_figure("cubo", (780, 324), parts, title=title, alt=f"{title}. {caption}", caption=caption)

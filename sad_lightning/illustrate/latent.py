@@ -44,4 +44,4 @@ def latent_figure(data: str, *settings: str) -> svg.Figure:
     title = f"Latent space on {data}"
     caption = "t-SNE of the means of q(z|x) of test rows: normals in blue, anomalies in orange; one training each."
     size = (2 * (_SIDE + _GAP) + _GAP, _TOP + _SIDE + 12)
-    return svg.drawing("latent", size, parts, title=title, alt=f"{title}. {'; '.join(words)}.", caption=caption)
+    return svg.make_figure("latent", size, parts, title=title, alt=f"{title}. {'; '.join(words)}.", caption=caption)

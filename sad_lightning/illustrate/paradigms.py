@@ -67,7 +67,7 @@ def draw_toy(seed: int) -> Toy:
     return Toy(x, semi, normals(500), kind(500, (-2.2, -2.2), 0.4))
 
 
-def paradigms(toy: Toy) -> list[Paradigm]:
+def fit_paradigms(toy: Toy) -> list[Paradigm]:
     """The five, fitted."""
     x, semi = toy.x, toy.semi
     labeled, clean = semi != 0, semi >= 0
@@ -94,7 +94,7 @@ def _ssad(rows: int) -> SSAD:
 def paradigms_figure(seed: int = 0) -> svg.Figure:
     """The rows that train, and what each way flags of the rows that test."""
     toy = draw_toy(seed)
-    ways = paradigms(toy)
+    ways = fit_paradigms(toy)
     kinds = [(toy.x[toy.semi == 0], 8), (toy.x[toy.semi > 0], 0), (toy.x[toy.semi < 0], 1)]
     parts = _panel(0, "Training rows", kinds, None)
     words = []
@@ -108,7 +108,7 @@ def paradigms_figure(seed: int = 0) -> svg.Figure:
         "known anomalies in orange, novel ones in green; shaded: what each way to learn flags."
     )
     title = "Five ways to learn from labeled anomalies"
-    return svg.drawing("paradigms", size, parts, title=title, alt="; ".join(words) + ".", caption=caption)
+    return svg.make_figure("paradigms", size, parts, title=title, alt="; ".join(words) + ".", caption=caption)
 
 
 def _panel(place: int, name: str, kinds: list[tuple[Floats, int]], way: Paradigm | None) -> list[str]:

@@ -15,10 +15,10 @@ from sad_lightning.config.options import options
 from sad_lightning.data.own.values import setting
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
-from sad_lightning.inspect.columns import look_at
-from sad_lightning.inspect.pictures import look_at_pictures
+from sad_lightning.inspect.columns import profile_table
+from sad_lightning.inspect.pictures import profile_images
 from sad_lightning.inspect.proposal import propose
-from sad_lightning.inspect.text import label_text, table_text, train_command, written_command, yaml_files
+from sad_lightning.inspect.text import config_command, label_text, table_text, train_command, yaml_files
 
 
 def main() -> None:
@@ -35,23 +35,23 @@ def main() -> None:
 
 
 def _table(arguments: argparse.Namespace) -> str:
-    look = look_at(arguments.data)
-    proposal = propose(look, arguments.label)
-    settings = proposal.settings(look)
+    table = profile_table(arguments.data)
+    proposal = propose(table, arguments.label)
+    settings = proposal.settings(table)
     spelling = ", ".join(
         f"{key.replace('_', ' ')} {value!r}"
         for key, value in settings.items()
         if key in ("delimiter", "decimal", "encoding", "header", "skip_rows")
     )
-    head = f"{look.path}: {look.rows:,} rows, {len(look.columns):,} columns{', ' + spelling if spelling else ''}"
+    head = f"{table.path}: {table.rows:,} rows, {len(table.columns):,} columns{', ' + spelling if spelling else ''}"
     command_line = train_command(settings, proposal.preset())
     after = _next(arguments, "table", settings, proposal.ignore, proposal.preset(), command_line)
-    seen = (head, table_text(look, proposal), label_text(look, proposal.label), _listed(proposal.problems))
+    seen = (head, table_text(table, proposal), label_text(table, proposal.label), _problem_list(proposal.problems))
     return "\n\n".join(filter(None, (*seen, after)))
 
 
 def _pictures(arguments: argparse.Namespace) -> str:
-    pictures = look_at_pictures(arguments.data)
+    pictures = profile_images(arguments.data)
     settings = pictures.settings()
     total = sum(pictures.classes.values())
     sizes = ", ".join(f"{w} x {h}" for (w, h), _ in pictures.sizes.most_common(3))
@@ -61,10 +61,10 @@ def _pictures(arguments: argparse.Namespace) -> str:
     words = [setting(f"data.{key}", value) for key, value in settings.items()]
     command_line = " ".join(["python -m sad_lightning data=folder", *words])
     after = _next(arguments, "folder", settings, {}, None, command_line)
-    return "\n\n".join(filter(None, ("\n".join(lines), _listed(pictures.problems()), after)))
+    return "\n\n".join(filter(None, ("\n".join(lines), _problem_list(pictures.problems()), after)))
 
 
-def _listed(problems: Iterable[str]) -> str:
+def _problem_list(problems: Iterable[str]) -> str:
     return "\n".join(f"  look at: {problem}" for problem in problems)
 
 
@@ -79,7 +79,7 @@ def _next(
     for file, text in yaml_files(path, kind, settings, reasons).items():
         with whole_file(file) as part:
             part.write_text(text, encoding="utf-8")
-    return f"Written: {path}\nTo train:\n  {written_command(path, preset)}"
+    return f"Written: {path}\nTo train:\n  {config_command(path, preset)}"
 
 
 def _yaml_path(where: Path, data: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What stands in each column of a table, whatever is wrong with it: read once, and nothing is refused."""
+"""A profile of each column of a table. Whatever is wrong with a column is recorded; nothing is refused."""
 
 import re
 from collections import Counter
@@ -22,7 +22,7 @@ _MANY = 20_000  # distinct words that are looked at one by one
 
 
 @dataclass(frozen=True)
-class Contents:
+class ColumnProfile:
     """One column.
 
     Attributes:
@@ -59,7 +59,7 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class Look:
+class TableProfile:
     """A whole table.
 
     Attributes:
@@ -73,11 +73,11 @@ class Look:
     path: Path
     rows: int
     dialect: Dialect
-    columns: tuple[Contents, ...]
+    columns: tuple[ColumnProfile, ...]
     ragged: int = 0
 
 
-def look_at(path: Path) -> Look:
+def profile_table(path: Path) -> TableProfile:
     """Read a csv, tsv, txt, parquet or npz.
 
     Raises:
@@ -85,8 +85,8 @@ def look_at(path: Path) -> Look:
     """
     if suffix_of(path) == ".npz":
         table = read_table(path)
-        columns = [_contents(name, values) for name, values in table.items()]
-        return _look(path, Dialect(), columns, 0)
+        columns = [_profile(name, values) for name, values in table.items()]
+        return _table_profile(path, Dialect(), columns, 0)
     is_csv = path.suffix.lower() != ".parquet"
     dialect = guess_dialect(path) if is_csv else Dialect()
     arrow = ArrowFile(path, dialect)
@@ -96,30 +96,30 @@ def look_at(path: Path) -> Look:
         column = texts.column(position).combine_chunks()
         missing_words: tuple[str, ...] = ()
         if is_csv:
-            column, missing_words = _typed(arrow.pa, column, dialect.decimal)
-        contents = _contents(name, arrow.values(name, column, as_words=False))
+            column, missing_words = _infer_type(arrow.pa, column, dialect.decimal)
+        contents = _profile(name, arrow.values(name, column, as_words=False))
         columns.append(replace(contents, missing_words=missing_words, repeated=bool(names[name])))
         names[name] += 1
-    return _look(path, dialect, columns, ragged)
+    return _table_profile(path, dialect, columns, ragged)
 
 
-def _look(path: Path, dialect: Dialect, columns: list[Contents], ragged: int) -> Look:
+def _table_profile(path: Path, dialect: Dialect, columns: list[ColumnProfile], ragged: int) -> TableProfile:
     missing = sorted({word for column in columns for word in column.missing_words})
     infinite = "missing" if any(column.infinite for column in columns) else "refuse"
     dialect = replace(dialect, missing_values=tuple(missing), infinite=infinite)
-    return Look(path, len(columns[0].values.numbers) if columns else 0, dialect, tuple(columns), ragged)
+    return TableProfile(path, len(columns[0].values.numbers) if columns else 0, dialect, tuple(columns), ragged)
 
 
-def _contents(name: str, values: Values) -> Contents:
+def _profile(name: str, values: Values) -> ColumnProfile:
     infinite = np.isinf(values.numbers) if values.kind == "number" else np.zeros(len(values.numbers), dtype=bool)
     words = values.words[:100]
     if values.kind == "category" and words and all(_TIME.fullmatch(word) for word in words):
         values = replace(values, kind="date")
     numbers: NDArray[np.float64] = np.where(infinite, np.nan, values.numbers)
-    return Contents(name, replace(values, numbers=numbers), int(infinite.sum()))
+    return ColumnProfile(name, replace(values, numbers=numbers), int(infinite.sum()))
 
 
-def _typed(pa: Any, column: Any, decimal: str) -> tuple[Any, tuple[str, ...]]:
+def _infer_type(pa: Any, column: Any, decimal: str) -> tuple[Any, tuple[str, ...]]:
     """A column of texts with the type that the reader gives it, and the words in it that mean a missing number."""
     words = column.dictionary_encode().dictionary.to_pylist() if column.null_count < len(column) else []
     if not words:
@@ -127,7 +127,7 @@ def _typed(pa: Any, column: Any, decimal: str) -> tuple[Any, tuple[str, ...]]:
     spelt = {word: word.strip().replace(",", ".") if decimal == "," else word.strip() for word in words}
     others = {word for word, text in list(spelt.items())[:_MANY] if not _NUMBER.fullmatch(text)}
     if {spell(word) for word in words} <= {"true", "false"}:
-        return _replaced(pa, column, {word: spell(word) == "true" for word in words}, pa.bool_()), ()
+        return _replace_words(pa, column, {word: spell(word) == "true" for word in words}, pa.bool_()), ()
     missing = {word for word in others if spelt[word].lower() in MISSING_WORDS}
     try:
         numbers = {word: None if word in missing else float(text) for word, text in spelt.items()}
@@ -135,9 +135,9 @@ def _typed(pa: Any, column: Any, decimal: str) -> tuple[Any, tuple[str, ...]]:
         return column, ()
     if len(missing) == len(words):
         return column, ()
-    return _replaced(pa, column, numbers, pa.float64()), tuple(sorted(missing))
+    return _replace_words(pa, column, numbers, pa.float64()), tuple(sorted(missing))
 
 
-def _replaced(pa: Any, column: Any, values: dict[str, Any], kind: Any) -> Any:
+def _replace_words(pa: Any, column: Any, values: dict[str, Any], kind: Any) -> Any:
     encoded = column.dictionary_encode()
     return pa.array([values[word] for word in encoded.dictionary.to_pylist()], kind).take(encoded.indices)

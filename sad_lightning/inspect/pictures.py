@@ -1,4 +1,4 @@
-"""What a folder of images holds: sizes, modes, class folders, parts, and files that can not be read."""
+"""A profile of a folder of images: sizes, modes, class folders, parts, and files that can not be read."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _GREY = {"1", "L", "I", "I;16", "I;16B", "F", "LA"}
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageProfile:
     """A folder of images.
 
     Attributes:
@@ -46,14 +46,14 @@ class Pictures:
         others = [name for name in names if name not in {*normal, *unlabeled, *anomaly}]
         known = [*anomaly, *others] if normal else anomaly
         left = unlabeled if normal else [*unlabeled, *others]
-        chosen: dict[str, Any] = {"path": str(self.path), "size": self.side, "channels": 1 if self.is_grey else 3}
+        settings: dict[str, Any] = {"path": str(self.path), "size": self.side, "channels": 1 if self.is_grey else 3}
         for key, words, usual in (
             ("known_anomaly", known, ["anomaly"]), ("known_normal", normal, ["normal"]),
             ("unlabeled", left, ["unlabeled"]),
         ):  # fmt: skip
             if words and words != usual:
-                chosen[key] = words
-        return chosen
+                settings[key] = words
+        return settings
 
     @property
     def side(self) -> int:
@@ -80,7 +80,7 @@ class Pictures:
             yield "some images hold numbers without a scale (mode I or F); save them with 8 or 16 bits"
 
 
-def look_at_pictures(path: Path) -> Pictures:
+def profile_images(path: Path) -> ImageProfile:
     """Open every image below a folder, without decoding it.
 
     Raises:
@@ -102,4 +102,4 @@ def look_at_pictures(path: Path) -> Pictures:
                 modes[image.mode] += 1
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             damaged.append(str(file.relative_to(path)))
-    return Pictures(path, classes, parts, sizes, modes, tuple(damaged))
+    return ImageProfile(path, classes, parts, sizes, modes, tuple(damaged))

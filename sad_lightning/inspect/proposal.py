@@ -1,4 +1,4 @@
-"""From what the columns hold to settings: which column labels, which are left out and why, what a person must see."""
+"""From the profile of a table to settings: the column of labels, the columns to leave out and why, and warnings."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from sad_lightning.data.own.labels import PARTS
 from sad_lightning.data.own.values import setting
 from sad_lightning.errors import InputError
-from sad_lightning.inspect.columns import Contents, Look
+from sad_lightning.inspect.columns import ColumnProfile, TableProfile
 from sad_lightning.stats.ranking import auroc
 
 MAX_CATEGORIES = 100  # of conf/data/table.yaml
@@ -31,7 +31,7 @@ _CODE_NAME = re.compile(r"(^|[_\W])(code|zip|zipcode|postcode|protocol|category|
 _ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}|[\da-fA-F]*(:[\da-fA-F]*){2,7}")
 _ALL_DIFFER = 0.95  # of the rows: then words are identifiers
 _FEW_CODES = 30
-_TELLS = 0.999  # the AUROC of one column alone, from which on it is said that it tells the label
+_LEAKS = 0.999  # the AUROC of one column alone, from which on it is said that it tells the label
 _ENOUGH = 10  # known anomalies, to say so
 
 
@@ -72,19 +72,19 @@ class Proposal:
     notes: Mapping[str, Sequence[str]]
     problems: tuple[str, ...] = field(default=())
 
-    def settings(self, look: Look) -> dict[str, Any]:
+    def settings(self, table: TableProfile) -> dict[str, Any]:
         """The settings of ``data`` that differ from those of ``conf/data/table.yaml``."""
-        dialect, label = look.dialect, self.label
-        chosen: dict[str, Any] = {"path": str(look.path)}
+        dialect, label = table.dialect, self.label
+        settings: dict[str, Any] = {"path": str(table.path)}
         if label is not None:
-            chosen["label"] = label.column
+            settings["label"] = label.column
             for key, words, usual in (
                 ("known_anomaly", label.anomaly, ("anomaly",)),
                 ("known_normal", label.normal, ("normal",)),
                 ("unlabeled", label.unlabeled, ("unlabeled",)),
             ):
                 if (words and words != usual) or (not words and usual[0] in (*label.anomaly, *label.normal)):
-                    chosen[key] = list(words)
+                    settings[key] = list(words)
         usual_dialect = type(dialect)()
         rest: dict[str, Any] = {
             "part": self.part,
@@ -94,110 +94,110 @@ class Proposal:
         for key in ("missing_values", "infinite", "delimiter", "decimal", "encoding", "header", "skip_rows"):
             value = getattr(dialect, key)
             rest[key] = None if value == getattr(usual_dialect, key) else value
-        chosen |= {key: list(value) if isinstance(value, tuple) else value for key, value in rest.items()}
-        return {key: value for key, value in chosen.items() if value is not None}
+        settings |= {key: list(value) if isinstance(value, tuple) else value for key, value in rest.items()}
+        return {key: value for key, value in settings.items() if value is not None}
 
     def preset(self) -> str:
         """What is recommended for such labels."""
         return "recommended" if self.label is not None and self.label.anomaly else "label_free"
 
 
-def propose(look: Look, label: str | None = None) -> Proposal:
+def propose(table: TableProfile, label: str | None = None) -> Proposal:
     """Propose settings for a table.
 
     Args:
-        look: what its columns hold.
+        table: what its columns hold.
         label: the column of the labels, where a person names it.
 
     Raises:
         InputError: there is no such column.
     """
-    names = [contents.name for contents in look.columns]
+    names = [column.name for column in table.columns]
     if label is not None and label not in names:
-        raise InputError(f"--label {label}: {look.path} has no such column; it has {', '.join(names)}")
-    chosen = next((each for each in look.columns if each.name == label), None) or guess_label(look.columns)
-    found = None if chosen is None else explain_words(chosen)
-    part = next((each.name for each in look.columns if _is_part(each)), None)
+        raise InputError(f"--label {label}: {table.path} has no such column; it has {', '.join(names)}")
+    label_column = next((each for each in table.columns if each.name == label), None) or guess_label(table.columns)
+    meaning = None if label_column is None else explain_words(label_column)
+    part = next((each.name for each in table.columns if _is_part(each)), None)
     ignore: dict[str, str] = {}
     notes: dict[str, list[str]] = {}
     categorical = []
-    for contents in look.columns:
-        if contents.name in (part, found.column if found else None):
+    for column in table.columns:
+        if column.name in (part, meaning.column if meaning else None):
             continue
-        reason = _reason_to_ignore(contents, look)
+        reason = _reason_to_ignore(column, table)
         if reason is not None:
-            ignore.setdefault(contents.name, reason)
+            ignore.setdefault(column.name, reason)
             continue
-        notes[contents.name] = list(_notes(contents))
-        if contents.values.kind == "number" and _is_code(contents):
-            categorical.append(contents.name)
-    if chosen is not None and found is not None:
-        for contents in look.columns:
-            if contents.name in notes and (told := _tells(contents, chosen, found)):
-                if contents.values.kind == "category":
-                    ignore[contents.name] = told
-                    del notes[contents.name]
+        notes[column.name] = list(_notes(column))
+        if column.values.kind == "number" and _is_code(column):
+            categorical.append(column.name)
+    if label_column is not None and meaning is not None:
+        for column in table.columns:
+            if column.name in notes and (leak := _leak(column, label_column, meaning)):
+                if column.values.kind == "category":
+                    ignore[column.name] = leak
+                    del notes[column.name]
                 else:
-                    notes[contents.name].append(told)
-    return Proposal(found, part, ignore, tuple(categorical), notes, tuple(_problems(look, ignore, found)))
+                    notes[column.name].append(leak)
+    return Proposal(meaning, part, ignore, tuple(categorical), notes, tuple(_problems(table, ignore, meaning)))
 
 
-def guess_label(columns: Sequence[Contents]) -> Contents | None:
+def guess_label(columns: Sequence[ColumnProfile]) -> ColumnProfile | None:
     """The column that looks most like labels: by its name, and by words such as normal, fraud or BENIGN."""
-    points = [(_label_points(contents), contents) for contents in columns]
+    points = [(_label_points(column), column) for column in columns]
     best = max((score for score, _ in points), default=0)
-    return next(contents for score, contents in points if score == best) if best >= 3 else None
+    return next(column for score, column in points if score == best) if best >= 3 else None
 
 
-def explain_words(contents: Contents) -> Label:
+def explain_words(column: ColumnProfile) -> Label:
     """What the words of a label column mean, as far as they say it; words that say nothing are unlabeled.
 
     Where one word says normal, all others name kinds of anomalies, as attacks do; -1, 0 and 1 are ``semi``.
     """
-    words = list(contents.counts)
+    words = list(column.counts)
     if set(words) <= {"-1", "0", "1"} and "-1" in words:
-        return Label(contents.name, *(tuple(word for word in words if word == each) for each in ("-1", "1", "0")))
+        return Label(column.name, *(tuple(word for word in words if word == each) for each in ("-1", "1", "0")))
     normal = tuple(word for word in words if _plain(word) in NORMAL)
     unlabeled = tuple(word for word in words if _plain(word) in UNLABELED)
     anomaly = tuple(word for word in words if _plain(word) in ANOMALY)
     others = tuple(word for word in words if word not in {*normal, *unlabeled, *anomaly})
     if normal:
-        return Label(contents.name, tuple(sorted((*anomaly, *others))), normal, unlabeled)
-    return Label(contents.name, anomaly, normal, tuple(sorted((*unlabeled, *others))))
+        return Label(column.name, tuple(sorted((*anomaly, *others))), normal, unlabeled)
+    return Label(column.name, anomaly, normal, tuple(sorted((*unlabeled, *others))))
 
 
 def _plain(word: str) -> str:
     return word.strip().strip(".").lower().replace("_", " ")
 
 
-def _label_points(contents: Contents) -> int:
-    words = contents.counts
-    if not words or len(words) > 100 or contents.repeated or contents.values.kind == "date":
+def _label_points(column: ColumnProfile) -> int:
+    words = column.counts
+    if not words or len(words) > 100 or column.repeated or column.values.kind == "date":
         return 0
     plain = {_plain(word) for word in words}
     numbers = plain <= {"-1", "0", "1"} or plain == {"true", "false"}
     says = bool(plain & (NORMAL | ANOMALY)) and (numbers or bool({*plain} - {str(k) for k in range(100)}))
-    named = bool(_LABEL_NAME.search(contents.name.strip()))
+    has_name = bool(_LABEL_NAME.search(column.name.strip()))
     if numbers:
-        return 3 if named and len(words) + bool(contents.missing) > 1 else 0
-    return 2 * says + 2 * named if says and contents.values.kind == "category" else 0
+        return 3 if has_name and len(words) + bool(column.missing) > 1 else 0
+    return 2 * says + 2 * has_name if says and column.values.kind == "category" else 0
 
 
-def _is_part(contents: Contents) -> bool:
-    words = set(contents.counts)
-    return len(words) > 1 and words <= set(PARTS) and not contents.missing
+def _is_part(column: ColumnProfile) -> bool:
+    words = set(column.counts)
+    return len(words) > 1 and words <= set(PARTS) and not column.missing
 
 
-def _is_code(contents: Contents) -> bool:
-    numbers = contents.values.numbers[~np.isnan(contents.values.numbers)]
+def _is_code(column: ColumnProfile) -> bool:
+    numbers = column.values.numbers[~np.isnan(column.values.numbers)]
     whole = bool((numbers == np.round(numbers)).all())
-    return whole and contents.distinct <= _FEW_CODES and bool(_CODE_NAME.search(contents.name))
+    return whole and column.distinct <= _FEW_CODES and bool(_CODE_NAME.search(column.name))
 
 
-def _reason_to_ignore(contents: Contents, look: Look) -> str | None:
-    values, rows, distinct = contents.values, look.rows, contents.distinct
-    twice = [each for each in look.columns if each.name == contents.name]
-    if not contents.name or contents.name.startswith("__index_level_"):
+def _reason_to_ignore(column: ColumnProfile, table: TableProfile) -> str | None:
+    values, rows, distinct = column.values, table.rows, column.distinct
+    twice = [each for each in table.columns if each.name == column.name]
+    if not column.name or column.name.startswith("__index_level_"):
         return "has no name"
     if len(twice) > 1:
         equal = all(np.array_equal(each.values.numbers, values.numbers, equal_nan=True) for each in twice)
@@ -208,7 +208,7 @@ def _reason_to_ignore(contents: Contents, look: Look) -> str | None:
         return values.kind
     if not distinct:
         return "no value"
-    if distinct == 1 and not contents.missing:
+    if distinct == 1 and not column.missing:
         return "one value in every row"
     if values.kind == "category":
         if all(_ADDRESS.fullmatch(word) for word in values.words):
@@ -216,29 +216,29 @@ def _reason_to_ignore(contents: Contents, look: Look) -> str | None:
         mixed = [word for word in values.words if re.fullmatch(r"[-+]?[\d.,]+([eE][-+]?\d+)?", word)]
         if len(mixed) > len(values.words) / 2:
             return f"numbers and words, such as {next((w for w in values.words if w not in mixed), mixed[0])!r}"
-        if distinct > _ALL_DIFFER * rows or (_ID_NAME.search(contents.name) and distinct > rows / 2):
+        if distinct > _ALL_DIFFER * rows or (_ID_NAME.search(column.name) and distinct > rows / 2):
             return "another word in nearly every row: an identifier"
         if distinct > MAX_CATEGORIES:
             return f"{distinct:,} words, more than data.max_categories={MAX_CATEGORIES}"
         return None
     if values.kind == "number" and rows > 20:
         numbers = values.numbers
-        if not contents.missing and len(set(np.diff(numbers).tolist())) == 1:
+        if not column.missing and len(set(np.diff(numbers).tolist())) == 1:
             return "counts the rows"
-        if _ID_NAME.search(contents.name) and distinct > _ALL_DIFFER * rows and (numbers == np.round(numbers)).all():
+        if _ID_NAME.search(column.name) and distinct > _ALL_DIFFER * rows and (numbers == np.round(numbers)).all():
             return "another number in nearly every row: an identifier"
         if np.nanmax(np.abs(numbers)) > 3e38:
             return "values above 3e38"
     return None
 
 
-def _notes(contents: Contents) -> Iterator[str]:
-    values, rows = contents.values, len(contents.values.numbers)
-    if contents.infinite:
-        yield f"{contents.infinite:,} infinite"
-    if contents.missing_words:
-        yield f"{', '.join(map(repr, contents.missing_words))} for missing"
-    if contents.missing > rows / 2:
+def _notes(column: ColumnProfile) -> Iterator[str]:
+    values, rows = column.values, len(column.values.numbers)
+    if column.infinite:
+        yield f"{column.infinite:,} infinite"
+    if column.missing_words:
+        yield f"{', '.join(map(repr, column.missing_words))} for missing"
+    if column.missing > rows / 2:
         yield "mostly missing"
     if values.kind != "number":
         return
@@ -251,25 +251,25 @@ def _notes(contents: Contents) -> Iterator[str]:
         yield f"differs little around {low:.6g}: subtract a constant"
 
 
-def _tells(contents: Contents, chosen: Contents, label: Label) -> str | None:
+def _leak(column: ColumnProfile, label_column: ColumnProfile, label: Label) -> str | None:
     """Why a column gives the label away by itself, as a second label or the name of the attack does; or None."""
-    words = chosen.values.as_words()
+    words = label_column.values.as_words()
     anomalous = np.array([*(word in label.anomaly for word in words.words), False])
     y = anomalous[np.where(np.isnan(words.numbers), len(words.words), words.numbers).astype(np.int64)]
-    present = ~np.isnan(contents.values.numbers)
-    y, numbers = y[present], contents.values.numbers[present]
+    present = ~np.isnan(column.values.numbers)
+    y, numbers = y[present], column.values.numbers[present]
     if y.sum() < _ENOUGH or (~y).sum() < _ENOUGH:
         return None
-    if contents.values.kind == "category":
+    if column.values.kind == "category":
         of_word = np.bincount(numbers.astype(np.int64), weights=y) / np.bincount(numbers.astype(np.int64))
         numbers = of_word[numbers.astype(np.int64)]
     area = auroc(y, numbers)
-    return "tells the label by itself: is it known before?" if max(area, 1 - area) >= _TELLS else None
+    return "tells the label by itself: is it known before?" if max(area, 1 - area) >= _LEAKS else None
 
 
-def _problems(look: Look, ignore: Mapping[str, str], label: Label | None) -> Iterator[str]:
-    if look.ragged:
-        yield f"{look.ragged:,} rows have more or fewer fields than the header; mend or remove them"
+def _problems(table: TableProfile, ignore: Mapping[str, str], label: Label | None) -> Iterator[str]:
+    if table.ragged:
+        yield f"{table.ragged:,} rows have more or fewer fields than the header; mend or remove them"
     if label is None:
         yield "no column looks like labels: without any, what is rare is found; or name one with --label COLUMN"
     elif not label.anomaly:
@@ -277,7 +277,7 @@ def _problems(look: Look, ignore: Mapping[str, str], label: Label | None) -> Ite
             f"no word of {label.column} says what an anomaly is; name them with "
             f"{setting('data.known_anomaly', list(label.unlabeled[:3]) or ['WORD'])}, and out of data.unlabeled"
         )
-    if not set(each.name for each in look.columns) - {*ignore, label.column if label else ""}:
+    if not set(each.name for each in table.columns) - {*ignore, label.column if label else ""}:
         yield "no column is left to learn from; keep one"
-    if look.rows < 100:
-        yield f"{look.rows} rows are few: some hundred are needed for a threshold that promises a rate"
+    if table.rows < 100:
+        yield f"{table.rows} rows are few: some hundred are needed for a threshold that promises a rate"

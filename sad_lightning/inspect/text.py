@@ -1,4 +1,4 @@
-"""What was seen and what is proposed, for a screen and as a yaml."""
+"""The profile of a table and the proposed settings, as text for a screen and as a yaml."""
 
 import json
 import shlex
@@ -10,7 +10,7 @@ import numpy as np
 
 from sad_lightning.config.location import CONF
 from sad_lightning.data.own.values import setting
-from sad_lightning.inspect.columns import Contents, Look
+from sad_lightning.inspect.columns import ColumnProfile, TableProfile
 from sad_lightning.inspect.proposal import Label, Proposal
 
 _HEAD = ("column", "type", "missing", "distinct", "range or words", "proposed")
@@ -18,35 +18,35 @@ _WIDEST = (26, 8, 9, 9, 30, 64)
 _KINDS = {"number": "number", "boolean": "yes/no", "category": "words", "date": "date"}
 
 
-def table_text(look: Look, proposal: Proposal) -> str:
+def table_text(table: TableProfile, proposal: Proposal) -> str:
     """All columns, a line each."""
-    rows = [_HEAD, *(_line(contents, look, proposal) for contents in look.columns)]
-    return aligned(rows, _WIDEST)
+    rows = [_HEAD, *(_line(column, table, proposal) for column in table.columns)]
+    return align_columns(rows, _WIDEST)
 
 
-def aligned(rows: Sequence[Sequence[str]], widest: Sequence[int]) -> str:
+def align_columns(rows: Sequence[Sequence[str]], widest: Sequence[int]) -> str:
     """Six columns of texts, cut at a width."""
     widths = [min(most, max(len(row[k]) for row in rows)) for k, most in enumerate(widest)]
     lines = []
     for row in rows:
-        cells = [_cut(text, width) for text, width in zip(row, widths, strict=True)]
+        cells = [_shorten(text, width) for text, width in zip(row, widths, strict=True)]
         sides = "<<>><<"  # numbers stand at the right
         padded = [f"{cell:{side}{width}}" for cell, side, width in zip(cells, sides, widths, strict=True)]
         lines.append(f"  {'  '.join(padded)}".rstrip())
     return "\n".join(lines)
 
 
-def label_text(look: Look, label: Label | None) -> str:
+def label_text(table: TableProfile, label: Label | None) -> str:
     """What each word of the label column is taken for, and how often it stands there."""
     if label is None:
         return ""
-    contents = next(each for each in look.columns if each.name == label.column)
+    column = next(each for each in table.columns if each.name == label.column)
     meanings = (("known anomaly", label.anomaly), ("known normal", label.normal), ("unlabeled", label.unlabeled))
     lines = [f"  label {label.column}"]
     for meaning, words in meanings:
-        counted = [f"{word} ({contents.counts[word]:,})" for word in words]
-        if meaning == "unlabeled" and contents.missing:
-            counted.append(f"no value ({contents.missing:,})")
+        counted = [f"{word} ({column.counts[word]:,})" for word in words]
+        if meaning == "unlabeled" and column.missing:
+            counted.append(f"no value ({column.missing:,})")
         if counted:
             lines.append(f"    {meaning:<15}{', '.join(counted)}")
     return "\n".join(lines)
@@ -58,8 +58,8 @@ def train_command(settings: Mapping[str, Any], preset: str) -> str:
     return " ".join(["python -m sad_lightning data=table", *words, f"+preset={preset}"])
 
 
-def written_command(path: Path, preset: str | None) -> str:
-    """The training with the settings that ``write_yaml`` wrote."""
+def config_command(path: Path, preset: str | None) -> str:
+    """The training with the settings of a data yaml."""
     chosen = f" +preset={preset}" if preset else ""
     return f"python -m sad_lightning --config-dir {shlex.quote(str(path.parent.parent))} data={path.stem}{chosen}"
 
@@ -82,9 +82,12 @@ def yaml_files(path: Path, kind: str, settings: Mapping[str, Any], reasons: Mapp
     ]
     for key, value in settings.items():
         if key == "ignore":
-            lines += ["  ignore:", *(f"    - {_spelt(name)}   # {' '.join(reasons[name].split())}" for name in value)]
+            lines += [
+                "  ignore:",
+                *(f"    - {_yaml_value(name)}   # {' '.join(reasons[name].split())}" for name in value),
+            ]
         else:
-            lines.append(f"  {key}: {_spelt(value)}")
+            lines.append(f"  {key}: {_yaml_value(value)}")
     pairs = sorted((CONF / "pair").glob(f"{kind}_*.yaml"))
     prefix = path.parent.parent / "pair"
     return {
@@ -98,29 +101,29 @@ def yaml_files(path: Path, kind: str, settings: Mapping[str, Any], reasons: Mapp
     }
 
 
-def _spelt(value: Any) -> str:
+def _yaml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=not str(value).isprintable())  # which is yaml too
 
 
-def _line(contents: Contents, look: Look, proposal: Proposal) -> tuple[str, ...]:
-    kind = _KINDS.get(contents.values.kind, "other")
+def _line(column: ColumnProfile, table: TableProfile, proposal: Proposal) -> tuple[str, ...]:
+    kind = _KINDS.get(column.values.kind, "other")
     return (
-        contents.name or "(no name)", kind, f"{contents.missing:,}", f"{contents.distinct:,}", _range(contents),
-        _proposed(contents, proposal),
+        column.name or "(no name)", kind, f"{column.missing:,}", f"{column.distinct:,}", _range(column),
+        _proposal_words(column, proposal),
     )  # fmt: skip
 
 
-def _range(contents: Contents) -> str:
-    values = contents.values
-    if not contents.distinct:
+def _range(column: ColumnProfile) -> str:
+    values = column.values
+    if not column.distinct:
         return ""
     if values.kind == "number":
         return f"{np.nanmin(values.numbers):.6g} to {np.nanmax(values.numbers):.6g}"
-    return ", ".join(word for word, _ in contents.counts.most_common(4))
+    return ", ".join(word for word, _ in column.counts.most_common(4))
 
 
-def _proposed(contents: Contents, proposal: Proposal) -> str:
-    name, label = contents.name, proposal.label
+def _proposal_words(column: ColumnProfile, proposal: Proposal) -> str:
+    name, label = column.name, proposal.label
     if label is not None and name == label.column:
         return "label"
     if name == proposal.part:
@@ -133,6 +136,6 @@ def _proposed(contents: Contents, proposal: Proposal) -> str:
     return "; ".join(notes)
 
 
-def _cut(text: str, width: int) -> str:
+def _shorten(text: str, width: int) -> str:
     text = " ".join(text.split())
     return text if len(text) <= width else f"{text[: width - 1]}…"

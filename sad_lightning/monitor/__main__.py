@@ -1,4 +1,4 @@
-"""``python -m sad_lightning.monitor MODEL SCORES``: are rows still as in training, day by day.
+"""``python -m sad_lightning.monitor MODEL SCORES``: are new rows still like those of the training? Day by day.
 
 SCORES are files that ``sad_lightning.predict`` wrote, a pattern in quotes or a folder; parquet tells of columns too.
 A file's day stands in its name or its folder (2026-01-31, or day=2026-01-31), else it is that of its last change;
@@ -35,10 +35,10 @@ def main() -> None:
         from sad_lightning.monitor.days import watch
         from sad_lightning.monitor.page import write_page
 
-        watched = watch(Model.load(Model.find(options.model)), find_parts(options.scores), options.time)
-        write_page(options.out, watched, str(options.model))
-        print("\n".join([*watched.text(), f"  {'page':<12}{options.out}"]))
-        is_broken = watched.alarm is not None
+        monitoring = watch(Model.load(Model.find(options.model)), find_parts(options.scores), options.time)
+        write_page(options.out, monitoring, str(options.model))
+        print("\n".join([*monitoring.text(), f"  {'page':<12}{options.out}"]))
+        is_broken = monitoring.alarm is not None
     if is_broken:
         sys.exit(_BROKEN)
 

@@ -32,8 +32,8 @@ from sad_lightning.stats.ranking import Interval
 from sad_lightning.stats.shares import wilson
 
 _DATE = re.compile(r"(?<!\d)(\d{4})-?([01]\d)-?([0-3]\d)(?!\d)")
-_ROWS = 10_000  # that are bet on, at most twice as many; evenly spaced
-_MOVED = 8  # columns that are shown
+_ROWS = 10_000  # that the martingales see, at most twice as many; evenly spaced
+_COLUMNS = 8  # columns that are shown
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Day:
         name: YYYY-MM-DD.
         rows: how many were scored.
         flagged: how many of them were called anomalies.
-        last: the last row of the day among those that were bet on.
+        last: the position of the day's last row among the rows that the martingales see.
     """
 
     name: str
@@ -69,7 +69,7 @@ class ColumnChange:
 
     Attributes:
         name: of the column.
-        capital: the logarithm of its martingale after each row that was bet on.
+        capital: the logarithm of its martingale after each row that the martingales see.
         before: the middle value in training, or the most frequent word.
         lately: that of the last quarter of the rows.
         missing: the share of missing values lately.
@@ -83,12 +83,12 @@ class ColumnChange:
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What happened over the days.
+class Monitoring:
+    """Scores of several days compared with the training.
 
     Attributes:
         days: in their order.
-        evidence: martingales over the rows that were bet on.
+        evidence: martingales over evenly spaced rows.
         columns: those that moved most, the clearest first.
         promised: the false-positive rate; None where none is promised.
         known: the share of known anomalies in training.
@@ -145,7 +145,7 @@ class Watched:
         return lines
 
 
-def watch(model: Model, parts: Sequence[DataPart], time: str | None) -> Watched:
+def watch(model: Model, parts: Sequence[DataPart], time: str | None) -> Monitoring:
     """Read scores, and compare them with those of the training.
 
     Args:
@@ -174,10 +174,10 @@ def watch(model: Model, parts: Sequence[DataPart], time: str | None) -> Watched:
     scores, values, days = scores[order], values[order], days[order]
     evidence = evidence_of(model, scores, values)
     known, of = known_anomalies(model)
-    return Watched(
+    return Monitoring(
         days=tuple(_days(files, days)),
         evidence=evidence,
-        columns=tuple(_moved(model, evidence, reference, values[scores <= model.threshold])),
+        columns=tuple(_column_changes(model, evidence, reference, values[scores <= model.threshold])),
         promised=model.target_fpr if model.calibration_rows == "validation" else None,
         known=known / max(of, 1),
         has_columns=has_columns,
@@ -226,18 +226,18 @@ def _read(part: DataPart, time: str | None, threshold: float) -> _File:
 
 
 def _day_of(part: DataPart) -> str:
-    found = _DATE.findall(part.name)
-    if found:
-        return "-".join(found[-1])
+    dates = _DATE.findall(part.name)
+    if dates:
+        return "-".join(dates[-1])
     assert isinstance(part.place, Path)
     return datetime.datetime.fromtimestamp(part.place.stat().st_mtime).date().isoformat()
 
 
 def _day_in(place: Path, column: str, word: str | None) -> str:
-    found = _DATE.search(str(word))
-    if found is None:
+    date = _DATE.search(str(word))
+    if date is None:
         raise InputError(f"{place}: column {column} must hold dates as 2026-01-31, it holds {word!r}; leave out --time")
-    return "-".join(found.groups())
+    return "-".join(date.groups())
 
 
 def _days(files: Sequence[_File], sampled: NDArray[Any]) -> list[Day]:
@@ -251,13 +251,13 @@ def _days(files: Sequence[_File], sampled: NDArray[Any]) -> list[Day]:
     ]
 
 
-def _moved(
+def _column_changes(
     model: Model, evidence: Evidence, reference: NDArray[np.float32], values: NDArray[np.float32]
 ) -> list[ColumnChange]:
     schema = model.preparation.schema
     if not isinstance(schema, TableSchema) or not evidence.columns.size:
         return []
-    order = np.argsort(-evidence.columns.max(axis=0), kind="stable")[:_MOVED]
+    order = np.argsort(-evidence.columns.max(axis=0), kind="stable")[:_COLUMNS]
     lately = values[-max(len(values) // 4, 1) :]
     return [
         ColumnChange(schema.names[k], evidence.columns[:, k], middle_of(schema.columns[k], reference[:, k]),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.pages import environment
 from sad_lightning.files import whole_file
-from sad_lightning.monitor.days import Watched
+from sad_lightning.monitor.days import Monitoring
 from sad_lightning.predict.comparison import BUDGET
 
 _LOG10 = math.log(10)
@@ -17,30 +17,30 @@ _LINES = 5  # columns with a line in the figure
 _TICKS = 7
 
 
-def write_page(path: Path, watched: Watched, model: str) -> None:
+def write_page(path: Path, monitoring: Monitoring, model: str) -> None:
     """Write the page: whole, or not at all."""
     template = environment(Path(__file__).parent).get_template("monitor.html")
-    figures = [flagged_figure(watched), martingale_figure(watched)]
-    page = template.render(title=f"Monitor of {model}", watched=watched, figures=figures, alarm_at=1 / BUDGET,
+    figures = [flagged_figure(monitoring), martingale_figure(monitoring)]
+    page = template.render(title=f"Monitor of {model}", monitoring=monitoring, figures=figures, alarm_at=1 / BUDGET,
                            log_alarm=-math.log(BUDGET))  # fmt: skip
     with whole_file(path) as part:
         part.write_text(page, encoding="utf-8")
 
 
-def flagged_figure(watched: Watched) -> svg.Figure:
+def flagged_figure(monitoring: Monitoring) -> svg.Figure:
     """The share of flagged rows of each day, with its interval, beside what is to be expected."""
-    days = watched.days
-    highest = max(*(day.interval.high for day in days), watched.expected or 0.0)
-    x = _days_axis(watched)
+    days = monitoring.days
+    highest = max(*(day.interval.high for day in days), monitoring.expected or 0.0)
+    x = _days_axis(monitoring)
     y = svg.linear(0, min(105 * highest + 0.5, 100.0), 250, 30, "flagged rows, %")
     parts = svg.frame(x, y)
-    if watched.expected is not None:
-        at = y(100 * watched.expected)
+    if monitoring.expected is not None:
+        at = y(100 * monitoring.expected)
         parts.append(f'<path class="rule" stroke-dasharray="4 4" d="M{x.start:g} {at:.1f}H{x.end:g}"/>')
         parts.append(svg.text(x.end - 4, at - 6, "as in training", "soft small end"))
     for k, day in enumerate(days):
         low, high = y(100 * day.interval.low), y(100 * min(day.interval.high, y.high / 100))
-        css = f"interval s{1 if watched.expected is not None and day.interval.low > watched.expected else 0}"
+        css = f"interval s{1 if monitoring.expected is not None and day.interval.low > monitoring.expected else 0}"
         parts.append(f'<path class="{css}" d="M{x(k):.1f} {low:.1f}V{high:.1f}"/>')
         colour = 1 if "s1" in css else 0
         parts.append(svg.mark(x(k), y(100 * day.share), colour, hint=f"{day.name}: {day.flagged:,} of {day.rows:,}"))
@@ -49,18 +49,18 @@ def flagged_figure(watched: Watched) -> svg.Figure:
         "With intervals of 95 %; orange if the interval lies above the line: the promised share of normal rows, and "
         "the known anomalies of the training."
     )
-    return svg.drawing("flagged", (760, 298), parts, title="Flagged rows a day", alt=alt, caption=caption)
+    return svg.make_figure("flagged", (760, 298), parts, title="Flagged rows a day", alt=alt, caption=caption)
 
 
-def martingale_figure(watched: Watched) -> svg.Figure:
+def martingale_figure(monitoring: Monitoring) -> svg.Figure:
     """The evidence against rows as in training after each day, with the line at which it alarms."""
-    lines = {"all": watched.evidence.total, "scores": watched.evidence.scores, "flags": watched.evidence.flags}
-    lines |= {column.name: column.capital for column in watched.columns[:_LINES] if _rises(column.capital)}
-    ends = np.array([day.last for day in watched.days])
+    lines = {"all": monitoring.evidence.total, "scores": monitoring.evidence.scores, "flags": monitoring.evidence.flags}
+    lines |= {column.name: column.capital for column in monitoring.columns[:_LINES] if _rises(column.capital)}
+    ends = np.array([day.last for day in monitoring.days])
     of_day = {name: capital[ends] / _LOG10 for name, capital in lines.items() if len(capital)}
     limit = -math.log10(BUDGET)
     values = np.concatenate([*of_day.values(), [limit, 0.0]])
-    x = _days_axis(watched, end=600)
+    x = _days_axis(monitoring, end=600)
     y = svg.linear(max(float(values.min()), -4.0) - 0.2, float(values.max()) + 0.4, 250, 30, "powers of ten")
     parts = svg.frame(x, y)
     at = y(limit)
@@ -79,7 +79,7 @@ def martingale_figure(watched: Watched) -> svg.Figure:
     alt = "Martingales after the last day, as powers of ten: " + "; ".join(
         f"{name} {line[-1]:.1f}" for name, line in of_day.items()
     )
-    return svg.drawing(
+    return svg.make_figure(
         "martingale", (760, 298), parts, title="Evidence that rows have changed", alt=f"{alt}.",
         caption="How much a bet that rows are not as in training has multiplied. Without any change it reaches "
         f"{1 / BUDGET:g} in at most one of {1 / BUDGET:g} streams.",
@@ -90,9 +90,9 @@ def _rises(capital: NDArray[np.float64]) -> bool:
     return len(capital) > 0 and float(capital.max()) > math.log(2)
 
 
-def _days_axis(watched: Watched, end: float = 740) -> svg.Axis:
+def _days_axis(monitoring: Monitoring, end: float = 740) -> svg.Axis:
     """A place for each day, a few of them named."""
-    count = len(watched.days)
+    count = len(monitoring.days)
     step = math.ceil(count / _TICKS)
-    ticks = tuple((float(k), watched.days[k].name) for k in range(0, count, step))
+    ticks = tuple((float(k), monitoring.days[k].name) for k in range(0, count, step))
     return svg.Axis(-0.5, count - 0.5, 56, end, ticks, "day")

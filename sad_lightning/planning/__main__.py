@@ -14,12 +14,12 @@ import numpy as np
 
 from sad_lightning.checks import whole_number
 from sad_lightning.command import command, command_parser, progress
-from sad_lightning.drawing.numbers import interval_words, p_value, signed
+from sad_lightning.drawing.numbers import difference_words, interval_words, p_value_words
 from sad_lightning.drawing.tables import csv_table, markdown_table
 from sad_lightning.files import whole_file
 from sad_lightning.planning.figure import map_page
-from sad_lightning.planning.study import Design, Floats, Measures, judge, uniform_samples, unseen_maps
-from sad_lightning.stats.compare import compare, summarize
+from sad_lightning.planning.study import Design, Floats, Measures, measure, uniform_samples, unseen_maps
+from sad_lightning.stats.compare import compare_paired, summarize
 
 if TYPE_CHECKING:
     from sad_lightning.planning.samplers import Sampler
@@ -47,16 +47,16 @@ def main() -> None:
 
 
 def _study(runs: Path, out: Path, design: Design, count: int | None) -> str:
-    from sad_lightning.planning.samplers import draw_samples, samplers  # torch
+    from sad_lightning.planning.samplers import draw_samples, read_samplers  # torch
 
-    some, place = samplers(runs)
+    some, place = read_samplers(runs)
     maps = unseen_maps(**place)[:count]
     samples = {UNIFORM: uniform_samples(maps, design)}
-    measures = {UNIFORM: judge(samples[UNIFORM], maps, design)}
+    measures = {UNIFORM: measure(samples[UNIFORM], maps, design)}
     for sampler in progress(some, unit="method"):
-        drawn = [draw_samples(cell, maps, design) for cell in sampler.cells]
-        samples[sampler.name] = drawn[0][:_PAGE]
-        measures[sampler.name] = _mean([judge(each, maps, design) for each in drawn])
+        of_cells = [draw_samples(cell, maps, design) for cell in sampler.cells]
+        samples[sampler.name] = of_cells[0][:_PAGE]
+        measures[sampler.name] = _mean([measure(each, maps, design) for each in of_cells])
     text = (
         f"{len(maps)} unseen maps, {design.samples} samples a map; percent, with the 95 % interval of the mean\n\n"
         f"{_levels(measures, design)}\n\nAgainst the VAE with the same network, in points, paired over maps\n\n"
@@ -106,10 +106,10 @@ def _differences(measures: Mapping[str, Measures], some: "list[Sampler]", design
         if sampler.twin is not None:
             pairs = zip(_columns(measures[sampler.name], design), _columns(measures[sampler.twin], design), strict=True)
             for (words, ours), (_, theirs) in pairs:
-                summary, comparison = summarize(ours - theirs), compare(ours, theirs)
+                summary, comparison = summarize(ours - theirs), compare_paired(ours, theirs)
                 rows.append([
-                    sampler.name, sampler.twin, words, signed(summary.mean), interval_words(summary.interval),
-                    p_value(comparison.wilcoxon),
+                    sampler.name, sampler.twin, words, difference_words(summary.mean), interval_words(summary.interval),
+                    p_value_words(comparison.wilcoxon),
                 ])  # fmt: skip
     return markdown_table(("samples from", "against", "measure", "difference", "interval", "Wilcoxon p"), rows)
 

@@ -41,7 +41,7 @@ def map_page(name: str, columns: Sequence[tuple[str, NDArray[np.float64]]], maps
         f"in collision in orange."
     )
     title = "Samples on unseen maps"
-    return svg.drawing(name, size, parts, title=title, alt=f"{title}. {alt}.", caption=caption)
+    return svg.make_figure(name, size, parts, title=title, alt=f"{title}. {alt}.", caption=caption)
 
 
 def _head(words: str) -> list[str]:

@@ -35,7 +35,7 @@ class Sampler(NamedTuple):
     twin: str | None
 
 
-def samplers(folder: Path) -> tuple[list[Sampler], dict[str, int]]:
+def read_samplers(folder: Path) -> tuple[list[Sampler], dict[str, int]]:
     """The variational methods trained on ``data=motion_planning`` below a folder, and the settings of its maps.
 
     Raises:
@@ -75,7 +75,7 @@ def draw_samples(cell: CellResult, maps: Sequence[UnseenMap], design: Design) ->
     """
     model = load_model(cell.folder / "model.ckpt", cell.result.settings)
     parts = [part for part in parts_of(model).values() if isinstance(part, Variational)]
-    drawn = np.empty((len(maps), design.samples, 2))
+    positions = np.empty((len(maps), design.samples, 2))
     for k, part in enumerate(parts):
         share = slice(k * design.samples // len(parts), (k + 1) * design.samples // len(parts))
         for i, each in enumerate(maps):
@@ -85,5 +85,5 @@ def draw_samples(cell: CellResult, maps: Sequence[UnseenMap], design: Design) ->
             row = np.concatenate([np.zeros(STATE), condition_of(each.task)])
             rows = torch.from_numpy(row).float().expand(count, STATE + CONDITION)
             with torch.inference_mode():
-                drawn[i, share] = part.network.rebuild(part.decoder, z, rows)[:, :2].double().numpy()
-    return drawn
+                positions[i, share] = part.network.rebuild(part.decoder, z, rows)[:, :2].double().numpy()
+    return positions

@@ -85,7 +85,7 @@ def uniform_samples(maps: Sequence[UnseenMap], design: Design) -> Floats:
     return np.stack([generator.uniform(size=(design.samples, 2)) for generator in generators])
 
 
-def judge(samples: Floats, maps: Sequence[UnseenMap], design: Design) -> Measures:
+def measure(samples: Floats, maps: Sequence[UnseenMap], design: Design) -> Measures:
     """Measure ``(M, samples, 2)`` positions on their maps."""
     uniform = uniform_samples(maps, design)
     rows = []

@@ -114,7 +114,7 @@ def write(
         markdown_directions(directions), markdown_notes(table),
     ]  # fmt: skip
     files = {
-        "report.html": report_page(grids, table, directions, figures, pictures, title),
+        "report.html": report_page(grids, table, rankings, directions, figures, pictures, title),
         "report.md": "\n\n".join(part for part in parts if part) + "\n",
         "results.csv": table_csv(table),
         "cells.csv": cells_csv(grids.groups),

@@ -1,12 +1,11 @@
 """The main table as Markdown, CSV and LaTeX, and every cell as CSV."""
 
-import math
 from collections.abc import Iterable, Sequence
 
-from sad_lightning.drawing.numbers import DASH, interval_words, p_value, signed, summary_words
+from sad_lightning.drawing.numbers import DASH, difference_words, p_value_words, summary_words
 from sad_lightning.drawing.tables import csv_table, markdown_table, markdown_text
 from sad_lightning.report.gather.better import Better
-from sad_lightning.report.gather.directions import Directions
+from sad_lightning.report.gather.directions import Directions, sentences
 from sad_lightning.report.gather.groups import Group
 from sad_lightning.report.gather.ranking import Ranking
 from sad_lightning.report.gather.table import Row, doubts
@@ -33,54 +32,34 @@ def markdown_notes(table: Iterable[Row]) -> str:
 def markdown_rankings(rankings: Iterable[Ranking]) -> str:
     """Best against second best of each setting, with both tests."""
     head = ("data", "labeled", "pollution", "known classes", "best", "second", "pairs", "difference", "Wilcoxon p",
-            "paired t p")  # fmt: skip
-    lines = []
-    for ranking in rankings:
-        if ranking.best is None:
-            continue
-        better, worse, values, comparison, _ = ranking.best
-        lines.append([
-            ranking.data, *ranking.setting.texts, better.group.name, worse.group.name, str(len(values)),
-            signed(comparison.difference), p_value(comparison.wilcoxon), p_value(comparison.paired_t),
-        ])  # fmt: skip
+            "paired t p", "significant")  # fmt: skip
+    lines = [
+        [
+            each.data, *each.setting.texts, best.better.group.name, best.worse.group.name, str(len(best.values)),
+            difference_words(best.comparison.difference), p_value_words(best.comparison.wilcoxon),
+            p_value_words(best.comparison.paired_t),
+            best.verdict,
+        ]
+        for each in rankings if (best := each.best) is not None
+    ]  # fmt: skip
     return markdown_table(head, lines)
 
 
-def markdown_better(betters: Sequence[Better]) -> str:
+def markdown_better(betters: Iterable[Better]) -> str:
     """The better of several beside the one number that a paper prints for them; empty without."""
-    head = ("data", "labeled", "pollution", "known classes", "in print", "the better is", "of", "AUROC, ours",
-            "published")  # fmt: skip
-    lines = [
-        [
-            each.row.group.data, *each.row.group.setting.texts, f"{each.published.paper} {each.published.method}",
-            each.row.group.name, ", ".join(row.group.name for row in (each.row, *each.others)),
-            summary_words(each.row.auroc), each.published.text,
-        ]
+    return "\n".join(
+        "- " + markdown_text(
+            f"{each.row.group.data}, {each.row.group.setting.words}: {each.row.group.name} with"
+            f" {summary_words(each.row.auroc)} is better than {', '.join(row.group.name for row in each.others)};"
+            f" {each.published.paper} {each.published.method}, Table {each.published.table}: {each.published.text}"
+        )
         for each in betters
-    ]  # fmt: skip
-    return f"## The better of several\n\n{markdown_table(head, lines)}" if betters else ""
+    )  # fmt: skip
 
 
-def markdown_directions(directions: Sequence[Directions]) -> str:
-    """What labels do to the recall of each class: a sentence and a table for each pair of methods; empty without."""
-    parts = []
-    for each in directions:
-        head = ("class", "distance", each.label_free, each.with_labels, "difference", "interval", "", "published",
-                "arrow")  # fmt: skip
-        lines = []
-        for change in each.changes:
-            theirs = " to ".join(f"{number.mean:.0f}" for number in change.published) if change.published else ""
-            lines.append([
-                f"{change.name}{' (known)' * change.known}", _distance(change.distance), f"{change.before:.1f}",
-                f"{change.after:.1f}",
-                signed(change.difference), interval_words(change.interval), change.verdict, theirs, change.arrow or "",
-            ])  # fmt: skip
-        parts.append(f"{markdown_text(each.words)}\n\n{markdown_table(head, lines)}")
-    return "\n\n".join(["## What labels do to recall", *parts]) if parts else ""
-
-
-def _distance(value: float) -> str:
-    return DASH if math.isnan(value) else f"{value:.2f}"
+def markdown_directions(directions: Iterable[Directions]) -> str:
+    """What labels do to the recall of each class, a line for each pair of methods; empty without."""
+    return "\n".join(f"- {markdown_text(where)}: {markdown_text(words)}" for where, words in sentences(directions))
 
 
 def directions_csv(directions: Iterable[Directions]) -> str:

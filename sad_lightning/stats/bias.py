@@ -42,11 +42,11 @@ def verdict(interval: Interval) -> str:
 
 
 class Bias(NamedTuple):
-    """The empirical relative scoring bias of a second score against a first.
+    """The empirical relative scoring bias of one score against another.
 
     Attributes:
-        estimate: xi, recall of the second less recall of the first, in [-1, 1].
-        recalls: both, the first one's first.
+        estimate: xi, the recall of the second score less that of the first, in [-1, 1].
+        recalls: of the first and of the second score.
         dkw: its interval without any assumption.
         bootstrap: its interval by resampling.
     """
@@ -123,25 +123,25 @@ def bootstrap_biases(
 ) -> Floats:
     """The bias in resampled rows, ``(resamples,)``; arguments as ``relative_scoring_bias`` has them.
 
-    Rows are drawn anew with both their scores. Of the anomalies only counts matter: how many the second score gains,
-    how many it loses, at the thresholds of the resampled normals.
+    Each resampled row keeps both its scores. Of the anomalies only two counts matter: how many the second score finds
+    and the first does not, and the reverse, at the thresholds of the resampled normals.
     """
     normal, anomaly = (_both(name, values) for name, values in (("normals", normals), ("anomalies", anomalies)))
     generator = np.random.default_rng(seed)
     n, m = normal.shape[1], anomaly.shape[1]
     rank = rank_at_fpr(n, fpr)
-    found = []
+    biases = []
     for size in _chunks(resamples, max(n, m)):
-        drawn = generator.integers(n, size=(size, n))
-        first, second = (np.partition(s[drawn], rank, axis=1)[:, rank] for s in normal)  # thresholds, (size,)
+        rows = generator.integers(n, size=(size, n))
+        before, after = (np.partition(s[rows], rank, axis=1)[:, rank] for s in normal)  # thresholds, (size,)
         gained, lost = np.empty(size), np.empty(size)
         for k in range(size):
-            one, two = anomaly[0] > first[k], anomaly[1] > second[k]
+            one, two = anomaly[0] > before[k], anomaly[1] > after[k]
             gained[k], lost[k] = (two & ~one).mean(), (one & ~two).mean()
         same = 1 - gained - lost
         counts = generator.multinomial(m, np.stack([gained, lost, same.clip(0)], axis=1))
-        found.append((counts[:, 0] - counts[:, 1]) / m)
-    return np.concatenate(found)
+        biases.append((counts[:, 0] - counts[:, 1]) / m)
+    return np.concatenate(biases)
 
 
 def _chunks(resamples: int, rows: int) -> list[int]:
@@ -171,13 +171,13 @@ class Gaussian(NamedTuple):
     anomaly_deviation: float
 
 
-def gaussian_bias(first: Gaussian, second: Gaussian, fpr: float) -> float:
+def gaussian_bias(before: Gaussian, after: Gaussian, fpr: float) -> float:
     """Corollary 2: the relative scoring bias of Gaussian scores, exactly.
 
     Raises:
         InputError: a deviation is not positive.
     """
-    return gaussian_recall(second, fpr) - gaussian_recall(first, fpr)
+    return gaussian_recall(after, fpr) - gaussian_recall(before, fpr)
 
 
 def gaussian_recall(scores: Gaussian, fpr: float) -> float:

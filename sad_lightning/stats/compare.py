@@ -58,9 +58,9 @@ class Comparison(NamedTuple):
 
     Attributes:
         n: paired cells.
-        difference: mean of first less second.
-        wins: cells where the first is higher.
-        losses: cells where the second is higher.
+        difference: mean of ours less theirs.
+        wins: cells where ours is higher.
+        losses: cells where theirs is higher.
         wilcoxon: two-sided p-value of the signed ranks.
         paired_t: two-sided p-value of the paired t-test.
     """
@@ -73,24 +73,24 @@ class Comparison(NamedTuple):
     paired_t: float
 
 
-def compare(first: ArrayLike, second: ArrayLike) -> Comparison:
+def compare_paired(ours: ArrayLike, theirs: ArrayLike) -> Comparison:
     """Compare ``(n,)`` numbers with their ``(n,)`` partners.
 
     Raises:
         InputError: their lengths differ.
     """
-    differences = _differences(first, second)
+    differences = _differences(ours, theirs)
     return Comparison(
         n=len(differences),
         difference=float(differences.mean()) if len(differences) else math.nan,
         wins=int((differences > 0).sum()),
         losses=int((differences < 0).sum()),
-        wilcoxon=signed_rank(first, second),
-        paired_t=paired_t(first, second),
+        wilcoxon=signed_rank(ours, theirs),
+        paired_t=paired_t(ours, theirs),
     )
 
 
-def signed_rank(first: ArrayLike, second: ArrayLike) -> float:
+def signed_rank(ours: ArrayLike, theirs: ArrayLike) -> float:
     """Wilcoxon's signed-rank test of paired numbers, two-sided; pairs without a difference are left out.
 
     Exact up to 50 pairs, or up to 13 where differences tie or vanish; else the normal approximation with the
@@ -99,7 +99,7 @@ def signed_rank(first: ArrayLike, second: ArrayLike) -> float:
     Returns:
         The p-value; 1 where no pair differs, nan without pairs.
     """
-    differences = _differences(first, second)
+    differences = _differences(ours, theirs)
     if len(differences) == 0:
         return math.nan
     nonzero = differences[differences != 0]
@@ -117,24 +117,24 @@ def signed_rank(first: ArrayLike, second: ArrayLike) -> float:
 
 
 def _signed_rank_tails(ranks: NDArray[np.float64], positive: float) -> tuple[float, float]:
-    """The chances that a sum over a random half of the ranks is at most, and at least, the one seen."""
-    doubled = np.rint(2 * ranks).astype(np.int64)  # ties make halves
-    chances = np.zeros(int(doubled.sum()) + 1)
+    """The chances that a sum over a random half of the ranks is at most, and at least, the one at hand."""
+    twice = np.rint(2 * ranks).astype(np.int64)  # ties make halves
+    chances = np.zeros(int(twice.sum()) + 1)
     chances[0] = 1.0
-    for rank in doubled:
-        moved = np.concatenate([np.zeros(rank), chances[:-rank]])
-        chances = (chances + moved) / 2
-    seen = round(2 * positive)
-    return float(chances[: seen + 1].sum()), float(chances[seen:].sum())
+    for rank in twice:
+        with_rank = np.concatenate([np.zeros(rank), chances[:-rank]])
+        chances = (chances + with_rank) / 2
+    rank_sum = round(2 * positive)
+    return float(chances[: rank_sum + 1].sum()), float(chances[rank_sum:].sum())
 
 
-def paired_t(first: ArrayLike, second: ArrayLike) -> float:
+def paired_t(ours: ArrayLike, theirs: ArrayLike) -> float:
     """Student's t-test of paired numbers, two-sided.
 
     Returns:
         The p-value; 1 where no pair differs, nan below two pairs.
     """
-    differences = _differences(first, second)
+    differences = _differences(ours, theirs)
     n = len(differences)
     if n < 2:
         return math.nan
@@ -150,10 +150,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     The k-th smallest of n is multiplied by n - k + 1, and is never below a smaller one's; nan stays and does not count.
     """
-    given = [i for i, p in enumerate(p_values) if not math.isnan(p)]
+    defined = [i for i, p in enumerate(p_values) if not math.isnan(p)]
     corrected, largest = [math.nan] * len(p_values), 0.0
-    for k, i in enumerate(sorted(given, key=lambda i: p_values[i])):
-        largest = max(largest, min(p_values[i] * (len(given) - k), 1.0))
+    for k, i in enumerate(sorted(defined, key=lambda i: p_values[i])):
+        largest = max(largest, min(p_values[i] * (len(defined) - k), 1.0))
         corrected[i] = largest
     return corrected
 
@@ -173,8 +173,8 @@ def average_ranks(values: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(np.mean([midranks(-row) for row in table], axis=0))
 
 
-def _differences(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+def _differences(ours: ArrayLike, theirs: ArrayLike) -> NDArray[np.float64]:
+    a, b = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 1:
         raise InputError(f"cells: a comparison needs pairs, got {a.shape} and {b.shape} numbers")
     return a - b

@@ -1,4 +1,4 @@
-"""Whether rows still come as they did: conformal test martingales (Vovk et al. 2021), valid at every moment.
+"""Whether new rows are distributed as the reference rows: conformal test martingales (Vovk et al. 2021).
 
 Reference rows, then new ones, t = 1, 2, ...: as long as all of them are exchangeable, the p-values
 
@@ -29,12 +29,12 @@ def online_p_values(reference: ArrayLike, stream: ArrayLike, generator: np.rando
         stream: ``(N,)`` in the order in which they came.
         generator: breaks ties.
     """
-    known = np.asarray(reference, dtype=np.float64)
-    values = np.concatenate([known, np.asarray(stream, dtype=np.float64)])
+    earlier = np.asarray(reference, dtype=np.float64)
+    values = np.concatenate([earlier, np.asarray(stream, dtype=np.float64)])
     ranks = np.empty(len(values), dtype=np.int64)
     ranks[np.lexsort((generator.random(len(values)), values))] = np.arange(len(values))
-    larger = larger_before(ranks)[len(known) :]
-    return (larger + generator.random(len(larger))) / (len(known) + 1 + np.arange(len(larger)))
+    larger = larger_before(ranks)[len(earlier) :]
+    return (larger + generator.random(len(larger))) / (len(earlier) + 1 + np.arange(len(larger)))
 
 
 def larger_before(ranks: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -156,7 +156,7 @@ def gather_evidence(
     anomalies: tuple[int, int] = (0, 0),
     seed: int = 0,
 ) -> Evidence:
-    """Bet on a stream of rows that they are not as the calibration rows were.
+    """The evidence that the rows of a stream are not distributed as the calibration rows.
 
     Flagged rows are left out of the bets on scores and columns: below the threshold, which is one of the calibration
     scores, calibration rows and new normal rows are exchangeable too, and anomalies are not there.
@@ -168,12 +168,12 @@ def gather_evidence(
         reference: ``(R, C)`` each column's values in rows below the threshold, in any order.
         threshold: flagged is what scores above it.
         fpr: the promised rate.
-        held_out: whether the calibration rows were; else nothing was promised, and only columns are bet on.
-        anomalies: known anomalies, and rows, of the training: flags as many are expected.
+        held_out: whether the calibration rows did not train; else no rate is promised, and only columns are evidence.
+        anomalies: the numbers of known anomalies and of rows in training; as large a share of new rows may be flagged.
         seed: breaks ties.
     """
     generator = np.random.default_rng(seed)
-    stream, columns, known = (np.asarray(each, dtype=np.float64) for each in (scores, values, reference))
+    stream, columns, in_training = (np.asarray(each, dtype=np.float64) for each in (scores, values, reference))
     normals = np.asarray(calibration, dtype=np.float64)
     flagged = stream > threshold
     normal = ~flagged
@@ -181,11 +181,11 @@ def gather_evidence(
     if held_out:
         below = normals[normals < threshold]
         p_values = online_p_values(below, stream[normal], generator)
-        bets["scores"] = _carried(simple_jumper(p_values[:, None]), normal)[:, 0]
+        bets["scores"] = _carry_over(simple_jumper(p_values[:, None]), normal)[:, 0]
         if math.isfinite(threshold):
             bets["flags"] = flag_martingale(flagged, len(normals), fpr, anomalies)
-    p = [online_p_values(known[:, k], columns[normal, k], generator) for k in range(columns.shape[1])]
-    of_columns = _carried(simple_jumper(np.stack(p, axis=1)), normal) if p else np.zeros((len(stream), 0))
+    p = [online_p_values(in_training[:, k], columns[normal, k], generator) for k in range(columns.shape[1])]
+    of_columns = _carry_over(simple_jumper(np.stack(p, axis=1)), normal) if p else np.zeros((len(stream), 0))
     some = [*([bets["flags"], bets["scores"]] if held_out else []), *of_columns.T]
     share = 0.5 if held_out else 1.0
     weights = [*([0.25, 0.25] if held_out else []), *np.full(len(p), share / max(len(p), 1))]
@@ -195,7 +195,7 @@ def gather_evidence(
     return Evidence(bets["flags"], bets["scores"], of_columns, total)
 
 
-def _carried(logs: Floats, betting: NDArray[np.bool_]) -> Floats:
-    """Capital after every row, from that after those rows that bet: ``(n, C)`` to ``(N, C)``."""
-    started = np.concatenate([np.zeros((1, logs.shape[1])), logs])
-    return started[np.cumsum(betting)]
+def _carry_over(logs: Floats, betting: NDArray[np.bool_]) -> Floats:
+    """Capital after every row of the stream, from that after the rows that are bet on: ``(n, C)`` to ``(N, C)``."""
+    capital = np.concatenate([np.zeros((1, logs.shape[1])), logs])
+    return capital[np.cumsum(betting)]

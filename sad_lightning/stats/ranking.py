@@ -27,7 +27,7 @@ def auroc(y: ArrayLike, scores: ArrayLike) -> float:
     Returns:
         A number in [0, 1]; nan where one of the two kinds is missing.
     """
-    truth, values = _checked(y, scores)
+    truth, values = _check_scores(y, scores)
     n_anomaly = int(truth.sum())
     n_normal = len(truth) - n_anomaly
     if n_anomaly == 0 or n_normal == 0:
@@ -49,13 +49,13 @@ def auroc_interval(y: ArrayLike, scores: ArrayLike, confidence: float = 0.95) ->
     Returns:
         Two numbers in [0, 1]; nan where one of the two kinds has less than two rows.
     """
-    flagged, found, n_anomaly, n_normal = _roc_counts(y, scores)
+    flagged, hits, n_anomaly, n_normal = _roc_counts(y, scores)
     if n_anomaly < 2 or n_normal < 2:
         return Interval(math.nan, math.nan)
-    false = flagged - found  # normals flagged, from the highest threshold down
-    anomalies, normals = np.diff(found, prepend=0), np.diff(false, prepend=0)  # of each group of ties
+    false = flagged - hits  # normals flagged, from the highest threshold down
+    anomalies, normals = np.diff(hits, prepend=0), np.diff(false, prepend=0)  # of each group of ties
     below = (n_normal - false + normals / 2) / n_normal  # placement of each group's anomalies,
-    above = (found - anomalies / 2) / n_anomaly  # and of its normals
+    above = (hits - anomalies / 2) / n_anomaly  # and of its normals
     center = float(anomalies @ below) / n_anomaly
     variance = float(anomalies @ (below - center) ** 2) / (n_anomaly - 1) / n_anomaly
     variance += float(normals @ (above - center) ** 2) / (n_normal - 1) / n_normal
@@ -82,10 +82,10 @@ def roc_curve(y: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64], NDA
     Returns:
         Two arrays ``(T + 1,)``, both rising; empty where one of the two kinds is missing.
     """
-    flagged, found, n_anomaly, n_normal = _roc_counts(y, scores)
+    flagged, hits, n_anomaly, n_normal = _roc_counts(y, scores)
     if n_anomaly == 0 or n_normal == 0:
         return np.empty(0), np.empty(0)
-    return np.append(0.0, (flagged - found) / n_normal), np.append(0.0, found / n_anomaly)
+    return np.append(0.0, (flagged - hits) / n_normal), np.append(0.0, hits / n_anomaly)
 
 
 def average_precision(y: ArrayLike, scores: ArrayLike) -> float:
@@ -94,10 +94,10 @@ def average_precision(y: ArrayLike, scores: ArrayLike) -> float:
     Returns:
         A number in [0, 1]; nan without anomalies.
     """
-    flagged, found, n_anomaly, _ = _roc_counts(y, scores)
+    flagged, hits, n_anomaly, _ = _roc_counts(y, scores)
     if n_anomaly == 0:
         return float("nan")
-    return float(np.sum(np.diff(found, prepend=0) / n_anomaly * found / flagged))
+    return float(np.sum(np.diff(hits, prepend=0) / n_anomaly * hits / flagged))
 
 
 def recall_at_fpr(y: ArrayLike, scores: ArrayLike, fpr: float) -> float:
@@ -106,23 +106,23 @@ def recall_at_fpr(y: ArrayLike, scores: ArrayLike, fpr: float) -> float:
     Returns:
         A number in [0, 1]; nan where one of the two kinds is missing.
     """
-    flagged, found, n_anomaly, n_normal = _roc_counts(y, scores)
+    flagged, hits, n_anomaly, n_normal = _roc_counts(y, scores)
     if n_anomaly == 0 or n_normal == 0:
         return float("nan")
-    within = flagged - found <= fpr * n_normal
-    return float(found[within].max(initial=0) / n_anomaly)
+    within = flagged - hits <= fpr * n_normal
+    return float(hits[within].max(initial=0) / n_anomaly)
 
 
 def _roc_counts(y: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
     """Rows flagged and anomalies found at each distinct threshold, from the highest down; anomalies, normals in all."""
-    truth, values = _checked(y, scores)
+    truth, values = _check_scores(y, scores)
     order = np.argsort(values)[::-1]
     last = np.append(np.flatnonzero(np.diff(values[order])), len(values) - 1)  # of each group of ties
-    found = np.cumsum(truth[order])[last]
-    return last + 1, found, int(truth.sum()), int(len(truth) - truth.sum())
+    hits = np.cumsum(truth[order])[last]
+    return last + 1, hits, int(truth.sum()), int(len(truth) - truth.sum())
 
 
-def _checked(y: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def _check_scores(y: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     truth, values = np.asarray(y), np.asarray(scores, dtype=np.float64)
     if truth.shape != values.shape or truth.ndim != 1 or len(truth) == 0:
         raise InputError(f"scores: one score a row is needed, got {values.shape} scores for {truth.shape} rows")

@@ -21,12 +21,12 @@ from sad_lightning.errors import InputError
 _FORMS = ("corrected", "printed")
 
 
-def sample_size(
+def samples_needed(
     epsilon: float,
     delta: float,
     alpha: float,
-    first: tuple[float, float],
-    second: tuple[float, float],
+    before: tuple[float, float],
+    after: tuple[float, float],
     *,
     form: str = "corrected",
 ) -> int:
@@ -36,34 +36,34 @@ def sample_size(
         epsilon: in (0, 1).
         delta: in (0, 1).
         alpha: share of anomalies among the samples, in (0, 1).
-        first: Lipschitz constants (l_a, l_0) of the first score: of F_a, and of the quantile function F_0^-1.
-        second: those of the second score.
+        before: Lipschitz constants (l_a, l_0) of one score: of F_a, and of the quantile function F_0^-1.
+        after: those of the other score.
         form: ``corrected``, or ``printed`` as the theorem stands in the paper.
 
     Raises:
         InputError: a number is out of range.
     """
-    return math.ceil(_constant(delta, alpha, first, second, form) / _within("epsilon", epsilon) ** 2 - 1e-9)
+    return math.ceil(_constant(delta, alpha, before, after, form) / _within("epsilon", epsilon) ** 2 - 1e-9)
 
 
 def accuracy(
     n: int,
     delta: float,
     alpha: float,
-    first: tuple[float, float],
-    second: tuple[float, float],
+    before: tuple[float, float],
+    after: tuple[float, float],
     *,
     form: str = "corrected",
 ) -> float:
-    """The inverse of ``sample_size``: the epsilon that n samples buy; 1 or more says nothing."""
-    return math.sqrt(_constant(delta, alpha, first, second, form) / positive("n", n))
+    """The inverse of ``samples_needed``: the epsilon that n samples buy; 1 or more says nothing."""
+    return math.sqrt(_constant(delta, alpha, before, after, form) / positive("n", n))
 
 
-def _constant(delta: float, alpha: float, first: tuple[float, float], second: tuple[float, float], form: str) -> float:
+def _constant(delta: float, alpha: float, before: tuple[float, float], after: tuple[float, float], form: str) -> float:
     """What n epsilon^2 must reach."""
     for name, value in (("delta", delta), ("alpha", alpha)):
         _within(name, value)
-    pairs = [(positive("l_a", l_a), positive("l_0", l_0)) for l_a, l_0 in (first, second)]
+    pairs = [(positive("l_a", l_a), positive("l_0", l_0)) for l_a, l_0 in (before, after)]
     if choice("form", form, _FORMS) == "corrected":
         each, slopes = delta / 4, [(l_a * l_0) ** 2 for l_a, l_0 in pairs]
     else:

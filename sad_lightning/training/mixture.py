@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sad_lightning.stats.calibration import Calibration
 
 
-class Calibrated(nn.Module):
+class CalibrationLayer(nn.Module):
     """A calibration in torch operations, so that it can be exported as a graph.
 
     Args:
@@ -27,7 +27,7 @@ class Calibrated(nn.Module):
         self.register_buffer("units", torch.tensor(units, dtype=torch.float64))
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Tensor], prefix: str) -> "Calibrated":
+    def from_state(cls, state: Mapping[str, Tensor], prefix: str) -> "CalibrationLayer":
         """The calibration whose ``state_dict`` is the part of ``state`` with the prefix."""
         scores, values, units = (state[f"{prefix}{name}"] for name in ("scores", "values", "units"))
         return cls(Calibration(scores.numpy(), values.numpy(), *units.tolist()))
@@ -53,7 +53,7 @@ class Mixture(nn.Module):
         calibrations: of the voices, by name.
     """
 
-    def __init__(self, voices: Mapping[str, nn.Module], calibrations: Mapping[str, Calibrated]) -> None:
+    def __init__(self, voices: Mapping[str, nn.Module], calibrations: Mapping[str, CalibrationLayer]) -> None:
         super().__init__()
         names = sorted(voices)  # the last bit of a mean depends on the order
         self.voices = nn.ModuleDict({name: voices[name] for name in names})

@@ -9,7 +9,7 @@ import pytest
 
 from sad_lightning.audit.__main__ import main
 from sad_lightning.audit.fold import ALL, hold_out_group
-from sad_lightning.audit.study import PairScores, _slope, judge
+from sad_lightning.audit.study import PairScores, _slope, judge_group
 from sad_lightning.audit.text import as_csv, as_markdown, figure, words
 from sad_lightning.data.arrays import Arrays, Labels
 from sad_lightning.data.own.labeled_split import draw_labeled_split
@@ -178,7 +178,9 @@ def trainings(shift: float, n: int = 2000, m: int = 500, count: int = 3) -> list
 
 def test_verdicts_on_planted_scores():
     """Recall at 5 % is P(N(1.5, 1) > 1.645) = .442; a deviation higher .804, lower .126."""
-    up, down, none = (judge("g", trainings(shift), seen=True, fpr=0.05, lines=1) for shift in (1.0, -1.0, 0.0))
+    up, down, none = (
+        judge_group("g", trainings(shift), in_training=True, fpr=0.05, lines=1) for shift in (1.0, -1.0, 0.0)
+    )
     assert (up.verdict, down.verdict, none.verdict) == ("up", "down", "undecided")
     assert up.recalls == pytest.approx((0.442, 0.804), abs=0.03)
     assert down.recalls[1] == pytest.approx(0.126, abs=0.03)
@@ -191,14 +193,14 @@ def test_verdicts_on_planted_scores():
 
 
 def test_few_rows_decide_nothing_and_more_lines_need_more():
-    few = judge("g", trainings(1.0, m=4), seen=False, fpr=0.05, lines=8)
+    few = judge_group("g", trainings(1.0, m=4), in_training=False, fpr=0.05, lines=8)
     assert few.verdict == "undecided"
-    one, many = (judge("g", trainings(1.0), seen=False, fpr=0.05, lines=lines) for lines in (1, 20))
+    one, many = (judge_group("g", trainings(1.0), in_training=False, fpr=0.05, lines=lines) for lines in (1, 20))
     assert many.interval.low < one.interval.low
     with pytest.raises(InputError, match="group g: must have rows to test on"):
-        judge("g", [PairScores(np.zeros((2, 9)), np.zeros((2, 0)))], seen=True, fpr=0.05, lines=1)
+        judge_group("g", [PairScores(np.zeros((2, 9)), np.zeros((2, 0)))], in_training=True, fpr=0.05, lines=1)
     with pytest.raises(InputError, match="raise --test"):
-        judge("g", [], seen=True, fpr=0.05, lines=1)
+        judge_group("g", [], in_training=True, fpr=0.05, lines=1)
 
 
 def test_the_slope_by_hand_also_where_rates_can_not_be_higher():
@@ -208,17 +210,19 @@ def test_the_slope_by_hand_also_where_rates_can_not_be_higher():
 
 
 def test_trainings_that_disagree_widen_the_interval():
-    one = judge("g", trainings(1.0, count=2), seen=True, fpr=0.05, lines=1)
+    one = judge_group("g", trainings(1.0, count=2), in_training=True, fpr=0.05, lines=1)
     first, second = trainings(1.0, count=2)
-    mixed = judge("g", [first, PairScores(second.normals, second.anomalies[::-1])], seen=True, fpr=0.05, lines=1)
+    mixed = judge_group(
+        "g", [first, PairScores(second.normals, second.anomalies[::-1])], in_training=True, fpr=0.05, lines=1
+    )
     assert one.verdict == "up"
     assert mixed.verdict == "undecided"
 
 
 def test_words_table_and_figure_say_the_same():
     findings = [
-        judge("leak", trainings(1.0), seen=True, fpr=0.05, lines=2),
-        judge("spi|ke", trainings(-1.0), seen=False, fpr=0.05, lines=2),
+        judge_group("leak", trainings(1.0), in_training=True, fpr=0.05, lines=2),
+        judge_group("spi|ke", trainings(-1.0), in_training=False, fpr=0.05, lines=2),
     ]
     said = words(findings, "deep_svdd", "deep_sad", 0.05)
     assert "WARNING: the labels hurt. Recall goes down on spi|ke (held out)." in said

@@ -1,46 +1,20 @@
 """The page of a detector: what stands on it, and that it is there for every kind of own data."""
 
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from PIL import Image
 from support.commands import run_main
+from support.pages import Page
 
-from sad_lightning.card.content import gather
+from sad_lightning.card.content import gather_card
 from sad_lightning.cell.loading import load
 from sad_lightning.config.compose import composed
 from sad_lightning.result import Result
 from sad_lightning.stats.ranking import auroc
 
 FAST = ("logger=none", "method=mahalanobis")
-
-
-class Page(HTMLParser):
-    """Checks that what is opened is closed."""
-
-    void = frozenset({"meta", "br", "path", "rect", "circle", "polygon", "image", "link"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open, self.texts = [], []
-        self.feed(text)
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in self.void:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_endtag(self, tag):
-        if tag not in self.void:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
 
 
 def own_table(path, n: int = 400):
@@ -55,18 +29,19 @@ def own_table(path, n: int = 400):
 
 
 def trained(tmp_path, *arguments: str):
-    told = run_main(f"runs={tmp_path / 'runs'}", *FAST, *arguments)
-    assert told.code == 0, told.err
+    outcome = run_main(f"runs={tmp_path / 'runs'}", *FAST, *arguments)
+    assert outcome.code == 0, outcome.err
     (page,) = (tmp_path / "runs").rglob("detector.html")
-    return told, page
+    return outcome, page
 
 
 def test_a_training_leaves_a_page_that_says_what_to_do(tmp_path):
     path = own_table(tmp_path / "parts.npz")
     settings = ("data=table", f"data.path={path}", "data.label=status", "data.truth=truth", "data.normal=[fine]")
-    told, page = trained(tmp_path, *settings)
-    assert re.search(r"page +.*detector.html", told.out)
+    outcome, page = trained(tmp_path, *settings)
+    assert re.search(r"page +.*detector.html", outcome.out)
     text = page.read_text()
+    assert Page(text).faults == []
     words = " ".join(Page(text).texts)
     for phrase in (
         "What to label next",
@@ -80,7 +55,7 @@ def test_a_training_leaves_a_page_that_says_what_to_do(tmp_path):
     assert "python -m sad_lightning.predict" in words
     result = Result.read(page.parent)
     assert f"{100 * result.metrics['auroc']:.1f} %" in words
-    content = gather(page.parent, load(composed("data=table", *settings[1:], "method=mahalanobis").data))
+    content = gather_card(page.parent, load(composed("data=table", *settings[1:], "method=mahalanobis").data))
     assert content.columns[0][0] == "speed"
     assert [each.score for each in content.candidates] == sorted((e.score for e in content.candidates), reverse=True)
     hidden = [each for each in content.candidates if (each.row - 1) % 10 == 0]
@@ -121,5 +96,5 @@ def test_a_folder_of_images_has_a_page_with_small_pictures(tmp_path):
         "data.unlabeled=[good]", "target_fpr=0.2",
     )  # fmt: skip
     text = page.read_text()
-    Page(text)
+    assert Page(text).faults == []
     assert text.count("data:image/png;base64,") == 20

@@ -401,7 +401,7 @@ GOOD = {name: columns_of(60)[name] for name in ("a", "b", "status")}
 WRONG_TABLES = {
     "no file": (None, (), "there is no such file"),
     "a folder": ("folder", (), "must be a file, it is a folder"),
-    "another ending": (b"a,b\n1,2\n", ("data.path={tmp}/x.xlsx",), "must end in .csv"),
+    "another ending": (b"a,b\n1,2\n", ("data.path={tmp}/x.xlsx",), "must end in one of .csv"),
     "no path": (GOOD, ("data.path=???",), "data.path"),
     "empty": (b"", (), "must begin with a line of column names"),
     "no header": (b"1,2\n3,4\n", (), "must begin with a line of column names"),

@@ -8,7 +8,7 @@ from sad_lightning.drawing.pages import environment
 
 @pytest.fixture
 def template(tmp_path):
-    (tmp_path / "page.html").write_text('<td title="{{ name }}">{{ name }}</td>{{ difference|signed }}')
+    (tmp_path / "page.html").write_text('<td title="{{ name }}">{{ name }}</td>{{ difference|difference_words }}')
     return environment(tmp_path).get_template("page.html")
 
 

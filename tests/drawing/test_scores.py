@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from sad_lightning import Detector
-from sad_lightning.drawing.scores import score_histograms
+from sad_lightning.drawing.scores import flagged_shares, score_histograms
+from sad_lightning.errors import InputError
 
 
 @pytest.mark.parametrize("threshold", [2.0, math.inf, -9.0])
@@ -30,3 +31,26 @@ def test_a_detector_shows_its_scores():
     assert "new rows, 7 rows" in figure.svg
     assert "new rows" not in detector.plot_scores().svg
     assert "Detector" in detector._repr_html_()
+
+
+def test_shares_above_each_threshold_by_hand():
+    groups = {"normal rows": np.arange(100.0), "new rows": np.arange(50.0, 60.0)}
+    figure = flagged_shares(groups, 54.0, {"normal rows": 8, "new rows": 0})
+    assert figure.caption == "At the threshold of 54: 45 % of 100 normal rows, 50 % of 10 new rows."
+    assert "nothing is flagged" in flagged_shares(groups, math.inf, {"normal rows": 8, "new rows": 0}).caption
+
+
+def test_a_detector_shows_what_a_threshold_flags():
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    detector = Detector("iforest").fit(x)
+    new, y = np.concatenate([x[:5], x[:5] + 6]), np.repeat([0, 1], 5)
+    figure = detector.plot_threshold(new, y)
+    ET.fromstring(figure._repr_svg_())
+    flagged = detector.anomaly_score(new) > -detector.offset_
+    assert f"{100 * flagged[5:].mean():.3g} % of 5 new anomalies" in figure.caption
+    assert f"{100 * flagged[:5].mean():.3g} % of 5 new normal rows" in figure.caption
+    assert f"{100 * flagged.mean():.3g} % of 10 new rows" in detector.plot_threshold(new).caption
+    assert "new rows" not in detector.plot_threshold().caption
+    for rows, truth in ((None, y), (new, y - 1)):
+        with pytest.raises(InputError, match="y "):
+            detector.plot_threshold(rows, truth)

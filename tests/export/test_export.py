@@ -26,7 +26,7 @@ from sad_lightning.export.graph import difference, to_graph
 from sad_lightning.model import BaselineScore, Model
 from sad_lightning.stats.calibration import fit_calibration
 from sad_lightning.training.ensemble import Ensemble
-from sad_lightning.training.mixture import Calibrated, Mixture
+from sad_lightning.training.mixture import CalibrationLayer, Mixture
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not there: pip install 'sad_lightning[export]'")
 pytest.importorskip("onnxscript", reason="onnxscript is not there: pip install 'sad_lightning[export]'")
@@ -137,7 +137,7 @@ def test_a_mixture_becomes_a_graph(kind, settings, make):
     }
     with torch.no_grad():
         scores = {name: voice.score(x) for name, voice in voices.items()}
-        mixture = Mixture(voices, {name: Calibrated(fit_calibration(one)) for name, one in scores.items()})
+        mixture = Mixture(voices, {name: CalibrationLayer(fit_calibration(one)) for name, one in scores.items()})
         calibration = mixture.score(preparation(rows)) + 1e-4
     model = Model(preparation, mixture, calibration=calibration, calibration_rows="validation", target_fpr=0.3, card={})
     content, apart = to_graph(model, kind, rows)

@@ -9,7 +9,7 @@ from PIL import Image
 from support.commands import run_main
 
 from sad_lightning.data.schema import Dialect
-from sad_lightning.inspect.columns import look_at
+from sad_lightning.inspect.columns import profile_table
 from sad_lightning.inspect.dialect import guess_dialect
 from sad_lightning.inspect.proposal import propose
 from sad_lightning.model import Model
@@ -38,15 +38,15 @@ def flows(path, n: int = 400):
 
 def test_from_a_file_as_it_comes_to_a_detector_in_commands_that_are_pasted(tmp_path):
     path = flows(tmp_path / "flows.csv")
-    told = run_main("inspect", str(path))
-    assert told.code == 0, told.err
+    outcome = run_main("inspect", str(path))
+    assert outcome.code == 0, outcome.err
     for words in (
         "400 rows, 10 columns, encoding 'cp1252'", "left out: another word in nearly every row",
         "left out: network addresses", "left out: dates", "left out: stands there 2 times, with equal values",
         "left out: one value in every row", "numbers that are names", "5 infinite", "known normal   BENIGN (",
     ):  # fmt: skip
-        assert words in told.out, words
-    command = shlex.split(told.out.splitlines()[-1])
+        assert words in outcome.out, words
+    command = shlex.split(outcome.out.splitlines()[-1])
     assert command[:3] == ["python", "-m", "sad_lightning"]
     runs = f"runs={tmp_path / 'runs'}"
     trained = run_main(*command[3:], runs, *FAST)
@@ -89,7 +89,7 @@ def test_the_dialect_of_a_file_is_guessed(name, tmp_path):
     path = tmp_path / ("x.csv.gz" if name == "packed" else "x.csv")
     path.write_bytes(content)
     assert guess_dialect(path) == dialect
-    look = look_at(path)
+    look = profile_table(path)
     assert look.columns[0].values.kind == "number"
     assert look.rows == {"a title": 3, "commas in the header's words": 3}.get(name, 2 - (dialect.encoding != "utf-8"))
 
@@ -118,7 +118,7 @@ def test_labels_are_recognised_by_their_words(name, tmp_path):
     generator = np.random.default_rng(0)
     path = tmp_path / "x.csv"
     path.write_text("a,status\n" + "".join(f"{generator.normal():.4f},{word}\n" for word in words))
-    look = look_at(path)
+    look = profile_table(path)
     proposal = propose(look)
     found = proposal.settings(look)
     assert {key: value for key, value in found.items() if key != "path"} == settings
@@ -136,7 +136,7 @@ def test_a_column_that_tells_the_label_is_left_out_or_noted(tmp_path):
             f"{generator.normal():.4f},{name},{100 * odd + generator.random():.3f},{('benign', 'attack')[odd]}"
         )
     (tmp_path / "x.csv").write_text("\n".join(lines) + "\n")
-    proposal = propose(look_at(tmp_path / "x.csv"))
+    proposal = propose(profile_table(tmp_path / "x.csv"))
     assert proposal.label is not None
     assert proposal.label.column == "label"
     assert "tells the label" in proposal.ignore["attack_name"]
@@ -147,7 +147,7 @@ def test_a_column_that_tells_the_label_is_left_out_or_noted(tmp_path):
 def test_words_for_missing_numbers_are_proposed_and_broken_rows_counted(tmp_path):
     lines = [f"{k * k % 37 + 0.5},{'?' if k % 9 == 0 else k % 7}" for k in range(150)]
     (tmp_path / "x.csv").write_text("\n".join(["a,b", *lines, "1,2,3", "4"]) + "\n")
-    look = look_at(tmp_path / "x.csv")
+    look = profile_table(tmp_path / "x.csv")
     assert look.ragged == 2
     assert look.dialect.missing_values == ("?",)
     assert look.columns[1].missing == 17
@@ -158,12 +158,12 @@ def test_parquet_and_npz_are_looked_at_too(tmp_path):
     from pyarrow import parquet
 
     parquet.write_table(pa.table({"a": [1.0, float("inf")] * 60, "y": [0, 1] * 60}), tmp_path / "x.parquet")
-    look = look_at(tmp_path / "x.parquet")
+    look = profile_table(tmp_path / "x.parquet")
     assert propose(look).settings(look) | {"path": ""} == {
         "path": "", "label": "y", "known_anomaly": ["1"], "known_normal": ["0"], "infinite": "missing"
     }  # fmt: skip
     np.savez(tmp_path / "x.npz", X=np.random.default_rng(0).normal(size=(120, 2)), y=np.arange(120) % 2)
-    look = look_at(tmp_path / "x.npz")
+    look = profile_table(tmp_path / "x.npz")
     assert propose(look).settings(look)["label"] == "y"
 
 
@@ -173,14 +173,14 @@ def test_a_folder_of_images(tmp_path):
         for k in range(count):
             Image.fromarray(np.zeros((40, 50), dtype=np.uint8)).save(tmp_path / "parts" / name / f"{k}.png")
     (tmp_path / "parts" / "good" / "cut.png").write_bytes(b"\x89PNG")
-    told = run_main("inspect", str(tmp_path / "parts"), "--write", str(tmp_path / "conf" / "data" / "mine.yaml"))
-    assert told.code == 0, told.err
-    assert "6 images, 50 x 40" in told.out
-    assert "good/cut.png can not be read" in told.out
+    outcome = run_main("inspect", str(tmp_path / "parts"), "--write", str(tmp_path / "conf" / "data" / "mine.yaml"))
+    assert outcome.code == 0, outcome.err
+    assert "6 images, 50 x 40" in outcome.out
+    assert "good/cut.png can not be read" in outcome.out
     text = (tmp_path / "conf" / "data" / "mine.yaml").read_text()
     for line in ("size: 32", "channels: 1", 'known_anomaly: ["scratch"]', 'known_normal: ["good"]'):
         assert line in text
-    shown = run_main(*shlex.split(told.out.splitlines()[-1])[3:], "--cfg", "job")
+    shown = run_main(*shlex.split(outcome.out.splitlines()[-1])[3:], "--cfg", "job")
     assert shown.code == 0, shown.err
 
 
@@ -201,7 +201,7 @@ def test_a_mistake_is_one_line(arguments, words, tmp_path, monkeypatch):
     (tmp_path / "x.xlsx").write_text("")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n" * 99)[:30])
-    told = run_main("inspect", *arguments)
-    assert told.code == 2
-    assert told.err.count("\n") == 1
-    assert words in told.err
+    outcome = run_main("inspect", *arguments)
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert words in outcome.err

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from support.commands import Outcome, run_main
 from support.detectors import rows_of, save_model
+from support.pages import Page
 
 from sad_lightning.model import Model
 from sad_lightning.monitor.days import watch
@@ -33,10 +34,10 @@ def scores_of(model, folder, shift_from: int | None, *options: str, suffix: str 
         path = folder / "rows" / f"part-{day}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         parquet.write_table(pa.table({**columns, "when": [f"{day} 10:00"] * 60}), path)
-    told = run_main(
+    outcome = run_main(
         "predict", str(model), str(folder / "rows"), "--output", str(folder / "scores"), "--format", suffix, *options
     )
-    assert told.code == 0, told.err
+    assert outcome.code == 0, outcome.err
     return folder / "scores"
 
 
@@ -46,31 +47,32 @@ def monitor(model, scores, *options: object) -> Outcome:
 
 def test_nothing_changed_and_nothing_is_said(model, tmp_path):
     scores = scores_of(model, tmp_path, None, "--ignore", "when")
-    told = monitor(model, scores, "--out", tmp_path / "monitor.html")
-    assert told.code == 0, told.err
-    assert "480 rows of 8 days, 2026-01-01 to 2026-01-08" in told.out
-    assert "alarm " not in told.out.replace("an alarm at", "")
+    outcome = monitor(model, scores, "--out", tmp_path / "monitor.html")
+    assert outcome.code == 0, outcome.err
+    assert "480 rows of 8 days, 2026-01-01 to 2026-01-08" in outcome.out
+    assert "alarm " not in outcome.out.replace("an alarm at", "")
     page = (tmp_path / "monitor.html").read_text()
     assert "nothing against it" in page
 
 
 def test_a_shift_is_an_alarm_on_its_day_and_the_column_is_named(model, tmp_path):
     scores = scores_of(model, tmp_path, 5, "--ignore", "when")
-    told = monitor(model, f"{scores}/*.parquet", "--out", tmp_path / "monitor.html")
-    assert told.code == 3
-    assert re.search(r"alarm       on 2026-01-0[67]: rows are not as in training; columns that moved: x4", told.out)
+    outcome = monitor(model, f"{scores}/*.parquet", "--out", tmp_path / "monitor.html")
+    assert outcome.code == 3
+    assert re.search(r"alarm       on 2026-01-0[67]: rows are not as in training; columns that moved: x4", outcome.out)
     page = (tmp_path / "monitor.html").read_text()
     assert re.search("no, since 2026-01-0[67]", page)
     assert "<td>x4</td>" in page
+    assert Page(page).faults == []
     assert "<script" not in page
-    watched = watch(Model.load(model), find_parts([str(scores)]), None)
-    assert [day.rows for day in watched.days] == [60] * 8
-    assert [day.last for day in watched.days] == list(range(59, 480, 60))
-    assert watched.columns[0].name == "x4"
-    column = watched.columns[0]
+    monitoring = watch(Model.load(model), find_parts([str(scores)]), None)
+    assert [day.rows for day in monitoring.days] == [60] * 8
+    assert [day.last for day in monitoring.days] == list(range(59, 480, 60))
+    assert monitoring.columns[0].name == "x4"
+    column = monitoring.columns[0]
     before, lately = (float(text.removeprefix("median ")) for text in (column.before, column.lately))
     assert lately > before + 1
-    for figure in (flagged_figure(watched), martingale_figure(watched)):
+    for figure in (flagged_figure(monitoring), martingale_figure(monitoring)):
         ET.fromstring(figure.file())
         assert all(day in figure.alt for day in DAYS) or "x4" in figure.alt
 
@@ -81,13 +83,13 @@ def test_days_may_come_from_a_column_and_csv_tells_of_scores_alone(model, tmp_pa
     renamed.mkdir()
     for k, path in enumerate(sorted(scores.glob("*.csv"), reverse=True)):
         path.rename(renamed / f"{k}.csv")  # in another order than the days
-    told = monitor(model, renamed, "--time", "when", "--out", tmp_path / "monitor.html")
-    assert told.code == 0, told.err
-    assert "8 days, 2026-01-01 to 2026-01-08" in told.out
-    assert "warning: these scores do not tell of the columns" in told.out
-    watched = watch(Model.load(model), find_parts([str(renamed)]), "when")
+    outcome = monitor(model, renamed, "--time", "when", "--out", tmp_path / "monitor.html")
+    assert outcome.code == 0, outcome.err
+    assert "8 days, 2026-01-01 to 2026-01-08" in outcome.out
+    assert "warning: these scores do not tell of the columns" in outcome.out
+    monitoring = watch(Model.load(model), find_parts([str(renamed)]), "when")
     first = np.array(parquet.ParquetFile(tmp_path / "rows" / "part-2026-01-01.parquet").read()["x0"])
-    assert len(first) == watched.days[0].rows
+    assert len(first) == monitoring.days[0].rows
 
 
 @pytest.mark.parametrize(
@@ -100,8 +102,8 @@ def test_days_may_come_from_a_column_and_csv_tells_of_scores_alone(model, tmp_pa
 )
 def test_what_is_no_scores_is_one_line(content, options, words, model, tmp_path):
     (tmp_path / "x.csv").write_text(content)
-    told = monitor(model, tmp_path / "x.csv", *options, "--out", tmp_path / "m.html")
-    assert told.code == 2
-    assert told.err.count("\n") == 1
-    assert words in told.err
+    outcome = monitor(model, tmp_path / "x.csv", *options, "--out", tmp_path / "m.html")
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert words in outcome.err
     assert not (tmp_path / "m.html").exists()

@@ -8,7 +8,7 @@ from support.commands import run_main
 
 from sad_lightning.data.sets.motion_planning import Task
 from sad_lightning.planning.__main__ import main
-from sad_lightning.planning.study import Design, UnseenMap, judge, roadmap, uniform_samples, unseen_maps
+from sad_lightning.planning.study import Design, UnseenMap, measure, roadmap, uniform_samples, unseen_maps
 
 WALL = np.array([[[0.4, 0.0], [0.6, 0.9]]])  # open at the top
 TASK = Task(WALL, np.array([0.2, 0.5, 0.0]), np.array([0.8, 0.5, 0.0]))
@@ -27,19 +27,19 @@ def test_shares_by_hand():
     design = Design(samples=4, sizes=(2, 4), radius=1.0)
     one = UnseenMap(0, TASK, PATH)
     samples = np.array([[[0.5, 0.5], [0.41, 0.95], [-0.1, 0.5], [0.2, 0.52]]])
-    measures = judge(samples, [one], design)
+    measures = measure(samples, [one], design)
     assert measures.collision.tolist() == [0.5]
     assert measures.near.tolist() == [0.5]
     assert measures.coverage.tolist() == [0.5]
     assert measures.success.shape == (2, 1)
-    through = judge(np.repeat(PATH[None, 1:3], 2, axis=1), [one], design)
+    through = measure(np.repeat(PATH[None, 1:3], 2, axis=1), [one], design)
     assert through.collision.tolist() == [0.0]
 
 
 def test_uniform_samples_collide_as_often_as_walls_are_wide():
     maps = unseen_maps(seed=0, maps=0, test_maps=8, states=8)
     design = Design(samples=4000, sizes=(50,))
-    measures = judge(uniform_samples(maps, design), maps, design)
+    measures = measure(uniform_samples(maps, design), maps, design)
     for each, share in zip(maps, measures.collision, strict=True):
         fine = np.stack(np.meshgrid(*2 * [np.linspace(0, 1, 801)]), axis=-1).reshape(-1, 2)
         area = ((fine[:, None] > each.task.walls[:, 0]) & (fine[:, None] < each.task.walls[:, 1])).all(axis=2)

@@ -2,6 +2,7 @@
 
 import csv
 import html
+import itertools
 import json
 import re
 import shutil
@@ -10,11 +11,12 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from support.pages import Page, Sheets, printed_sheets
 from support.results import edited, write_cell, write_grid
 
-from sad_lightning.drawing.numbers import p_value, signed, summary_words
+from sad_lightning.drawing.numbers import difference_words, p_value_words, summary_words
 from sad_lightning.files import read_json, write_json
-from sad_lightning.report.__main__ import main
+from sad_lightning.report.__main__ import main, write
 from sad_lightning.report.gather.groups import read
 from sad_lightning.report.gather.ranking import rank_methods
 from sad_lightning.report.gather.table import make_table
@@ -26,17 +28,17 @@ PROBE = """
 <script>{
 const probe = {}, table = document.getElementById("table-results");
 const heads = [...table.tHead.rows[0].cells].map(head => head.textContent);
-const column = name => [...table.tBodies[0].rows].filter(row => !row.hidden)
-  .map(row => row.cells[heads.indexOf(name)].firstChild.textContent);
+const column = name => [...table.tBodies].map(body => [...body.rows].slice(1).filter(row => !row.hidden)
+  .map(row => row.cells[heads.indexOf(name)].firstChild.textContent));
 const click = name => table.tHead.rows[0].cells[heads.indexOf(name)].querySelector("button").click();
 probe.initial = column("AUROC");
 click("AUROC"); probe.down = column("AUROC");
 click("AUROC"); probe.up = column("AUROC");
 click("method"); probe.methods = column("method");
 const filter = document.querySelector("input[data-for=results]");
-filter.value = "ae 0.05"; filter.dispatchEvent(new Event("input")); probe.filtered = column("method");
-const paper = () => getComputedStyle(document.body).backgroundColor, button = document.getElementById("theme");
-button.click(); probe.light = paper(); button.click(); probe.dark = paper();
+filter.value = "deep_sad 8/9"; filter.dispatchEvent(new Event("input")); probe.filtered = column("method");
+const isWide = each => each.scrollWidth > each.parentElement.clientWidth;
+probe.wide = [...document.querySelectorAll("table")].filter(isWide).map(each => each.id);
 probe.images = [...document.querySelectorAll("svg")].every(image => image.getAttribute("aria-label"));
 probe.outside = document.querySelectorAll("[src],link,iframe").length;
 const element = document.createElement("pre"); element.id = "probe"; element.textContent = JSON.stringify(probe);
@@ -58,20 +60,21 @@ def test_the_page_in_a_browser(tmp_path, monkeypatch, capsys):
     probed = tmp_path / "probed.html"
     probed.write_text(page.replace("</body>", PROBE + "</body>"))
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    browser = subprocess.run([*command, profile, probed.as_uri()], capture_output=True, text=True, timeout=120)
+    window = ["--window-size=1200,900", f"--user-data-dir={tmp_path / 'profile'}"]
+    browser = subprocess.run([*command, *window, probed.as_uri()], capture_output=True, text=True, timeout=120)
     assert "CONSOLE" not in browser.stderr, browser.stderr
     probe = json.loads(html.unescape(re.search(r'<pre id="probe">(.*?)</pre>', browser.stdout, re.DOTALL)[1]))
-    stored = [summary_words(row.auroc) for row in make_table(read([tmp_path / "runs"]).groups)]
-    assert probe["initial"] == stored  # the numbers shown are the store's
+    rankings = rank_methods(make_table(read([tmp_path / "runs"]).groups))
+    stored = [[summary_words(row.auroc) for row in (*each.rows, *each.absent)] for each in rankings]
+    assert probe["initial"] == stored  # the numbers shown are the store's, the best of each setting on top
     missing = "\N{EN DASH}"
-    values = sorted((text for text in stored if text != missing), key=lambda text: float(text.split()[0]))
-    assert [float(text.split()[0]) for text in probe["up"][:-1]] == [float(text.split()[0]) for text in values]
-    assert probe["down"][:-1] == probe["up"][:-1][::-1]
-    assert probe["up"][-1] == probe["down"][-1] == missing  # what has no number stays last
-    assert probe["methods"] == sorted(probe["methods"])
-    assert probe["filtered"] == ["ae"]
-    assert probe["light"] != probe["dark"]
+    for texts, up, down in zip(stored, probe["up"], probe["down"], strict=True):
+        there = sorted((text for text in texts if text != missing), key=lambda text: float(text.split()[0]))
+        absent = [missing] * (len(texts) - len(there))  # what has no number stays last
+        assert (up, down) == (there + absent, there[::-1] + absent)
+    assert probe["methods"] == [sorted(names) for names in probe["methods"]]
+    assert probe["filtered"] == [[], ["deep_sad"]]
+    assert probe["wide"] == []
     assert probe["images"]
     assert probe["outside"] == 0
 
@@ -86,15 +89,72 @@ def test_the_page_says_who_ranks_best(tmp_path, monkeypatch, capsys):
     page = text_of((tmp_path / "report/report.html").read_text())
     _, ranking = rank_methods(make_table(read([tmp_path]).groups))
     best, comparison = ranking.rows[0], ranking.best.comparison
-    sentence = (
-        f"mnist, 5 % labeled anomalies of 1 classdeep_sad ranks best with an AUROC of {summary_words(best.auroc)} %;"
-        f" {signed(comparison.difference)} points against ae on 8 common cells, a significant difference"
-        f" (Wilcoxon p = {p_value(comparison.wilcoxon)}). Published: 96.7 ± 2.4 (ruff2020 Tables 3, 4),"
-        f" ours {signed(best.difference)}, outside our interval. 1 cells are missing."
+    low, high = best.auroc.interval
+    row = (
+        f"5 % labeled, 1 known class1 cell missingdeep_sad{summary_words(best.auroc)}{low:.1f} to {high:.1f}"
+        f"ae{difference_words(comparison.difference)}{p_value_words(comparison.wilcoxon)}★ yes"
+        f"96.7 ± 2.4{difference_words(best.difference)}, outside"
     )
-    assert sentence in page
+    assert row in page
+    assert "Everywhere mnist, 0 % pollution." in page
     assert "cells finished44 of 54" in page
     assert "Average ranks over 8 common cells" in page
+
+
+def twelve_settings(runs, methods=("deep_sad", "hsc", "deep_svdd", "ae"), ratios=(0.01, 0.05, 0.1, 0.2), **options):
+    """A grid of each ratio with three pollutions, which each method is trained for."""
+    for ratio, pollution, name in itertools.product(ratios, (0.0, 0.05, 0.1), methods):
+        labels = [-1, 0, 1] if name in ("deep_sad", "hsc") else [0, 1]
+        for normal in range(2):
+            at = runs / f"{ratio}-{pollution}-{name}-{normal}"
+            write_cell(at, name, 1 + 2 * ratio - pollution + 0.1 * len(name), ratio=ratio, pollution=pollution,
+                       normal=normal, trained_on=labels, **options)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def twelve(tmp_path_factory):
+    """The report over twelve settings."""
+    folder = tmp_path_factory.mktemp("twelve")
+    twelve_settings(folder / "runs")
+    grids = read([folder / "runs"])
+    table = make_table(grids.groups)
+    write(folder, grids, table, rank_methods(table), [], title="twelve settings")
+    return folder / "report.html"
+
+
+def test_twelve_settings_print_on_four_pages(twelve):
+    assert Sheets(twelve.read_text()).count <= 4
+    assert " open" not in re.findall("<details[^>]*>", twelve.read_text())
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="printing: there is no chromium on the path")
+def test_a_browser_prints_no_more(twelve):
+    assert printed_sheets(twelve, CHROMIUM) <= Sheets(twelve.read_text()).count
+
+
+def test_one_figure_a_question_stands_open(twelve):
+    """All methods, AUROC against each of two axes, and what labels do: whatever the number of pairs and classes."""
+    shown = re.sub("<details.*</details>", "", twelve.read_text(), flags=re.DOTALL)
+    titles = re.findall("<figcaption><strong>(.*?)</strong>", shown)
+    assert len(titles) == len(set(titles)) == 4
+    assert shown.count("<svg") == 4
+
+
+def test_everybody_can_read_it(twelve):
+    assert Page(twelve.read_text()).faults == []
+
+
+def test_the_page_stays_under_three_megabytes(tmp_path, monkeypatch):
+    """And says what it leaves out, and where that is."""
+    methods = ("deep_sad", "hsc", *(f"method_{i}" for i in range(9)))
+    twelve_settings(tmp_path, methods, [0.01 * i for i in range(1, 15)], rows=60)
+    grids = read([tmp_path])
+    table = make_table(grids.groups)
+    page = write(tmp_path / "out", grids, table, rank_methods(table), [], title="large")["report.html"]
+    assert 1_000_000 < len(page.encode()) < 3_000_000
+    assert "of 42 settings; all are in results.csv" in page
+    assert "The first 300 of 924 finished cells" in page
+    assert re.search(r"The first \d+ of 42 settings; the figures of all are in the folder figures", page)
 
 
 @pytest.mark.parametrize("pollution", [0.0, 0.1])
@@ -109,11 +169,11 @@ def test_every_line_of_a_table_has_an_entry_for_each_column(pollution, sets, tmp
     report(monkeypatch, capsys, tmp_path)
     tables = re.findall(r"<table.*?</table>", (tmp_path / "report/report.html").read_text(), re.DOTALL)
     names = [re.search('id="table-([a-z]+)', table)[1] for table in tables]
-    assert set(names) == {"results", "directions", "pairs", "cells"}
-    heads = re.findall("<button[^>]*>([^<]*)", tables[names.index("results")])
-    assert ("data" in heads, "pollution" in heads) == (len(sets) > 1, pollution > 0)
+    assert set(names) == {"best", "results", "directions", "classes", "pairs", "cells"}
+    assert ("mnist, 5 %" in tables[0]) == (len(sets) > 1)  # one data set is named once
     for table in tables:
-        head, *lines = (re.findall("<t[hd][ >]", line) for line in re.findall(r"<tr.*?</tr>", table, re.DOTALL))
+        rows = [row for row in re.findall(r"<tr.*?</tr>", table, re.DOTALL) if "rowgroup" not in row]
+        head, *lines = (re.findall("<t[hd][ >]", row) for row in rows)
         assert lines
         assert {len(line) for line in lines} == {len(head)}
 
@@ -153,7 +213,7 @@ def test_every_figure_says_what_it_shows(tmp_path, monkeypatch, capsys):
     write_grid(tmp_path)
     report(monkeypatch, capsys, tmp_path)
     names = sorted(path.name for path in (tmp_path / "report/figures").iterdir())
-    for kind in ("curve-mnist-labeled_ratio", "overview", "scatter", "roc", "scores-ae", "history-radius", "classes"):
+    for kind in ("curve-mnist-labeled_ratio", "overview", "scatter", "roc", "scores-ae"):
         assert any(name.startswith(kind) for name in names), kind
     curve = next((tmp_path / "report/figures").glob("curve-*")).read_text()
     (row,) = [

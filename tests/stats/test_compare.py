@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from sad_lightning.errors import InputError
-from sad_lightning.stats.compare import average_ranks, compare, holm, paired_t, signed_rank, summarize
+from sad_lightning.stats.compare import average_ranks, compare_paired, holm, paired_t, signed_rank, summarize
 
 
 def pairs():
@@ -46,24 +46,24 @@ def test_the_paired_t_test_is_that_of_scipy():
 def test_a_planted_difference_is_significant_and_a_planted_tie_is_not():
     generator = np.random.default_rng(1)
     base, noise = generator.normal(90, 3, 90), generator.normal(0, 1, 90)
-    better = compare(base + 1 + noise, base)
+    better = compare_paired(base + 1 + noise, base)
     assert better.wilcoxon < 1e-6
     assert better.paired_t < 1e-6
     assert better.difference == pytest.approx(1 + noise.mean())
     assert better.wins > better.losses
-    tie = compare(base + noise - noise.mean(), base)
+    tie = compare_paired(base + noise - noise.mean(), base)
     assert tie.wilcoxon > 0.2
     assert tie.paired_t == pytest.approx(1.0)
 
 
 def test_no_difference_at_all_and_no_pairs():
-    same = compare([1.0, 2.0], [1.0, 2.0])
+    same = compare_paired([1.0, 2.0], [1.0, 2.0])
     assert (same.wilcoxon, same.paired_t, same.wins, same.losses) == (1.0, 1.0, 0, 0)
-    assert np.isnan(compare([], []).wilcoxon)
-    assert np.isnan(compare([1.0], [0.0]).paired_t)
-    assert compare([1.0, 2.0], [0.0, 1.0]).paired_t == 0.0  # the same difference twice
+    assert np.isnan(compare_paired([], []).wilcoxon)
+    assert np.isnan(compare_paired([1.0], [0.0]).paired_t)
+    assert compare_paired([1.0, 2.0], [0.0, 1.0]).paired_t == 0.0  # the same difference twice
     with pytest.raises(InputError, match="pairs"):
-        compare([1.0, 2.0], [1.0])
+        compare_paired([1.0, 2.0], [1.0])
 
 
 def test_holm_by_hand():

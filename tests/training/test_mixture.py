@@ -1,4 +1,4 @@
-"""Calibrated scores and their mean, against values worked out by hand."""
+"""CalibrationLayer scores and their mean, against values worked out by hand."""
 
 from math import log
 
@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from sad_lightning.stats.calibration import Calibration, fit_calibration
-from sad_lightning.training.mixture import Calibrated, Mixture
+from sad_lightning.training.mixture import CalibrationLayer, Mixture
 
 INF = float("inf")
 
 
 def values(calibration: Calibration, *scores: float) -> list[float]:
-    return Calibrated(calibration)(torch.tensor(scores, dtype=torch.float64)).tolist()
+    return CalibrationLayer(calibration)(torch.tensor(scores, dtype=torch.float64)).tolist()
 
 
 def test_values_by_hand():
@@ -61,7 +61,7 @@ def test_a_mixture_is_the_mean_of_values_whatever_the_order_of_its_voices():
     generator = np.random.default_rng(0)
     x = torch.from_numpy(generator.normal(size=(50, 3)) * [1, 100, 0.01]).float()
     voices = {name: Column(number) for number, name in enumerate("abc")}
-    calibrations = {name: Calibrated(fit_calibration(x[:, k])) for k, name in enumerate("abc")}
+    calibrations = {name: CalibrationLayer(fit_calibration(x[:, k])) for k, name in enumerate("abc")}
     found = Mixture(voices, calibrations).score(x)
     by_hand = np.mean([values(fit_calibration(x[:, k]), *x[:, k].tolist()) for k in range(3)], axis=0)
     np.testing.assert_allclose(found, by_hand, rtol=1e-12)

@@ -41,4 +41,4 @@ def representation_figure(ranking: Ranking, cell: CellResult, arrays: Arrays, na
         f" {100 * projection.explained:.0f} % of its variance; normal {', '.join(cell.result.normal_classes)}."
     )
     file, title = f"representation-{name}-{ranking.name}-{cell.result.key}", f"{name}: representation"
-    return svg.drawing(file, (400, 344), parts, title=title, alt=alt, caption=caption)
+    return svg.make_figure(file, (400, 344), parts, title=title, alt=alt, caption=caption)

@@ -26,4 +26,4 @@ def roc_figures(ranking: Ranking, series: svg.Series) -> Iterator[svg.Figure]:
         return
     alt = f"ROC curves on {ranking.data}, {ranking.setting.words}: {'; '.join(reversed(numbers))}."
     caption = "Recall against the false-positive rate, the mean over cells. Colours as above."
-    yield svg.drawing(f"roc-{ranking.name}", (400, 398), parts, title="ROC curves", alt=alt, caption=caption)
+    yield svg.make_figure(f"roc-{ranking.name}", (400, 398), parts, title="ROC curves", alt=alt, caption=caption)

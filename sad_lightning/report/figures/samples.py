@@ -42,4 +42,4 @@ def samples_figure(ranking: Ranking, cell: CellResult, arrays: Arrays, name: str
     caption = f"{ranking.data}, {ranking.setting.words}; {where}."
     file, title = f"samples-{name}-{ranking.name}-{cell.result.key}", f"{name}: most and least anomalous"
     size = (140 + side * _SHOWN, 12 + 4 * (side + 14))
-    return svg.drawing(file, size, parts, title=title, alt=alt, caption=caption)
+    return svg.make_figure(file, size, parts, title=title, alt=alt, caption=caption)

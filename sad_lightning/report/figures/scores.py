@@ -35,4 +35,6 @@ def score_figures(ranking: Ranking) -> Iterator[svg.Figure]:
             f" normal scores {np.median(values[y == 0]):.3g}, the middle anomaly {np.median(values[y == 1]):.3g}; the"
             f" threshold {threshold:.3g} finds {100 * cell.result.metrics['recall']:.0f} % of the anomalies."
         )
-        yield svg.drawing(f"scores-{row.group.name}-{ranking.name}", (240, 118), parts, title=row.group.name, alt=alt)
+        yield svg.make_figure(
+            f"scores-{row.group.name}-{ranking.name}", (240, 118), parts, title=row.group.name, alt=alt
+        )

@@ -7,7 +7,7 @@ ruff2020 (appendix E) prints the better of one-class and soft-boundary Deep SVDD
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sad_lightning.report.gather.published import BETTER, Published
+from sad_lightning.report.gather.published import BETTER, PublishedNumber
 from sad_lightning.report.gather.ranking import Ranking
 from sad_lightning.report.gather.table import Row
 
@@ -21,7 +21,7 @@ class Better(NamedTuple):
         others: what it is better than, the best first.
     """
 
-    published: Published
+    published: PublishedNumber
     row: Row
     others: tuple[Row, ...]
 
@@ -38,7 +38,7 @@ def better_of(rankings: Iterable[Ranking]) -> list[Better]:
     """
     betters = []
     for ranking in rankings:
-        kinds: dict[tuple[str, str, int, int, int], list[tuple[Published, Row]]] = {}
+        kinds: dict[tuple[str, str, int, int, int], list[tuple[PublishedNumber, Row]]] = {}
         for row in ranking.rows:
             group = row.group
             for number in row.published:

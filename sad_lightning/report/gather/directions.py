@@ -20,7 +20,7 @@ import numpy as np
 
 from sad_lightning.report.gather.cells import CellResult
 from sad_lightning.report.gather.groups import Group
-from sad_lightning.report.gather.published import Published, published_change
+from sad_lightning.report.gather.published import PublishedNumber, published_change
 from sad_lightning.stats.bias import DOWN, UNDECIDED, UP, verdict
 from sad_lightning.stats.compare import summarize
 from sad_lightning.stats.ranking import Interval
@@ -50,7 +50,7 @@ class Change(NamedTuple):
     before: float
     after: float
     interval: Interval
-    published: tuple[Published, Published] | None
+    published: tuple[PublishedNumber, PublishedNumber] | None
     arrow: str | None
 
     @property

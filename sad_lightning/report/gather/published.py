@@ -56,7 +56,7 @@ _WORDS = {
 }
 
 
-class Published(NamedTuple):
+class PublishedNumber(NamedTuple):
     """A number of a paper.
 
     Attributes:
@@ -91,7 +91,7 @@ class Published(NamedTuple):
 class _Line(NamedTuple):
     """A line of the file, and the settings of ours that make the same experiment."""
 
-    published: Published
+    published: PublishedNumber
     ensemble: int | None
     encoder: str
     decoder: str
@@ -102,7 +102,7 @@ class _Line(NamedTuple):
 _Key = tuple[str, str, Setting]  # data set, our name of the method, setting
 
 
-def published_auroc(data: str, method: str, setting: Setting, settings: Mapping[str, Any]) -> list[Published]:
+def published_auroc(data: str, method: str, setting: Setting, settings: Mapping[str, Any]) -> list[PublishedNumber]:
     """The papers' AUROC of one experiment, the first choice first, one a paper.
 
     Args:
@@ -136,7 +136,7 @@ def published_recall(
     normal_classes: Sequence[str],
     known_classes: Sequence[str],
     weights: Sequence[float] | None = None,
-) -> dict[str, Published]:
+) -> dict[str, PublishedNumber]:
     """ye2021's recall of each test class at a false-positive rate of 5 %, in percent (Tables 3 to 11).
 
     Its baselines, deep_svdd and ae, see no known anomalies.
@@ -159,7 +159,7 @@ def published_change(
     normal_classes: Sequence[str],
     known_classes: Sequence[str],
     weights: Sequence[float] | None = None,
-) -> tuple[dict[str, Published], dict[str, Published], dict[str, str]]:
+) -> tuple[dict[str, PublishedNumber], dict[str, PublishedNumber], dict[str, str]]:
     """ye2021's recalls without and with labels, and the arrow it prints: ``up``, ``down`` or ``none``.
 
     Empty but for the pairs of its Table 2. Where arrow and number contradict each other, as for ABC on damp grey soil
@@ -198,7 +198,7 @@ def illegible(data: str, method: str, setting: Setting) -> str | None:
     return "illegible in daniel2021 Table 9" if ratio in ratios and (data, method, ratio) not in axes else None
 
 
-def _one_number(lines: list[_Line], ensemble: int) -> Published:
+def _one_number(lines: list[_Line], ensemble: int) -> PublishedNumber:
     """One paper's lines on one experiment: the first line counts, and notes say where others differ."""
     sizes = [line.ensemble for line in lines]
     size = ensemble if ensemble in sizes else sizes[0]
@@ -213,8 +213,8 @@ def _one_number(lines: list[_Line], ensemble: int) -> Published:
     notes = list(published.notes)
     for text, where in others.items():
         plural = len(set(where)) > 1
-        listed = ", ".join(sorted(set(where), key=int))
-        notes.append(f"contradicted: Table{'s' * plural} {listed} print{'s' * (not plural)} {text}")
+        where_words = ", ".join(sorted(set(where), key=int))
+        notes.append(f"contradicted: Table{'s' * plural} {where_words} print{'s' * (not plural)} {text}")
     if size is not None and size != ensemble:
         notes.append(
             f"the paper's is an ensemble of {size}, ours {'of ' + str(ensemble) if ensemble > 1 else 'is not'}"
@@ -237,9 +237,9 @@ def _lines() -> Mapping[_Key, list[_Line]]:
 
 
 @cache
-def _recalls() -> Mapping[_RecallKey, dict[str, tuple[Published, str]]]:
+def _recalls() -> Mapping[_RecallKey, dict[str, tuple[PublishedNumber, str]]]:
     """The number and the arrow of each class."""
-    recalls: dict[_RecallKey, dict[str, tuple[Published, str]]] = {}
+    recalls: dict[_RecallKey, dict[str, tuple[PublishedNumber, str]]] = {}
     for row in _rows():
         if row["metric"] == "tpr":
             known = [_CLASSES.get(name, name) for name in row["train_anomaly_class"].split("+")]
@@ -273,7 +273,7 @@ def _line(row: Mapping[str, str], label_free: bool) -> _Line:
     return _Line(_number(row), ensemble, encoder, decoder, pretrain_epochs, label_free)
 
 
-def _number(row: Mapping[str, str], scale: float = 1) -> Published:
+def _number(row: Mapping[str, str], scale: float = 1) -> PublishedNumber:
     readings = "ocr_passes_agreeing="
     notes = [
         f"{name.removeprefix(readings)} machine readings agree" if name.startswith(readings) else _WORDS[name]
@@ -282,7 +282,7 @@ def _number(row: Mapping[str, str], scale: float = 1) -> Published:
     ]
     if (row["paper"], row["method"]) in BETTER:
         notes.append("the better of several")
-    return Published(
+    return PublishedNumber(
         paper=row["paper"],
         table=row["table"],
         method=row["method"],

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import NamedTuple
 
 from sad_lightning.report.gather.cells import CellResult, PairKey
-from sad_lightning.report.gather.setting import Setting
+from sad_lightning.report.gather.setting import Setting, short_words
 from sad_lightning.report.gather.table import Row
-from sad_lightning.stats.compare import LEVEL, Comparison, average_ranks, compare, holm
+from sad_lightning.stats.compare import LEVEL, Comparison, average_ranks, compare_paired, holm
 
 
 class Pair(NamedTuple):
@@ -40,6 +40,13 @@ class Pair(NamedTuple):
         """Whether it is worse on these: on a grid that is not finished the means go over other cells."""
         return self.comparison.wilcoxon <= LEVEL and self.comparison.difference < 0
 
+    @property
+    def verdict(self) -> str:
+        """Whether the difference is more than chance, in a few words."""
+        if self.comparison.n < 2:
+            return "one common cell" if self.comparison.n else "no common cell"
+        return "yes" if self.significant else "the second is better" if self.reversed else "no"
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -68,7 +75,7 @@ class Ranking:
         pairs = []
         for better, worse in itertools.combinations(self.rows, 2):
             values = common_values(better.group.cells, worse.group.cells)
-            pairs.append((better, worse, values, compare([a for a, _ in values], [b for _, b in values])))
+            pairs.append((better, worse, values, compare_paired([a for a, _ in values], [b for _, b in values])))
         corrected = holm([comparison.wilcoxon for *_, comparison in pairs])
         return tuple(Pair(*pair, p) for pair, p in zip(pairs, corrected, strict=True))
 
@@ -117,3 +124,11 @@ def rank_methods(table: Sequence[Row]) -> list[Ranking]:
         there = sorted((row for row in members if row.auroc.n), key=place)
         rankings.append(Ranking(data, setting, tuple(there), tuple(row for row in members if not row.auroc.n)))
     return rankings
+
+
+def short_names(rankings: Sequence[Ranking]) -> tuple[list[str], str]:
+    """What tells each ranking from the others, and what they share: data set and setting."""
+    words, shared = short_words(ranking.setting for ranking in rankings)
+    if len({ranking.data for ranking in rankings}) > 1:
+        return [f"{each.data}, {words[each.setting]}" for each in rankings], shared
+    return [words[each.setting] for each in rankings], ", ".join(filter(None, [rankings[0].data, shared]))

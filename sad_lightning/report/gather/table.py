@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sad_lightning.report.gather.groups import Group
-from sad_lightning.report.gather.published import Published, illegible, published_auroc
+from sad_lightning.report.gather.published import PublishedNumber, illegible, published_auroc
 from sad_lightning.stats.compare import Summary, summarize
 from sad_lightning.stats.ranking import Interval
 
@@ -29,11 +29,11 @@ class Row:
     average_precision: Summary
     recall: Summary
     seconds: Summary
-    published: tuple[Published, ...]
+    published: tuple[PublishedNumber, ...]
     note: str | None
 
     @property
-    def reference(self) -> Published | None:
+    def reference(self) -> PublishedNumber | None:
         """The published number that ours is compared with."""
         return self.published[0] if self.published else None
 

@@ -10,8 +10,8 @@ from scipy import stats
 from support.results import CLASSES, write_cell
 
 from sad_lightning.drawing.arrows import Arrow, arrow_chart
-from sad_lightning.drawing.numbers import DASH
 from sad_lightning.report.__main__ import write
+from sad_lightning.report.figures.directions import directions_figure
 from sad_lightning.report.gather.directions import compare_labels
 from sad_lightning.report.gather.groups import read
 from sad_lightning.report.gather.published import _recalls, published_change
@@ -133,11 +133,11 @@ def test_the_report_holds_them(tmp_path):
     directions = compare_labels(grids.groups)
     assert "What labels do to recall" in files["report.html"]
     assert markdown_directions(directions) in files["report.md"]
-    assert f"| 1 (known) | {DASH} | 50.0 | 91.0 | +41.0 |" in files["report.md"]
     lines = list(csv.DictReader(io.StringIO(directions_csv(directions))))
     assert [line["verdict"] for line in lines[:2]] == ["up", "down"]
     assert len(lines) == 9
-    assert (tmp_path / "out" / "figures" / "directions-mnist-ae-abc-0-1.svg").exists()
+    assert float(lines[0]["difference"]) == pytest.approx(41.0)
+    assert "1 50 to 91, up" in (tmp_path / "out" / "figures" / "directions.svg").read_text()
 
 
 def test_the_figure_says_what_it_shows():
@@ -150,3 +150,13 @@ def test_the_figure_says_what_it_shows():
     assert "<second>" not in figure.svg
     assert figure.svg.count("published:") == 2
     assert "nan" not in figure.svg
+
+
+def test_several_comparisons_are_one_figure(tmp_path):
+    for known in range(3):
+        write_cell(tmp_path, "ae", 0.9, known=known, trained_on=FREE)
+        write_cell(tmp_path, "abc", 1.2, known=known, trained_on=LABELS, recalls={"5": 0.95, "6": 0.05})
+    figure = directions_figure(compare_labels(read([tmp_path]).groups))
+    assert "mnist, ae to abc: up 3, down 3, undecided 21" in figure.alt
+    assert figure.svg.count("hollow") == 3  # the known class of each comparison
+    assert directions_figure([]) is None

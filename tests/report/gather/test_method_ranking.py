@@ -8,7 +8,7 @@ from support.results import write_cell
 from sad_lightning.report.gather.groups import read
 from sad_lightning.report.gather.ranking import common_values, rank_methods
 from sad_lightning.report.gather.table import make_table
-from sad_lightning.stats.compare import compare
+from sad_lightning.stats.compare import compare_paired
 
 
 def test_cells_are_paired_by_classes_and_seed_and_repeats_count_once(tmp_path):
@@ -40,7 +40,7 @@ def test_ties_of_different_cells_are_pairs_each(tmp_path):
             for (group,) in [[g for g in read([tmp_path]).groups if g.method == method]]
             for k, (cell, area) in enumerate(zip(group.cells, of_method, strict=True))
         ]
-    comparison = compare(*zip(*common_values(cells["deep_sad"], cells["ae"]), strict=True))
+    comparison = compare_paired(*zip(*common_values(cells["deep_sad"], cells["ae"]), strict=True))
     assert comparison.n == 9
     assert comparison.difference == pytest.approx(10 / 9)
 

@@ -3,9 +3,9 @@
 import pytest
 from support.results import edited, write_cell
 
+from sad_lightning.report.gather.classes import class_auroc, compare_recalls
 from sad_lightning.report.gather.groups import read
 from sad_lightning.report.gather.ranking import rank_methods
-from sad_lightning.report.gather.recall import compare_recalls
 from sad_lightning.report.gather.table import make_table
 
 
@@ -50,3 +50,15 @@ def test_each_mixture_of_known_classes_stands_beside_its_own_table(tmp_path):
         if each.name == "dress"
     }
     assert printed == shares
+
+
+def test_the_auroc_of_each_class_over_the_cells_that_have_it(tmp_path):
+    for seed, value in ((0, 0.7), (1, 0.9)):
+        write_cell(tmp_path / str(seed), "ae", 1.0, seed=seed)
+        with edited(next((tmp_path / str(seed)).rglob("result.json"))) as document:
+            document["per_class"] = {"a": {"auroc": value}, "b": {"auroc": 0.0 if seed else None}, "c": {"auroc": 0.95}}
+    (ranking,) = rank_methods(make_table(read([tmp_path]).groups))
+    assert {name: pytest.approx(values) for name, values in class_auroc(ranking).items()} == {
+        "b": [0.0], "a": [80.0], "c": [95.0]
+    }  # fmt: skip
+    assert list(class_auroc(ranking)) == ["b", "a", "c"]

@@ -1,9 +1,10 @@
-"""Recall of each anomaly class beside ye2021's."""
+"""Each anomaly class for itself: its AUROC by method, and its recall beside ye2021's."""
 
+import math
 from typing import NamedTuple
 
 from sad_lightning.report.gather.cells import CellResult
-from sad_lightning.report.gather.published import Published, published_recall
+from sad_lightning.report.gather.published import PublishedNumber, published_recall
 from sad_lightning.report.gather.ranking import Ranking
 from sad_lightning.report.gather.table import Row
 from sad_lightning.stats.compare import Summary, summarize
@@ -24,7 +25,22 @@ class Recall(NamedTuple):
     known: tuple[str, ...]
     name: str
     ours: Summary
-    published: Published
+    published: PublishedNumber
+
+
+def class_auroc(ranking: Ranking) -> dict[str, list[float]]:
+    """AUROC in percent of each anomaly class against the normals, for each row the mean over its cells.
+
+    The hardest for the best row first; nan where no cell of a row has it, and empty where there is only one class.
+    """
+    values: dict[str, list[list[float]]] = {}
+    for i, row in enumerate(ranking.rows):
+        for cell in row.group.distinct:
+            for name, metrics in cell.result.per_class.items():
+                if not math.isnan(metrics.get("auroc", math.nan)):
+                    values.setdefault(name, [[] for _ in ranking.rows])[i].append(100 * metrics["auroc"])
+    means = {name: [summarize(some).mean for some in columns] for name, columns in values.items()}
+    return dict(sorted(means.items(), key=lambda item: (math.isnan(item[1][0]), item[1][0]))) if len(means) > 1 else {}
 
 
 def compare_recalls(ranking: Ranking) -> list[Recall]:
