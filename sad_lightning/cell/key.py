@@ -58,7 +58,7 @@ _WHERE = {  # settings of where or how a cell runs: whole groups (None), or keys
     "data": ("root",),
     "data_root": None,
     "pretrain": ("cache",),
-    "backbone": ("cache",),
+    "backbone": ("cache", "memory"),
     "trainer": (
         "accelerator",
         "detect_anomaly",
@@ -95,6 +95,8 @@ def defining(cfg: DictConfig) -> dict[str, Any]:
     settings |= contents_of(cfg["data"] if OmegaConf.is_dict(cfg.get("data")) else {})
     if settings.get("backbone") and settings["backbone"]["weights"] is not None:
         settings["weights_content"] = content_of(Path(str(settings["backbone"]["weights"])).expanduser())
+    if settings.get("backbone") and settings.get("features") != "patches":
+        settings["backbone"].pop("stages", None)
     split = settings.get("split", {})
     if split.get("labeled_ratio") == 0 and split.get("known_anomaly") is not None:
         settings["split"] = {**split, "known_anomaly": 0}

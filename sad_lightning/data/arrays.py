@@ -47,7 +47,8 @@ class Arrays:
     """All rows of a data set in one array, so that a split consists of indices only.
 
     Attributes:
-        x: ``(N, H, W, C)`` uint8 pixels, or ``(N, D)`` float32 columns or features of images.
+        x: ``(N, H, W, C)`` uint8 pixels, ``(N, D)`` float32 columns or features of images, or ``(N, h, w, D)`` float32
+            patches of images.
         target_class: ``(N,)`` original class of each row, an index into ``classes``; -1 where it is not known.
         classes: the names of the classes.
         n_train: number of training rows, where the data set has a test half: the rows after them. None where it has

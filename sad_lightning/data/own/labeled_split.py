@@ -66,7 +66,7 @@ def draw_labeled_split(
                 f"leave it out"
             )
     labels = arrays.labels
-    rows = row_hash(arrays.x)
+    rows = row_hash(arrays.x if arrays.x.ndim == 2 or arrays.images is None else arrays.images)
     unit = units(rows, labels.group)
     if labels.part is None:
         part = _draw(unit, labels, test_ratio, validation_ratio, hold_anomalies=early_stopping, seed=seed)
