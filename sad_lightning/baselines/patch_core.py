@@ -152,7 +152,8 @@ class PatchCore(Baseline):
         near = bank[nearest[rows]]
         around = torch_squared_distances(near, bank).topk(neighbors, largest=False).indices  # (B, b)
         apart = (patches[rows][:, None] - bank[around]).norm(dim=2)
-        return scores * (1 - (distances[rows] - apart.logsumexp(dim=1)).exp())
+        reweighted: Tensor = scores * (1 - (distances[rows] - apart.logsumexp(dim=1)).exp())
+        return reweighted
 
     def _patches(self, x: Singles) -> Singles:
         """The patches of images, ``(B, D * h * w)`` to ``(B * h * w, D)``."""
