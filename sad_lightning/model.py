@@ -10,9 +10,10 @@ methods, networks and baselines; only those that are imported are found, so a fi
 A false-discovery rate among all rows of a prediction has a threshold too (``threshold_at_fdr``).
 """
 
+import math
 import pkgutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sad_lightning import baselines, methods
 from sad_lightning.backbones.extractor import FeatureExtractor
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 FILE = MODEL_FILE
 _PART = 1 << 13  # rows
+_SMOOTH = 4 / 224  # of the side of an image
 _FORMAT = "sad_lightning model"
 _VERSION = 1
 
@@ -62,8 +66,31 @@ class BaselineScore(nn.Module):
         scores = self.baseline.anomaly_score(features.detach().flatten(start_dim=1).double().cpu().numpy())
         return torch.from_numpy(np.ascontiguousarray(scores)).to(x.device)
 
+    def patch_scores(self, x: Tensor) -> NDArray[np.float64] | None:
+        """The score of each patch of prepared images, ``(B, h, w)``; None where the baseline looks at no patch."""
+        return self.baseline.patch_scores(x.detach().flatten(start_dim=1).cpu().numpy())
+
 
 Scorer = Method | Ensemble | BaselineScore | Mixture
+
+
+def heat_maps(scorer: Scorer, x: Tensor, size: Sequence[int]) -> NDArray[np.float32] | None:
+    """Where prepared images are anomalous, ``(B, H, W)``, higher = more anomalous; None where the scorer can not tell.
+
+    The scores of patches, enlarged and smoothed as PatchCore does, by 4 pixels of 224.
+
+    Args:
+        scorer: of patches, or another.
+        x: ``(B, D, h, w)``.
+        size: ``(H, W)``.
+    """
+    patches = scorer.patch_scores(x) if isinstance(scorer, BaselineScore) and x.ndim == 4 else None
+    if patches is None:
+        return None
+    height, width = size
+    scores = torch.from_numpy(patches).float()[:, None]
+    enlarged = functional.interpolate(scores, (height, width), mode="bilinear", align_corners=False)[:, 0].numpy()
+    return np.asarray(gaussian_filter(enlarged, (0, _SMOOTH * height, _SMOOTH * width)), dtype=np.float32)
 
 
 class Model(nn.Module):
@@ -125,6 +152,21 @@ class Model(nn.Module):
     def score(self, x: Tensor) -> Tensor:
         """The anomaly score of each prepared row, ``(B,)``, higher = more anomalous."""
         return self.scorer.score(x)
+
+    def heat_levels(self, x: Tensor) -> NDArray[np.float32] | None:
+        """Where prepared images are anomalous, ``(B, H, W)``; None where the model can not tell.
+
+        0 is half the median score of the normal images that set the threshold, 1 half as much again as the threshold.
+        """
+        schema = self.preparation.schema
+        if isinstance(schema, TableSchema):
+            return None
+        maps = heat_maps(self.scorer, x, (schema.height, schema.width))
+        if maps is None:
+            return None
+        low = float(self.calibration.median()) / 2
+        limit = self.threshold if math.isfinite(self.threshold) else float(self.calibration.max())
+        return (maps - low) / np.float32(max(1.5 * limit - low, 1e-30))
 
     def score_rows(self, raw: NDArray[Any]) -> NDArray[np.float64]:
         """The scores of raw rows, ``(N,)``, a part of them at a time.

@@ -14,6 +14,7 @@ from sad_lightning.files import read_archive, read_json, set_aside, write_archiv
 
 SCHEMA = 3
 _METRICS = ("auroc", "average_precision", "recall_at_target_fpr", "threshold")  # every result has them
+_PIXEL_METRICS = {"pixel_auroc": "pixel AUROC", "pixel_average_precision": "pixel avg. precision", "pro": "PRO"}
 FILE = "result.json"
 FAILURE = "failure.json"  # the file of a cell of a grid that ended without a result
 
@@ -76,7 +77,8 @@ class Result:
         seeds: of each stage.
         counts: rows in each pool of the split.
         metrics: auroc, average_precision, recall_at_target_fpr, threshold, and recall and false_positive_rate at it;
-            conformal_threshold, nan where there are too few rows; shares in [0, 1].
+            conformal_threshold, nan where there are too few rows; pixel_auroc, pixel_average_precision and pro where
+            defects are marked and shown; shares in [0, 1].
         threshold_rows: the rows that set the threshold: ``validation``, ``in-sample``, ``test normals``, ``all
             normals``.
         pretraining: ``none``, ``trained``, or ``cached`` where its weights come from an equal training.
@@ -157,6 +159,9 @@ class Result:
             "seconds": f"{sum(seconds.values()):.1f}  ({', '.join(f'{k} {v:.1f}' for k, v in seconds.items())})",
             "folder": str(folder),
         }
+        for name, words in _PIXEL_METRICS.items():
+            if name in metrics:
+                rows[words] = _percent(metrics[name])
         if self.selection.get("rule") == "test_holdout":
             chosen = ", ".join(f"{name} {value:g}" for name, value in self.selection["chosen"].items())
             rows["chosen on test rows"] = f"{chosen}  ({self.selection['holdout_rows']} of them, with their labels)"

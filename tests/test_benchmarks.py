@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.pictures import product_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 SMOKE = {
@@ -16,8 +17,10 @@ SMOKE = {
     "preset": ["--known", "0", "1", "--rows", "120"],
     "tables": ["--candidates", "iforest", "hsc:ensemble=2;trainer.max_epochs=1"],
     "odds": ["--data", "cardio", "--methods", "iforest", "--seeds", "1"],
+    "defects": ["drawn", "--known", "0", "1", "--train", "12", "--test", "3", "--size", "64"],
     "images": ["digits", "--size", "32", "--normal", "0", "--known", "0"],
     "scale": ["--cells", "20"],
+    "mvtec": ["mvtec", "--recipe", "+preset=defects backbone.size=64 data.size=64"],
     "leaking_halves": ["--data", "arrhythmia", "--seeds", "1"],
 }
 REAL_DATA = {"odds", "leaking_halves"}
@@ -31,6 +34,9 @@ def test_every_benchmark_has_a_small_form():
 def test_a_benchmark_runs(name, tmp_path, request):
     if name in REAL_DATA:
         request.getfixturevalue("real_data")
+    if name == "mvtec":
+        for product in ("bottle", "wood"):
+            product_folder(tmp_path / "mvtec" / product, side=64)
     command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *SMOKE[name]]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)

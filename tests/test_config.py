@@ -32,7 +32,7 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32),
           "arrhythmia": (274,), "cardio": (21,), "satellite": (36,), "satimage-2": (36,), "shuttle": (9,),
           "thyroid": (6,), "landsat": (36,), "synthetic": (9,), "spectrograms": (1, 125, 128),
-          "synthetic_spectrograms": (1, 125, 128), "table": (30,), "folder": (3, 32, 32),
+          "synthetic_spectrograms": (1, 125, 128), "table": (30,), "folder": (3, 32, 32), "images": (3, 32, 32),
           "npz": (1, 28, 28), "odds": (21,), "motion_planning": (139,),
           "cats_vs_dogs": (3, 64, 64)}  # fmt: skip
 

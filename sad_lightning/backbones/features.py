@@ -7,6 +7,7 @@ at. Features are kept in float32, so that a cell sees the very numbers that its 
 
 import fcntl
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,8 @@ from sad_lightning.command import row_progress
 from sad_lightning.errors import DamagedError
 from sad_lightning.files import read_archive, set_aside, write_archive
 
-_CHUNK = 1000  # images of a file
+_CHUNK = 1000  # images of a file,
+_CHUNK_VALUES = 2**24  # and at most so many values of patches
 _FORMAT = 1  # raised when equal weights give other features
 
 Features = NDArray[np.float32]
@@ -31,7 +33,7 @@ Features = NDArray[np.float32]
 def cached_features(
     images: NDArray[np.uint8], extractor: FeatureExtractor, cache: Path, device: torch.device
 ) -> Features:
-    """The features of images, ``(N, H, W, C)`` to ``(N, D)``; those that are not in the cache are computed.
+    """The features of images, ``(N, H, W, C)`` to ``(N, D)``, or patches ``(N, h, w, D)``; what is missing is computed.
 
     Args:
         images: any number.
@@ -40,7 +42,8 @@ def cached_features(
         device: where to compute.
     """
     folder = cache / _digest_of(extractor)
-    chunks = np.split(images, range(_CHUNK, len(images), _CHUNK))
+    size = max(1, min(_CHUNK, _CHUNK_VALUES // math.prod(extractor.patches()))) if extractor.stages else _CHUNK
+    chunks = np.split(images, range(size, len(images), size))
     paths = [folder / f"{_digest_of_images(chunk)}.npz" for chunk in chunks]
     features = {path: stored for path in paths if (stored := _read(path)) is not None}
     missing = {path: chunk for path, chunk in zip(paths, chunks, strict=True) if path not in features}

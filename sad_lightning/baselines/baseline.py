@@ -40,6 +40,23 @@ class Baseline(BaseEstimator, ABC):
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
         """Fit to the rows ``X``, ``(n, D)``, and their labels ``semi``, ``(n,)``; without labels all are unlabeled."""
 
+    def fit_patches(
+        self, X: ArrayLike, semi: ArrayLike | None, shape: Sequence[int], masks: NDArray[np.uint8] | None
+    ) -> Self:
+        """Fit to rows that are patches of images; a baseline that looks at no patch fits to them as to any rows.
+
+        Args:
+            X: ``(n, D * h * w)``.
+            semi: ``(n,)``.
+            shape: of a row, ``(D, h, w)``.
+            masks: ``(n, H, W)`` where the defects are, as ``Arrays.masks``; None where nobody has marked any.
+        """
+        return self.fit(X, semi)
+
+    def patch_scores(self, X: ArrayLike) -> Floats | None:
+        """The score of each patch, ``(B, h, w)``; None where a baseline looks at no patch."""
+        return None
+
     @abstractmethod
     def anomaly_score(self, X: ArrayLike) -> Floats:
         """The anomaly score of each row of ``X``, ``(B,)`` float64, higher = more anomalous."""

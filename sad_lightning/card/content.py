@@ -38,6 +38,7 @@ class Candidate:
         part: whether the row trained, set the threshold or tested.
         why: the columns that add most to its score.
         image: ``(H, W, C)`` uint8, of images; else None.
+        levels: ``(H, W)`` where the image is anomalous, see ``Model.heat_levels``; None where the model can not tell.
     """
 
     row: int
@@ -46,6 +47,7 @@ class Candidate:
     part: str
     why: str
     image: NDArray[np.uint8] | None
+    levels: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def gather_card(folder: Path, arrays: Arrays) -> DetectorCard:
     top = unlabeled[np.argsort(-candidate_scores[unlabeled], kind="stable")[:NEXT]]
     known = np.flatnonzero(semi < 0)[:_EXPLAINED]
     why, columns = _columns(model, arrays.schema.raw(raw[np.concatenate([candidate_rows[top], known])]), len(top))
+    levels = _levels(model, raw[candidate_rows[top]])
     p_values = model.p_value(torch.from_numpy(candidate_scores[top])).numpy()
     return DetectorCard(
         result, model, groups, y, scores,
@@ -133,6 +136,7 @@ def gather_card(folder: Path, arrays: Arrays) -> DetectorCard:
             Candidate(
                 int(candidate_rows[at]) + 1, float(candidate_scores[at]), float(p), _PARTS[parts[at]],
                 why[k] if why else "", None if isinstance(arrays.schema, TableSchema) else raw[candidate_rows[at]],
+                levels[k] if len(levels) else None,
             )
             for k, (at, p) in enumerate(zip(top.tolist(), p_values, strict=True))
         ),
@@ -152,6 +156,17 @@ def _groups(
         masks["unlabeled"] = (known == 0) & ~odd
         masks["unlabeled, an anomaly in truth"] = (known == 0) & odd
     return {name: scores[mask] for name, mask in masks.items() if mask.any()}
+
+
+def _levels(model: Model, raw: NDArray[Any]) -> list[NDArray[np.float32]]:
+    """Where some images are anomalous; empty where the model can not tell."""
+    if isinstance(model.preparation.schema, TableSchema):
+        return []
+    levels: list[NDArray[np.float32]] = []
+    with torch.inference_mode():
+        for part in torch.split(torch.from_numpy(raw), model.batch):
+            levels += [] if (some := model.heat_levels(model.prepare(part))) is None else [*some]
+    return levels
 
 
 def _rate(model: Model, fpr: float, anomalies: Floats) -> Rate:

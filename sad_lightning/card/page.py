@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from sad_lightning.card.content import DetectorCard, gather_card
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.pages import environment
-from sad_lightning.drawing.pixels import picture
+from sad_lightning.drawing.pixels import overlay, picture, shrunk
 from sad_lightning.drawing.scores import score_histograms
 from sad_lightning.files import CARD_FILE, whole_file
 from sad_lightning.stats.ranking import roc_curve
@@ -47,7 +48,8 @@ def write_card(folder: Path, arrays: Arrays, commands: Sequence[str]) -> Path:
         model=content.model,
         figures=list(_figures(content)),
         pictures=[
-            None if each.image is None else Markup(_small(each.image, each.row)) for each in content.candidates
+            None if each.image is None else Markup(_pictures(each.image, each.levels, each.row))
+            for each in content.candidates
         ],
         settings=json.dumps(result.settings, indent=1, default=str),
         commands=commands,
@@ -117,9 +119,17 @@ def column_figure(content: DetectorCard) -> svg.Figure:
     )  # fmt: skip
 
 
-def _small(image: np.ndarray, row: int) -> str:
-    pixels = picture(image, 0, 0, _SIDE, _SIDE)
-    return f'<svg viewBox="0 0 {_SIDE} {_SIDE}" width="{_SIDE}" role="img" aria-label="row {row}">{pixels}</svg>'
+def _pictures(image: NDArray[np.uint8], levels: NDArray[np.float32] | None, row: int) -> str:
+    """A small picture, or a larger one beside its heat map."""
+    if levels is None:
+        return _drawn(image, _SIDE, f"row {row}")
+    side = 2 * _SIDE
+    return _drawn(image, side, f"row {row}") + _drawn(overlay(image, levels), side, f"where row {row} is anomalous")
+
+
+def _drawn(image: NDArray[np.uint8], side: int, words: str) -> str:
+    drawn = picture(shrunk(image, 2 * side), 0, 0, side, side)
+    return f'<svg viewBox="0 0 {side} {side}" width="{side}" role="img" aria-label="{words}">{drawn}</svg>'
 
 
 def _interval(content: DetectorCard) -> str:

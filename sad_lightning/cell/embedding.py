@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.backbones.features import cached_features
 from sad_lightning.cell.key import content_of
+from sad_lightning.checks import positive
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.errors import InputError
 
@@ -33,6 +35,8 @@ def embedded(arrays: Arrays, cfg: DictConfig) -> Arrays:
     kept, images = _EMBEDDED.setdefault(arrays, {}), images_of(arrays)
     if extractor not in kept:
         device = torch.device("cuda" if torch.cuda.is_available() and cfg.trainer.accelerator != "cpu" else "cpu")
+        if extractor.stages:
+            _check_memory(extractor.patches(), len(images), positive("backbone.memory", cfg.backbone.memory))
         features = cached_features(images, extractor, Path(cfg.backbone.cache), device)
         kept[extractor] = replace(arrays, x=features, images=images)
     return kept[extractor]
@@ -49,12 +53,18 @@ def extractor_of(arrays: Arrays, cfg: DictConfig) -> FeatureExtractor | None:
         InputError: the data set has no images, or the backbone's settings are wrong.
     """
     if cfg.backbone is None:
+        if cfg.features == "patches":
+            raise InputError(
+                "features=patches are those of a backbone, and there is none; choose backbone=efficientnet_lite0"
+            )
         return None
     weights = cfg.backbone.weights
     content = "" if weights is None else content_of(Path(str(weights)).expanduser())
     settings = OmegaConf.to_container(cfg.backbone, resolve=True)
     assert isinstance(settings, dict)
-    del settings["cache"]
+    del settings["cache"], settings["memory"]
+    if cfg.features != "patches":
+        settings["stages"] = None
     return _extractor(OmegaConf.to_yaml(settings), content, images_of(arrays).shape[1:])
 
 
@@ -68,6 +78,15 @@ def images_of(arrays: Arrays) -> NDArray[np.uint8]:
     if images.ndim != 4 or images.dtype != np.uint8:
         raise InputError("backbone: sees images, and the data set is a table; leave it out, or set backbone=none")
     return images.astype(np.uint8, copy=False)
+
+
+def _check_memory(patches: tuple[int, int, int], count: int, most: float) -> None:
+    gigabytes = 4 * count * prod(patches) / 1e9
+    if gigabytes > most:
+        raise InputError(
+            f"backbone.memory: {count:,} images of {' x '.join(map(str, patches))} numbers take {gigabytes:.2g} GB, "
+            f"and {most:g} are allowed; lower backbone.size, leave images out, or raise it"
+        )
 
 
 @lru_cache(maxsize=1)

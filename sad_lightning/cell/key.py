@@ -58,7 +58,7 @@ _WHERE = {  # settings of where or how a cell runs: whole groups (None), or keys
     "data": ("root",),
     "data_root": None,
     "pretrain": ("cache",),
-    "backbone": ("cache",),
+    "backbone": ("cache", "memory"),
     "trainer": (
         "accelerator",
         "detect_anomaly",
@@ -106,6 +106,8 @@ def defining_part(settings: Mapping[str, Any], files: Mapping[str, str]) -> dict
             part[key] = value
     if isinstance(part.get("pretrain"), dict) and part["pretrain"].get("method") is None:
         part["pretrain"] = {"method": None}
+    if part.get("backbone") and settings.get("features") != "patches":
+        part["backbone"].pop("stages", None)
     part |= files
     split = part.get("split", {})
     if split.get("labeled_ratio") == 0 and split.get("known_anomaly") is not None:

@@ -76,6 +76,8 @@ def new_learner(
     Raises:
         NotDefinedError: the method needs known anomalies, and the cell has none.
     """
+    if cfg.features == "patches" and cfg.selection is None:
+        raise InputError(f"features=patches are for baselines, such as patch_core, got method={name}; leave it out")
     models = [build(cfg.method, rows.seed, stage_name("train", member)) for member in range(cfg.ensemble)]
     if not rows.split.counts["known_anomaly"] and models[0].needs_anomalies:
         raise NotDefinedError(f"method={name} is not defined without known anomalies, and this cell has none")
@@ -186,7 +188,7 @@ def _pretrains(cfg: DictConfig, models: Sequence["Method | Baseline"]) -> bool:
         raise InputError(f"ensemble must be 1 for a method that is not trained by steps, got {cfg.ensemble}; leave it")
     if whole_number("patience", cfg.patience, least=0):
         raise InputError(f"patience must be 0 for an ensemble and for a baseline, got {cfg.patience}; set ensemble=1")
-    codes = choice("features", cfg.features, ("raw", "codes")) == "codes"
+    codes = choice("features", cfg.features, ("raw", "codes", "patches")) == "codes"
     if codes and not has_pretraining:
         raise InputError("pretrain must train an autoencoder for features=codes, got none; choose pretrain=ae")
     return codes

@@ -171,6 +171,10 @@ def new_mixture(
     voices = []
     for name in sorted(map(str, cell.cfg.voices)):
         own = voice_of(cell.cfg, name)
+        if "patches" in (own.features, cell.cfg.features):
+            raise InputError(
+                "features=patches is for a method alone, and these are voices of a mixture; leave them out"
+            )
         with one_line_errors(f"voices.{name}: "):
             cfg, of_voice = with_shape(own, rows.arrays), replace(rows, balance=check_optimisation(own))
             try:

@@ -11,6 +11,7 @@ import torch
 from sad_lightning.cell.embedding import extractor_of
 from sad_lightning.cell.environment import describe
 from sad_lightning.cell.evaluation import evaluate
+from sad_lightning.cell.pixels import pixel_metrics
 from sad_lightning.cell.seconds import add_seconds
 from sad_lightning.cell.values import PreparedCell, Scores
 from sad_lightning.data.arrays import Arrays
@@ -53,6 +54,7 @@ def record_cell(scored: ScoredCell) -> Result:
     promised = arrays.schema is not None and len(split.validation) > 0
     rule = conformal_threshold if promised else threshold_at_fpr
     metrics, per_class = evaluate(arrays, split, scores.test, scores.normal, prepared.cfg.target_fpr, rule)
+    metrics |= pixel_metrics(prepared, scores)
     if not prepared.live:
         prepared.log.open()
         for stage in prepared.stages:

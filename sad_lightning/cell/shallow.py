@@ -129,6 +129,9 @@ def fit_baseline(
             f"selection.grid must hold settings of the method, got {', '.join(unknown)}; there are "
             f"{', '.join(baseline.get_params())}"
         )
+    is_patches = arrays.x.ndim == 4 and arrays.x.dtype == np.float32
+    if is_patches and selection.rule != "none":
+        raise InputError(f"selection.rule must be none for features=patches, got {selection.rule}; leave it out")
     x, scored = features(data, data.rows, pretrained), features(data, data.scored, pretrained)
     semi = data.semi.cpu().numpy()
     tests, normals = scored[: len(split.test)], scored[len(split.test) :]
@@ -142,7 +145,9 @@ def fit_baseline(
             counts |= {"test": int(counted.sum()), "test_anomaly": int(y[counted].sum())}
             fitted, scores, record = _choose(baseline, selection, x, semi, tests, y, held, counted)
         else:
-            fitted, record = baseline.fit(x, semi), {"rule": "none"}
+            masks = None if arrays.masks is None else arrays.masks[data.rows.cpu().numpy()]
+            fitted = baseline.fit_patches(x, semi, arrays.shape, masks) if is_patches else baseline.fit(x, semi)
+            record = {"rule": "none"}
             scores = fitted.anomaly_score(tests) if len(tests) else np.empty(0)
         normal_scores = fitted.anomaly_score(normals)
     return BaselineFit(
@@ -204,11 +209,15 @@ def holdout(y: NDArray[np.bool_], share: float, seed: int) -> NDArray[np.int64]:
 
 
 def features(data: DataModule, rows: Tensor, pretrained: Method | None) -> Floats:
-    """The scaled samples of ``rows``, or their codes by the encoder, flattened, ``(n, D)`` float64 on the CPU."""
+    """The scaled samples of ``rows``, or their codes by the encoder, flattened, ``(n, D)`` on the CPU.
+
+    They are float64, but patches, of which there are many, float32.
+    """
     parts, device = [], rows.device if pretrained is None else pretrained.device
+    precision = torch.float32 if data.x.ndim == 4 and data.x.is_floating_point() else torch.float64
     with torch.no_grad():
-        for part in torch.split(rows.to(device), _BATCH):
+        for part in torch.split(rows.to(device), _BATCH if precision == torch.float64 else _BATCH // 10):
             x = data.samples(part)
             codes = x if pretrained is None else pretrained.get_encoder()(x)
-            parts.append(codes.flatten(start_dim=1).double().cpu())
+            parts.append(codes.flatten(start_dim=1).to(precision).cpu())
     return torch.cat(parts).numpy()

@@ -1,6 +1,7 @@
 """Data sets, each a function that returns ``Arrays``, and what follows them: splits, scaling, the datamodule."""
 
 from sad_lightning.data.own.image_folder import folder
+from sad_lightning.data.own.layouts import images
 from sad_lightning.data.own.npz_file import npz
 from sad_lightning.data.own.tables import table
 from sad_lightning.data.sets.cats_vs_dogs import cats_vs_dogs
@@ -11,6 +12,6 @@ from sad_lightning.data.sets.synthetic import gaussians, synthetic_spectrograms
 from sad_lightning.data.sets.tabular import landsat, odds
 
 __all__ = [
-    "cats_vs_dogs", "cifar10", "digits", "fashion_mnist", "folder", "gaussians", "landsat", "mnist", "motion_planning",
-    "npz", "odds", "spectrograms", "synthetic_spectrograms", "table",
+    "cats_vs_dogs", "cifar10", "digits", "fashion_mnist", "folder", "gaussians", "images", "landsat", "mnist",
+    "motion_planning", "npz", "odds", "spectrograms", "synthetic_spectrograms", "table",
 ]  # fmt: skip

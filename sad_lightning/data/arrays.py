@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from sad_lightning.data.schema import Schema
 from sad_lightning.errors import InputError
+
+OPEN = 3  # a part: trains or validates, as the split draws
+UNMARKED = 255  # all pixels of a mask: where the defects of this image are is not known
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +25,7 @@ class Labels:
         semi: ``(N,)`` int8, the label that training sees: -1 known anomaly, 0 unlabeled, +1 known normal.
         normal_classes: the classes of ``target_class`` that count as normal.
         known_classes: the classes of the known anomalies.
-        part: ``(N,)`` int8, 0 train, 1 validation, 2 test; None where the split draws the parts.
+        part: ``(N,)`` int8, 0 train, 1 validation, 2 test, ``OPEN``; None where the split draws the parts.
         group: ``(N,)``, rows of one group stay in one part; None for no groups.
     """
 
@@ -32,13 +35,20 @@ class Labels:
     part: NDArray[np.int8] | None = None
     group: NDArray[np.int64] | None = None
 
+    def rows(self, kept: NDArray[np.bool_]) -> "Labels":
+        """The labels of some rows."""
+        part = None if self.part is None else self.part[kept]
+        group = None if self.group is None else self.group[kept]
+        return replace(self, semi=self.semi[kept], part=part, group=group)
+
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
     """All rows of a data set in one array, so that a split consists of indices only.
 
     Attributes:
-        x: ``(N, H, W, C)`` uint8 pixels, or ``(N, D)`` float32 columns or features of images.
+        x: ``(N, H, W, C)`` uint8 pixels, ``(N, D)`` float32 columns or features of images, or ``(N, h, w, D)`` float32
+            patches of images.
         target_class: ``(N,)`` original class of each row, an index into ``classes``; -1 where it is not known.
         classes: the names of the classes.
         n_train: number of training rows, where the data set has a test half: the rows after them. None where it has
@@ -46,6 +56,8 @@ class Arrays:
         labels: of own data; None for a data set of classes, whose labels the split draws.
         schema: the columns or the size of raw rows of own data, for the model file.
         images: ``(N, H, W, C)`` uint8, the images that the features ``x`` were computed from; else None.
+        masks: ``(N, H, W)`` uint8, 1 where an image has a defect and 0 elsewhere, or all ``UNMARKED``; None where no
+            image has a mask.
     """
 
     x: NDArray[np.uint8] | NDArray[np.float32]
@@ -55,12 +67,19 @@ class Arrays:
     labels: Labels | None = None
     schema: Schema | None = None
     images: NDArray[np.uint8] | None = None
+    masks: NDArray[np.uint8] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample as the network sees it: ``(C, H, W)`` or ``(D,)``."""
         *space, last = self.x.shape[1:]
         return (last, *space)
+
+    def rows(self, kept: NDArray[np.bool_]) -> "Arrays":
+        """The data set with some of its rows alone, before any features are computed."""
+        labels = None if self.labels is None else self.labels.rows(kept)
+        masks = None if self.masks is None else self.masks[kept]
+        return replace(self, x=self.x[kept], target_class=self.target_class[kept], labels=labels, masks=masks)
 
 
 def data_root(root: str | Path | None) -> Path:

@@ -55,9 +55,12 @@ class Preparation(nn.Module):
             )
 
     def forward(self, raw: Tensor) -> Tensor:
-        """Raw rows ``(B, C)`` float32 to ``(B, D)``, images ``(B, H, W, C)`` uint8 to ``(B, C, H, W)`` or features."""
+        """Raw rows ``(B, C)`` float32 to ``(B, D)``, images ``(B, H, W, C)`` uint8 to ``(B, C, H, W)`` or features.
+
+        Patches are ``(B, D, h, w)``.
+        """
         if self.extractor is not None:
-            return to_network(self.extractor(raw), self.scale, self.shift, None, image=False)
+            return to_network(self.extractor(raw), self.scale, self.shift, None, image=len(self.extractor.stages) > 0)
         if isinstance(self.schema, ImageSchema):
             return to_network(raw, self.scale, self.shift, None, image=True)
         values = raw[:, self.source]  # (B, D)

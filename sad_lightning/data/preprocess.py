@@ -16,6 +16,7 @@ from sad_lightning.data.schema import TableSchema
 from sad_lightning.data.split import Split
 
 Floats = NDArray[np.float32]
+_PATCHES = 100_000
 
 
 class Scaling(NamedTuple):
@@ -58,6 +59,9 @@ def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) ->
     unlabeled_or_normal = arrays.x[split.train[split.semi >= 0]]
     fill = medians(unlabeled_or_normal) if isinstance(arrays.schema, TableSchema) else None
     raw = arrays.x[split.half] if fit_rows == "split" else unlabeled_or_normal
+    if raw.ndim == 4:  # patches, of which some suffice
+        raw = raw.reshape(-1, raw.shape[3])
+        raw = raw[:: max(1, len(raw) // _PATCHES)]
     rows = impute(raw, fill).astype(np.float64)
     if scaling == "min_max":
         low, width = rows.min(axis=0), np.ptp(rows, axis=0)

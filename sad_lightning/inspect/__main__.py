@@ -55,12 +55,17 @@ def _pictures(arguments: argparse.Namespace) -> str:
     settings = pictures.settings()
     total = sum(pictures.classes.values())
     sizes = ", ".join(f"{w} x {h}" for (w, h), _ in pictures.sizes.most_common(3))
-    lines = [f"{pictures.path}: {total:,} images, {sizes}{', ...' if len(pictures.sizes) > 3 else ''}"]
+    layout = "" if pictures.layout is None else f", in the layout of {pictures.layout.name}"
+    lines = [f"{pictures.path}: {total:,} images, {sizes}{', ...' if len(pictures.sizes) > 3 else ''}{layout}"]
     lines += [f"  {name or '(no folder)':<26}{count:>9,} images" for name, count in sorted(pictures.classes.items())]
     lines += [f"  part {name:<21}{count:>9,} images" for name, count in pictures.parts.items()]
+    if pictures.layout is not None:
+        marked = sum(each.mask is not None for each in pictures.layout.pictures)
+        lines.append(f"  {'with a mask':<26}{marked:>9,} images")
+    kind = "folder" if pictures.layout is None else "images"
     words = [setting(f"data.{key}", value) for key, value in settings.items()]
-    command_line = " ".join(["python -m sad_lightning data=folder", *words])
-    after = _next(arguments, "folder", settings, {}, None, command_line)
+    command_line = " ".join([f"python -m sad_lightning data={kind}", *words])
+    after = _next(arguments, kind, settings, {}, None, command_line)
     return "\n\n".join(filter(None, ("\n".join(lines), _problem_list(pictures.problems()), after)))
 
 

@@ -1,7 +1,7 @@
-"""A profile of a folder of images: sizes, modes, class folders, parts, and files that can not be read."""
+"""A profile of a folder of images: layout, sizes, modes, class folders, parts, and files that can not be read."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from PIL import Image
 from sad_lightning.command import progress
 from sad_lightning.data.own.image_folder import FORMATS, image_files
 from sad_lightning.data.own.labels import PARTS
+from sad_lightning.data.own.layouts import PART_NAMES, Layout, layout_of
 from sad_lightning.inspect.proposal import ANOMALY, NORMAL, UNLABELED
 
 _SIDES = (32, 64, 128, 256)
@@ -28,6 +29,7 @@ class ImageProfile:
         sizes: images by width and height.
         modes: images by Pillow's mode.
         damaged: files that can not be opened.
+        layout: where it is that of a published set: then parts, and kinds as classes, are the layout's.
     """
 
     path: Path
@@ -36,9 +38,12 @@ class ImageProfile:
     sizes: Counter[tuple[int, int]]
     modes: Counter[str]
     damaged: tuple[str, ...]
+    layout: Layout | None
 
     def settings(self) -> dict[str, Any]:
-        """The settings of ``data`` that differ from those of ``conf/data/folder.yaml``."""
+        """The settings of ``data`` that differ from those of ``conf/data/folder.yaml``, or of ``images.yaml``."""
+        if self.layout is not None:
+            return {"path": str(self.path)}
         names = [name for name in self.classes if name]
         normal = [name for name in names if name.lower() in NORMAL]
         unlabeled = [name for name in names if name.lower() in UNLABELED]
@@ -70,7 +75,9 @@ class ImageProfile:
         """What a person must see."""
         if self.damaged:
             more = f" and {len(self.damaged) - 1:,} more" if len(self.damaged) > 1 else ""
-            yield f"{self.damaged[0]}{more} can not be read; remove them, or training stops at the first"
+            yield f"{self.damaged[0]}{more} can not be read; training leaves them out"
+        if self.layout is not None:
+            return
         settings = self.settings()
         if "known_anomaly" not in settings and "anomaly" not in self.classes:
             yield "no folder is called as an anomaly is: without labels, what is rare is found"
@@ -86,20 +93,30 @@ def profile_images(path: Path) -> ImageProfile:
     Raises:
         InputError: it holds none.
     """
-    files = image_files(path)
-    classes, parts, modes = Counter[str](), Counter[str](), Counter[str]()
-    sizes, damaged = Counter[tuple[int, int]](), []
-    places = [file.relative_to(path).parts[:-1] for file in files]
-    has_parts = all(place and place[0] in PARTS for place in places)
-    for file, place in zip(progress(files, unit="image"), places, strict=True):
-        if has_parts:
-            parts[place[0]] += 1
-            place = place[1:]
-        classes[place[0] if place else ""] += 1
+    layout = layout_of(path) if path.is_dir() else None
+    files = image_files(path) if layout is None else [each.file for each in layout.pictures]
+    classes, parts = _of_layout(layout) if layout is not None else _of_folders(path, files)
+    modes, sizes, damaged = Counter[str](), Counter[tuple[int, int]](), []
+    for file in progress(files, unit="image"):
         try:
             with Image.open(file, formats=FORMATS) as image:
                 sizes[image.size] += 1
                 modes[image.mode] += 1
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             damaged.append(str(file.relative_to(path)))
-    return ImageProfile(path, classes, parts, sizes, modes, tuple(damaged))
+    return ImageProfile(path, classes, parts, sizes, modes, tuple(damaged), layout)
+
+
+def _of_folders(path: Path, files: Sequence[Path]) -> tuple[Counter[str], Counter[str]]:
+    """Images by class folder and by part."""
+    places = [file.relative_to(path).parts[:-1] for file in files]
+    if not all(place and place[0] in PARTS for place in places):
+        return Counter(place[0] if place else "" for place in places), Counter()
+    classes = Counter(place[1] if len(place) > 1 else "" for place in places)
+    return classes, Counter(place[0] for place in places)
+
+
+def _of_layout(layout: Layout) -> tuple[Counter[str], Counter[str]]:
+    """Images by kind and by part."""
+    parts = Counter(PART_NAMES[each.part] for each in layout.pictures)
+    return Counter(each.kind for each in layout.pictures), parts

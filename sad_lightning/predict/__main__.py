@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--keep", nargs="+", default=[], metavar="COLUMN", help="columns to copy to the output")
     parser.add_argument("--ignore", nargs="+", default=[], metavar="COLUMN", help="columns that training did not have")
     parser.add_argument("--array", help=f"the images of an npz; the first there is of {', '.join(IMAGE_ARRAYS)}")
+    parser.add_argument("--maps", type=Path, metavar="FOLDER", help="of images: write where each is anomalous, as PNG")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes cuda where it is")
     options = parser.parse_args()
     with command(
@@ -62,7 +63,7 @@ def main() -> None:
         model = Model.load(Model.find(options.model), device_of(options.device))
         if isinstance(model.preparation.schema, TableSchema):
             set_num_threads(1)  # its network is so small that threads only wait for each other
-        how = Options(options.fpr, options.fdr, options.keep, options.ignore, options.array)
+        how = Options(options.fpr, options.fdr, options.keep, options.ignore, options.array, options.maps)
         if several:
             run = {"model": digest_of(model_file(options.model)), "keep": options.keep}
             run |= {"fpr": options.fpr, "fdr": options.fdr}
@@ -96,6 +97,8 @@ def _check(options: argparse.Namespace) -> bool:
     if options.output is None:
         options.output = Path("scores" if several else f"scores.{options.format or 'csv'}")
     if several:
+        if options.maps is not None:
+            raise InputError("--maps is for one folder of images, got several files; give the folder that they are in")
         if options.output.suffix.lower() in SUFFIXES or options.output.is_file():
             raise InputError(
                 f"--output={options.output}: must be a folder, for {' '.join(options.data)} is more than one file and "
@@ -131,6 +134,7 @@ def _table(model: "Model", summary: "PredictionSummary", options: argparse.Names
         {"parts": f"{parts:,}  ({before:,} scored before, {failed:,} failed)"} if parts > 1 or before or failed else {}
     )
     if summary.rows:
+        rows |= {"heat maps": str(options.maps)} if options.maps is not None else {}
         rows |= {
             "rows": f"{summary.rows:,}",
             "anomalies": f"{summary.anomalies:,}  ({100 * summary.anomalies / summary.rows:.2f} %)",

@@ -19,6 +19,7 @@ from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
 from sad_lightning.predict.comparison import SAMPLE, Sample, TrainingComparison, compare
+from sad_lightning.predict.maps import write_maps
 from sad_lightning.predict.output import column_writer
 from sad_lightning.predict.parts import DataPart, Journal, output_of
 from sad_lightning.predict.rows import Columns, check_finite, raw_batches
@@ -37,6 +38,7 @@ class Options:
         keep: columns of a table to copy to the output.
         ignore: columns of a table that training did not have.
         array: the array of an npz of images.
+        maps: the folder of heat maps, a PNG an image; None for none.
     """
 
     fpr: float | None = None
@@ -44,6 +46,7 @@ class Options:
     keep: Sequence[str] = ()
     ignore: Sequence[str] = ()
     array: str | None = None
+    maps: Path | None = None
 
     def rate_threshold(self, model: Model) -> float:
         """The threshold of the false-positive rate."""
@@ -193,7 +196,7 @@ def _score(
     rows = anomalies = above = 0
     own = _new_sample(model)
     with column_writer(output, lambda: {SAMPLE: own.text()}) as write:
-        for columns, raw, scores in _batches(model, data, new, keep=options.keep, **chosen):
+        for columns, raw, scores in _batches(model, data, new, keep=options.keep, maps=options.maps, **chosen):
             flagged = scores > threshold
             results = {"score": scores, "p_value": model.p_value(scores), "anomaly": flagged}
             write(columns | {name: value.cpu().numpy() for name, value in results.items()})
@@ -207,9 +210,11 @@ def _score(
 
 
 def _batches(
-    model: Model, data: Place, unknown: dict[str, int], *, is_shown: bool, **options: Any
+    model: Model, data: Place, unknown: dict[str, int], *, is_shown: bool, maps: Path | None = None, **options: Any
 ) -> Iterator[tuple[Columns, NDArray[Any], Tensor]]:
     """The columns that name or accompany the rows of each batch, the raw rows, and their scores, ``(B,)`` float64.
+
+    Heat maps are written to the folder ``maps``.
 
     Raises:
         InputError: the data does not fit the model, or holds no row.
@@ -218,7 +223,10 @@ def _batches(
     rows = 0
     with row_progress(total, is_shown=is_shown) as bar, torch.no_grad():
         for columns, raw in batches:
-            scores = scores_of(model, torch.from_numpy(raw))
+            if maps is None:
+                scores = scores_of(model, torch.from_numpy(raw))
+            else:
+                scores = write_maps(model, raw, next(iter(columns.values())), maps)
             check_finite(data, *next(iter(columns.items())), scores.cpu().numpy())
             yield columns, raw, scores
             rows += len(raw)

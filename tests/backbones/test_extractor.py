@@ -8,12 +8,14 @@ import torch
 from torchvision import models
 
 from sad_lightning.backbones import FeatureExtractor
+from sad_lightning.backbones.extractor import _middle_stages, patches_of
 from sad_lightning.backbones.weights import build, weights_file
 from sad_lightning.errors import InputError
 
 
 def extractor(**settings) -> FeatureExtractor:
-    chosen = {"name": "efficientnet_lite0", "size": 32, "largest": 224, "weights": None, "unit": False}
+    chosen = {"name": "efficientnet_lite0", "size": 32, "largest": 224, "weights": None, "unit": False,
+              "stages": None}  # fmt: skip
     return FeatureExtractor.pretrained(**{"shape": (8, 8, 1), **chosen, **settings})
 
 
@@ -50,6 +52,58 @@ def test_grey_images_are_seen_as_coloured_ones_of_equal_channels():
 )
 def test_small_images_are_enlarged_four_times(shape, size):
     assert extractor(shape=shape, size=None).size == size
+
+
+def test_patches_are_means_of_windows_on_the_grid_of_the_first_map():
+    first = torch.arange(16.0).reshape(1, 1, 4, 4)
+    second = torch.tensor([[[[0.0, 4.0], [8.0, 12.0]]]])
+    patches = patches_of([first, second])
+    assert patches.shape == (1, 4, 4, 2)
+    assert patches[0, 0, 0, 0] == (0 + 1 + 4 + 5) / 4  # a corner has four of the nine
+    assert patches[0, 1, 2, 0] == first[0, 0, :3, 1:].mean()
+    assert torch.all(patches[..., 1] == 6)  # each window of 3 x 3 holds the whole second map
+
+
+@pytest.mark.parametrize(
+    ("name", "stages", "columns"),
+    [("efficientnet_lite0", ("blocks.4", "blocks.10"), 40 + 112), ("resnet18", ("layer2", "layer3"), 128 + 256)],
+)
+def test_the_middle_stages_give_patches_of_what_these_layers_give(name, stages, columns, tmp_path):
+    path = None
+    if name == "resnet18":
+        torch.save(build(name).state_dict(), tmp_path / "weights.pt")
+        path = str(tmp_path / "weights.pt")
+    middle = extractor(name=name, size=64, weights=path, stages="middle")
+    assert middle.stages == stages
+    assert middle.patches() == (8, 8, columns)
+    seen = {}
+    network = build(name)
+    state = torch.load(path or weights_file(name), weights_only=True)
+    network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)))
+    for stage in stages:
+        network.get_submodule(stage).register_forward_hook(
+            lambda _, x, output, stage=stage: seen.update({stage: output})
+        )
+    x = torch.nn.functional.interpolate(made_images().movedim(-1, 1).float(), (64, 64), mode="bilinear")
+    with torch.inference_mode():
+        network.eval()((x - middle.mean[:, None, None]) / middle.std[:, None, None])
+        patches = middle(made_images())
+    expected = patches_of([seen[stage] for stage in stages])
+    np.testing.assert_allclose(patches, expected, atol=1e-4 * float(expected.abs().max()))
+    again = FeatureExtractor.of(middle.recipe())
+    again.load_state_dict(middle.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(again(made_images()), patches)
+    whole = sum(parameter.numel() for parameter in network.parameters())
+    assert sum(parameter.numel() for parameter in middle.parameters()) < whole / 2  # what comes after is gone
+
+
+def test_layers_that_are_not_there_are_one_line():
+    with pytest.raises(InputError, match=r"backbone.stages must name layers of efficientnet_lite0, got stem.9; for"):
+        extractor(stages=["stem.9"])
+    with pytest.raises(InputError, match=r"needs maps of an eighth and of a sixteenth of the image, which none does"):
+        _middle_stages(torch.nn.Sequential(torch.nn.Conv2d(3, 2, 2, stride=2), torch.nn.Flatten()), "none", 32)
+    assert extractor(stages=["blocks.2", "blocks.4"]).patches() == (8, 8, 24 + 40)
 
 
 def test_weights_come_back_from_the_recipe_and_the_state():

@@ -22,6 +22,7 @@ from sad_lightning.baselines.knn import KNN
 from sad_lightning.baselines.logistic import Logistic
 from sad_lightning.baselines.mahalanobis import Mahalanobis
 from sad_lightning.baselines.ocsvm import OCSVM
+from sad_lightning.baselines.patch_core import PatchCore
 from sad_lightning.baselines.ssad import SSAD
 from sad_lightning.config.location import CONF
 from sad_lightning.errors import InputError
@@ -60,8 +61,9 @@ def planted(baseline: Baseline) -> int:
 
 
 def test_the_papers_have_hybrids_and_a_hybrid_is_the_same_class():
-    papers, tables = ["iforest", "kde", "ocsvm", "ssad"], ["extra_trees", "knn", "logistic", "mahalanobis"]
-    assert sorted([*papers, *tables, *(f"{name}_hybrid" for name in papers)]) == NAMES
+    papers = ["iforest", "kde", "ocsvm", "ssad"]
+    others = ["extra_trees", "knn", "logistic", "mahalanobis", "patch_core"]
+    assert sorted([*papers, *others, *(f"{name}_hybrid" for name in papers)]) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -226,7 +228,14 @@ class RelabeledLogistic(Relabeled, Logistic):
     pass
 
 
-RELABELED = {"ssad": RelabeledSSAD, "extra_trees": RelabeledExtraTrees, "logistic": RelabeledLogistic}
+class RelabeledPatchCore(Relabeled, PatchCore):
+    pass
+
+
+RELABELED = {
+    "ssad": RelabeledSSAD, "extra_trees": RelabeledExtraTrees, "logistic": RelabeledLogistic,
+    "patch_core": RelabeledPatchCore,
+}  # fmt: skip
 SMALLER = {"extra_trees": {"trees": 20}}  # the checks fit often
 
 

@@ -4,8 +4,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
+import torch
+from hydra.errors import InstantiationException
+from PIL import Image
 from support.commands import run_main
-from support.pictures import picture_folder
+from support.pictures import picture_folder, product_folder
 
 from sad_lightning.backbones import features
 from sad_lightning.cell import embedding
@@ -15,12 +18,15 @@ from sad_lightning.cell.loading import load
 from sad_lightning.cell.run import run, run_cells
 from sad_lightning.cell.values import Cell
 from sad_lightning.config.compose import composed
+from sad_lightning.data.arrays import OPEN
+from sad_lightning.detector import Detector
 from sad_lightning.errors import InputError
 from sad_lightning.explain.top_rows import explain_rows
 from sad_lightning.export.__main__ import export
 from sad_lightning.model import Model
 from sad_lightning.predict.scoring import predict
 from sad_lightning.result import Result
+from sad_lightning.stats.ranking import auroc
 
 BACKBONE = ("backbone=efficientnet_lite0", "backbone.size=32")
 FAST = ("trainer.max_epochs=2", "pretrain.epochs=1", "optimizer.milestones=[1]")
@@ -110,6 +116,120 @@ def test_a_folder_of_pictures_becomes_one_file_that_sees(recipe, tmp_path):
     else:
         *lines, _page = explain_rows(folder, top, top=1, out=tmp_path)
         assert len(lines) == 1
+
+
+def product_cell(tmp_path, *overrides):
+    top = product_folder(tmp_path / "bottle", train=30, side=64)
+    cfg = composed(
+        "data=images", f"data.path={top}", "data.size=64", "+preset=defects", "backbone.size=64", "target_fpr=0.2",
+        "logger=none", f"runs={tmp_path}", *overrides,
+    )  # fmt: skip
+    return cfg, Cell(cfg, tmp_path / "run", "images", "patch_core")
+
+
+def test_patches_find_defects_and_show_where_they_are(tmp_path):
+    cfg, cell = product_cell(tmp_path)
+    result = run(cell)
+    assert result.shape == [152, 8, 8]
+    assert result.metrics["auroc"] > 0.9
+    assert result.metrics["pixel_auroc"] > 0.9
+    assert result.metrics["pro"] > 0.7
+    assert 0.08 < result.metrics["pixel_average_precision"] < 1  # by chance .026
+    assert "PRO" in result.table(tmp_path)
+    assert key_of(Result.read(tmp_path / "run").settings) == result.key
+    model = Model.load(tmp_path / "run" / "model.pt")
+    with np.load(tmp_path / "run" / "scores.npz") as file:
+        np.testing.assert_allclose(model.score_rows(load(cfg.data).x[file["row"]]), file["score"], rtol=1e-4)
+    assert "agrees with the model" in export(tmp_path / "run", "onnx", tmp_path / "model.onnx")
+
+
+def test_a_detector_shows_where_defects_are(tmp_path):
+    top = product_folder(tmp_path / "bottle", train=30, side=64)
+    told = run_main(
+        "data=images", f"data.path={top}", "data.size=64", "+preset=defects", "backbone.size=64", "target_fpr=0.2",
+        "logger=none", f"runs={tmp_path / 'runs'}",
+    )  # fmt: skip
+    assert told.code == 0, told.err
+    page = next((tmp_path / "runs").rglob("detector.html"))
+    assert "per-region overlap" in page.read_text()
+    assert page.read_text().count('is anomalous"') == 20  # of the most anomalous pictures
+    arguments = ("--output", str(tmp_path / "scores.npz"), "--maps", str(tmp_path / "maps"))
+    told = run_main("predict", str(page.parent), str(top / "test"), *arguments)
+    assert told.code == 0, told.err
+    assert str(tmp_path / "maps") in told.out
+    files = sorted(str(file.relative_to(top / "test")) for file in (top / "test").rglob("*.png"))
+    assert sorted(str(file.relative_to(tmp_path / "maps")) for file in (tmp_path / "maps").rglob("*.png")) == files
+    red = []
+    for number in range(4):
+        with Image.open(tmp_path / "maps" / "hole" / f"{number:03}.png") as shown:
+            pixels = np.asarray(shown, dtype=float)
+        marked = np.asarray(Image.open(top / "ground_truth" / "hole" / f"{number:03}_mask.png")) > 0
+        redness = pixels[..., 0] - pixels[..., 1]
+        red.append(redness[marked].mean() - redness[~marked].mean())
+    assert min(red) > 10
+    scores = np.load(tmp_path / "scores.npz")["score"]
+    told = run_main("predict", str(page.parent), str(top / "test"), "--output", str(tmp_path / "alone.npz"))
+    np.testing.assert_array_equal(np.load(tmp_path / "alone.npz")["score"], scores)
+    one = run_main("predict", str(page.parent), str(top / "test" / "hole" / "000.png"), *arguments)
+    assert one.code == 0, one.err
+    assert (tmp_path / "maps" / "000.png").is_file()
+    many = run_main("predict", str(page.parent), str(top / "test" / "hole"), str(top / "test" / "line"), *arguments)
+    assert "--maps is for one folder of images" in many.err
+
+
+def test_an_estimator_of_images_in_memory(tmp_path):
+    arrays = load(product_cell(tmp_path)[0].data)
+    train, test = (np.isin(arrays.labels.part, part) for part in ((OPEN,), (2,)))
+    detector = Detector("defects", settings={"backbone.size": 64, "split.validation_ratio": 0.3}, target_fpr=0.2)
+    scores = detector.fit(arrays.x[train]).anomaly_score(arrays.x[test])
+    assert auroc(arrays.target_class[test] > 0, scores) > 0.9
+    with torch.inference_mode():
+        levels = detector.model_.heat_levels(detector.model_.prepare(torch.from_numpy(arrays.x[test])))
+    assert levels.shape == (12, 64, 64)
+
+
+def test_a_model_that_can_not_tell_where_says_so(tmp_path):
+    top = product_folder(tmp_path / "bottle", train=30)
+    _, cell = product_cell(tmp_path / "cell", "features=raw", "method=mahalanobis", "method.shrinkage=0.5")
+    result = run(cell)
+    assert "pro" not in result.metrics
+    arguments = ("--output", str(tmp_path / "scores.npz"), "--maps", str(tmp_path / "maps"))
+    told = run_main("predict", str(cell.folder), str(top / "test"), *arguments)
+    assert told.code == 2
+    assert "--maps: patch_core can not tell where an image is anomalous; train with +preset=defects" in told.err
+    assert not (tmp_path / "scores.npz").exists()
+
+
+def test_known_defects_train_with_their_masks(tmp_path):
+    _, cell = product_cell(tmp_path, "data.known=2")
+    result = run(cell)
+    assert result.counts["known_anomaly"] == 4
+    assert result.counts["test_anomaly"] == 4
+    with np.load(tmp_path / "run" / "model.npz") as arrays:
+        assert arrays["weights_"].any()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["backbone.memory=0.001"], r"memory: 42 images of 8 x 8 x 152 numbers take 0.0016 GB, and 0.001 are allowed"),
+        (["backbone.stages=[blocks.99]"], "backbone.stages must name layers of efficientnet_lite0, got blocks.99"),
+        (["backbone.stages=last"], "backbone.stages must be middle or a list of layers, got 'last'"),
+        (["method=deep_svdd", "features=patches"], "features=patches are for baselines"),
+        (["selection.rule=test_holdout"], "selection.rule must be none for features=patches"),
+        (['++voices.a=["method=knn"]', '++voices.b=["method=patch_core"]'],
+         "features=patches is for a method alone"),
+    ],
+)  # fmt: skip
+def test_patches_that_can_not_be_are_one_line(overrides, words, tmp_path):
+    with pytest.raises((InputError, InstantiationException), match=words):
+        run(product_cell(tmp_path, *overrides)[1])
+
+
+def test_patches_need_a_backbone(settings):
+    cfg = settings("data=digits", "method=patch_core", "features=patches")
+    with pytest.raises(InputError, match="features=patches are those of a backbone, and there is none"):
+        embedded(load(cfg.data), cfg)
 
 
 def test_wrong_weights_end_the_command_in_one_line(tmp_path):

@@ -330,6 +330,16 @@ def test_from_folders_of_images_to_scores(tmp_path):
     assert "rows        1" in one.out
 
 
+def test_an_image_that_can_not_be_read_is_left_out_and_named(tmp_path):
+    top = pictures(tmp_path / "pictures", {"good": 60, "bad": 6})
+    (top / "bad" / "000.png").write_bytes(b"\x89PNG")
+    run = train(tmp_path, *IMAGES, f"data.path={top}", "data.known_anomaly=[bad]", "data.unlabeled=[good]",
+                "method=deep_sad", "target_fpr=0.2")  # fmt: skip
+    result = Result.read(run)
+    assert result.counts["train"] + result.counts["validation"] + result.counts["test"] == 65
+    assert any("1 of 66 images can not be read and are left out" in note for note in result.warnings)
+
+
 def test_folders_are_read_as_torchvision_reads_them(tmp_path):
     top = pictures(tmp_path / "pictures", {"good": 7, "bad": 5, "bad_other/deeper": 3})
     (top / "good" / "notes.txt").write_text("no image")

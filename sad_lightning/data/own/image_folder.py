@@ -10,6 +10,7 @@ torch, since planning a grid reads the data set too.
 """
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,9 +71,7 @@ def folder(
     Raises:
         InputError: a setting, the folder or an image is wrong; the message names it.
     """
-    top, schema = path_of("data.path", path), ImageSchema(size, size, channels)
-    if channels not in (1, 3):
-        raise InputError(f"data.channels must be 1 for grey or 3 for colours, got {channels!r}; for example 3")
+    top, schema = path_of("data.path", path), image_schema(size, channels)
     columns: dict[str, Values] = {}
     if labels is None:
         for key, value in (("label", label), ("truth", truth), ("part", part), ("group", group)):
@@ -100,10 +99,20 @@ def folder(
         )
     parts = part_of(top, columns["part"]) if "part" in columns else None
     target, classes, given_labels = labels_of(top, semi, columns.get("truth"), normal, parts, columns.get("group"))
-    x = np.empty((len(files), size, size, channels), dtype=np.uint8)
-    for start, pixels in zip(range(0, len(files), _BATCH), read_images(files, schema), strict=True):
-        x[start : start + _BATCH] = pixels
-    return Arrays(x, target.astype(np.int64), classes, labels=given_labels, schema=schema)
+    x, readable = load_images(files, schema)
+    arrays = Arrays(x, target.astype(np.int64), classes, labels=given_labels, schema=schema)
+    return arrays if readable.all() else arrays.rows(readable)
+
+
+def image_schema(size: int, channels: int) -> ImageSchema:
+    """The schema of square images.
+
+    Raises:
+        InputError: a setting of ``data`` is wrong.
+    """
+    if channels not in (1, 3):
+        raise InputError(f"data.channels must be 1 for grey or 3 for colours, got {channels!r}; for example 3")
+    return ImageSchema(size, size, channels)
 
 
 def image_files(top: Path) -> list[Path]:
@@ -129,6 +138,34 @@ def read_images(files: Sequence[Path], schema: ImageSchema) -> Iterator[Pixels]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(files), _BATCH):
             yield np.stack(list(pool.map(lambda file: _read(file, schema), files[start : start + _BATCH])))
+
+
+def load_images(files: Sequence[Path], schema: ImageSchema) -> tuple[Pixels, NDArray[np.bool_]]:
+    """All images, resized, ``(N, H, W, C)``, and which could be read, ``(N,)``; a warning names the others.
+
+    Raises:
+        InputError: none can be read.
+    """
+    x = np.zeros((len(files), schema.height, schema.width, schema.channels), dtype=np.uint8)
+
+    def read(row: int) -> InputError | None:
+        try:
+            x[row] = _read(files[row], schema)
+        except InputError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        errors = list(pool.map(read, range(len(files))))
+    damaged = [file for file, error in zip(files, errors, strict=True) if error is not None]
+    if len(damaged) == len(files):
+        raise next(error for error in errors if error is not None)
+    if damaged:
+        warnings.warn(
+            f"{len(damaged)} of {len(files)} images can not be read and are left out: {listed([*map(str, damaged)])}",
+            stacklevel=3,
+        )
+    return x, np.array([error is None for error in errors])
 
 
 def _read(file: Path, schema: ImageSchema) -> Pixels:

@@ -10,8 +10,9 @@ equals a training row. Units with a known anomaly are drawn separately, so that 
                 the other half sets the threshold
     train       the rest
 
-Where a column names the parts, they are as it says, except that a validation or test row that equals a training row in
-every value is left out.
+Where a column or a layout of folders names the parts, they are as it says, except that a validation or test row that
+equals a training row in every value is left out. A layout without validation rows leaves it open which rows train, and
+which validate: that is drawn as above.
 """
 
 import warnings
@@ -22,7 +23,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from sad_lightning.checks import fraction, true_or_false
-from sad_lightning.data.arrays import Arrays, Labels
+from sad_lightning.data.arrays import OPEN, Arrays, Labels
 from sad_lightning.data.split import Indices, Split, calibration_rows
 from sad_lightning.errors import InputError
 from sad_lightning.seeding import derive
@@ -65,12 +66,18 @@ def draw_labeled_split(
                 f"leave it out"
             )
     labels = arrays.labels
-    rows = row_hash(arrays.x)
+    rows = row_hash(arrays.x if arrays.x.ndim == 2 or arrays.images is None else arrays.images)
     unit = units(rows, labels.group)
     if labels.part is None:
         part = _draw(unit, labels, test_ratio, validation_ratio, hold_anomalies=early_stopping, seed=seed)
     else:
         part = _parts_of_column(rows, labels)
+        is_open = part == OPEN
+        if is_open.any():
+            left = labels.rows(is_open)
+            part[is_open] = _draw(
+                units(rows[is_open], left.group), left, 0.0, validation_ratio, hold_anomalies=early_stopping, seed=seed
+            )
     train, validation, test = (np.flatnonzero(part == number) for number in range(3))
     if not (labels.semi[train] >= 0).any():
         raise InputError(
@@ -179,7 +186,7 @@ def _parts_of_column(rows: NDArray[np.uint64], labels: Labels) -> NDArray[np.int
                     f"data.group: a group must be in one part, one stands in {_PARTS[part_of_group[g]]} and in "
                     f"{_PARTS[p]}; change the column of data.part, or leave data.group out"
                 )
-    leaking = (part > 0) & np.isin(rows, rows[part == 0])
+    leaking = np.isin(part, (1, 2)) & np.isin(rows, rows[np.isin(part, (0, OPEN))])
     if leaking.any():
         warnings.warn(
             f"data.part: {int((leaking & (part == 1)).sum())} validation rows and {int((leaking & (part == 2)).sum())} "
