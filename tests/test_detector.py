@@ -167,7 +167,7 @@ def test_without_a_name_it_is_the_recommended_preset(data):
     x, semi, y = data
     detector = Detector(settings={"trainer.max_epochs": 5}).fit(x, semi)
     assert list(detector.model_.scorer.voices) == ["deep_sad", "hsc", "rotated_trees"]
-    assert [type(member).__name__ for member in detector.model_.scorer.voices["hsc"].members] == ["HSC"] * 20
+    assert [type(member).__name__ for member in detector.model_.scorer.voices["hsc"].members] == ["HSC"] * 10
     voices = detector.model_.card["settings"]["voices"]
     assert voices["hsc"]["balance"] == {"known_anomalies": 64, "mix": True}
     assert voices["rotated_trees"]["method"]["rotations"] == 1
