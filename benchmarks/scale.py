@@ -3,9 +3,9 @@
     python benchmarks/scale.py [--cells 1000 10000 100000]
 
 Each command is what a person types and runs in a process of its own, imports included; ``plan_only=true`` makes a plan.
-Beside its wall time stand seconds of the CPU, of which milliseconds a cell are: other work hardly changes them.
-Results are fabricated: the settings of four methods, curves of 60 epochs, scores of 200 rows. The first command that
-meets new results reads each of them and keeps what it read in an index, which those marked `again` read.
+Beside its wall time stand seconds of the CPU, which are divided by the cells: other work on the machine hardly changes
+them. Results are fabricated: the settings of four methods, curves of 60 epochs, scores of 200 rows. The first command
+that meets new results reads each of them and keeps what it read in an index, which those marked `again` read.
 """
 
 import argparse

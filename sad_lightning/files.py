@@ -26,6 +26,7 @@ _NAMELESS = (*FULL, errno.EROFS, errno.EIO)  # errors of writing that often do n
 _SEAL = re.compile(rb"sad_lightning ([^\n]{1,200}) [0-9a-f]{32}\Z")
 # Control characters, which a terminal would obey, and surrogates, which can not be encoded.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_MAY_MOVE = re.compile(rb"\\[ubfr]|[\x7f-\xff]")  # bytes of JSON without which a text holds none of them
 
 MODEL_FILE, CARD_FILE = "model.pt", "detector.html"  # in the folder of a cell of own data
 
@@ -122,7 +123,8 @@ def read_json(path: Path) -> dict[str, Any]:
         DamagedError: it is no JSON object, or not the one that was written.
     """
     try:
-        document = json.loads(path.read_bytes())
+        content = path.read_bytes()
+        document = json.loads(content)
     except (ValueError, RecursionError, MemoryError) as error:
         raise DamagedError(path, f"is cut or damaged ({error})") from error
     if not isinstance(document, dict):
@@ -130,7 +132,7 @@ def read_json(path: Path) -> dict[str, Any]:
     checksum = document.pop("checksum", None)
     if checksum is not None and checksum != _checksum(document):
         raise DamagedError(path, "its checksum does not fit: it was changed")
-    plain: dict[str, Any] = printable(document)
+    plain: dict[str, Any] = printable(document) if _MAY_MOVE.search(content) else document
     return plain
 
 

@@ -1,6 +1,7 @@
 """An index never gives other numbers than the files: what was changed, damaged or moved is read again."""
 
 import itertools
+import json
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from support.results import edited, write_grid
 
 from sad_lightning.errors import DamagedError
+from sad_lightning.files import printable, read_json
 from sad_lightning.index import Index
 from sad_lightning.report.gather.groups import read
 from sad_lightning.report.gather.table import make_table
@@ -162,3 +164,12 @@ def test_a_text_that_moves_a_terminal_is_not_taken_from_an_index(tmp_path):
     index.save()
     assert Index(tmp_path / "index", "1").get("a", (1,)) is None
     assert Index(tmp_path / "index", "1").get("b", (1,)) == {"warnings": ["é"], "settings": {}}
+
+
+@pytest.mark.parametrize("is_ascii", [True, False])
+def test_no_control_character_passes_where_texts_are_not_looked_through(is_ascii, tmp_path):
+    path = tmp_path / "a.json"
+    for number in [*range(0x300), 0xD800, 0x1F600]:
+        text = json.dumps({"text": f"a{chr(number)}b"}, ensure_ascii=is_ascii)
+        path.write_text(text, encoding="utf-8", errors="replace")
+        assert read_json(path) == printable(json.loads(path.read_text(encoding="utf-8")))
