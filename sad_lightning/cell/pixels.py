@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from sad_lightning.cell.values import Prepared, Scores
+from sad_lightning.cell.values import PreparedCell, Scores
 from sad_lightning.data.preparation import to_network
 from sad_lightning.model import heat_maps
 from sad_lightning.stats.overlap import region_overlap
@@ -13,7 +13,7 @@ _BATCH = 64  # images
 _MOST = 0.3  # the largest false-positive rate of PRO, as with MVTec AD
 
 
-def pixel_metrics(prepared: Prepared, scores: Scores) -> dict[str, float]:
+def pixel_metrics(prepared: PreparedCell, scores: Scores) -> dict[str, float]:
     """AUROC and average precision over pixels, and PRO; empty without masks, or where the model shows no heat maps."""
     arrays = prepared.arrays
     if arrays.masks is None:
