@@ -156,7 +156,7 @@ class Model(nn.Module):
     def heat_levels(self, x: Tensor) -> NDArray[np.float32] | None:
         """Where prepared images are anomalous, ``(B, H, W)``; None where the model can not tell.
 
-        0 is half the median score of the normal images that set the threshold, 1 half as much again as the threshold.
+        0 is the median score of the normal images that set the threshold, 1 half as much again as the threshold.
         """
         schema = self.preparation.schema
         if isinstance(schema, TableSchema):
@@ -164,7 +164,7 @@ class Model(nn.Module):
         maps = heat_maps(self.scorer, x, (schema.height, schema.width))
         if maps is None:
             return None
-        low = float(self.calibration.median()) / 2
+        low = float(self.calibration.median())
         limit = self.threshold if math.isfinite(self.threshold) else float(self.calibration.max())
         return (maps - low) / np.float32(max(1.5 * limit - low, 1e-30))
 
