@@ -158,8 +158,8 @@ def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float 
     threshold = model.threshold if fpr is None else model.threshold_at(fpr)
     below, normal = calibration[calibration < threshold], sample.scores[sample.scores <= threshold]
     can_test = held_out and len(below) > 1 and len(normal) > 1
-    above, total = flag_prior(len(calibration), rate, known_anomalies(model))
     known, of = known_anomalies(model)
+    above, total = flag_prior(len(calibration), rate, (known, of))
     limit = math.nan
     if held_out and math.isfinite(threshold):
         limit = float(betabinom.ppf(0.95, rows, above, total - above)) / rows
