@@ -55,7 +55,7 @@ def help_text(arguments: Sequence[str]) -> str:
     for group in groups():
         names = options(group, folders)
         plus = "+" if group in ADDED else ""
-        listed = ", ".join(names) if len(names) < 30 else f"{len(names)} of them; --help {group} lists them"
+        listed = ", ".join(names) if len(names) < 40 else f"{len(names)} of them; --help {group} lists them"
         lines.append(textwrap.fill(listed, 110, initial_indent=f"  {plus + group:<12}", subsequent_indent=" " * 14))
     return "\n".join(lines)
 
