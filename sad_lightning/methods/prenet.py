@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from sad_lightning.checks import positive
 from sad_lightning.data.module import Batch
 from sad_lightning.methods.method import ANY_LABEL, Method, Shared
+from sad_lightning.methods.steps import mode
 
 
 class PReNet(Method):
@@ -51,11 +52,11 @@ class PReNet(Method):
     def finish(self, batches: Iterable[Batch]) -> None:
         """The mean representations of known anomalies and of all others."""
         sums, counts = torch.zeros(2, self.network.rep_dim, dtype=torch.float64), torch.zeros(2, 1, dtype=torch.float64)
-        self.eval()
-        for batch in batches:
-            of = torch.stack([batch.semi < 0, batch.semi >= 0]).cpu().double()  # not every device has float64
-            sums += of @ self._represent(batch.x).cpu().double()
-            counts += of.sum(dim=1, keepdim=True)
+        with mode(self, training=False):
+            for batch in batches:
+                of = torch.stack([batch.semi < 0, batch.semi >= 0]).cpu().double()  # not every device has float64
+                sums += of @ self._represent(batch.x).cpu().double()
+                counts += of.sum(dim=1, keepdim=True)
         for buffer, mean in zip((self.anomalous, self.normal), sums / counts.clamp(min=1), strict=True):
             buffer.copy_(mean)
 

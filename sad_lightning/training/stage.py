@@ -307,10 +307,10 @@ def new_trainer(
         raise InputError(
             f"trainer: the Trainer refuses its settings: {reason}; change them with trainer.KEY=VALUE"
         ) from error
-    cores = os.cpu_count() or 1
-    if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > cores:
+    most = max(2, os.cpu_count() or 1)  # a process each; two, so that one core can try it
+    if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > most:
         raise InputError(
-            f"trainer.devices must be at most {cores} on this CPU, a process each, got {trainer.num_devices}; lower it"
+            f"trainer.devices must be at most {most} on this CPU, a process each, got {trainer.num_devices}; lower it"
         )
     trainer.strategy.checkpoint_io = Checkpoints()
     return trainer

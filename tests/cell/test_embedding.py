@@ -23,7 +23,7 @@ from sad_lightning.detector import Detector
 from sad_lightning.errors import InputError
 from sad_lightning.explain.top_rows import explain_rows
 from sad_lightning.export.__main__ import export
-from sad_lightning.model import Model
+from sad_lightning.model import Model, heat_maps
 from sad_lightning.predict.scoring import predict
 from sad_lightning.result import Result
 from sad_lightning.stats.ranking import auroc
@@ -84,6 +84,12 @@ def test_where_features_lie_and_no_backbone_do_not_count(settings):
     assert cell_key(plain) == cell_key(settings("data=digits", "backbone=none"))
     one, other = (settings("data=digits", *BACKBONE, f"backbone.cache={name}") for name in "ab")
     assert cell_key(one) == cell_key(other) != cell_key(plain)
+    of_features, of_patches = (
+        {cell_key(settings("data=digits", *BACKBONE, f"backbone.stages=[{name}]", *more)) for name in "ab"}
+        for more in ((), ("features=patches",))
+    )
+    assert of_features == {cell_key(one)}  # only patches are those of some stages
+    assert len(of_patches) == 2
 
 
 def test_other_weights_are_another_cell(settings, tmp_path):
@@ -183,9 +189,13 @@ def test_an_estimator_of_images_in_memory(tmp_path):
     detector = Detector("defects", settings={"backbone.size": 64, "split.validation_ratio": 0.3}, target_fpr=0.2)
     scores = detector.fit(arrays.x[train]).anomaly_score(arrays.x[test])
     assert auroc(arrays.target_class[test] > 0, scores) > 0.9
+    model = detector.model_
     with torch.inference_mode():
-        levels = detector.model_.heat_levels(detector.model_.prepare(torch.from_numpy(arrays.x[test])))
+        x = model.prepare(torch.from_numpy(arrays.x[test]))
+        levels, maps = model.heat_levels(x), heat_maps(model.scorer, x, (64, 64))
     assert levels.shape == (12, 64, 64)
+    middle = float(model.calibration.median())  # there the level is 0; it is 1 at one and a half thresholds
+    np.testing.assert_allclose(middle + levels * (1.5 * model.threshold - middle), maps, rtol=1e-4)
 
 
 def test_a_model_that_can_not_tell_where_says_so(tmp_path):

@@ -87,12 +87,13 @@ def test_prenet_by_hand():
     method = PReNet(network=NETWORK, optimizer=ADAM, step=4.0)
     with torch.no_grad():
         method.encoder[-1].weight.copy_(torch.eye(2))
-        method.relation.weight.copy_(torch.tensor([[1.0, 0.0, 0.0, 10.0]]))
+        method.relation.weight.copy_(torch.tensor([[1.0, 0.0, 0.0, 1.0]]))
         method.relation.bias.fill_(0.5)
-    x = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]])
+    # some relations above their target and some below: were all above, the loss would not depend on the pairs
+    x = torch.tensor([[1.0, 2.0], [3.0, 0.0], [5.0, 1.0], [0.0, 3.0]])
 
     def h(i: int, j: int) -> float:
-        return x[i, 0].item() + 10 * x[j, 1].item() + 0.5
+        return x[i, 0].item() + x[j, 1].item() + 0.5
 
     # each row with the next, then with the one after that; the last two rows are known anomalies
     relations = [(0, 1, 0), (1, 2, 4), (2, 3, 8), (3, 0, 4), (0, 2, 4), (1, 3, 4), (2, 0, 4), (3, 1, 4)]
@@ -100,8 +101,8 @@ def test_prenet_by_hand():
     expected = sum(abs(h(i, j) - y) for i, j, y in relations) / 8
     assert method.loss(batch).item() == pytest.approx(expected)
     method.finish([batch])
-    assert method.anomalous.tolist() == [6, 7]
-    assert method.normal.tolist() == [2, 3]
+    assert method.anomalous.tolist() == [2.5, 2]
+    assert method.normal.tolist() == [2, 1]
     by_pairs = [((h(2, i) + h(3, i)) / 2 + (h(i, 0) + h(i, 1)) / 2) / 2 for i in range(4)]
     assert method.score(x).tolist() == pytest.approx(by_pairs)
 

@@ -45,6 +45,8 @@ def test_pixels_that_touch_in_a_corner_are_one_defect():
     assert region_overlap(three, scores, 0.3) == region_overlap(apart, scores, 0.3)
     diagonal[0, 2, 2] = 1
     assert region_overlap(diagonal, scores, 1e-9) == pytest.approx(1 / 3)
+    diagonal[0, 2, 2], diagonal[0, 3, 3] = 0, 1  # half of one of two defects; were they three, a third
+    assert region_overlap(diagonal, scores, 1e-9) == pytest.approx(1 / 4)
 
 
 def test_as_a_loop_over_thresholds():
