@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from sad_lightning import Detector
+from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
+from sad_lightning.explain.explanation import Explanation
 
 SHORT = {"trainer.max_epochs": 3, "optimizer.milestones": [2], "trainer.accelerator": "cpu"}
 VOICES = {
@@ -23,6 +25,12 @@ def rows():
     odd = np.zeros((1, 3), dtype=np.float32)
     odd[0, 1] = 9
     return x, odd
+
+
+def test_of_four_columns_the_three_that_add_most_are_named():
+    rows, adds = np.float32([[1, 2, 3, 4]]), {"occlusion": np.array([[0.1, -3, 2, 0.5]])}
+    explanation = Explanation(TableSchema.of_numbers(list("abcd")), rows, np.ones(1), np.ones(1), 0.5, adds)
+    assert explanation.why(0) == "c = 3 (+2), d = 4 (+0.5), a = 1 (+0.1)"
 
 
 @pytest.mark.parametrize(
