@@ -160,3 +160,11 @@ def known_anomalies(semi: ArrayLike | None, count: int) -> NDArray[np.bool_]:
             f"label some, or choose a method that needs none, such as iforest"
         )
     return known
+
+
+def bounded_rows(anomaly: NDArray[np.bool_], most: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """The rows that trees grow from, ascending: all known anomalies, and at most ``most`` others, drawn at random."""
+    others = np.flatnonzero(~anomaly)
+    if len(others) <= most:
+        return np.arange(len(anomaly))
+    return np.sort(np.concatenate([np.flatnonzero(anomaly), generator.choice(others, most, replace=False)]))

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sad_lightning.baselines.baseline import Baseline, Floats, known_anomalies
+from sad_lightning.baselines.baseline import Baseline, Floats, bounded_rows, known_anomalies
 from sad_lightning.baselines.flat_trees import (
     FlatTrees,
     depth,
@@ -77,7 +77,7 @@ class ExtraTrees(Baseline):
             oob_score=True, random_state=int(generator.integers(2**32)),
         )  # fmt: skip
         self.axes_ = _axes(x, whole_number("method.rotations", self.rotations, least=0), generator)
-        rows = _training_rows(anomaly, whole_number("method.max_rows", self.max_rows), generator)
+        rows = bounded_rows(anomaly, whole_number("method.max_rows", self.max_rows), generator)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Some inputs do not have OOB scores")
             forest.fit(self._columns(x[rows]), anomaly[rows])
@@ -124,14 +124,6 @@ class ExtraTrees(Baseline):
     def _columns(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """The columns that trees split, ``(B, D + R)``: the rows' own and the rotated ones."""
         return np.hstack([x, (x.astype(np.float64) @ self.axes_.T).astype(np.float32)])
-
-
-def _training_rows(anomaly: NDArray[np.bool_], most: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """The rows that grow the trees, ascending: all known anomalies, and at most ``most`` others."""
-    others = np.flatnonzero(~anomaly)
-    if len(others) <= most:
-        return np.arange(len(anomaly))
-    return np.sort(np.concatenate([np.flatnonzero(anomaly), generator.choice(others, most, replace=False)]))
 
 
 def _axes(x: NDArray[np.float32], rotations: int, generator: np.random.Generator) -> Floats:

@@ -32,6 +32,7 @@ _NEUTRAL: dict[str, Any] = {
     "features": "raw",
     "patience": 0,
     "selection": None,
+    "trim": 0.0,
     "voices": {},
     "method.components": None,
     "method.eps": 1e-6,

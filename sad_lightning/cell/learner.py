@@ -1,7 +1,7 @@
 """What a cell trains: its methods or its baseline, built from settings, with the rows that each of them sees."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.values import Learner
-from sad_lightning.checks import choice, true_or_false, whole_number
+from sad_lightning.checks import choice, fraction, true_or_false, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.module import Balance, DataModule, Rows, Stream
 from sad_lightning.data.preprocess import Scaling
-from sad_lightning.data.split import Split
+from sad_lightning.data.split import Split, trimmed
 from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.methods.method import Method
 from sad_lightning.seeding import derive
@@ -27,23 +28,45 @@ from sad_lightning.training.stage import Stage, Training
 if TYPE_CHECKING:
     from sad_lightning.baselines.baseline import Baseline
 
+Floats = NDArray[np.float64]
 _PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
 _ROWS: WeakKeyDictionary[Arrays, Rows] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
 class CellRows:
-    """The rows of a cell, from which the data of each method is made."""
+    """The rows of a cell, from which the data of each method is made.
+
+    Attributes:
+        arrays: the data set.
+        split: of the cell.
+        scaling: of the raw rows.
+        seed: of the cell.
+        balance: how many known anomalies a batch holds.
+        suspicion: ``(n,)`` how like the known anomalies each training row is, from ``trim.py``; empty where no method
+            asks for it.
+    """
 
     arrays: Arrays
     split: Split
     scaling: Scaling
     seed: int
     balance: Balance
+    suspicion: Floats = field(default_factory=lambda: np.empty(0))
 
-    def serve(self, model: "Method | Baseline", allowed: frozenset[int], batch_size: int) -> DataModule:
-        """The training rows whose ``semi`` is allowed, in the batches that the steps of the model need."""
-        rows, semi = self.split.rows(allowed)
+    def serve(
+        self, model: "Method | Baseline", allowed: frozenset[int], batch_size: int, trim: float = 0.0
+    ) -> DataModule:
+        """The training rows whose ``semi`` is allowed, in the batches that the steps of the model need.
+
+        Args:
+            model: to train.
+            allowed: the values of ``semi``.
+            batch_size: of its setting.
+            trim: the share of the unlabeled rows that do not train, the most suspicious ones.
+        """
+        split = self.split if not len(self.suspicion) else trimmed(self.split, self.suspicion, trim)
+        rows, semi = split.rows(allowed)
         name, streams, noise = "train", [Stream()], tuple[int, ...]()
         if isinstance(model, Method):
             name, streams, noise = model.stage, [update.stream for update in model.updates], model.noise
@@ -86,7 +109,10 @@ def new_learner(
             f"ensemble_mean=geometric is for scores that are distances, those of method={name} are none; set "
             f"ensemble_mean=arithmetic"
         )
-    data = [rows.serve(model, model.rows, cfg.batch_size) for model in models]
+    trim = fraction("trim", cfg.trim)
+    if trim and not isinstance(models[0], Method):
+        raise InputError(f"trim must be 0 for a method that is not trained by steps, got {trim}; leave it out")
+    data = [rows.serve(model, model.rows, cfg.batch_size, trim) for model in models]
     methods = [model for model in models if isinstance(model, Method)]
     pretraining = _pretraining(cfg, rows, log, len(models), suffix) if _pretrains(cfg, models) else ()
     if methods:

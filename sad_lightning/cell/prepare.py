@@ -3,9 +3,8 @@
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from lightning import Trainer
@@ -17,6 +16,7 @@ from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner
 from sad_lightning.cell.loading import load
 from sad_lightning.cell.seconds import timed
 from sad_lightning.cell.trainer_settings import check_trainer
+from sad_lightning.cell.trim import suspicion, trims
 from sad_lightning.cell.values import Cell, Learner, PreparedCell, trainer_of
 from sad_lightning.checks import choice, fraction, whole_number
 from sad_lightning.data.arrays import Arrays
@@ -27,9 +27,6 @@ from sad_lightning.errors import InputError
 from sad_lightning.result import Coordinates
 from sad_lightning.stats.threshold import conformal_threshold
 from sad_lightning.tracking.logger import CellLog
-
-if TYPE_CHECKING:
-    pass
 
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32")
 
@@ -57,6 +54,9 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
         arrays = embedded(load(cell.cfg.data) if cell.arrays is None else cell.arrays, cell.cfg)
         split = split_of(cell.cfg, arrays, seed)
         scaling = fit_scaling(arrays, split, **to_kwargs(cell.cfg.preprocess))
+        rows = CellRows(arrays, split, scaling, seed, balance)
+        if trims(cell.cfg):
+            rows = replace(rows, suspicion=suspicion(rows))
     cfg = with_shape(cell.cfg, arrays)
     settings = defining(cell.cfg)
     key = key_of(settings)
@@ -68,7 +68,6 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
     if score_trainer is None:
         score_trainer = trainer_of(cfg, cell.folder, [])  # wrong settings raise here, before anything is logged
     notes = [str(warning.message) for warning in caught]
-    rows = CellRows(arrays, split, scaling, seed, balance)
     new_prepared = partial(
         PreparedCell, key=key, seed=seed, coordinates=coordinates, arrays=arrays, scaling=scaling,
         score_trainer=score_trainer, log=log, live=live,

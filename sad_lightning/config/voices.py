@@ -8,7 +8,7 @@ replaces the list by the composed settings. A voice decides how it is trained; r
 
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-OF_VOICE = ("method", "network", "optimizer", "pretrain", "trainer", "batch_size", "balance", "ensemble",
+OF_VOICE = ("method", "network", "optimizer", "pretrain", "trainer", "batch_size", "balance", "trim", "ensemble",
             "ensemble_mean", "features", "selection")  # fmt: skip
 OF_CELL = ("data", "split", "preprocess", "seed", "target_fpr", "patience")
 MIXTURE = "mixture"

@@ -24,7 +24,7 @@ included, and scores every row that did not train. Both are settings here; neith
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,21 @@ class Split:
         """The training rows whose ``semi`` is in ``allowed``, and their ``semi``."""
         keep = np.isin(self.semi, sorted(allowed))
         return self.train[keep], self.semi[keep]
+
+
+def trimmed(split: Split, suspicion: NDArray[np.float64], share: float) -> Split:
+    """The split without a share of its unlabeled training rows, the most suspicious ones; they only do not train.
+
+    Args:
+        split: of the cell.
+        suspicion: ``(n,)`` of each training row.
+        share: in [0, 1), rounded down to whole rows.
+    """
+    unlabeled = np.flatnonzero(split.semi == 0)
+    count = _floor(share * len(unlabeled))
+    keep = np.ones(len(split.train), dtype=bool)
+    keep[unlabeled[np.argsort(-suspicion[unlabeled], kind="stable")[:count]]] = False
+    return replace(split, train=split.train[keep], semi=split.semi[keep])
 
 
 def pool_sizes(

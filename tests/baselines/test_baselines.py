@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from sad_lightning.baselines.baseline import Baseline
 from sad_lightning.baselines.extra_trees import ExtraTrees
+from sad_lightning.baselines.gradient_boosting import GradientBoosting
 from sad_lightning.baselines.iforest import IForest
 from sad_lightning.baselines.kde import KDE
 from sad_lightning.baselines.kernel import choose_rows, expansion, rbf, squared_distances, width
@@ -62,7 +63,7 @@ def planted(baseline: Baseline) -> int:
 
 def test_the_papers_have_hybrids_and_a_hybrid_is_the_same_class():
     papers = ["iforest", "kde", "ocsvm", "ssad"]
-    others = ["extra_trees", "knn", "logistic", "mahalanobis", "patch_core"]
+    others = ["extra_trees", "gradient_boosting", "knn", "logistic", "mahalanobis", "patch_core"]
     assert sorted([*papers, *others, *(f"{name}_hybrid" for name in papers)]) == NAMES
 
 
@@ -130,6 +131,7 @@ def check_torch_score(baseline: Baseline, x: np.ndarray) -> None:
     [
         ("knn", {"metric": "cosine"}), ("knn", {"neighbors": 999}), ("logistic", {"squares": True}),
         ("extra_trees", {"rotations": 0}), ("extra_trees", {"trees": 1, "rotations": 3}),
+        ("gradient_boosting", {"boosters": 1, "trees": 3}), ("gradient_boosting", {"leaves": 2}),
     ],
 )  # fmt: skip
 def test_torch_operations_follow_the_settings(name, parameters, make):
@@ -140,7 +142,8 @@ def test_torch_operations_follow_the_settings(name, parameters, make):
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
-        ("extra_trees", {}), ("extra_trees", {"rotations": 0}), ("extra_trees", {"rotations": 3}), ("logistic", {}),
+        ("extra_trees", {}), ("extra_trees", {"rotations": 0}), ("extra_trees", {"rotations": 3}),
+        ("gradient_boosting", {}), ("gradient_boosting", {"boosters": 1}), ("logistic", {}),
         ("logistic", {"squares": True}), ("mahalanobis", {}),
     ],
 )  # fmt: skip
@@ -224,6 +227,10 @@ class RelabeledExtraTrees(Relabeled, ExtraTrees):
     pass
 
 
+class RelabeledGradientBoosting(Relabeled, GradientBoosting):
+    pass
+
+
 class RelabeledLogistic(Relabeled, Logistic):
     pass
 
@@ -233,10 +240,10 @@ class RelabeledPatchCore(Relabeled, PatchCore):
 
 
 RELABELED = {
-    "ssad": RelabeledSSAD, "extra_trees": RelabeledExtraTrees, "logistic": RelabeledLogistic,
-    "patch_core": RelabeledPatchCore,
+    "ssad": RelabeledSSAD, "extra_trees": RelabeledExtraTrees, "gradient_boosting": RelabeledGradientBoosting,
+    "logistic": RelabeledLogistic, "patch_core": RelabeledPatchCore,
 }  # fmt: skip
-SMALLER = {"extra_trees": {"trees": 20}}  # the checks fit often
+SMALLER = {"extra_trees": {"trees": 20}, "gradient_boosting": {"trees": 10}}  # the checks fit often
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("_hybrid")])
@@ -325,6 +332,10 @@ def test_too_many_rows_are_drawn_from_and_the_labeled_ones_stay(make):
         (KDE, {"folds": 1}, "method.folds"),
         (ExtraTrees, {"trees": 0}, "method.trees"), (ExtraTrees, {"rotations": -1}, "method.rotations"),
         (ExtraTrees, {"max_rows": 0}, "method.max_rows"),
+        (GradientBoosting, {"boosters": 0}, "method.boosters"), (GradientBoosting, {"trees": 0}, "method.trees"),
+        (GradientBoosting, {"learning_rate": 2}, "method.learning_rate"), (GradientBoosting, {"l2": -1}, "method.l2"),
+        (GradientBoosting, {"leaves": 1}, "method.leaves"), (GradientBoosting, {"min_rows": 0}, "method.min_rows"),
+        (GradientBoosting, {"columns": 0}, "method.columns"), (GradientBoosting, {"max_rows": 0}, "method.max_rows"),
         (KNN, {"neighbors": 0}, "method.neighbors"), (KNN, {"metric": "l1"}, "method.metric must be one of euclidean"),
         (KNN, {"max_rows": 0}, "method.max_rows"), (Mahalanobis, {"shrinkage": 0.0}, "method.shrinkage"),
         (Mahalanobis, {"shrinkage": "oas"}, "method.shrinkage must be ledoit_wolf or a number"),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.split import draw_split, pool_sizes
+from sad_lightning.data.split import draw_split, pool_sizes, trimmed
 from sad_lightning.errors import InputError
 
 DEFAULTS = {
@@ -178,6 +178,19 @@ def test_rows_that_validate_are_not_scored_again():
     assert not np.isin(split.test, np.concatenate([split.train, split.validation])).any()
     assert draw().calibrated_on == "in-sample"
     assert np.array_equal(draw().calibration, draw().train[draw().semi >= 0])
+
+
+def test_the_most_suspicious_unlabeled_rows_are_trimmed_and_no_labeled_ones():
+    split = draw(known_normal_ratio=0.1, labeled_ratio=0.1)
+    suspicion = np.random.default_rng(0).uniform(size=len(split.train))
+    suspicion[split.semi != 0] = 2.0
+    kept = trimmed(split, suspicion, 0.1)
+    unlabeled = np.flatnonzero(split.semi == 0)
+    gone = unlabeled[np.argsort(suspicion[unlabeled])[-(len(unlabeled) // 10) :]]
+    np.testing.assert_array_equal(np.setdiff1d(split.train, kept.train), np.sort(split.train[gone]))
+    np.testing.assert_array_equal(kept.semi, split.semi[np.isin(split.train, kept.train)])
+    assert kept.validation is split.validation
+    assert trimmed(split, suspicion, 0.9 / len(unlabeled)).train.tolist() == split.train.tolist()
 
 
 @pytest.mark.parametrize(

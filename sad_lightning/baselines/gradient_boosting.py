@@ -1,0 +1,154 @@
+"""Gradient boosting of small trees (Friedman 2001), known anomalies against all other rows.
+
+    score(x)    1/K sum_k sum_t v_kt(x),   v_kt the value of tree t of booster k at the leaf of x
+
+This is the mean log-odds of K boosters, less those of a row of which nothing is known. Each split looks at a random
+share of the columns only: among few known anomalies the best column of all is often best by chance.
+
+The rows that are no known anomalies are dealt into K folds, and a booster grows without its own fold. So each of these
+rows has a score by a booster that has not seen it, ``out_of_bag_``: the others know their training rows by heart.
+scikit-learn grows the trees (``HistGradientBoostingClassifier``); they are stored as flat arrays.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sad_lightning.baselines.baseline import Baseline, Floats, bounded_rows, known_anomalies
+from sad_lightning.baselines.flat_trees import FlatTrees, depth, mean_of_leaves, mean_of_splits, torch_mean_of_leaves
+from sad_lightning.checks import at_least_zero, fraction_to_one, whole_number
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class GradientBoosting(Baseline):
+    """Gradient boosting.
+
+    Args:
+        boosters: how many, K; also the number of folds.
+        trees: of each booster.
+        learning_rate: the share of a tree's step that is taken.
+        leaves: the most of a tree.
+        min_rows: the fewest of a leaf.
+        columns: the share of the columns that a split chooses from, in (0, 1].
+        l2: weight of the penalty on the values of leaves.
+        max_rows: how many of the rows that are no known anomalies grow the trees; drawn at random where there are more.
+        random_state: the seed of folds and columns.
+
+    Attributes:
+        out_of_bag_: ``(n,)`` score of each training row by the booster that has not seen it; nan for a known anomaly,
+            which all have seen, and for a row beyond ``max_rows``, whose score is like that of a new one.
+    """
+
+    rows = frozenset({-1, 0, 1})
+    needs_anomalies = True
+    learned = ("roots_", "children_", "feature_", "threshold_", "value_", "out_of_bag_")
+
+    def __init__(
+        self,
+        *,
+        boosters: int,
+        trees: int,
+        learning_rate: float,
+        leaves: int,
+        min_rows: int,
+        columns: float,
+        l2: float,
+        max_rows: int,
+        random_state: int | None,
+    ) -> None:
+        self.boosters = boosters
+        self.trees = trees
+        self.learning_rate = learning_rate
+        self.leaves = leaves
+        self.min_rows = min_rows
+        self.columns = columns
+        self.l2 = l2
+        self.max_rows = max_rows
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
+        """Fit to the rows ``X``, ``(n, D)``, and their labels ``semi``, ``(n,)``.
+
+        Raises:
+            InputError: a parameter or a label is out of range, or there is no known anomaly.
+        """
+        x = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+        anomaly = known_anomalies(semi, len(x))
+        generator = np.random.default_rng(self.random_state)
+        settings = self._settings()
+        rows = bounded_rows(anomaly, whole_number("method.max_rows", self.max_rows), generator)
+        fold = np.where(anomaly, -1, generator.permutation(len(x)) % settings.pop("boosters"))
+        boosters, self.out_of_bag_ = [], np.full(len(x), np.nan)
+        for number in range(self.boosters):
+            seen = rows[fold[rows] != number]
+            if anomaly[seen].all():  # one fold, or so few rows that all others are in this one
+                seen = rows
+            booster = HistGradientBoostingClassifier(**settings, random_state=int(generator.integers(2**32)))
+            boosters.append(booster.fit(x[seen], anomaly[seen]))
+            unseen = np.setdiff1d(rows, seen)
+            trees, values = _flatten([booster])
+            self.out_of_bag_[unseen] = mean_of_leaves(x[unseen], trees, values)
+        (self.roots_, self.children_, self.feature_, self.threshold_), self.value_ = _flatten(boosters)
+        return self
+
+    def anomaly_score(self, X: ArrayLike) -> Floats:
+        """``(B,)``, in log-odds."""
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=np.float32, reset=False)
+        return mean_of_leaves(x, self._trees(), self.value_)
+
+    def contributions(self, X: ArrayLike) -> Floats:
+        """What the splits by each column add to the score, ``(B, D)``."""
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=np.float32, reset=False)
+        return mean_of_splits(x, self._trees(), self.value_)
+
+    def out_of_bag(self) -> Floats:
+        """``out_of_bag_``."""
+        return self.out_of_bag_
+
+    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """``anomaly_score`` in torch operations."""
+        return torch_mean_of_leaves(x.float(), learned, learned["value_"], depth(self._trees()))
+
+    def _trees(self) -> FlatTrees:
+        return FlatTrees(self.roots_, self.children_, self.feature_, self.threshold_)
+
+    def _settings(self) -> dict[str, Any]:
+        """The parameters, checked, by scikit-learn's names."""
+        return {
+            "boosters": whole_number("method.boosters", self.boosters),
+            "max_iter": whole_number("method.trees", self.trees),
+            "learning_rate": fraction_to_one("method.learning_rate", self.learning_rate),
+            "max_leaf_nodes": whole_number("method.leaves", self.leaves, least=2),
+            "min_samples_leaf": whole_number("method.min_rows", self.min_rows),
+            "max_features": fraction_to_one("method.columns", self.columns),
+            "l2_regularization": at_least_zero("method.l2", self.l2),
+            "early_stopping": False,
+        }
+
+
+def _flatten(boosters: Sequence[HistGradientBoostingClassifier]) -> tuple[FlatTrees, Floats]:
+    """The trees of boosters of equal size, and the value of each node.
+
+    A mean over all trees is then the mean score of the boosters. An inner node has the mean value of its training rows,
+    so that what its split adds is what a contribution counts.
+    """
+    trees = [grown.nodes for booster in boosters for (grown,) in booster._predictors]
+    counts = [len(nodes) for nodes in trees]
+    roots = np.cumsum([0, *counts[:-1]])
+    offset, nodes = np.repeat(roots, counts), np.concatenate(trees)
+    leaf = nodes["is_leaf"].astype(bool)
+    children = np.where(leaf, np.arange(len(nodes)), np.stack([nodes["left"], nodes["right"]]) + offset)
+    values, weights = nodes["value"].copy(), nodes["count"]
+    for node in np.flatnonzero(~leaf)[::-1]:  # children come behind their parents
+        values[node] = np.average(values[children[:, node]], weights=weights[children[:, node]])
+    values *= len(trees) // len(boosters)
+    flat = FlatTrees(roots, children, np.where(leaf, 0, nodes["feature_idx"]), nodes["num_threshold"].copy())
+    return flat, values
