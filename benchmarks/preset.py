@@ -40,8 +40,9 @@ from sad_lightning import Detector
 from sad_lightning.files import whole_file
 
 LABELED = {
-    "deep_sad": ["method=deep_sad"],
-    "hsc": ["method=hsc"],
+    "boosted_trees": ["method=gradient_boosting"],
+    "deep_sad": ["method=deep_sad", "ensemble=5"],
+    "hsc": ["method=hsc", "ensemble=5"],
     "rotated_trees": ["method=extra_trees", "method.rotations=1"],
     "trees": ["method=extra_trees", "method.rotations=0"],
 }

@@ -110,8 +110,6 @@ def new_learner(
             f"ensemble_mean=arithmetic"
         )
     trim = fraction("trim", cfg.trim)
-    if trim and not isinstance(models[0], Method):
-        raise InputError(f"trim must be 0 for a method that is not trained by steps, got {trim}; leave it out")
     data = [rows.serve(model, model.rows, cfg.batch_size, trim) for model in models]
     methods = [model for model in models if isinstance(model, Method)]
     pretraining = _pretraining(cfg, rows, log, len(models), suffix) if _pretrains(cfg, models) else ()

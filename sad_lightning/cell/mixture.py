@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from sad_lightning.cell.key import defining
 from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner, with_shape
 from sad_lightning.cell.seconds import add_seconds
-from sad_lightning.cell.values import Cell, PreparedCell, Scores
+from sad_lightning.cell.shallow import Shallow
+from sad_lightning.cell.values import Cell, Learner, PreparedCell, Scores
 from sad_lightning.checks import whole_number
 from sad_lightning.config.compose import one_line_errors
 from sad_lightning.config.voices import voice_of
@@ -118,7 +119,9 @@ class MixtureLearner:
         """Score by each voice, calibrate, and average; each voice writes its checkpoint into a folder of its name."""
         scores = {voice.cell.method: _scores_of(voice) for voice in self.voices}
         count = len(self.divided.voices)
-        reference = {name: self._reference(one, one.normal[:count]) for name, one in scores.items()}
+        reference = {
+            voice.cell.method: self._reference(voice.learner, scores[voice.cell.method]) for voice in self.voices
+        }
         mixture = Mixture(
             {name: one.scorer for name, one in scores.items()},
             {name: CalibrationLayer(fit_calibration(reference[name])) for name in scores},
@@ -136,15 +139,16 @@ class MixtureLearner:
             warnings=tuple(f"voices.{name}: {note}" for name, one in scores.items() for note in one.warnings),
         )
 
-    def _reference(self, scores: Scores, reference: Floats) -> Floats:
-        """The scores that calibrate a voice."""
-        if self.divided.held_out or not isinstance(scores.scorer, BaselineScore):
+    def _reference(self, learner: Learner, scores: Scores) -> Floats:
+        """The scores that calibrate a voice, those of rows that trained it by the parts that have not seen them."""
+        reference = scores.normal[: len(self.divided.voices)]
+        if self.divided.held_out or not (isinstance(learner, Shallow) and isinstance(scores.scorer, BaselineScore)):
             return reference
         unseen = scores.scorer.baseline.out_of_bag()
         if unseen is None:
             return reference
-        _, semi = scores.split.rows(scores.scorer.baseline.rows)
-        unseen = unseen[semi >= 0]
+        of_row = dict(zip(learner.data.rows.tolist(), unseen.tolist(), strict=True))
+        unseen = np.array([of_row.get(row, np.nan) for row in self.divided.voices.tolist()])
         return np.where(np.isnan(unseen), reference, unseen)
 
 

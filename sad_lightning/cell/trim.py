@@ -3,7 +3,8 @@
 Among the unlabeled rows hide anomalies, and a network that pulls all of them to its center learns that they are normal.
 So a share of the rows, ``trim``, is left out: those that a forest, known anomalies against all others, finds most like
 the known anomalies, by the trees that have not seen the row. In a pool without anomalies these are normal rows that
-look odd, and leaving them out costs a little; rows that are known to be normal are never left out.
+look odd, and leaving them out costs a little, so that nothing is left out unless it is asked for. Known normals are
+never left out.
 """
 
 import numpy as np

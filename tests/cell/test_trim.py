@@ -9,11 +9,14 @@ from sad_lightning.cell import trim
 from sad_lightning.cell.key import cell_key
 from sad_lightning.cell.learner import CellRows
 from sad_lightning.cell.prepare import prepare_cell
+from sad_lightning.cell.shallow import features
 from sad_lightning.cell.trim import suspicion
 from sad_lightning.cell.values import Cell
+from sad_lightning.config.compose import composed
 from sad_lightning.data.module import NO_BALANCE
 from sad_lightning.errors import InputError
 from sad_lightning.seeding import derive
+from sad_lightning.stats.calibration import fit_calibration
 from sad_lightning.stats.ranking import auroc
 
 POLLUTED = ("split.pollution_ratio=0.2", "split.labeled_ratio=0.05", "split.known_anomaly=null", "split.n_known=9")
@@ -74,9 +77,24 @@ def test_a_share_that_can_not_be_is_told(settings, tmp_path):
     for wrong in ("1", "-0.1", "much"):
         with pytest.raises(InputError, match=r"trim must be a number in \[0, 1\)"):
             prepared(settings, tmp_path, f"trim={wrong}")
-    with pytest.raises(InputError, match=r"trim must be 0 for a method that is not trained by steps, got 0\.1"):
-        prepared(settings, tmp_path, "trim=0.1", method="ocsvm")
 
 
 def test_a_key_names_it_and_leaves_it_out_at_nothing(settings):
     assert cell_key(settings()) == cell_key(settings("trim=0.0")) != cell_key(settings("trim=0.1"))
+
+
+def test_what_is_trimmed_calibrates_a_voice_as_a_row_that_it_has_not_seen(settings, tmp_path):
+    """And the others out of bag, where no row is held out."""
+    voices = '++voices.trees=["method=extra_trees","method.trees=20"]'
+    cfg = composed("data=digits", *POLLUTED, "trim=0.1", voices, "logger=none", f"runs={tmp_path}")
+    (voice,) = (one := prepare_cell(Cell(cfg, tmp_path / "cell", "digits", "mixture"), live=False)).learner.voices
+    model = one.learner.score(one).scorer
+    baseline = model.voices["trees"].baseline
+    trained = voice.learner.data.rows.numpy()
+    assert 0 < len(trained) < len(one.split.train)
+    pool = one.split.train[one.split.semi >= 0]
+    x = features(voice.learner.data, torch.from_numpy(pool), None)
+    expected = baseline.anomaly_score(x)
+    inside = np.isin(pool, trained)
+    expected[inside] = baseline.out_of_bag()[np.isin(trained, pool)]
+    np.testing.assert_allclose(model.calibrations["trees"].scores.numpy(), fit_calibration(expected).scores)
