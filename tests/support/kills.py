@@ -68,7 +68,7 @@ def _kind(path: Path) -> str:
         name = f"{name[1:].split(f'.{os.uname().nodename}.')[0]} (part)"
     if path.parent.name == "pretrained":
         return f"cache entry{' (part)' if name.endswith(')') else ''}"
-    return re.sub(r"\.[0-9a-f]{10}(?=\.)|\d+(?=\.(log|csv|png))", "", name) if "." in name else "folder"
+    return re.sub(r"\.[0-9a-f]{10,20}(?=\.)|\d+(?=\.(log|csv|png))", "", name) if "." in name else "folder"
 
 
 def _run(arguments: Sequence[str], folder: Path) -> None:
