@@ -11,6 +11,7 @@ import json
 import os
 import re
 import socket
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -86,7 +87,7 @@ def read_archive(path: Path, kind: str) -> io.BytesIO:
         FileNotFoundError: there is no such file.
         DamagedError: it is not what was written, or of another kind.
     """
-    content = path.read_bytes()
+    content = _content(path)
     seal = _SEAL.search(content, max(len(content) - 300, 0))
     if seal is None:
         raise DamagedError(path, f"must be a {kind}, but it is cut or something else")
@@ -122,8 +123,8 @@ def read_json(path: Path) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         DamagedError: it is no JSON object, or not the one that was written.
     """
+    content = _content(path)
     try:
-        content = path.read_bytes()
         document = json.loads(content)
     except (ValueError, RecursionError, MemoryError) as error:
         raise DamagedError(path, f"is cut or damaged ({error})") from error
@@ -134,6 +135,18 @@ def read_json(path: Path) -> dict[str, Any]:
         raise DamagedError(path, "its checksum does not fit: it was changed")
     plain: dict[str, Any] = printable(document) if _MAY_MOVE.search(content) else document
     return plain
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedError: it is a folder, a pipe or a device, which may never end.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise DamagedError(path, "must be a file, and is a folder, a pipe or a device")
+    return path.read_bytes()
 
 
 def set_aside(path: Path, error: DamagedError) -> None:

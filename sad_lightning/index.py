@@ -35,12 +35,12 @@ class Index:
         self._shared: dict[str, Any] = {}
         self._new: list[bytes] = []
         self._lines = 0
-        try:
-            with open(path, "rb") as file:
-                for line in file:
-                    self._read(line)
-        except OSError:  # there is none, or it is somebody else's: all files are read
-            pass
+        self._may_open = path.is_file() or not os.path.lexists(path)  # a pipe would wait, a device never end
+        with suppress(OSError):  # there is none, or it is somebody else's: all files are read
+            if self._may_open:
+                with open(path, "rb") as file:
+                    for line in file:
+                        self._read(line)
 
     def get(self, name: str, stamp: Stamp) -> dict[str, Any] | None:
         """What the file of that name says, None where it is not known or the file has changed. It must not be changed.
@@ -80,7 +80,7 @@ class Index:
 
     def save(self) -> None:
         """Write what is new; where the folder can not be written, it is read again the next time."""
-        if not self._new:
+        if not self._new or not self._may_open:
             return
         with suppress(OSError):
             if self._lines > 3 * len(self._content) + 1000:  # most of it is about files that have changed

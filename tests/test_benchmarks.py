@@ -21,6 +21,7 @@ SMOKE = {
     "images": ["digits", "--size", "32", "--normal", "0", "--known", "0"],
     "scale": ["--cells", "20"],
     "mvtec": ["mvtec", "--recipe", "+preset=defects backbone.size=64 data.size=64"],
+    "parity": ["--methods", "hsc", "--ways", "packed", "resumed", "model"],
     "leaking_halves": ["--data", "arrhythmia", "--seeds", "1"],
 }
 REAL_DATA = {"odds", "leaking_halves"}

@@ -29,6 +29,7 @@ from sad_lightning.files import read_json, write_archive, write_json
 from sad_lightning.grid.plan import Job, jobs_of
 from sad_lightning.grid.store import Grid, Outcome, outcome_of, write_outcome
 from sad_lightning.grid.worker import work
+from sad_lightning.methods.deep_sad import DeepSAD
 from sad_lightning.result import FAILURE, Result, finished, read_arrays, write_arrays
 from sad_lightning.training.stage import ResumeCheckpoint
 
@@ -261,6 +262,36 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(tmp_path, full_dis
     assert run_main(*options, f"runs={tmp_path / 'roomy'}").code == 0
     one, two = (Result.read(next((tmp_path / name).rglob("result.json")).parent) for name in ("full", "roomy"))
     assert one.metrics == two.metrics
+
+
+def test_scores_that_overflow_are_told_and_nothing_is_written(tmp_path, monkeypatch):
+    """As those of float16 do above 65,504."""
+    real = DeepSAD.score
+    options = ("split.normal_class=0", "trainer.max_epochs=1", "pretrain=none", "logger=none", f"runs={tmp_path}")
+    monkeypatch.setattr(DeepSAD, "score", lambda method, x: (1e6 * real(method, x)).half().float())
+    told = run_main(*options)
+    assert told.code == 2
+    assert told.err.count("\n") == 1
+    assert "scores: must be finite" in told.err
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} <= {"model.ckpt"}
+    monkeypatch.undo()
+    assert run_main(*options).code == 0
+
+
+def test_a_disk_that_is_full_for_the_logger_is_one_line_and_the_same_command_goes_on(tmp_path, monkeypatch):
+    """W&B writes its offline files before those of the result: without room a cell is not finished."""
+    options = ("method=mahalanobis", "split.normal_class=0", f"runs={tmp_path}")
+
+    def full(*_, **__) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("lightning.pytorch.loggers.WandbLogger.log_hyperparams", full)
+    told = run_main(*options, "logger=wandb")
+    assert told.code == 2
+    assert told.err.count("\n") == 1
+    assert "No space left on device; make room" in told.err
+    assert not list(tmp_path.rglob("result.json"))
+    assert run_main(*options, "logger=none").code == 0
 
 
 def test_a_cell_that_could_not_be_written_has_failed_and_the_grid_goes_on(tmp_path, full_disk, capsys):

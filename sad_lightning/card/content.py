@@ -14,7 +14,7 @@ from sad_lightning.data.schema import Column, TableSchema
 from sad_lightning.explain.attribution import occlusion, typical_row
 from sad_lightning.files import MODEL_FILE
 from sad_lightning.model import Model
-from sad_lightning.result import Result
+from sad_lightning.result import Result, read_arrays
 from sad_lightning.stats.ranking import Interval, auroc_interval
 
 NEXT = 20  # rows to label next
@@ -104,9 +104,9 @@ def gather_card(folder: Path, arrays: Arrays) -> DetectorCard:
     assert arrays.labels is not None
     assert arrays.schema is not None
     result, model = Result.read(folder), Model.load(folder / MODEL_FILE)
-    with np.load(folder / "scores.npz") as test, np.load(folder / "calibration.npz") as calibration:
-        tests, scores, target = test["row"], test["score"], test["target_class"]
-        validation, normal_scores = calibration["row"], calibration["score"]
+    test, calibration = (read_arrays(folder / name, result.key) for name in ("scores.npz", "calibration.npz"))
+    tests, scores, target = test["row"], test["score"], test["target_class"]
+    validation, normal_scores = calibration["row"], calibration["score"]
     held_out = result.threshold_rows == "validation"
     y = (~np.isin(target, arrays.labels.normal_classes)).astype(np.int64)
     semi, has_truth = arrays.labels.semi, arrays.classes != _LABELS

@@ -38,7 +38,7 @@ def embedded(arrays: Arrays, cfg: DictConfig) -> Arrays:
         if extractor.stages:
             _check_memory(extractor.patches(), len(images), positive("backbone.memory", cfg.backbone.memory))
         features = cached_features(images, extractor, Path(cfg.backbone.cache), device)
-        kept[extractor] = replace(arrays, x=features, images=images)
+        kept[extractor] = replace(arrays, x=features, images=images, patches=bool(extractor.stages))
     return kept[extractor]
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.distances import class_distances
 from sad_lightning.data.split import Split
+from sad_lightning.errors import InputError
 from sad_lightning.stats.ranking import auroc, average_precision, recall_at_fpr
 from sad_lightning.stats.threshold import conformal_threshold, threshold_at_fpr
 
@@ -29,7 +30,15 @@ def evaluate(
         normal_scores: of the rows that set the threshold.
         target_fpr: the false-positive rate that the threshold aims at.
         rule: returns the threshold for such scores and a rate.
+
+    Raises:
+        InputError: a score is not finite.
     """
+    if not np.isfinite(normal_scores).all():
+        raise InputError(
+            f"scores: must be finite, {int((~np.isfinite(normal_scores)).sum())} of the {len(normal_scores)} that set "
+            f"the threshold are not; the training diverged or trainer.precision is too low, lower optimizer.lr"
+        )
     classes = arrays.target_class[split.test]
     y = (~np.isin(classes, split.normal_classes)).astype(int)
     threshold = rule(normal_scores, target_fpr)

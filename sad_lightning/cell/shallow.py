@@ -129,10 +129,10 @@ def fit_baseline(
             f"selection.grid must hold settings of the method, got {', '.join(unknown)}; there are "
             f"{', '.join(baseline.get_params())}"
         )
-    is_patches = arrays.x.ndim == 4 and arrays.x.dtype == np.float32
-    if is_patches and selection.rule != "none":
+    if arrays.patches and selection.rule != "none":
         raise InputError(f"selection.rule must be none for features=patches, got {selection.rule}; leave it out")
-    x, scored = features(data, data.rows, pretrained), features(data, data.scored, pretrained)
+    precision = torch.float32 if arrays.patches else torch.float64  # there are many patches
+    x, scored = (features(data, rows, pretrained, precision) for rows in (data.rows, data.scored))
     semi = data.semi.cpu().numpy()
     tests, normals = scored[: len(split.test)], scored[len(split.test) :]
     counted, counts = np.ones(len(tests), dtype=bool), dict(split.counts)
@@ -146,7 +146,7 @@ def fit_baseline(
             fitted, scores, record = _choose(baseline, selection, x, semi, tests, y, held, counted)
         else:
             masks = None if arrays.masks is None else arrays.masks[data.rows.cpu().numpy()]
-            fitted = baseline.fit_patches(x, semi, arrays.shape, masks) if is_patches else baseline.fit(x, semi)
+            fitted = baseline.fit_patches(x, semi, arrays.shape, masks) if arrays.patches else baseline.fit(x, semi)
             record = {"rule": "none"}
             scores = fitted.anomaly_score(tests) if len(tests) else np.empty(0)
         normal_scores = fitted.anomaly_score(normals)
@@ -208,13 +208,9 @@ def holdout(y: NDArray[np.bool_], share: float, seed: int) -> NDArray[np.int64]:
     return np.sort(np.concatenate(parts))
 
 
-def features(data: DataModule, rows: Tensor, pretrained: Method | None) -> Floats:
-    """The scaled samples of ``rows``, or their codes by the encoder, flattened, ``(n, D)`` on the CPU.
-
-    They are float64, but patches, of which there are many, float32.
-    """
+def features(data: DataModule, rows: Tensor, pretrained: Method | None, precision: torch.dtype) -> Floats:
+    """The scaled samples of ``rows``, or their codes by the encoder, flattened, ``(n, D)`` on the CPU."""
     parts, device = [], rows.device if pretrained is None else pretrained.device
-    precision = torch.float32 if data.x.ndim == 4 and data.x.is_floating_point() else torch.float64
     with torch.no_grad():
         for part in torch.split(rows.to(device), _BATCH if precision == torch.float64 else _BATCH // 10):
             x = data.samples(part)

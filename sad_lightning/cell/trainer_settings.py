@@ -34,6 +34,8 @@ def check_trainer(settings: Mapping[str, Any]) -> None:
         if name not in _SUPPORTED:
             instead = _INSTEAD.get(str(name), f"leave it out; there are {', '.join(sorted(_SUPPORTED))}")
             raise InputError(f"trainer.{name} is not supported in a cell; {instead}")
+    if settings.get("limit_train_batches") == 0:
+        raise InputError("trainer.limit_train_batches must be above 0, got 0, which trains nothing; null: whole epochs")
     if isinstance(settings.get("profiler"), str):
         raise InputError(
             f"trainer.profiler must say which file it writes, got {settings['profiler']!r}; for example "

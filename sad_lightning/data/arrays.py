@@ -58,6 +58,7 @@ class Arrays:
         images: ``(N, H, W, C)`` uint8, the images that the features ``x`` were computed from; else None.
         masks: ``(N, H, W)`` uint8, 1 where an image has a defect and 0 elsewhere, or all ``UNMARKED``; None where no
             image has a mask.
+        patches: whether ``x`` holds patches.
     """
 
     x: NDArray[np.uint8] | NDArray[np.float32]
@@ -68,6 +69,7 @@ class Arrays:
     schema: Schema | None = None
     images: NDArray[np.uint8] | None = None
     masks: NDArray[np.uint8] | None = None
+    patches: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:

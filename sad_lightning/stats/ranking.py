@@ -131,6 +131,6 @@ def _check_scores(y: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], N
     if not np.isfinite(values).all():
         raise InputError(
             f"scores: must be finite, {int((~np.isfinite(values)).sum())} of {len(values)} are not; the training "
-            f"diverged, lower optimizer.lr"
+            f"diverged or trainer.precision is too low, lower optimizer.lr"
         )
     return truth.astype(bool), values

@@ -16,6 +16,8 @@ from sad_lightning.training.members import NewTrainer, fit_members
 from sad_lightning.training.stage import Training
 from sad_lightning.version import NUMBERS_VERSION
 
+_TOGETHER = ".entries"
+
 
 def fit_cached(
     trainings: Sequence[Training],
@@ -29,6 +31,9 @@ def fit_cached(
 ) -> None:
     """Train every method on its data, or read its weights from the cache; of equal trainings only one is run.
 
+    What trained as one is written as a whole first: if a kill left some entries without the others, these would train
+    in a smaller population, which rounds otherwise.
+
     Args:
         trainings: methods, their rows and their stages.
         new_trainer: makes the Trainer of stages that are trained as one.
@@ -40,6 +45,8 @@ def fit_cached(
     """
     originals: dict[str, Training] = {}  # key -> the training that is run
     copies: list[Training] = []  # those equal to one of them
+    if writes:
+        _write_left_over(cache)
     for training in trainings:
         key = training.stage.key = content_key(training.method, training.data, settings, processes)
         if not _read(cache / f"{key}.pt", training) and originals.setdefault(key, training) is not training:
@@ -50,19 +57,52 @@ def fit_cached(
         copy.method.load_state_dict(original.method.state_dict())
         copy.stage.load_state_dict(original.stage.state_dict())
         copy.stage.cached = True
-    for key, training in originals.items():
-        if training.stage.error is None and writes:
-            weights = {name: value.cpu() for name, value in training.method.state_dict().items()}
-            _write(cache / f"{key}.pt", {"weights": weights, "stage": training.stage.state_dict()})
+    if writes:
+        _write_all(cache, {key: training for key, training in originals.items() if training.stage.error is None})
+
+
+def _write_all(cache: Path, trainings: Mapping[str, Training]) -> None:
+    """Write an entry for each; whoever comes after a kill writes those that are missing."""
+    entries = {}
+    for key, training in trainings.items():
+        weights = {name: value.cpu() for name, value in training.method.state_dict().items()}
+        entries[key] = {"weights": weights, "stage": training.stage.state_dict()}
+    together = cache / f"{blake2b(''.join(entries).encode(), digest_size=10).hexdigest()}{_TOGETHER}"
+    if len(entries) > 1:
+        _write(together, entries)
+    for key, entry in entries.items():
+        _write(cache / f"{key}.pt", entry)
+    together.unlink(missing_ok=True)
+
+
+def _write_left_over(cache: Path) -> None:
+    """Write the entries that a killed process has written together, but not each."""
+    for together in cache.glob(f"*{_TOGETHER}"):
+        try:
+            entries = _load(together)
+        except FileNotFoundError:  # another process has written them
+            continue
+        except DamagedError as error:
+            set_aside(together, error)
+            continue
+        for key, entry in entries.items():
+            if not (cache / f"{key}.pt").exists():
+                _write(cache / f"{key}.pt", entry)
+        together.unlink(missing_ok=True)
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
     write_archive(path, _kind(path), lambda file: torch.save(document, file))
 
 
+def _load(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = torch.load(read_archive(path, _kind(path)), weights_only=True, map_location="cpu")
+    return document
+
+
 def _read(path: Path, training: Training) -> bool:
     try:
-        stored = torch.load(read_archive(path, _kind(path)), weights_only=True, map_location="cpu")
+        stored = _load(path)
     except FileNotFoundError:
         return False
     except DamagedError as error:

@@ -302,11 +302,13 @@ def new_trainer(
                 use_distributed_sampler=False,
                 default_root_dir=folder,
             )
-    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"trainer: the Trainer refuses its settings: {reason}; change them with trainer.KEY=VALUE"
         ) from error
+    if str(given.get("precision")) == "16-mixed" != trainer.precision:  # Lightning would go on with bfloat16
+        raise InputError("trainer.precision must be 32-true or bf16-mixed on this device, 16-mixed needs a GPU")
     most = max(2, os.cpu_count() or 1)  # a process each; two, so that one core can try it
     if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > most:
         raise InputError(
@@ -372,5 +374,8 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")  # its own use of torch's pytree
         warnings.filterwarnings("ignore", message="The `srun` command is available")  # Slurm is installed but not used
+        warnings.filterwarnings(
+            "ignore", message=".*AMP with fp16 is not supported on CPU"
+        )  # ``new_trainer`` refuses it
         warnings.filterwarnings("ignore", message="Found .* module.* in eval mode at the start")  # frozen modules are
         yield

@@ -22,6 +22,7 @@ from sad_lightning.cell.run import pretrain_cells, run, run_cells
 from sad_lightning.cell.values import Cell
 from sad_lightning.result import Result
 from sad_lightning.tracking.logger import CellLog
+from sad_lightning.training import cache
 from sad_lightning.training.stage import ResumeCheckpoint
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -238,6 +239,31 @@ def test_a_pack_that_is_killed_goes_on(settings, tmp_path, monkeypatch):
         assert one.resumed
         assert one.metrics == other.metrics
         assert one.history["train"] == other.history["train"]
+    assert_nothing_is_left_over(tmp_path / "broken")
+
+
+@pytest.mark.parametrize("written", range(4))
+def test_a_pack_that_is_killed_between_the_entries_of_its_cache_goes_on(written, settings, tmp_path, monkeypatch):
+    """Else the members whose entries are missing would train in a smaller population, which rounds otherwise."""
+    cells = [f"method=deep_svdd pretrain=none split.normal_class={c} split.labeled_ratio=0.05" for c in (0, 3, 8)]
+    expected = run_cells(to_run(settings, tmp_path / "unbroken", *cells), stack=True)
+    real, before = cache._write, iter(range(4))
+
+    def write(path, document) -> None:
+        if next(before) == written:
+            raise KeyboardInterrupt
+        real(path, document)
+
+    monkeypatch.setattr(cache, "_write", write)
+    with pytest.raises(KeyboardInterrupt):
+        run_cells(to_run(settings, tmp_path / "broken", *cells), stack=True)
+    monkeypatch.setattr(cache, "_write", real)
+    again = run_cells(to_run(settings, tmp_path / "broken", *cells), stack=True)
+    for number, (one, other) in enumerate(zip(again, expected, strict=True)):
+        assert one.metrics == other.metrics
+        scores = [np.load(tmp_path / name / str(number) / "scores.npz")["score"] for name in ("unbroken", "broken")]
+        assert np.array_equal(*scores)
+    assert {path.suffix for path in (tmp_path / "broken" / "cache").iterdir()} == {".pt"}
     assert_nothing_is_left_over(tmp_path / "broken")
 
 
