@@ -29,7 +29,7 @@ from sad_lightning import baselines, methods
 from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
-from sad_lightning.data.schema import TableSchema, schema_of
+from sad_lightning.data.schema import ImageSchema, TableSchema, schema_of
 from sad_lightning.errors import InputError
 from sad_lightning.files import MODEL_FILE, printable, write_archive
 from sad_lightning.methods.method import Method
@@ -159,7 +159,7 @@ class Model(nn.Module):
         0 is the median score of the normal images that set the threshold, 1 half as much again as the threshold.
         """
         schema = self.preparation.schema
-        if isinstance(schema, TableSchema):
+        if not isinstance(schema, ImageSchema):
             return None
         maps = heat_maps(self.scorer, x, (schema.height, schema.width))
         if maps is None:

@@ -17,9 +17,11 @@ from sad_lightning.checks import choice, fraction, true_or_false, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.module import Balance, DataModule, Rows, Stream
 from sad_lightning.data.preprocess import Scaling
+from sad_lightning.data.schema import TextSchema
 from sad_lightning.data.split import Split, trimmed
 from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.methods.method import Method
+from sad_lightning.networks import Sentence
 from sad_lightning.seeding import derive
 from sad_lightning.tracking.logger import CellLog
 from sad_lightning.training.ensemble import MEANS
@@ -102,6 +104,8 @@ def new_learner(
     if cfg.features == "patches" and cfg.selection is None:
         raise InputError(f"features=patches are for baselines, such as patch_core, got method={name}; leave it out")
     models = [build(cfg.method, rows.seed, stage_name("train", member)) for member in range(cfg.ensemble)]
+    if isinstance(rows.arrays.schema, TextSchema):
+        _check_reads_words(models[0], name, rows.balance)
     if not rows.split.counts["known_anomaly"] and models[0].needs_anomalies:
         raise NotDefinedError(f"method={name} is not defined without known anomalies, and this cell has none")
     if cfg.ensemble_mean == "geometric" and not (isinstance(models[0], Method) and models[0].distances):
@@ -130,6 +134,17 @@ def new_learner(
     return Shallow(models[0], data[0], selection), pretraining  # type: ignore[arg-type]
 
 
+def _check_reads_words(model: "Method | Baseline", name: str, balance: Balance) -> None:
+    """Refuse what would take the numbers of words for values."""
+    if not (isinstance(model, Method) and isinstance(model.network, Sentence)):
+        raise InputError(
+            f"method={name} takes rows of values, and the rows are texts; choose network=sentence and method=mml_vae, "
+            f"dp_vae, vae or classifier"
+        )
+    if balance.mix:
+        raise InputError("balance.mix must be false for texts, whose words have no mixture; set balance.mix=false")
+
+
 def check_optimisation(cfg: DictConfig) -> Balance:
     """Check the settings that no constructor checks, and return how batches are balanced.
 
@@ -147,16 +162,23 @@ def check_optimisation(cfg: DictConfig) -> Balance:
 
 
 def with_shape(cfg: DictConfig, arrays: Arrays) -> DictConfig:
-    """The settings with ``network.shape`` set to the shape of the rows.
+    """The settings with ``network.shape`` set to the shape of the rows, and ``network.vocabulary`` to their words.
 
     Raises:
-        InputError: it is set to another one.
+        InputError: the shape is set to another one, or a network of words meets other rows.
     """
     cfg, shape = cfg.copy(), list(arrays.shape)
     if OmegaConf.is_missing(cfg.network, "shape"):
         cfg.network.shape = shape
     elif cfg.network.get("shape", shape) != shape:
         raise InputError(f"network.shape must be that of the rows, {shape}, got {cfg.network.shape}; leave it out")
+    if "vocabulary" in cfg.network or OmegaConf.is_missing(cfg.network, "vocabulary"):
+        if not isinstance(arrays.schema, TextSchema):
+            raise InputError(
+                "network: the one of sentences reads texts, and the data set has none; choose data=sentences, or "
+                "data=table with data.text=COLUMN"
+            )
+        cfg.network.vocabulary = " ".join(arrays.schema.words)
     return cfg
 
 

@@ -1,0 +1,47 @@
+"""The vocabulary of a cell: the words of its training rows that are not known anomalies, as scaling is fitted on these.
+
+A data set of texts numbers all its words, and this renumbers them: by how often they stand in the training rows, the
+most frequent first. All others are one unknown word, so that the network learns how likely a rare word is.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from sad_lightning.checks import whole_number
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.schema import TextSchema
+from sad_lightning.data.split import Split
+from sad_lightning.data.words import MARKS, UNKNOWN
+from sad_lightning.errors import InputError
+
+
+def with_vocabulary(arrays: Arrays, split: Split, *, seen: int, words: int) -> Arrays:
+    """The data set with the vocabulary of the training rows.
+
+    Args:
+        arrays: of texts.
+        split: the rows of the cell.
+        seen: how often a word stands in the training rows at least.
+        words: the most words of the vocabulary.
+
+    Raises:
+        InputError: a setting is out of range, or no word stands there so often.
+    """
+    whole_number("network.seen", seen)
+    whole_number("network.words", words)
+    assert isinstance(arrays.schema, TextSchema)
+    old = arrays.schema.words
+    numbers = arrays.x.astype(np.int64)
+    counts = np.bincount(numbers[split.train[split.semi >= 0]].ravel(), minlength=MARKS + len(old))[MARKS:]
+    order = sorted(np.flatnonzero(counts >= seen).tolist(), key=lambda k: (-counts[k], old[k]))[:words]
+    if not order:
+        raise InputError(
+            f"network.seen must be so small that a word stands so often in the training rows, got {seen}, and the most "
+            f"frequent of them stands there {counts.max(initial=0)} times; lower it"
+        )
+    renumbered = np.full(MARKS + len(old), UNKNOWN)
+    renumbered[:MARKS] = np.arange(MARKS)
+    renumbered[MARKS + np.array(order)] = MARKS + np.arange(len(order))
+    schema = replace(arrays.schema, words=tuple(old[k] for k in order))
+    return replace(arrays, x=renumbered[numbers].astype(np.float32), schema=schema)
