@@ -138,8 +138,8 @@ def _check_reads_words(model: "Method | Baseline", name: str, balance: Balance) 
     """Refuse what would take the numbers of words for values."""
     if not (isinstance(model, Method) and isinstance(model.network, Sentence)):
         raise InputError(
-            f"method={name} takes rows of values, and the rows are texts; choose network=sentence and method=mml_vae, "
-            f"dp_vae, vae or classifier"
+            f"method={name} takes rows of values, and the rows are texts; choose network=sentence and method=dp_vae, "
+            f"mml_vae, vae or classifier"
         )
     if balance.mix:
         raise InputError("balance.mix must be false for texts, whose words have no mixture; set balance.mix=false")

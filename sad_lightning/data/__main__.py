@@ -51,7 +51,7 @@ def _path(name: str, root: str | None) -> Path | None:
     if "root" not in settings:
         return None
     if "path" in settings:
-        return data_root(root) / settings.path
+        return data_root(root) / str(settings.path)
     odds = "name" in settings
     return data_root(root) / "odds" / f"{name}.mat" if odds else data_root(root) / f"{name}.npz"
 

@@ -4,6 +4,7 @@ A data set of texts numbers all its words, and this renumbers them: by how often
 most frequent first. All others are one unknown word, so that the network learns how likely a rare word is.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -40,8 +41,17 @@ def with_vocabulary(arrays: Arrays, split: Split, *, seen: int, words: int) -> A
             f"network.seen must be so small that a word stands so often in the training rows, got {seen}, and the most "
             f"frequent of them stands there {counts.max(initial=0)} times; lower it"
         )
-    renumbered = np.full(MARKS + len(old), UNKNOWN)
-    renumbered[:MARKS] = np.arange(MARKS)
-    renumbered[MARKS + np.array(order)] = MARKS + np.arange(len(order))
-    schema = replace(arrays.schema, words=tuple(old[k] for k in order))
-    return replace(arrays, x=renumbered[numbers].astype(np.float32), schema=schema)
+    return renumbered(arrays, [old[k] for k in order])
+
+
+def renumbered(arrays: Arrays, words: Sequence[str]) -> Arrays:
+    """The data set with another vocabulary; words that it lacks are unknown.
+
+    Args:
+        arrays: of texts.
+        words: the vocabulary.
+    """
+    assert isinstance(arrays.schema, TextSchema)
+    number = {word: k for k, word in enumerate(words, start=MARKS)}
+    new = np.array([*range(MARKS), *(number.get(word, UNKNOWN) for word in arrays.schema.words)], dtype=np.float32)
+    return replace(arrays, x=new[arrays.x.astype(np.int64)], schema=replace(arrays.schema, words=tuple(words)))

@@ -138,7 +138,7 @@ def check_squares(network: Network) -> None:
     if not network.squares:
         raise InputError(
             f"network: {type(network).__name__} reads words, which a squared error of reconstruction does not compare; "
-            f"choose method=mml_vae, dp_vae, vae or classifier, and pretrain=none or vae"
+            f"choose method=dp_vae, mml_vae, vae or classifier, and pretrain=none or vae"
         )
 
 

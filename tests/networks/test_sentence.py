@@ -244,7 +244,7 @@ def test_vectors_that_can_not_be_read(mistake, tmp_path):
 def test_what_compares_values_refuses_words(network):
     with pytest.raises(InputError, match="reads words, which a squared error of reconstruction does not compare"):
         AE(network=network, optimizer=ADAM, initial_weights="torch")
-    with pytest.raises(InputError, match="choose method=mml_vae"):
+    with pytest.raises(InputError, match="choose method=dp_vae"):
         SSDGM(stacked=False, widths=None, alpha=0.1, initial_weights="torch", network=network, optimizer=ADAM)
     with pytest.raises(InputError, match="no reconstruction"):
         VAE(elbo=BOUND, network=network, optimizer=ADAM).vae.reconstruct(X)

@@ -137,7 +137,7 @@ def _texts(
         raise InputError(f"{path}: column {name} must hold texts, no value has a word; name another with data.text")
     others = [other for other in columns if other not in {name, *known}]
     if others:
-        warnings.warn(f"{path.name}: {listed(others)} do not train, the texts of {name} alone do", stacklevel=3)
+        warnings.warn(f"{path.name}: the texts of {name} train alone, without {listed(others)}", stacklevel=3)
     aside = tuple(other for other in columns if other != name)
     schema = TextSchema(name, tuple(words), length, aside, dialect)
     return text_rows(values, schema), schema
@@ -207,7 +207,7 @@ def _column(path: Path, name: str, values: Values, max_categories: int) -> Colum
             f"{path}: column {name} must hold at most {max_categories} words (data.max_categories), it holds "
             f"{len(values.words)}, such as {listed([repr(text) for text in values.words[:3]])}; if they are names or "
             f"identifiers, {out}; if they are texts, which then train alone, {setting('data.text', name)} "
-            f"network=sentence method=mml_vae"
+            f"network=sentence method=dp_vae"
         )
     return Column(name, "category", tuple(sorted(values.words)))
 
