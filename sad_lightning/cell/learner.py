@@ -104,8 +104,6 @@ def new_learner(
     if cfg.features == "patches" and cfg.selection is None:
         raise InputError(f"features=patches are for baselines, such as patch_core, got method={name}; leave it out")
     models = [build(cfg.method, rows.seed, stage_name("train", member)) for member in range(cfg.ensemble)]
-    if isinstance(rows.arrays.schema, TextSchema):
-        _check_reads_words(models[0], name, rows.balance)
     if not rows.split.counts["known_anomaly"] and models[0].needs_anomalies:
         raise NotDefinedError(f"method={name} is not defined without known anomalies, and this cell has none")
     if cfg.ensemble_mean == "geometric" and not (isinstance(models[0], Method) and models[0].distances):
@@ -114,6 +112,8 @@ def new_learner(
             f"ensemble_mean=arithmetic"
         )
     trim = fraction("trim", cfg.trim)
+    if isinstance(rows.arrays.schema, TextSchema):
+        _check_reads_words(models[0], name, rows.balance, trim)
     if trim and not isinstance(models[0], Method):
         raise InputError(f"trim must be 0 for a method that is not trained by steps, got {trim}; leave it out")
     data = [rows.serve(model, model.rows, cfg.batch_size, trim) for model in models]
@@ -134,7 +134,7 @@ def new_learner(
     return Shallow(models[0], data[0], selection), pretraining  # type: ignore[arg-type]
 
 
-def _check_reads_words(model: "Method | Baseline", name: str, balance: Balance) -> None:
+def _check_reads_words(model: "Method | Baseline", name: str, balance: Balance, trim: float) -> None:
     """Refuse what would take the numbers of words for values."""
     if not (isinstance(model, Method) and isinstance(model.network, Sentence)):
         raise InputError(
@@ -143,6 +143,8 @@ def _check_reads_words(model: "Method | Baseline", name: str, balance: Balance) 
         )
     if balance.mix:
         raise InputError("balance.mix must be false for texts, whose words have no mixture; set balance.mix=false")
+    if trim:
+        raise InputError(f"trim must be 0 for texts, whose words a forest does not read, got {trim}; leave it out")
 
 
 def check_optimisation(cfg: DictConfig) -> Balance:

@@ -112,6 +112,7 @@ def test_a_classifier_reads_texts_too(reviews, settings, tmp_path):
         (("method=knn", "pretrain=none"), "takes rows of values, and the rows are texts; choose network=sentence"),
         (("method=ae", "pretrain=none"), "reads words, which a squared error of reconstruction does not compare"),
         (("method=classifier", "balance={known_anomalies: 4, mix: true}"), "balance.mix must be false for texts"),
+        (("method=classifier", "trim=0.1"), "trim must be 0 for texts"),
         (("method=vae", "network.seen=999"), "network.seen must be so small"),
         (("method=vae", "data.text=status"), "data.text=status: is the column of the labels"),
         (("method=vae", "data.text=nothing"), "data.text=nothing: "),

@@ -28,7 +28,7 @@ CLASSES = ("positive", "negative")
 _SHORT = ("pos", "neg")
 _CODES = {"positive": 0, "pos": 0, "1": 0, "negative": 1, "neg": 1, "0": 1}
 _HALVES = ("train", "test")
-_LAYOUTS = "train/pos/*.txt and train/neg/*.txt, or rt-polarity.pos.gz and rt-polarity.neg.gz"
+_LAYOUTS = "train/pos/*.txt, train/neg/*.txt, ... of IMDB (aclImdb), or rt-polarity.pos.gz and rt-polarity.neg.gz"
 
 
 def sentences(root: str | None, path: str, text: str, label: str, least: int, most: int) -> Arrays:
