@@ -6,8 +6,10 @@ most frequent first. All others are one unknown word, so that the network learns
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sad_lightning.checks import whole_number
 from sad_lightning.data.arrays import Arrays
@@ -45,13 +47,15 @@ def with_vocabulary(arrays: Arrays, split: Split, *, seen: int, words: int) -> A
 
 
 def renumbered(arrays: Arrays, words: Sequence[str]) -> Arrays:
-    """The data set with another vocabulary; words that it lacks are unknown.
-
-    Args:
-        arrays: of texts.
-        words: the vocabulary.
-    """
+    """A data set of texts with another vocabulary."""
     assert isinstance(arrays.schema, TextSchema)
+    x = renumber(arrays.x, arrays.schema, words)
+    return replace(arrays, x=x, schema=replace(arrays.schema, words=tuple(words)))
+
+
+def renumber(x: NDArray[Any], schema: TextSchema, words: Sequence[str]) -> NDArray[np.float32]:
+    """Raw rows of a schema as those of another vocabulary, ``(N, T)``; words that it lacks are unknown."""
     number = {word: k for k, word in enumerate(words, start=MARKS)}
-    new = np.array([*range(MARKS), *(number.get(word, UNKNOWN) for word in arrays.schema.words)], dtype=np.float32)
-    return replace(arrays, x=new[arrays.x.astype(np.int64)], schema=replace(arrays.schema, words=tuple(words)))
+    new = np.array([*range(MARKS), *(number.get(word, UNKNOWN) for word in schema.words)], dtype=np.float32)
+    rows: NDArray[np.float32] = new[x.astype(np.int64)]
+    return rows

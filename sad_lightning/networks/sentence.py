@@ -28,7 +28,7 @@ from sad_lightning.data.words import MARKS, PAD, UNKNOWN
 from sad_lightning.errors import InputError
 from sad_lightning.networks.network import Network
 
-_AT_ONCE = 4096  # words whose log-odds of the whole vocabulary are in memory
+_AT_ONCE = 4096  # words whose logits of the whole vocabulary are in memory
 _SPREAD = 0.1  # of the numbers of a word that no file has
 
 
@@ -76,7 +76,7 @@ class Sentence(Network):
         return _Encoder(self._embedding(), self.width, heads * self.rep_dim, self.bias)
 
     def decoder(self) -> nn.Module:
-        """``(B, D)`` and the words before, ``(B, T - 1)``, to outputs that its ``odds`` turns into those of words."""
+        """``(B, D)`` and the words before, ``(B, T - 1)``, to outputs that its ``logits`` turns into those of words."""
         return _Decoder(self._embedding(), self.rep_dim, self.width, self.bias)
 
     def rebuild(self, decoder: nn.Module, z: Tensor, x: Tensor) -> Tensor:
@@ -98,8 +98,8 @@ class Sentence(Network):
         counts = target != PAD
         outputs, words = decoder(z, read)[counts], target[counts]  # (n, width) and (n,), of all rows
         parts = zip(torch.split(outputs, _AT_ONCE), torch.split(words, _AT_ONCE), strict=True)
-        odds = decoder.get_submodule("odds")
-        each = torch.cat([cross_entropy(odds(part).float(), own, reduction="none") for part, own in parts])
+        logits = decoder.get_submodule("logits")
+        each = torch.cat([cross_entropy(logits(part).float(), own, reduction="none") for part, own in parts])
         surprise = each.new_zeros(counts.shape).masked_scatter(counts, each).sum(dim=1)
         return surprise / counts.sum(dim=1) if reduction == "mean" else surprise
 
@@ -113,9 +113,9 @@ class Sentence(Network):
         with torch.no_grad():
             layer.weight.mul_(_SPREAD)
             if self.vectors is not None:
-                numbers, vectors = _read_vectors(
-                    path_of("network.vectors", self.vectors), self.vocabulary, self.embedding
-                )
+                path = path_of("network.vectors", self.vectors)
+                changed = path.stat().st_mtime_ns if path.is_file() else 0
+                numbers, vectors = _read_vectors(path, changed, self.vocabulary, self.embedding)
                 layer.weight[numbers] = vectors
         return layer
 
@@ -140,7 +140,7 @@ class _Decoder(nn.Module):
         super().__init__()
         self.embedding = embedding
         self.lstm = nn.LSTM(embedding.embedding_dim + units, width, bias=bias, batch_first=True)
-        self.odds = nn.Linear(width, embedding.num_embeddings, bias=bias)
+        self.logits = nn.Linear(width, embedding.num_embeddings, bias=bias)
 
     def forward(self, z: Tensor, read: Tensor) -> Tensor:
         codes = z.unsqueeze(1).expand(-1, read.shape[1], -1)
@@ -149,7 +149,7 @@ class _Decoder(nn.Module):
 
 
 @lru_cache(maxsize=1)  # encoder and decoder of all members start from the same
-def _read_vectors(path: Path, vocabulary: str, size: int) -> tuple[Tensor, Tensor]:
+def _read_vectors(path: Path, changed: int, vocabulary: str, size: int) -> tuple[Tensor, Tensor]:
     """The numbers of those words that a file has vectors of, ``(n,)``, and their vectors, ``(n, size)``.
 
     Raises:

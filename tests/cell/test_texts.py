@@ -11,6 +11,7 @@ from hydra.errors import InstantiationException
 from support.commands import run_main
 from support.pages import Page
 
+from sad_lightning.cell.in_memory import fit_rows
 from sad_lightning.cell.key import cell_key
 from sad_lightning.cell.run import run, run_cells
 from sad_lightning.cell.values import Cell
@@ -133,6 +134,29 @@ def test_what_texts_can_not_be_is_one_line(arguments, words, reviews, settings, 
 def test_a_network_of_sentences_refuses_other_rows(settings, tmp_path):
     with pytest.raises(InputError, match="the one of sentences reads texts, and the data set has none"):
         run(Cell(settings("data=digits", "method=vae", *FAST), tmp_path / "cell", "digits", "vae"))
+
+
+def test_a_search_judges_texts_by_the_words_of_the_rows_that_trained(reviews, settings, tmp_path, monkeypatch):
+    pytest.importorskip("optuna")
+    from sad_lightning.hpo import study
+
+    scored = []
+
+    def fit_and_watch(*arguments, **options):
+        model = fit_rows(*arguments, **options)
+        monkeypatch.setattr(model, "score_rows", lambda raw: scored.append((model, raw)) or np.arange(float(len(raw))))
+        return model
+
+    monkeypatch.setattr(study, "fit_rows", fit_and_watch)
+    cfg = settings(*of_reviews(reviews, "method=vae", "trainer.max_epochs=1", "data.ignore=[id]"))
+    labeled = study._training_rows(cfg)
+    for rows, held in study._folds(labeled, 2, 0):
+        study._auroc_of_fold(cfg, labeled, rows, held, tmp_path)
+        model, raw = scored[-1]
+        words = model.preparation.schema
+        assert words.words != labeled.schema.words
+        texts = [labeled.schema.spell(row) for row in labeled.raw[held]]
+        np.testing.assert_array_equal(raw, words.encode(texts))
 
 
 def film_reviews(folder) -> None:

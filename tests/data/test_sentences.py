@@ -8,7 +8,7 @@ from sad_lightning.data import sentences
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.schema import TextSchema, schema_of
 from sad_lightning.data.split import Split, draw_split
-from sad_lightning.data.vocabulary import with_vocabulary
+from sad_lightning.data.vocabulary import renumber, renumbered, with_vocabulary
 from sad_lightning.data.words import BEGIN, END, MARKS, PAD, UNKNOWN, first_sentence, numbers_of, words_of
 from sad_lightning.errors import InputError
 
@@ -149,6 +149,17 @@ def test_the_vocabulary_is_that_of_training_rows_that_are_no_known_anomalies():
         with_vocabulary(arrays, split, seen=4, words=10)
     with pytest.raises(InputError, match=r"network\.seen must be a whole number"):
         with_vocabulary(arrays, split, seen=0, words=10)
+
+
+def test_rows_of_one_vocabulary_as_those_of_another():
+    arrays = spelt_arrays("b b a", "a c")
+    x = renumber(arrays.x, arrays.schema, ("c", "z", "a"))
+    assert x.tolist() == [
+        [BEGIN, UNKNOWN, UNKNOWN, MARKS + 2, END, PAD],
+        [BEGIN, MARKS + 2, MARKS, END, PAD, PAD],
+    ]
+    assert x.dtype == np.float32
+    assert renumbered(arrays, ("c",)).schema.spell(renumbered(arrays, ("c",)).x[1]) == "... c"
 
 
 def test_the_film_reviews(real_data):

@@ -49,11 +49,11 @@ def errors(network: Sentence, decoder: torch.nn.Module, x: torch.Tensor, reducti
 
 
 def test_the_likelihood_of_words_by_hand(network):
-    """With odds that depend on nothing: log 1, 2, 3, 4, 5, 6, 7 of 28."""
+    """With logits that depend on nothing: log 1, 2, 3, 4, 5, 6, 7 of 28."""
     decoder = network.decoder()
     with torch.no_grad():
-        decoder.odds.weight.zero_()
-        decoder.odds.bias.copy_(torch.arange(1.0, 8).log())
+        decoder.logits.weight.zero_()
+        decoder.logits.bias.copy_(torch.arange(1.0, 8).log())
     probability = {word: (word + 1) / 28 for word in range(7)}
     sentences = ([A, B, END], [C, C, A, UNKNOWN, END], [END])  # padding does not count
     expected = [-sum(math.log(probability[word]) for word in words) for words in sentences]
@@ -73,7 +73,7 @@ def test_the_decoder_never_sees_the_word_that_it_predicts(network):
     """The probabilities of all words that may come add up to one, whatever comes: the first of these, and the last."""
     decoder = network.decoder()
     with torch.no_grad():
-        decoder.odds.bias[PAD] = -1e9  # which is never counted
+        decoder.logits.bias[PAD] = -1e9  # which is never counted
     for before in ([BEGIN], [BEGIN, A, C, B, B]):
         rows = torch.tensor([[*before, word] for word in range(1, 7)]).float()
         known = errors(network, decoder, torch.tensor([before]).float()) if len(before) > 1 else 0
@@ -106,8 +106,8 @@ def test_word_dropout_replaces_what_the_decoder_reads(network):
     read = torch.tensor([[BEGIN, UNKNOWN, B, UNKNOWN, PAD], [BEGIN, C, UNKNOWN, A, UNKNOWN], [BEGIN, END, 0, 0, 0]])
     target = X[:, 1:].long()
     with torch.no_grad():
-        odds = decoder.odds(decoder(torch.linspace(-1, 1, 4).expand(3, 4), read))
-    each = cross_entropy(odds.movedim(1, 2), target, reduction="none")
+        logits = decoder.logits(decoder(torch.linspace(-1, 1, 4).expand(3, 4), read))
+    each = cross_entropy(logits.movedim(1, 2), target, reduction="none")
     expected = torch.where(target == PAD, 0, each).sum(dim=1)
     torch.testing.assert_close(errors(network, decoder, X, drop=noise), expected)
     torch.testing.assert_close(errors(network, decoder, X, drop=noise + 99), errors(network, decoder, X))
@@ -201,7 +201,7 @@ def test_max_min_lowers_the_likelihood_of_known_anomalies_alone(network):
             if update is second:
                 assert all(value.grad is None for value in method.vae.decoder.parameters())
             optimizer.step()
-    assert not torch.equal(decoder["odds.weight"], method.vae.decoder.odds.weight)
+    assert not torch.equal(decoder["logits.weight"], method.vae.decoder.logits.weight)
     with torch.no_grad():
         assert method.score(odd)[0] > method.score(normal)[0] + 1
 
