@@ -24,7 +24,7 @@ from sad_lightning.cell.in_memory import fit_rows
 from sad_lightning.config.compose import composed, one_line_errors, typed
 from sad_lightning.config.options import options
 from sad_lightning.config.voices import method_name
-from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
+from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema
 from sad_lightning.drawing.scores import flagged_shares, score_histograms
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
@@ -207,11 +207,13 @@ class Detector(OutlierMixin, BaseEstimator):
         """The detector of a model file.
 
         Raises:
-            InputError: the file is damaged, something else, or of a table whose columns are not all numbers.
+            InputError: the file is damaged, something else, of texts, or of a table whose columns are not all numbers.
         """
         model = Model.load(Path(path))
         schema = model.preparation.schema
-        if isinstance(schema, TableSchema) and any(column.categories for column in schema.columns):
+        if isinstance(schema, TextSchema) or (
+            isinstance(schema, TableSchema) and any(column.categories for column in schema.columns)
+        ):
             raise InputError(f"{path}: its table has columns of words; score it with python -m sad_lightning.predict")
         detector = cls(**model.card.get("detector", {}), target_fpr=model.target_fpr)
         detector.model_, detector.offset_ = model, -model.threshold

@@ -29,7 +29,7 @@ from sad_lightning import baselines, methods
 from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
-from sad_lightning.data.schema import TableSchema, schema_of
+from sad_lightning.data.schema import ImageSchema, TableSchema, TextSchema, schema_of
 from sad_lightning.errors import InputError
 from sad_lightning.files import MODEL_FILE, printable, write_archive
 from sad_lightning.methods.method import Method
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 FILE = MODEL_FILE
 _PART = 1 << 13  # rows
+_TEXTS = 1 << 10  # of texts, each of which is many steps
 _SMOOTH = 4 / 224  # of the side of an image
 _FORMAT = "sad_lightning model"
 _VERSION = 1
@@ -141,8 +142,10 @@ class Model(nn.Module):
 
     @property
     def batch(self) -> int:
-        """How many raw rows to score at a time: fewer where a backbone sees images."""
-        return _PART if self.preparation.extractor is None else self.preparation.extractor.batch
+        """How many raw rows to score at a time: fewer of texts, and where a backbone sees images."""
+        if self.preparation.extractor is not None:
+            return self.preparation.extractor.batch
+        return _TEXTS if isinstance(self.preparation.schema, TextSchema) else _PART
 
     def prepare(self, raw: Tensor) -> Tensor:
         """Raw rows, as ``preparation.schema`` has them, to ``x``: ``(B, D)`` or ``(B, C, H, W)`` float32."""
@@ -159,7 +162,7 @@ class Model(nn.Module):
         0 is the median score of the normal images that set the threshold, 1 half as much again as the threshold.
         """
         schema = self.preparation.schema
-        if isinstance(schema, TableSchema):
+        if not isinstance(schema, ImageSchema):
             return None
         maps = heat_maps(self.scorer, x, (schema.height, schema.width))
         if maps is None:

@@ -217,11 +217,12 @@ def test_data_command_lists_and_refuses(tmp_path):
 
     listed = data("list")
     assert listed.returncode == 0
-    assert len(listed.stdout.splitlines()) == 16
+    assert len(listed.stdout.splitlines()) == 17
     assert sum("needs no file" in line for line in listed.stdout.splitlines()) == 4  # digits, and what is drawn
     kept = data("fetch", "spectrograms")
     assert (kept.returncode, "is not public" in kept.stdout) == (0, True)
     assert "Dogs vs. Cats" in data("fetch", "cats_vs_dogs").stdout
+    assert "of IMDB (aclImdb)" in data("fetch", "sentences").stdout
     assert "not there yet" in listed.stdout
     assert "1797 rows of (1, 8, 8), 10 classes" in data("fetch", "digits").stdout
     wrong = data("fetch", "nope")

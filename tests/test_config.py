@@ -33,14 +33,15 @@ SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28
           "arrhythmia": (274,), "cardio": (21,), "satellite": (36,), "satimage-2": (36,), "shuttle": (9,),
           "thyroid": (6,), "landsat": (36,), "synthetic": (9,), "spectrograms": (1, 125, 128),
           "synthetic_spectrograms": (1, 125, 128), "table": (30,), "folder": (3, 32, 32), "images": (3, 32, 32),
-          "npz": (1, 28, 28), "odds": (21,), "motion_planning": (139,),
+          "npz": (1, 28, 28), "odds": (21,), "motion_planning": (139,), "sentences": (22,),
           "cats_vs_dogs": (3, 64, 64)}  # fmt: skip
 
 
 @pytest.mark.parametrize("data", DATA)
 def test_every_data_set_has_a_network_that_fits(data, settings):
     cfg = settings(f"data={data}")
-    network = instantiate(cfg.network, shape=SHAPES[data], _convert_="all")
+    words = {"vocabulary": "a b"} if data == "sentences" else {}
+    network = instantiate(cfg.network, shape=SHAPES[data], **words, _convert_="all")
     assert isinstance(network, Network)
     network.encoder()
     network.decoder()

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.schema import Column, TableSchema
+from sad_lightning.data.schema import Column, ImageSchema, TableSchema, TextSchema
+from sad_lightning.data.vocabulary import renumbered
 from sad_lightning.explain.attribution import occlusion, typical_row
 from sad_lightning.files import MODEL_FILE
 from sad_lightning.model import Model
@@ -101,9 +102,11 @@ def gather_card(folder: Path, arrays: Arrays) -> DetectorCard:
         folder: of the training.
         arrays: own data, which it was trained on.
     """
+    result, model = Result.read(folder), Model.load(folder / MODEL_FILE)
+    if isinstance(model.preparation.schema, TextSchema):
+        arrays = renumbered(arrays, model.preparation.schema.words)
     assert arrays.labels is not None
     assert arrays.schema is not None
-    result, model = Result.read(folder), Model.load(folder / MODEL_FILE)
     test, calibration = (read_arrays(folder / name, result.key) for name in ("scores.npz", "calibration.npz"))
     tests, scores, target = test["row"], test["score"], test["target_class"]
     validation, normal_scores = calibration["row"], calibration["score"]
@@ -135,7 +138,7 @@ def gather_card(folder: Path, arrays: Arrays) -> DetectorCard:
         candidates=tuple(
             Candidate(
                 int(candidate_rows[at]) + 1, float(candidate_scores[at]), float(p), _PARTS[parts[at]],
-                why[k] if why else "", None if isinstance(arrays.schema, TableSchema) else raw[candidate_rows[at]],
+                why[k] if why else "", raw[candidate_rows[at]] if isinstance(arrays.schema, ImageSchema) else None,
                 levels[k] if len(levels) else None,
             )
             for k, (at, p) in enumerate(zip(top.tolist(), p_values, strict=True))
@@ -160,7 +163,7 @@ def _groups(
 
 def _levels(model: Model, raw: NDArray[Any]) -> list[NDArray[np.float32]]:
     """Where some images are anomalous; empty where the model can not tell."""
-    if isinstance(model.preparation.schema, TableSchema):
+    if not isinstance(model.preparation.schema, ImageSchema):
         return []
     levels: list[NDArray[np.float32]] = []
     with torch.inference_mode():
@@ -175,8 +178,13 @@ def _rate(model: Model, fpr: float, anomalies: Floats) -> Rate:
 
 
 def _columns(model: Model, raw: NDArray[Any], count: int) -> tuple[list[str], tuple[tuple[str, float], ...]]:
-    """Why the first rows score as they do, a text each, and the mean of what each column adds; none of images."""
+    """Why the first rows score as they do, a text each, and the mean of what each column adds; none of images.
+
+    Of texts, their words.
+    """
     schema = model.preparation.schema
+    if isinstance(schema, TextSchema):
+        return [schema.spell(row) for row in raw[:count]], ()
     if not isinstance(schema, TableSchema) or not len(raw):
         return [], ()
     rows = torch.from_numpy(raw)

@@ -25,8 +25,10 @@ _NEUTRAL: dict[str, Any] = {
     "data.encoding": "utf-8",
     "data.header": True,
     "data.infinite": "refuse",
+    "data.length": 30,
     "data.missing_values": [],
     "data.skip_rows": 0,
+    "data.text": None,
     "ensemble": 1,
     "ensemble_mean": "arithmetic",
     "features": "raw",
@@ -35,10 +37,12 @@ _NEUTRAL: dict[str, Any] = {
     "trim": 0.0,
     "voices": {},
     "method.components": None,
+    "elbo.rise": "linear",
     "method.eps": 1e-6,
     "network.clip": None,
     "network.columns": 1.0,
     "network.given": 0,
+    "network.vectors": None,
     "optimizer.decoupled": False,
     "preprocess.fit_rows": "training",
     "split.calibration": "held_out",
@@ -117,9 +121,11 @@ def defining_part(settings: Mapping[str, Any], files: Mapping[str, str]) -> dict
 
 
 def files_of(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of the files that a cell's resolved settings name: its own data, and the weights of its backbone."""
-    data, backbone = settings.get("data"), settings.get("backbone")
+    """The digests of the files that a cell's resolved settings name: its own data, weights and word vectors."""
+    data, backbone, network = settings.get("data"), settings.get("backbone"), settings.get("network")
     files = contents_of(data if isinstance(data, dict) else {})
+    if isinstance(network, dict) and network.get("vectors") is not None:
+        files["vectors_content"] = content_of(Path(str(network["vectors"])).expanduser())
     if backbone and backbone["weights"] is not None:
         files["weights_content"] = content_of(Path(str(backbone["weights"])).expanduser())
     return files

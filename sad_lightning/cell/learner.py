@@ -17,9 +17,11 @@ from sad_lightning.checks import choice, fraction, true_or_false, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.module import Balance, DataModule, Rows, Stream
 from sad_lightning.data.preprocess import Scaling
+from sad_lightning.data.schema import TextSchema
 from sad_lightning.data.split import Split, trimmed
 from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.methods.method import Method
+from sad_lightning.networks import Sentence
 from sad_lightning.seeding import derive
 from sad_lightning.tracking.logger import CellLog
 from sad_lightning.training.ensemble import MEANS
@@ -110,6 +112,8 @@ def new_learner(
             f"ensemble_mean=arithmetic"
         )
     trim = fraction("trim", cfg.trim)
+    if isinstance(rows.arrays.schema, TextSchema):
+        _check_reads_words(models[0], name, rows.balance, trim)
     data = [rows.serve(model, model.rows, cfg.batch_size, trim) for model in models]
     methods = [model for model in models if isinstance(model, Method)]
     pretraining = _pretraining(cfg, rows, log, len(models), suffix) if _pretrains(cfg, models) else ()
@@ -126,6 +130,19 @@ def new_learner(
 
     selection = instantiate(cfg.selection, _convert_="all")
     return Shallow(models[0], data[0], selection), pretraining  # type: ignore[arg-type]
+
+
+def _check_reads_words(model: "Method | Baseline", name: str, balance: Balance, trim: float) -> None:
+    """Refuse what would take the numbers of words for values."""
+    if not (isinstance(model, Method) and isinstance(model.network, Sentence)):
+        raise InputError(
+            f"method={name} takes rows of values, and the rows are texts; choose network=sentence and method=dp_vae, "
+            f"mml_vae, vae or classifier"
+        )
+    if balance.mix:
+        raise InputError("balance.mix must be false for texts, whose words have no mixture; set balance.mix=false")
+    if trim:
+        raise InputError(f"trim must be 0 for texts, whose words a forest does not read, got {trim}; leave it out")
 
 
 def check_optimisation(cfg: DictConfig) -> Balance:
@@ -145,16 +162,23 @@ def check_optimisation(cfg: DictConfig) -> Balance:
 
 
 def with_shape(cfg: DictConfig, arrays: Arrays) -> DictConfig:
-    """The settings with ``network.shape`` set to the shape of the rows.
+    """The settings with ``network.shape`` set to the shape of the rows, and ``network.vocabulary`` to their words.
 
     Raises:
-        InputError: it is set to another one.
+        InputError: the shape is set to another one, or a network of words meets other rows.
     """
     cfg, shape = cfg.copy(), list(arrays.shape)
     if OmegaConf.is_missing(cfg.network, "shape"):
         cfg.network.shape = shape
     elif cfg.network.get("shape", shape) != shape:
         raise InputError(f"network.shape must be that of the rows, {shape}, got {cfg.network.shape}; leave it out")
+    if "vocabulary" in cfg.network or OmegaConf.is_missing(cfg.network, "vocabulary"):
+        if not isinstance(arrays.schema, TextSchema):
+            raise InputError(
+                "network: the one of sentences reads texts, and the data set has none; choose data=sentences, or "
+                "data=table with data.text=COLUMN"
+            )
+        cfg.network.vocabulary = " ".join(arrays.schema.words)
     return cfg
 
 

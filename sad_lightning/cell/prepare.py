@@ -22,7 +22,9 @@ from sad_lightning.checks import choice, fraction, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.labeled_split import draw_labeled_split
 from sad_lightning.data.preprocess import fit_scaling
+from sad_lightning.data.schema import TextSchema
 from sad_lightning.data.split import Split, draw_split
+from sad_lightning.data.vocabulary import with_vocabulary
 from sad_lightning.errors import InputError
 from sad_lightning.result import Coordinates
 from sad_lightning.stats.threshold import conformal_threshold
@@ -53,6 +55,7 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
         warnings.simplefilter("always")
         arrays = embedded(load(cell.cfg.data) if cell.arrays is None else cell.arrays, cell.cfg)
         split = split_of(cell.cfg, arrays, seed)
+        arrays = _with_vocabulary(arrays, split, cell.cfg.network)
         scaling = fit_scaling(arrays, split, **to_kwargs(cell.cfg.preprocess))
         rows = CellRows(arrays, split, scaling, seed, balance)
         if trims(cell.cfg):
@@ -86,6 +89,19 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
         cell=cell, settings=settings, cfg=cfg, split=split, pretraining=pretraining, learner=learner,
         warnings=tuple(notes), seconds=seconds,
     )  # fmt: skip
+
+
+def _with_vocabulary(arrays: Arrays, split: Split, network: DictConfig) -> Arrays:
+    """The data set with the vocabulary of the training rows if it is one of texts, else unchanged.
+
+    Raises:
+        InputError: the network does not read texts.
+    """
+    if not isinstance(arrays.schema, TextSchema):
+        return arrays
+    if "seen" not in network:
+        raise InputError("network must be one that reads words, for the rows are texts; choose network=sentence")
+    return with_vocabulary(arrays, split, seen=network.seen, words=network.words)
 
 
 def split_of(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:

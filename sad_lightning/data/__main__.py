@@ -46,10 +46,12 @@ def _settings(name: str, root: str | None) -> DictConfig:
 
 
 def _path(name: str, root: str | None) -> Path | None:
-    """The file of a data set; None for one that needs none."""
+    """The file or the folder of a data set; None for one that needs none."""
     settings = _settings(name, root)
     if "root" not in settings:
         return None
+    if "path" in settings:
+        return data_root(root) / str(settings.path)
     odds = "name" in settings
     return data_root(root) / "odds" / f"{name}.mat" if odds else data_root(root) / f"{name}.npz"
 

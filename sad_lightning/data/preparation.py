@@ -57,12 +57,12 @@ class Preparation(nn.Module):
     def forward(self, raw: Tensor) -> Tensor:
         """Raw rows ``(B, C)`` float32 to ``(B, D)``, images ``(B, H, W, C)`` uint8 to ``(B, C, H, W)`` or features.
 
-        Patches are ``(B, D, h, w)``.
+        Patches are ``(B, D, h, w)``; the numbers of words, ``(B, T)``, stay as they are.
         """
         if self.extractor is not None:
             return to_network(self.extractor(raw), self.scale, self.shift, None, image=len(self.extractor.stages) > 0)
-        if isinstance(self.schema, ImageSchema):
-            return to_network(raw, self.scale, self.shift, None, image=True)
+        if not isinstance(self.schema, TableSchema):
+            return to_network(raw, self.scale, self.shift, None, image=isinstance(self.schema, ImageSchema))
         values = raw[:, self.source]  # (B, D)
         columns = torch.where(self.code.isnan(), values, (values == self.code).float())  # NaN: not one-hot
         return to_network(columns, self.scale, self.shift, self.fill, image=False)

@@ -2,7 +2,7 @@
 
 Every scaling is one multiplication and one addition a column, ``x * scale + shift``. ruff2020 standardises tables
 (appendix B); its code then maps them to [0, 1], which undoes the first step up to rounding, so that both together are
-``min_max``. Pixels are always divided by 255 (section 4.2).
+``min_max``. Pixels are always divided by 255 (section 4.2), and the numbers of words stay as they are.
 """
 
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sad_lightning.checks import choice
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.schema import TableSchema
+from sad_lightning.data.schema import TableSchema, TextSchema
 from sad_lightning.data.split import Split
 
 Floats = NDArray[np.float32]
@@ -23,7 +23,7 @@ class Scaling(NamedTuple):
     """How raw rows are scaled: missing values are imputed with ``fill``, then ``x * scale + shift``.
 
     Attributes:
-        scale: ``(D,)`` for tables, ``(1,)`` for pixels.
+        scale: ``(D,)`` for tables, ``(1,)`` for pixels and words.
         shift: of the same shape.
         fill: ``(D,)``; None where no value can be missing: images, and the papers' tables.
     """
@@ -56,6 +56,8 @@ def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) ->
     choice("preprocess.fit_rows", fit_rows, ("training", "split"))
     if arrays.x.dtype == np.uint8:
         return Scaling(np.array([1 / 255], dtype=np.float32), np.zeros(1, dtype=np.float32))
+    if isinstance(arrays.schema, TextSchema):
+        return Scaling(np.ones(1, dtype=np.float32), np.zeros(1, dtype=np.float32))
     unlabeled_or_normal = arrays.x[split.train[split.semi >= 0]]
     fill = medians(unlabeled_or_normal) if isinstance(arrays.schema, TableSchema) else None
     raw = arrays.x[split.half] if fit_rows == "split" else unlabeled_or_normal

@@ -1,4 +1,4 @@
-"""What raw rows must look like: the columns of a table, or the size of images. A model file holds its schema."""
+"""What raw rows must look like: columns of a table, texts, or images of a size. A model file holds its schema."""
 
 import codecs
 from collections import Counter
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.checks import choice, true_or_false, whole_number
+from sad_lightning.data.words import MARKS, UNKNOWN, numbers_of, words_of
 from sad_lightning.errors import InputError
 
 Floats = NDArray[np.float32]
@@ -186,7 +187,61 @@ class ImageSchema:
         return {"kind": "images", **asdict(self)}
 
 
-Schema = TableSchema | ImageSchema
+@dataclass(frozen=True)
+class TextSchema:
+    """Texts: a raw row is ``(length + 2,)`` float32, begin, the numbers of the words, end and padding (``data.words``).
+
+    Attributes:
+        name: the column of the texts.
+        words: the vocabulary, in the order of its numbers.
+        length: how many words of a text are read.
+        aside: further columns of the training file, which do not train.
+        dialect: of the training file.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    length: int
+    aside: tuple[str, ...] = ()
+    dialect: Dialect = Dialect()
+
+    def __post_init__(self) -> None:
+        whole_number("data.length", self.length)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The column of the texts, as a file holds it."""
+        return (Column(self.name, "category"),)
+
+    @property
+    def names(self) -> list[str]:
+        """Its name."""
+        return [self.name]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample as the network sees it, ``(length + 2,)``."""
+        return (self.length + 2,)
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """The raw rows of texts, ``(N, length + 2)``; words that the vocabulary lacks are one unknown word."""
+        return numbers_of(map(words_of, texts), self.words, self.length)
+
+    def spell(self, row: NDArray[Any]) -> str:
+        """The words of a raw row as a person reads them, unknown ones as a gap."""
+        numbers = row.astype(np.int64).tolist()
+        return " ".join("..." if k == UNKNOWN else self.words[k - MARKS] for k in numbers if k >= MARKS or k == UNKNOWN)
+
+    def raw(self, x: NDArray[Any]) -> NDArray[Any]:
+        """The rows themselves: training reads what a file is turned into."""
+        return x
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data, for a file."""
+        return {"kind": "text", **asdict(self)}
+
+
+Schema = TableSchema | ImageSchema | TextSchema
 
 
 def schema_of(plain: Mapping[str, Any]) -> Schema:
@@ -194,9 +249,10 @@ def schema_of(plain: Mapping[str, Any]) -> Schema:
     rest = {key: value for key, value in plain.items() if key != "kind"}
     if plain["kind"] == "images":
         return ImageSchema(**rest)
+    settings = dict(rest.get("dialect", {}))  # older files do not have it
+    settings["missing_values"] = tuple(settings.get("missing_values", ()))
+    aside, dialect = tuple(rest["aside"]), Dialect(**settings)
+    if plain["kind"] == "text":
+        return TextSchema(rest["name"], tuple(rest["words"]), rest["length"], aside, dialect)
     columns = ({**column, "categories": tuple(column["categories"])} for column in rest["columns"])
-    dialect = dict(rest.get("dialect", {}))  # older files do not have it
-    dialect["missing_values"] = tuple(dialect.get("missing_values", ()))
-    return TableSchema(
-        tuple(Column(**column) for column in columns), rest["missing"], tuple(rest["aside"]), Dialect(**dialect)
-    )
+    return TableSchema(tuple(Column(**column) for column in columns), rest["missing"], aside, dialect)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from sad_lightning.command import row_progress
+from sad_lightning.data.schema import TextSchema
 from sad_lightning.drawing.tables import csv_table
 from sad_lightning.errors import InputError
 from sad_lightning.explain.explanation import explain_scores
@@ -51,6 +52,11 @@ def explain_rows(
     """
     path = Model.find(path)
     model = Model.load(path)
+    if isinstance(model.preparation.schema, TextSchema):
+        raise InputError(
+            f"{path}: reads texts, whose words are not explained; python -m sad_lightning.predict scores them, and the "
+            f"page of the detector shows those that score highest"
+        )
     raw, names, scores = _scored_rows(model, data, ignore, array)
     for row in rows or ():
         if not 1 <= row <= len(raw):

@@ -7,6 +7,7 @@ written only if it scores as the model does, on rows that are stored in the mode
 from pathlib import Path
 
 from sad_lightning.command import command, command_parser
+from sad_lightning.data.schema import TextSchema
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.predict.opening import add_model, import_all
@@ -37,6 +38,10 @@ def export(path: Path, kind: str, out: Path | None = None) -> str:
 
     path = Model.find(path)
     model = Model.load(path)
+    if isinstance(model.preparation.schema, TextSchema):
+        raise InputError(
+            f"{path}: reads texts, which a graph can not turn into numbers; python -m sad_lightning.predict scores them"
+        )
     if model.examples is None:
         raise InputError(f"{path}: must hold rows to check the graph on, and has none; train it again")
     content, apart = to_graph(model, kind, model.examples)

@@ -23,7 +23,8 @@ from sad_lightning.checks import whole_number
 from sad_lightning.command import progress
 from sad_lightning.config.compose import composed, one_line_errors
 from sad_lightning.data.own.labeled_split import row_hash, units
-from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
+from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema
+from sad_lightning.data.vocabulary import renumber
 from sad_lightning.errors import InputError
 from sad_lightning.hpo.space import corners, parse_space
 from sad_lightning.seeding import derive
@@ -156,7 +157,10 @@ def _auroc_of_fold(
     if cfg.backbone is not None:
         cfg.backbone.cache = str(cache)
     model = fit_rows(cfg, labeled.raw[rows], labeled.semi[rows], labeled.schema, name="search")
-    return auroc(labeled.semi[held] < 0, model.score_rows(labeled.raw[held]))
+    raw, words = labeled.raw[held], model.preparation.schema
+    if isinstance(words, TextSchema) and isinstance(labeled.schema, TextSchema):
+        raw = renumber(raw, labeled.schema, words.words)
+    return auroc(labeled.semi[held] < 0, model.score_rows(raw))
 
 
 def _open_study(storage: Path, search: dict[str, Any], seed: int) -> "Study":

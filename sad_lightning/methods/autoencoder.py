@@ -5,7 +5,7 @@ from torch import Tensor
 from sad_lightning.checks import choice
 from sad_lightning.methods.part import Part
 from sad_lightning.networks import Network
-from sad_lightning.networks.network import start_glorot
+from sad_lightning.networks.network import check_squares, start_glorot
 
 
 class Autoencoder(Part):
@@ -22,12 +22,13 @@ class Autoencoder(Part):
         decoder: ``(B, D)`` to ``(B, ...)``.
 
     Raises:
-        InputError: ``initial_weights`` has another value.
+        InputError: ``initial_weights`` has another value, or rows are words.
     """
 
     def __init__(self, network: Network, initial_weights: str) -> None:
         super().__init__()
         choice("method.initial_weights", initial_weights, ("glorot", "torch"))
+        check_squares(network)
         self.network, self.encoder, self.decoder = network, network.encoder(), network.decoder()
         if initial_weights == "glorot":
             start_glorot(self)

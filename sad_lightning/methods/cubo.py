@@ -55,8 +55,8 @@ class CUBO(Recipe):
     def exponent(self, vae: Variational, batch: Batch) -> Tensor:
         """The exponent for each sample of z, on a batch of known anomalies, ``(B, S)``."""
         mean, log_variance = vae.posterior(batch.x, anomalous=True)
-        noise = batch.noise[:, : self.samples]
+        noise, drop = vae.noise_of(batch, self.samples)
         z = reparameterize(mean, log_variance, noise)
         log_ratio = 0.5 * (log_variance.unsqueeze(1) + noise.square() - z.square()).sum(dim=2)
         weight = self.beta if self.beta_on == "whole" else 1.0
-        return -2 * weight * vae.error(z, batch.x) + 2 * self.beta * log_ratio
+        return -2 * weight * vae.error(z, batch.x, drop) + 2 * self.beta * log_ratio

@@ -19,6 +19,7 @@ from sad_lightning.data.module import Batch
 from sad_lightning.methods.anomaly_steps import AnomalySteps
 from sad_lightning.methods.cubo import CUBO
 from sad_lightning.methods.method import ANY_LABEL, Method, Shared
+from sad_lightning.methods.part import parts_of
 from sad_lightning.methods.steps import Update
 from sad_lightning.methods.variational import ELBO, Variational
 
@@ -34,6 +35,7 @@ class MMLDPVAE(Method):
     """
 
     rows = ANY_LABEL
+    starts_pretrained = True
     elbo: ELBO
     anomalies: AnomalySteps
     alpha: float
@@ -50,8 +52,12 @@ class MMLDPVAE(Method):
     ) -> None:
         elbo, anomalies, cubo = ELBO.build(elbo), AnomalySteps.build(anomalies), CUBO.build(cubo)
         super().__init__(elbo=elbo, anomalies=anomalies, alpha=number("method.alpha", alpha), cubo=cubo, **shared)
-        self.noise = (max(elbo.samples, cubo.samples), self.network.rep_dim)
+        self.noise = (max(elbo.samples, cubo.samples), self.network.noise)
         self.vae = Variational(self.network, elbo, anomaly_encoder=not anomalies.shared_encoder)
+
+    def start_from(self, pretrained: Method) -> None:
+        """Take over the encoder and the decoder of a pretrained variational autoencoder."""
+        self.vae.start_from(parts_of(pretrained))
 
     @property
     def updates(self) -> tuple[Update, ...]:

@@ -29,7 +29,7 @@ from sad_lightning.data.module import Batch
 from sad_lightning.methods.method import ANY_LABEL, Method, Shared
 from sad_lightning.methods.variational import gaussian, gaussian_kl
 from sad_lightning.networks.mlp import MLP
-from sad_lightning.networks.network import Network, start_glorot
+from sad_lightning.networks.network import Network, check_squares, start_glorot
 
 
 def ss_dgm_loss(bound: Tensor, log_q: Tensor, semi: Tensor, alpha: float) -> Tensor:
@@ -97,6 +97,8 @@ class SSDGM(Method):
         codes = self.network.rep_dim
         values = codes if stacked else math.prod(self.network.shape)
         self.noise = (2, codes)
+        if not stacked:
+            check_squares(self.network)
         if stacked:
             self.starts_pretrained = True
             self.encoder = self.network.encoder(heads=2)

@@ -28,7 +28,7 @@ class VAE(Method):
 
     def __init__(self, *, elbo: ELBO | Mapping[str, Any], **shared: Unpack[Shared]) -> None:
         super().__init__(elbo=ELBO.build(elbo), **shared)
-        self.noise = (self.elbo.samples, self.network.rep_dim)
+        self.noise = (self.elbo.samples, self.network.noise)
         self.vae = Variational(self.network, self.elbo)
 
     def loss(self, batch: Batch) -> Tensor:

@@ -3,6 +3,7 @@
 Everything is computed in float32 under any autocast, and z ~ q(z|x) is drawn with the noise of the batch.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,11 +11,13 @@ from torch import Tensor
 
 from sad_lightning.checks import at_least_zero, choice, whole_number
 from sad_lightning.data.module import Batch
+from sad_lightning.errors import InputError
 from sad_lightning.methods.part import Part
 from sad_lightning.methods.recipe import Recipe
 from sad_lightning.networks import Network
 
 _WIDEST = 40.0  # the largest log-variance
+_STEEPNESS = 10.0  # of the sigmoid: it rises from .7 to 99.3 %
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,31 +26,37 @@ class ELBO(Recipe):
 
         -ELBO(x) = L_R(x) + beta_KL KL(q(z|x) || N(prior 1, I))
 
-    L_R = -log p(x|z) up to a constant is the error of the reconstruction, squared unless the network has another.
+    L_R = -log p(x|z) up to a constant is the error of the reconstruction: the squared error of values, or the negative
+    log-likelihood of words.
 
     Attributes:
         beta_kl: weight of the divergence, in training and in the score.
         annealing: in how many epochs the weight rises from zero (appendix D.2).
         samples: samples of z for each row, in training.
-        reconstruction: ``mean`` or ``sum`` of the squared error over the values of x. The paper does not say; only the
-            mean keeps exp(-2 L_R) of CUBO from underflowing.
+        reconstruction: ``mean`` or ``sum`` of the error over the values or the words of x. The paper does not say; only
+            the mean keeps exp(-2 L_R) of CUBO from underflowing.
+        rise: ``linear`` (appendix D.2), or ``sigmoid``, slow at both ends (Bowman et al. 2016, for sentences).
     """
 
     beta_kl: float
     annealing: int
     samples: int
     reconstruction: str
+    rise: str = "linear"  # older results do not have it
 
     def __post_init__(self) -> None:
         at_least_zero("method.elbo.beta_kl", self.beta_kl)
         whole_number("method.elbo.annealing", self.annealing, least=0)
         whole_number("method.elbo.samples", self.samples)
         choice("method.elbo.reconstruction", self.reconstruction, ("mean", "sum"))
+        choice("method.elbo.rise", self.rise, ("linear", "sigmoid"))
 
     def weight(self, epoch: Tensor) -> Tensor:
         """beta_KL in an epoch, a scalar."""
         # Never zero: else a shift of all codes, which BatchNorm hides from the decoder, would have no gradient.
         rising = ((epoch + 1) / self.annealing).clamp(max=1.0) if self.annealing else torch.ones_like(epoch)
+        if self.rise == "sigmoid":
+            rising = torch.where(rising < 1, torch.sigmoid(_STEEPNESS * (rising - 0.5)), rising)
         return self.beta_kl * rising
 
 
@@ -72,6 +81,29 @@ class Variational(Part):
         self.encoder, self.decoder = network.encoder(heads=2), network.decoder()
         self.anomaly_encoder = network.encoder(heads=2) if anomaly_encoder else None
 
+    def start_from(self, pretrained: Mapping[str, Part]) -> None:
+        """Take over the weights of another variational autoencoder; known anomalies start from its encoder too.
+
+        Args:
+            pretrained: the parts of the method that it is in.
+
+        Raises:
+            InputError: the method has no variational autoencoder of these shapes.
+        """
+        other = next((part for part in pretrained.values() if isinstance(part, Variational)), None)
+        try:
+            if other is None:
+                raise RuntimeError("it has none")
+            for mine, theirs in ((self.encoder, other.encoder), (self.decoder, other.decoder)):
+                mine.load_state_dict(theirs.state_dict())
+            if self.anomaly_encoder is not None:
+                self.anomaly_encoder.load_state_dict(other.encoder.state_dict())
+        except RuntimeError as error:
+            raise InputError(
+                "pretrain: must train a variational autoencoder of the network of the method, and trains another; "
+                "choose pretrain=vae or none"
+            ) from error
+
     def forward(self, x: Tensor) -> Tensor:
         """The score: -ELBO of each row under the prior of normal samples, at the mean of q(z|x), ``(B,)``.
 
@@ -84,8 +116,8 @@ class Variational(Part):
     def negative_elbo(self, batch: Batch, *, anomalous: bool = False, prior: float = 0.0) -> Tensor:
         """-ELBO of each row under the prior N(prior 1, I), ``(B,)``; ``anomalous`` rows by their own encoder."""
         mean, log_variance = self.posterior(batch.x, anomalous=anomalous)
-        z = reparameterize(mean, log_variance, batch.noise[:, : self.elbo.samples])
-        error = self.error(z, batch.x).mean(dim=1)
+        noise, drop = self.noise_of(batch, self.elbo.samples)
+        error = self.error(reparameterize(mean, log_variance, noise), batch.x, drop).mean(dim=1)
         return error + self.elbo.weight(batch.epoch) * gaussian_kl(mean, log_variance, prior)
 
     def posterior(self, x: Tensor, *, anomalous: bool = False) -> tuple[Tensor, Tensor]:
@@ -93,12 +125,25 @@ class Variational(Part):
         own = self.anomaly_encoder if anomalous else None
         return gaussian((self.encoder if own is None else own)(x))
 
-    def error(self, z: Tensor, x: Tensor) -> Tensor:
-        """L_R of each sample, ``(B, S, D)`` and ``(B, ...)`` to ``(B, S)``."""
+    def noise_of(self, batch: Batch, samples: int) -> tuple[Tensor, Tensor]:
+        """The noise of a batch for so many samples: of the codes, ``(B, S, D)``, and of what the decoder drops."""
+        noise = batch.noise[:, :samples]
+        return noise[..., : self.network.rep_dim], noise[..., self.network.rep_dim :]
+
+    def error(self, z: Tensor, x: Tensor, drop: Tensor | None = None) -> Tensor:
+        """L_R of each sample, ``(B, S)``.
+
+        Args:
+            z: ``(B, S, D)``.
+            x: ``(B, ...)``.
+            drop: as ``noise_of`` returns it; None drops nothing.
+        """
         rows = x.unsqueeze(1).expand(-1, z.shape[1], *x.shape[1:]).flatten(end_dim=1)
-        errors = self.network.errors(self.decoder, z.flatten(end_dim=1), rows)
-        errors = errors.view(*z.shape[:2], -1)
-        return errors.mean(dim=2) if self.elbo.reconstruction == "mean" else errors.sum(dim=2)
+        errors = self.network.error(
+            self.decoder, z.flatten(end_dim=1), rows, reduction=self.elbo.reconstruction,
+            drop=None if drop is None else drop.flatten(end_dim=1),
+        )  # fmt: skip
+        return errors.view(z.shape[:2])
 
     def divergence(self, x: Tensor) -> Tensor:
         """KL(q(z|x) || N(0, I)) of each row, ``(B,)``, as the score sees it."""

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ class Network(ABC):
     """Settings that build an encoder and the decoder that mirrors it. A new network is a subclass and a yaml.
 
     Attributes:
+        squares: whether a squared error compares rows; it does not where they are numbers of words.
         shape: of one sample, ``(C, H, W)`` or ``(D,)``; filled in from the data.
         rep_dim: D, the dimension of the representation.
         bias: whether layers have biases; a layer before BatchNorm has that of the BatchNorm. Hypersphere methods
@@ -31,6 +32,7 @@ class Network(ABC):
         InputError: a setting is out of range, or does not fit the shape of the data.
     """
 
+    squares: ClassVar[bool] = True
     shape: tuple[int, ...]
     rep_dim: int
     bias: bool
@@ -70,6 +72,25 @@ class Network(ABC):
         """
         return (self.rebuild(decoder, z, x).float() - x).square().flatten(start_dim=1)
 
+    @property
+    def noise(self) -> int:
+        """How many standard normal numbers a sample of a code takes: those of the code, then those of ``drop``."""
+        return self.rep_dim
+
+    def error(self, decoder: nn.Module, z: Tensor, x: Tensor, *, reduction: str, drop: Tensor | None) -> Tensor:
+        """L_R, up to a constant -log p(x|z) of each row, ``(B,)``, in float32: the squared error of reconstruction.
+
+        Args:
+            decoder: one that ``decoder`` built.
+            z: ``(B, D)``.
+            x: ``(B, *shape)``.
+            reduction: ``mean`` or ``sum`` over the values of a row.
+            drop: ``(B, noise - D)`` standard normal, for a network that drops a part of its input in training; None
+                drops nothing.
+        """
+        errors = self.errors(decoder, z, x)
+        return errors.mean(dim=1) if reduction == "mean" else errors.sum(dim=1)
+
     def recipe(self) -> dict[str, Any]:
         """The settings as plain data, for a checkpoint; ``build`` reads them back."""
         return {"type": type(self).__name__, **asdict(self)}
@@ -106,6 +127,19 @@ def start_glorot(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.xavier_uniform_(layer.weight)
+
+
+def check_squares(network: Network) -> None:
+    """Refuse a network of rows that a squared error does not compare.
+
+    Raises:
+        InputError: it is one of words.
+    """
+    if not network.squares:
+        raise InputError(
+            f"network: {type(network).__name__} reads words, which a squared error of reconstruction does not compare; "
+            f"choose method=dp_vae, mml_vae, vae or classifier, and pretrain=none or vae"
+        )
 
 
 def check_hypersphere(encoder: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Reads raw rows of tables and images batch by batch, with the row number or the file name of each.
+"""Reads raw rows of tables, texts and images batch by batch, with the row number or the file name of each.
 
 Only an npz is read as a whole; otherwise memory does not grow with the number of rows.
 """
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from sad_lightning.data.arrays import read_npz_all
 from sad_lightning.data.own.address import Place
 from sad_lightning.data.own.image_folder import image_files, read_images
-from sad_lightning.data.own.reading import SUFFIXES, count_rows, raw_rows, read_batches
+from sad_lightning.data.own.reading import SUFFIXES, count_rows, raw_rows, read_batches, text_rows
 from sad_lightning.data.own.values import listed
-from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
+from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema
 from sad_lightning.errors import InputError
 
 Columns = dict[str, NDArray[Any]]
@@ -51,6 +51,8 @@ def raw_batches(
     """
     if isinstance(schema, TableSchema):
         return count_rows(data), _table_batches(data, schema, keep, ignore, unknown, constant)
+    if isinstance(schema, TextSchema):
+        return count_rows(data), _text_batches(data, schema, keep, ignore, constant)
     if not isinstance(data, Path):
         raise InputError(f"{data}: images are read from this machine alone; copy them here")
     return _image_batches(data, schema, keep, ignore, array)
@@ -90,6 +92,18 @@ def _table_batches(
         raw, counts = raw_rows(data, table, schema, start)
         for name, count in counts.items():
             unknown[name] = unknown.get(name, 0) + count
+        columns: Columns = {"row": np.arange(start, start + len(raw))}
+        yield columns | {name: table[name].as_words().texts() for name in keep}, raw
+        start += len(raw)
+
+
+def _text_batches(
+    data: Place, schema: TextSchema, keep: Sequence[str], ignore: Sequence[str], constant: Mapping[str, str]
+) -> Iterator[tuple[Columns, NDArray[np.float32]]]:
+    """As of tables; a word that training did not know is one of the vocabulary's numbers, and no surprise."""
+    start = 1
+    for table in read_batches(data, schema, keep=keep, ignore=ignore, constant=constant):
+        raw = text_rows(table[schema.name].as_words(), schema)
         columns: Columns = {"row": np.arange(start, start + len(raw))}
         yield columns | {name: table[name].as_words().texts() for name in keep}, raw
         start += len(raw)

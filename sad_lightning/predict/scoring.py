@@ -202,7 +202,8 @@ def _score(
             write(columns | {name: value.cpu().numpy() for name, value in results.items()})
             rows, anomalies = rows + len(raw), anomalies + int(flagged.sum())
             above += int((scores > rate_threshold).sum())
-            own.add(scores.cpu().numpy(), raw if raw.ndim == 2 else raw.reshape(len(raw), -1)[:, :0])
+            values = raw if raw.ndim == 2 else raw.reshape(len(raw), -1)
+            own.add(scores.cpu().numpy(), values[:, : own.values.shape[1]])  # of columns; none of images and texts
     for name, count in new.items():
         unknown[name] = unknown.get(name, 0) + count
     sample.add(own.scores, own.values)

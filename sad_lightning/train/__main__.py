@@ -103,13 +103,12 @@ def next_steps(folder: Path, cfg: DictConfig) -> str:
     """Commands for the files of a finished cell, to copy and paste; for own data also the page of the detector."""
     commands = {f"python -m sad_lightning.report {shlex.quote(str(cfg.runs))}": "all results, as one page"}
     lines = []
-    if (folder / MODEL_FILE).exists() and cfg.data.get("path") is not None:
+    if (folder / MODEL_FILE).exists() and cfg.data.get("path") is not None and "root" not in cfg.data:
         where = f"{shlex.quote(str(folder))} {shlex.quote(str(cfg.data.path))}"
-        commands = {
-            f"python -m sad_lightning.predict {where}": "scores and decisions of these rows, or of new ones",
-            f"python -m sad_lightning.explain {where}": "why the most anomalous rows score as they do",
-            **commands,
-        }
+        next_ones = {f"python -m sad_lightning.predict {where}": "scores and decisions of these rows, or of new ones"}
+        if cfg.data.get("text") is None:
+            next_ones[f"python -m sad_lightning.explain {where}"] = "why the most anomalous rows score as they do"
+        commands = next_ones | commands
         if (page := _page(folder, cfg, list(commands))) is not None:
             lines = [f"  {'page':<25}{page}"]
     width = max(map(len, commands))

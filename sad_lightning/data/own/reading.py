@@ -28,7 +28,7 @@ from sad_lightning.data.own.values import (
     spell,
     spell_date,
 )
-from sad_lightning.data.schema import Dialect, TableSchema
+from sad_lightning.data.schema import Dialect, TableSchema, TextSchema
 from sad_lightning.errors import InputError
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".data", ".csv.gz", ".parquet", ".npz")
@@ -69,7 +69,7 @@ def read_table(
 
 def read_batches(
     path: Place,
-    schema: TableSchema,
+    schema: TableSchema | TextSchema,
     *,
     keep: Sequence[str] = (),
     ignore: Sequence[str] = (),
@@ -193,6 +193,18 @@ def raw_rows(
     return raw, {name: count for name, count in unknown.items() if count}
 
 
+def text_rows(values: Values, schema: TextSchema) -> NDArray[np.float32]:
+    """The raw rows of a column of texts, ``(n, length + 2)``; a missing text has no word.
+
+    Args:
+        values: the texts, as words.
+        schema: of the rows.
+    """
+    distinct = schema.encode([*values.words, ""])
+    rows: NDArray[np.float32] = distinct[np.where(np.isnan(values.numbers), -1, values.numbers).astype(np.int64)]
+    return rows
+
+
 _PLURAL = {"number": "numbers", "boolean": "true and false", "category": "words"}
 
 
@@ -209,7 +221,7 @@ def _check_finite(
 
 
 def _check_names(
-    path: Place, names: Sequence[str], schema: TableSchema, keep: Sequence[str], ignore: Sequence[str]
+    path: Place, names: Sequence[str], schema: TableSchema | TextSchema, keep: Sequence[str], ignore: Sequence[str]
 ) -> None:
     missing = [name for name in (*schema.names, *keep) if name not in names]
     if missing:

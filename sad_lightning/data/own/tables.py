@@ -3,23 +3,27 @@
 Features are all columns except those with a role (label, truth, part, group) and those to ignore. A missing number is
 imputed with the median of the training rows, or refused; a word that is missing, or that training never saw, is 0 in
 all its one-hot columns. Dates are refused: a person must say what matters in them (hour, weekday, age).
+
+Where a column holds texts, they alone train, as the numbers of their words (``data.words``).
 """
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sad_lightning.checks import choice, path_of, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.labels import labels_of, part_of, semi_of
-from sad_lightning.data.own.reading import raw_rows, read_table
+from sad_lightning.data.own.reading import raw_rows, read_table, text_rows
 from sad_lightning.data.own.values import Table, Values, ignoring, listed, setting
-from sad_lightning.data.schema import Column, Dialect, TableSchema
+from sad_lightning.data.schema import Column, Dialect, TableSchema, TextSchema
+from sad_lightning.data.words import words_of
 from sad_lightning.errors import InputError
 
 
@@ -44,6 +48,8 @@ def table(
     encoding: str,
     header: bool,
     skip_rows: int,
+    text: str | None,
+    length: int,
 ) -> Arrays:
     """The rows of a file.
 
@@ -68,20 +74,27 @@ def table(
         encoding: its encoding.
         header: whether it begins with column names.
         skip_rows: lines before the header.
+        text: the column of texts, which alone trains then; None for a table of numbers and categories.
+        length: how many words of a text are read.
 
     Raises:
         InputError: a setting or the file is wrong; the message names the column.
     """
     file = path_of("data.path", path)
+    whole_number("data.length", length)
     whole_number("data.max_categories", max_categories, least=2)
     choice("data.missing", missing, ("median", "refuse"))
     settings = {"label": label, "truth": truth, "part": part, "group": group}
     names = {role: str(name) for role, name in settings.items() if name is not None}
+    texts = None if text is None else str(text)
+    if texts in names.values():
+        raise InputError(f"data.text={texts}: is the column of the labels, parts or groups too; name another")
     categories, ignored = _names(categorical), _names(ignore)
     dialect = Dialect(delimiter, decimal, encoding, header, skip_rows, tuple(_names(missing_values)), infinite)
-    columns = read_table(file, [*names.values(), *categories], ignored, dialect)
+    columns = read_table(file, [*names.values(), *categories, *_names(texts)], ignored, dialect)
     for key, name in [
         *names.items(),
+        *(("text", n) for n in _names(texts)),
         *(("ignore", n) for n in ignored),
         *(("categorical", n) for n in categories),
     ]:
@@ -96,15 +109,38 @@ def table(
         )
     parts = part_of(file, roles["part"]) if "part" in roles else None
     target, classes, labels = labels_of(file, semi, roles.get("truth"), normal, parts, roles.get("group"))
+    if texts is not None:
+        x, schema = _texts(file, columns, texts, length, {*names.values(), *ignored}, dialect)
+        return Arrays(x, target.astype(np.int64), classes, labels=labels, schema=schema)
     features = {name: values for name, values in columns.items() if name not in {*names.values(), *ignored}}
     if not features:
         raise InputError(f"{file}: must hold a column beside {listed([*names.values(), *ignored])}; there is none")
     aside = tuple(name for name in columns if name not in features)
-    schema = replace(fit_schema(file, features, categories, max_categories, missing), aside=aside, dialect=dialect)
-    raw, _ = raw_rows(file, features, schema, first=1)
-    x = schema.expand(raw)
-    _warn(file, x, schema)
-    return Arrays(x, target.astype(np.int64), classes, labels=labels, schema=schema)
+    of_table = replace(fit_schema(file, features, categories, max_categories, missing), aside=aside, dialect=dialect)
+    raw, _ = raw_rows(file, features, of_table, first=1)
+    x = of_table.expand(raw)
+    _warn(file, x, of_table)
+    return Arrays(x, target.astype(np.int64), classes, labels=labels, schema=of_table)
+
+
+def _texts(
+    path: Path, columns: Table, name: str, length: int, known: Collection[str], dialect: Dialect
+) -> tuple[NDArray[np.float32], TextSchema]:
+    """The raw rows of a column of texts, ``(N, length + 2)``, with all words of the file as their vocabulary.
+
+    Raises:
+        InputError: no text holds a word.
+    """
+    values = columns[name]
+    words = sorted({word for text in values.words for word in words_of(text)})
+    if not words:
+        raise InputError(f"{path}: column {name} must hold texts, no value has a word; name another with data.text")
+    others = [other for other in columns if other not in {name, *known}]
+    if others:
+        warnings.warn(f"{path.name}: the texts of {name} train alone, without {listed(others)}", stacklevel=3)
+    aside = tuple(other for other in columns if other != name)
+    schema = TextSchema(name, tuple(words), length, aside, dialect)
+    return text_rows(values, schema), schema
 
 
 def _names(value: Any) -> list[str]:
@@ -170,7 +206,8 @@ def _column(path: Path, name: str, values: Values, max_categories: int) -> Colum
         raise InputError(
             f"{path}: column {name} must hold at most {max_categories} words (data.max_categories), it holds "
             f"{len(values.words)}, such as {listed([repr(text) for text in values.words[:3]])}; if they are names or "
-            f"identifiers, {out}"
+            f"identifiers, {out}; if they are texts, which then train alone, {setting('data.text', name)} "
+            f"network=sentence method=dp_vae"
         )
     return Column(name, "category", tuple(sorted(values.words)))
 
