@@ -208,7 +208,9 @@ def holdout(y: NDArray[np.bool_], share: float, seed: int) -> NDArray[np.int64]:
     return np.sort(np.concatenate(parts))
 
 
-def features(data: DataModule, rows: Tensor, pretrained: Method | None, precision: torch.dtype) -> Floats:
+def features(
+    data: DataModule, rows: Tensor, pretrained: Method | None, precision: torch.dtype = torch.float64
+) -> Floats:
     """The scaled samples of ``rows``, or their codes by the encoder, flattened, ``(n, D)`` on the CPU."""
     parts, device = [], rows.device if pretrained is None else pretrained.device
     with torch.no_grad():

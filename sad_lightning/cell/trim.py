@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from sad_lightning.cell.learner import CellRows
+from sad_lightning.errors import InputError
 from sad_lightning.seeding import derive
 
 _TREES = 300
@@ -24,7 +25,13 @@ def trims(cfg: DictConfig) -> bool:
 
 
 def suspicion(rows: CellRows) -> NDArray[np.float64]:
-    """The suspicion of each training row, ``(n,)`` in [0, 1]; empty where no anomaly is known."""
+    """The suspicion of each training row, ``(n,)`` in [0, 1]; empty where no anomaly is known.
+
+    Raises:
+        InputError: the rows are patches of images.
+    """
+    if rows.arrays.patches:
+        raise InputError("trim must be 0 for features=patches, whose images a forest does not rank; leave it out")
     if not (rows.split.semi < 0).any():
         return np.empty(0)
     from sad_lightning.baselines.extra_trees import ExtraTrees  # scikit-learn: half a second of import

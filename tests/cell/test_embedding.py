@@ -227,6 +227,7 @@ def test_known_defects_train_with_their_masks(tmp_path):
         (["backbone.stages=last"], "backbone.stages must be middle or a list of layers, got 'last'"),
         (["method=deep_svdd", "features=patches"], "features=patches are for baselines"),
         (["selection.rule=test_holdout"], "selection.rule must be none for features=patches"),
+        (["trim=0.1"], "trim must be 0 for features=patches"),
         (['++voices.a=["method=knn"]', '++voices.b=["method=patch_core"]'],
          "features=patches is for a method alone"),
     ],
