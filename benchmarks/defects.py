@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, rotate
 
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.config.compose import composed
 from sad_lightning.result import Result
@@ -97,7 +97,7 @@ def measure(name: str, known: int, options: argparse.Namespace) -> Result:
             f"seed={options.seed}", f"backbone.size={options.size}", f"backbone.cache={options.features.resolve()}",
             f"runs={folder}",
         )  # fmt: skip
-        return run(Cell(cfg, Path(folder) / "run", "images", "patch_core"))
+        return run_cell(Cell(cfg, Path(folder) / "run", "images", "patch_core"))
 
 
 def line(result: Result) -> list[float]:

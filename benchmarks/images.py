@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from sad_lightning.cell.embedding import embedded
 from sad_lightning.cell.loading import load
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.config.compose import composed
 from sad_lightning.data.arrays import Arrays
@@ -58,7 +58,9 @@ def measure(data: str, recipe: str, options: argparse.Namespace) -> None:
         split = [f"split.normal_class={normal}", f"split.known_anomaly={known}", f"split.labeled_ratio={ratio}"]
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            result = run(Cell(composed(*settings, *split, f"runs={folder}"), Path(folder), data, recipe, arrays=arrays))
+            result = run_cell(
+                Cell(composed(*settings, *split, f"runs={folder}"), Path(folder), data, recipe, arrays=arrays)
+            )
         found.setdefault(ratio, []).append((100 * result.metrics["auroc"], time.perf_counter() - start))
     for ratio, outcomes in found.items():
         areas, seconds = np.array(outcomes).T

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.config.compose import composed
 
@@ -41,7 +41,7 @@ def measure(top: Path, recipe: list[str], features: Path) -> tuple[list[float], 
             "data=images", f"data.path={top}", *recipe, "split.validation_ratio=0", "logger=none", f"runs={folder}",
             f"backbone.cache={features.resolve()}",
         )  # fmt: skip
-        result = run(Cell(cfg, Path(folder) / "run", "images", "patch_core"))
+        result = run_cell(Cell(cfg, Path(folder) / "run", "images", "patch_core"))
     return [100 * result.metrics.get(name, float("nan")) for name in METRICS], time.perf_counter() - start
 
 

@@ -35,7 +35,7 @@ from sad_lightning.cell.checkpoint import CHECKPOINT, load_model
 from sad_lightning.cell.run import run_cells
 from sad_lightning.cell.values import Cell
 from sad_lightning.config.compose import composed
-from sad_lightning.config.options import options
+from sad_lightning.config.options import options_of
 from sad_lightning.detector import Detector
 from sad_lightning.errors import InputError
 from sad_lightning.export.graph import to_graph
@@ -81,7 +81,7 @@ class Alone(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", nargs="+", default=list(options("method")), help="all of them")
+    parser.add_argument("--methods", nargs="+", default=list(options_of("method")), help="all of them")
     parser.add_argument("--ways", nargs="+", default=list(BOUNDS), choices=list(BOUNDS), help="all of them")
     given = parser.parse_args()
     torch.set_num_threads(1)

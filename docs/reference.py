@@ -11,7 +11,7 @@ from hydra.utils import get_class
 import sad_lightning
 from sad_lightning.config.compose import composed
 from sad_lightning.config.location import CONF
-from sad_lightning.config.options import ADDED, groups, options
+from sad_lightning.config.options import ADDED, groups, options_of
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 PYTHON = {  # what users import, by page
@@ -29,7 +29,7 @@ def write(folder: Path) -> None:
     (folder / "notebooks").mkdir()
     for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
         shutil.copy(notebook, folder / "notebooks")
-    for name in options("method"):
+    for name in options_of("method"):
         (folder / "methods" / f"{name}.md").write_text(method_page(name))
     (folder / "settings.md").write_text(settings_page())
     (folder / "python.md").write_text(python_page())
@@ -38,7 +38,7 @@ def write(folder: Path) -> None:
 def method_page(name: str) -> str:
     """A method: its equation, from the docstring of its file, and its settings."""
     file = CONF / "method" / f"{name}.yaml"
-    about = options("method")[name]
+    about = options_of("method")[name]
     lines = [f"# {name}", "", f"`method={name}`: {about}", "", _docstring(_module_of(name)), ""]
     lines += [
         "## Settings",
@@ -68,7 +68,7 @@ def settings_page() -> str:
     for group in groups():
         plus = "+" if group in ADDED else ""
         lines += [f"## {plus}{group}", "", f"| `{plus}{group}=` | what it is |", "|---|---|"]
-        lines += [f"| `{name}` | {about} |" for name, about in options(group).items()]
+        lines += [f"| `{name}` | {about} |" for name, about in options_of(group).items()]
         lines += [""]
     return "\n".join(lines)
 

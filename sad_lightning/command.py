@@ -36,7 +36,7 @@ def command_parser(name: str, about: str | None, example: str) -> argparse.Argum
 
 
 @contextmanager
-def command(
+def command_frame(
     name: str, *, interrupted: str = "nothing was written", way_out: str = "choose another with --out"
 ) -> Iterator[None]:
     """Run a command: a mistake of the user is one line on stderr and exit code 2.

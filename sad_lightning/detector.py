@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from sad_lightning.baselines.baseline import check_labels
 from sad_lightning.cell.in_memory import fit_rows
 from sad_lightning.config.compose import composed, one_line_errors, typed
-from sad_lightning.config.options import options
+from sad_lightning.config.options import options_of
 from sad_lightning.config.voices import method_name
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema
 from sad_lightning.drawing.scores import flagged_shares, score_histograms
@@ -238,7 +238,7 @@ class Detector(OutlierMixin, BaseEstimator):
             ("images" if labeled else "images_label_free") if images else "recommended" if labeled else "label_free"
         )
         name = self.method or preset
-        chosen = f"+preset={name}" if name in options("preset") else f"method={name}"
+        chosen = f"+preset={name}" if name in options_of("preset") else f"method={name}"
         own = {"target_fpr": self.target_fpr, "seed": self.random_state}
         return [_IMAGES if images else _TABLE, "logger=none", chosen, *typed(own), *typed(settings)]
 

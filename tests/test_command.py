@@ -13,7 +13,7 @@ import pytest
 
 import sad_lightning
 from sad_lightning.__main__ import main
-from sad_lightning.command import VERSION, command, progress
+from sad_lightning.command import VERSION, command_frame, progress
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 
@@ -53,7 +53,7 @@ def test_the_example_of_the_help_is_understood(verb, monkeypatch, capsys):
     _, text = answer(module.main, ["--help"], monkeypatch, capsys)
     example = shlex.split(re.search(r"example:\n  (.*)", text)[1])
     assert example[:3] == ["python", "-m", f"sad_lightning.{verb}"]
-    monkeypatch.setattr(module, "command", frame)
+    monkeypatch.setattr(module, "command_frame", frame)
     monkeypatch.setattr(sys, "argv", example[2:])
     with pytest.raises(Understood):
         module.main()
@@ -132,7 +132,7 @@ ENDINGS["a file for a folder"][0].__cause__ = NotADirectoryError(errno.ENOTDIR, 
 @pytest.mark.parametrize("name", ENDINGS)
 def test_what_a_user_can_mend_is_one_line_and_an_exit_code(name, capsys):
     error, code, words = ENDINGS[name]
-    with pytest.raises(SystemExit) as stopped, command("it"):
+    with pytest.raises(SystemExit) as stopped, command_frame("it"):
         raise error
     assert stopped.value.code == code
     said = capsys.readouterr().err
@@ -143,7 +143,7 @@ def test_what_a_user_can_mend_is_one_line_and_an_exit_code(name, capsys):
 def test_a_reader_that_goes_away_is_no_mistake(monkeypatch, capsys, tmp_path):
     file = os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT)
     monkeypatch.setattr(sys, "stdout", Closed(file))
-    with pytest.raises(SystemExit, match="1"), command("it"):
+    with pytest.raises(SystemExit, match="1"), command_frame("it"):
         pass
     assert capsys.readouterr().err == ""
     os.write(file, b"goes nowhere")
@@ -153,7 +153,7 @@ def test_a_reader_that_goes_away_is_no_mistake(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.parametrize("bug", [ValueError("x"), KeyError("x"), OSError("x")])
 def test_a_bug_keeps_its_traceback(bug):
-    with pytest.raises(type(bug)), command("it"):
+    with pytest.raises(type(bug)), command_frame("it"):
         raise bug
 
 

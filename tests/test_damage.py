@@ -22,7 +22,7 @@ from support.results import write_cell
 
 from sad_lightning.cell import values
 from sad_lightning.cell.checkpoint import load_model
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.errors import DamagedError, InputError
 from sad_lightning.files import read_json, write_archive, write_json
@@ -75,7 +75,7 @@ class Stop(lightning.Callback):
 
 def train(settings, folder: Path, seed: int = 0) -> np.ndarray:
     cfg = settings(*SHORT, "trainer.max_epochs=3", f"seed={seed}", f"pretrain.cache={folder / 'cache'}")
-    result = run(Cell(cfg, folder, "digits", "deep_sad"))
+    result = run_cell(Cell(cfg, folder, "digits", "deep_sad"))
     return read_arrays(folder / "scores.npz", result.key)["score"]
 
 

@@ -135,6 +135,13 @@ def test_a_package_exports_what_settings_name(room):
     assert all(hasattr(package, name) for name in package.__all__)
 
 
+def test_no_function_is_named_like_its_module_or_command():
+    for path in FILES:
+        if path.parent.name != "sets":  # a data set is one file, one yaml and one function, of one name
+            functions = {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+            assert not functions & {path.stem, path.parent.name if path.stem == "__main__" else ""}, path
+
+
 def test_no_room_without_a_name_of_its_own():
     for path in FILES:
         for part in path.relative_to(PACKAGE).with_suffix("").parts:

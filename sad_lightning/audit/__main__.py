@@ -9,7 +9,7 @@ Every KEY=VALUE is a setting of a training, as for python -m sad_lightning, exce
 from pathlib import Path
 
 from sad_lightning.audit.trainings import Audit, run_audit
-from sad_lightning.command import command, command_parser
+from sad_lightning.command import command_frame, command_parser
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--calibrate", type=float, default=0.3, help="of the other normals, for thresholds (0.3)")
     parser.add_argument("--out", type=Path, default=Path("runs/audit"), metavar="FOLDER", help="(runs/audit)")
     options = parser.parse_intermixed_args()
-    with command("sad_lightning.audit", interrupted="the same command goes on where it was"):
+    with command_frame("sad_lightning.audit", interrupted="the same command goes on where it was"):
         print(run_audit(Audit(**vars(options))))
 
 

@@ -171,11 +171,11 @@ def _scores(cfg: DictConfig, fit: Fit, out: Path) -> ScoresByRow:
     key = cell_key(cfg)
     folder = out / "trainings" / f"{fit.method}_seed{fit.seed}_{key}"
     if not _is_finished(folder, key):
-        from sad_lightning.cell.run import run  # torch and lightning take seconds to import
+        from sad_lightning.cell.run import run_cell  # torch and lightning take seconds to import
         from sad_lightning.cell.values import Cell
 
         folder.mkdir(parents=True, exist_ok=True)
-        run(Cell(cfg, folder, "audit", fit.method))
+        run_cell(Cell(cfg, folder, "audit", fit.method))
         gc.collect()
     normals, tests = (read_arrays(folder / name, key) for name in _FILES)
     calibration = dict(zip(normals["row"].tolist(), normals["score"].tolist(), strict=True))

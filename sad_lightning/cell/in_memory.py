@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.arrays import Arrays, Labels
 from sad_lightning.data.schema import Schema, TableSchema
@@ -37,6 +37,6 @@ def fit_rows(cfg: DictConfig, raw: NDArray[Any], semi: NDArray[np.int8], schema:
     arrays = Arrays(x, unknown, ("normal", "anomaly"), labels=Labels(semi, (0,), (1,)), schema=schema)
     with tempfile.TemporaryDirectory(prefix="sad_lightning") as folder:
         cfg.runs, cfg.split.test_ratio = folder, 0.0
-        run(Cell(cfg, Path(folder), MEMORY, name, arrays=arrays))
+        run_cell(Cell(cfg, Path(folder), MEMORY, name, arrays=arrays))
         gc.collect()  # a Trainer and its module refer to each other
         return Model.load(Path(folder) / FILE)

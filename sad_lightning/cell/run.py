@@ -20,7 +20,7 @@ Before = TypeVar("Before")
 After = TypeVar("After")
 
 
-def run(cell: Cell) -> Result:
+def run_cell(cell: Cell) -> Result:
     """Train and score one cell, and write its result, scores and model into its folder.
 
     Raises:

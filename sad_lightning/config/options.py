@@ -15,7 +15,7 @@ def groups() -> list[str]:
     return [name for name in names if name not in ADDED] + list(ADDED)
 
 
-def options(group: str, folders: Sequence[Path] = ()) -> dict[str, str]:
+def options_of(group: str, folders: Sequence[Path] = ()) -> dict[str, str]:
     """Each option of a group, and the first comment of its file.
 
     Args:

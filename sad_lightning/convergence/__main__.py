@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sad_lightning.checks import whole_number
-from sad_lightning.command import command, command_parser, progress
+from sad_lightning.command import command_frame, command_parser, progress
 from sad_lightning.convergence.figure import box_plots
 from sad_lightning.convergence.study import Design, ScoreFunction, simulate
 from sad_lightning.convergence.table import PAIRS, as_csv, as_markdown, lines_of_pair
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--redraw", action="store_true", help="every run draws its own test rows too")
     parser.add_argument("--seed", type=int, default=Design.seed, help="draws all rows (0)")
     options = parser.parse_args()
-    with command("sad_lightning.convergence"):
+    with command_frame("sad_lightning.convergence"):
         whole_number("--seed", options.seed, least=0)
         from sad_lightning.convergence.trainings import read_trainings  # torch
 

@@ -12,9 +12,9 @@ from hydra.utils import call, get_method
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.checks import choice
-from sad_lightning.command import command, command_parser
+from sad_lightning.command import command_frame, command_parser
 from sad_lightning.config.location import CONF
-from sad_lightning.config.options import options
+from sad_lightning.config.options import options_of
 from sad_lightning.data.arrays import Arrays, data_root
 from sad_lightning.errors import InputError
 
@@ -23,13 +23,14 @@ _NO_FILE = "needs no file"
 
 def main() -> None:
     """Run the command; the exit code is 1 if a file is not as published."""
-    known = tuple(name for name in options("data") if not OmegaConf.missing_keys(_settings(name, None)))  # not own data
+    own = {name for name in options_of("data") if OmegaConf.missing_keys(_settings(name, None))}
+    known = tuple(name for name in options_of("data") if name not in own)
     parser = command_parser("data", __doc__, "verify digits")
     parser.add_argument("action", nargs="?", default="list", choices=("list", "fetch", "verify"), help="list")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(known)}; none means all")
     parser.add_argument("--root", default=os.environ.get("SAD_DATA_ROOT"), help="folder of the files (SAD_DATA_ROOT)")
     typed = parser.parse_args()
-    with command("sad_lightning.data", way_out="choose another with --root"):
+    with command_frame("sad_lightning.data", way_out="choose another with --root"):
         names = tuple(choice("NAME", name, known) for name in typed.names) or known
         failed = {"list": _list, "fetch": _fetch, "verify": _verify}[typed.action](names, typed.root)
         if failed:
@@ -66,7 +67,7 @@ def _published(name: str, root: str | None) -> bool:
 
 
 def _list(names: tuple[str, ...], root: str | None) -> bool:
-    about = options("data")
+    about = options_of("data")
     for name in names:
         path = _path(name, root)
         where = _NO_FILE if path is None else str(path) + ("" if path.exists() else "  (not there yet)")

@@ -9,7 +9,7 @@ are heat maps.
 from pathlib import Path
 
 from sad_lightning.checks import whole_number
-from sad_lightning.command import announce, command, command_parser
+from sad_lightning.command import announce, command_frame, command_parser
 from sad_lightning.predict.opening import add_model, check_there, import_all
 from sad_lightning.predict.rows import IMAGE_ARRAYS
 
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--ignore", nargs="+", default=[], metavar="COLUMN", help="columns that training did not have")
     parser.add_argument("--array", help=f"the images of an npz; the first there is of {', '.join(IMAGE_ARRAYS)}")
     options = parser.parse_args()
-    with command("sad_lightning.explain"):
+    with command_frame("sad_lightning.explain"):
         whole_number("--top", options.top)
         check_there(options.model, options.data)
         announce("importing torch")

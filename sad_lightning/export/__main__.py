@@ -6,7 +6,7 @@ written only if it scores as the model does, on rows that are stored in the mode
 
 from pathlib import Path
 
-from sad_lightning.command import command, command_parser
+from sad_lightning.command import command_frame, command_parser
 from sad_lightning.data.schema import TextSchema
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
@@ -22,12 +22,12 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (beside the model)")
     options = parser.parse_args()
-    with command("sad_lightning.export"):
+    with command_frame("sad_lightning.export"):
         import_all(options.modules)
-        print(export(options.model, options.format, options.out))
+        print(export_model(options.model, options.format, options.out))
 
 
-def export(path: Path, kind: str, out: Path | None = None) -> str:
+def export_model(path: Path, kind: str, out: Path | None = None) -> str:
     """Write a model file as a graph of kind ``onnx`` or ``pt2``; returns its path and how well both agree, as text.
 
     Raises:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from sad_lightning.command import command, command_parser
+from sad_lightning.command import command_frame, command_parser
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.grid.store import Grid, command_of, failure_of, grids, outcomes_of
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         action = actions.add_parser(name, help=text, description=text)
         action.add_argument("runs", type=Path, nargs="?", default=Path("runs"), help="the folder given as runs=")
     options = parser.parse_args(arguments)
-    with command("sad_lightning.grid", way_out="choose another folder of results"):
+    with command_frame("sad_lightning.grid", way_out="choose another folder of results"):
         if not options.runs.is_dir():
             raise InputError(f"{options.runs}: there is no such folder; name the one given as runs=")
         print(status(options.runs) if options.action == "status" else index(options.runs))

@@ -40,7 +40,9 @@ class Estimate(NamedTuple):
         return f"about {rounded} ({self.source})"
 
 
-def estimate(jobs: Sequence[Job], seconds: Sequence[float], runs: Path, *, slots: int, on_cpu: bool) -> Estimate:
+def estimate_duration(
+    jobs: Sequence[Job], seconds: Sequence[float], runs: Path, *, slots: int, on_cpu: bool
+) -> Estimate:
     """How long the jobs take.
 
     Args:

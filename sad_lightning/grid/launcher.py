@@ -22,7 +22,7 @@ from sad_lightning.errors import DamagedError, InputError
 from sad_lightning.files import set_aside
 from sad_lightning.grid.backend import Backend, Work
 from sad_lightning.grid.dispatch import run_jobs
-from sad_lightning.grid.estimate import estimate, seconds_of_steps
+from sad_lightning.grid.estimate import estimate_duration, seconds_of_steps
 from sad_lightning.grid.plan import Job, PlannedCell, jobs_of, plan_cells
 from sad_lightning.grid.store import Grid, Outcome, command_of, grid_folder, grid_name, outcomes_of
 from sad_lightning.grid.wording import count, mean_auroc
@@ -74,7 +74,7 @@ def launch(
         _print_plan(grid, jobs, finished, reason, backend)
         seconds = _seconds(jobs)
         if jobs:
-            print(f"  {estimate(jobs, [*seconds.values()], runs, slots=backend.slots, on_cpu=backend.on_cpu)}")
+            print(f"  {estimate_duration(jobs, [*seconds.values()], runs, slots=backend.slots, on_cpu=backend.on_cpu)}")
         if settings["plan_only"]:
             return []
         grid.write(runs)

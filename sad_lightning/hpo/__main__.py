@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from sad_lightning.checks import whole_number
-from sad_lightning.command import command, command_parser
+from sad_lightning.command import command_frame, command_parser
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
         "--storage", type=Path, default=Path("runs/hpo/study.db"), metavar="FILE", help="SQLite (runs/hpo/study.db)"
     )
     options = parser.parse_intermixed_args()
-    with command(
+    with command_frame(
         "sad_lightning.hpo",
         interrupted="the same command goes on where it was",
         way_out="choose another with --storage",

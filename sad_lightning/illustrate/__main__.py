@@ -7,7 +7,7 @@ thyroid in the paper (daniel2021 Figure 1).
 
 from pathlib import Path
 
-from sad_lightning.command import command, command_parser
+from sad_lightning.command import command_frame, command_parser
 from sad_lightning.files import whole_file
 
 FIGURES = ("paradigms", "cubo", "latent")
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("figures"), metavar="FOLDER", help="where to write (figures)")
     parser.add_argument("--data", default="thyroid", help="of latent: the data set to train on (thyroid)")
     options = parser.parse_args()
-    with command("sad_lightning.illustrate"):
+    with command_frame("sad_lightning.illustrate"):
         for name in options.figures or FIGURES[:2]:
             path = options.out / f"{name}.svg"
             with whole_file(path) as part:

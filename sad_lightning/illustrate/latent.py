@@ -7,7 +7,7 @@ import numpy as np
 from hydra.utils import instantiate
 from sklearn.manifold import TSNE
 
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.config.compose import composed
 from sad_lightning.drawing import svg
@@ -28,7 +28,7 @@ def latent_figure(data: str, *settings: str) -> svg.Figure:
         cfg = composed(f"data={data}", f"method={method}", "logger=none", *settings)
         with tempfile.TemporaryDirectory(prefix="sad_lightning") as folder:
             cfg.runs = folder
-            result = run(Cell(cfg, Path(folder), data, method))
+            result = run_cell(Cell(cfg, Path(folder), data, method))
             codes, classes = encode(Path(folder), result.settings, instantiate(cfg.data), _ROWS)
         points = TSNE(random_state=0, init="pca").fit_transform(codes)
         odd = ~np.isin(classes, result.coordinates.normal_class)

@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from sad_lightning.command import VERSION, announce, command, command_parser
+from sad_lightning.command import VERSION, announce, command_frame, command_parser
 from sad_lightning.config.location import CONF
 from sad_lightning.data.arrays import data_root
 
@@ -19,7 +19,7 @@ def main() -> None:
     """Print what there is; the devices last, for torch takes seconds to import."""
     parser = command_parser("info", __doc__, "")
     parser.parse_args()
-    with command("sad_lightning.info"):
+    with command_frame("sad_lightning.info"):
         for name, value in described().items():
             print(f"{name:<18}{value}", flush=True)
         announce("importing torch to ask for devices")

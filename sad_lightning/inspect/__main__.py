@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sad_lightning.command import command, command_parser
-from sad_lightning.config.options import options
+from sad_lightning.command import command_frame, command_parser
+from sad_lightning.config.options import options_of
 from sad_lightning.data.own.values import setting
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
@@ -30,7 +30,7 @@ def main() -> None:
         "--write", type=Path, metavar="PATH", help="write a data yaml: FOLDER, or FOLDER/data/NAME.yaml"
     )
     arguments = parser.parse_args()
-    with command("sad_lightning.inspect", way_out="choose another with --write"):
+    with command_frame("sad_lightning.inspect", way_out="choose another with --write"):
         print(_pictures(arguments) if arguments.data.is_dir() else _table(arguments))
 
 
@@ -91,8 +91,8 @@ def _yaml_path(where: Path, data: Path) -> Path:
     """Where the data yaml goes: below a folder called data, as Hydra's group of data sets is."""
     if where.suffix not in (".yaml", ".yml"):
         name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in data.name.split(".")[0])
-        return where / "data" / f"{f'own_{name}' if name in options('data') or not name else name}.yaml"
-    if where.suffix == ".yml" or where.stem in options("data"):
+        return where / "data" / f"{f'own_{name}' if name in options_of('data') or not name else name}.yaml"
+    if where.suffix == ".yml" or where.stem in options_of("data"):
         rule = "end in .yaml" if where.suffix == ".yml" else "have a name that no data set has"
         raise InputError(f"--write {where}: must {rule}; choose another, for example my_conf/data/mine.yaml")
     return where if where.parent.name == "data" else where.parent / "data" / where.name

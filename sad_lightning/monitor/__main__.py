@@ -11,7 +11,7 @@ code is 3 where the rows are not as promised: by chance, in at most one of twent
 import sys
 from pathlib import Path
 
-from sad_lightning.command import announce, command, command_parser
+from sad_lightning.command import announce, command_frame, command_parser
 from sad_lightning.predict.opening import add_model, check_there, import_all
 from sad_lightning.predict.parts import check_data, find_parts
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--time", metavar="COLUMN", help="the column of the scores that says when a row was")
     parser.add_argument("--out", type=Path, default=Path("monitor.html"), help="the page (monitor.html)")
     options = parser.parse_args()
-    with command("sad_lightning.monitor"):
+    with command_frame("sad_lightning.monitor"):
         check_there(options.model)
         check_data(options.scores)
         announce("importing torch")

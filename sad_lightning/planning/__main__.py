@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sad_lightning.checks import whole_number
-from sad_lightning.command import command, command_parser, progress
+from sad_lightning.command import command_frame, command_parser, progress
 from sad_lightning.drawing.numbers import difference_words, interval_words, p_value_words
 from sad_lightning.drawing.tables import csv_table, markdown_table
 from sad_lightning.files import whole_file
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--maps", type=int, help="how many of the unseen maps (all)")
     parser.add_argument("--seed", type=int, default=Design.seed, help="draws all samples (0)")
     options = parser.parse_args()
-    with command("sad_lightning.planning"):
+    with command_frame("sad_lightning.planning"):
         design = Design(
             samples=whole_number("--samples", options.samples, least=max(Design.sizes)),
             seed=whole_number("--seed", options.seed, least=0),

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sad_lightning.checks import fraction
-from sad_lightning.command import announce, command, command_parser
+from sad_lightning.command import announce, command_frame, command_parser
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.predict.opening import add_model, check_there, device_of, import_all, model_file
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--maps", type=Path, metavar="FOLDER", help="of images: write where each is anomalous, as PNG")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes cuda where it is")
     options = parser.parse_args()
-    with command(
+    with command_frame(
         "sad_lightning.predict", way_out="choose another with --output",
         interrupted="what was whole is written, and of several parts the same command goes on",
     ):  # fmt: skip

@@ -9,7 +9,7 @@ import sys
 from hashlib import blake2b
 from pathlib import Path
 
-from sad_lightning.command import command, command_parser
+from sad_lightning.command import command_frame, command_parser
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
@@ -54,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.runs and options.wandb_workspace is None:
         parser.error("name the folder given as runs=")
-    with command("sad_lightning.report"):
+    with command_frame("sad_lightning.report"):
         if options.wandb_workspace is not None:
             print(_workspace(options.wandb_workspace))
         import_all(options.modules)

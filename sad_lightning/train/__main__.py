@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.key import cell_folder, cell_key
 from sad_lightning.cell.loading import load
-from sad_lightning.command import VERSION, announce, command
+from sad_lightning.command import VERSION, announce, command_frame
 from sad_lightning.config.compose import with_voices
 from sad_lightning.config.location import CONF
 from sad_lightning.config.mistakes import is_not_defined, one_line
@@ -32,7 +32,7 @@ from sad_lightning.train.arguments import check_arguments, multirun_first
 from sad_lightning.train.help import help_text
 
 _command = partial(
-    command,
+    command_frame,
     "sad_lightning",
     interrupted="the same command goes on where it was",
     way_out="choose a folder that can be written with runs=FOLDER",
@@ -149,7 +149,7 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
             warnings.simplefilter("ignore")  # they are shown with the result
             load(cfg.data)
     announce("importing torch")
-    from sad_lightning.cell.run import run  # torch and lightning take seconds to import
+    from sad_lightning.cell.run import run_cell  # torch and lightning take seconds to import
     from sad_lightning.cell.values import Cell
 
     if not gc.get_freeze_count():
@@ -157,7 +157,7 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
         atexit.register(gc.unfreeze)
     choices = job.runtime.choices
     experiment = choices.get("experiment") or choices.get("protocol")
-    result = run(Cell(cfg, folder, choices["data"], method_name(cfg, choices["method"]), experiment, sweep))
+    result = run_cell(Cell(cfg, folder, choices["data"], method_name(cfg, choices["method"]), experiment, sweep))
     gc.collect()  # a Trainer and its module refer to each other, and a sweep has many
     return result
 

@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
-from sad_lightning.config.options import ADDED, groups, options
+from sad_lightning.config.options import ADDED, groups, options_of
 from sad_lightning.errors import InputError
 
 _BEGIN = """\
@@ -50,10 +50,10 @@ def help_text(arguments: Sequence[str]) -> str:
         group = words[0]
         if group not in groups():
             raise InputError(f"--help {group}: there is no such group; there are {', '.join(groups())}")
-        return "\n".join([f"{'+' if group in ADDED else ''}{group}=OPTION:", *_lines(options(group, folders))])
+        return "\n".join([f"{'+' if group in ADDED else ''}{group}=OPTION:", *_lines(options_of(group, folders))])
     lines = [_BEGIN]
     for group in groups():
-        names = options(group, folders)
+        names = options_of(group, folders)
         plus = "+" if group in ADDED else ""
         listed = ", ".join(names) if len(names) < 40 else f"{len(names)} of them; --help {group} lists them"
         lines.append(textwrap.fill(listed, 110, initial_indent=f"  {plus + group:<12}", subsequent_indent=" " * 14))

@@ -15,14 +15,14 @@ from sad_lightning.cell import embedding
 from sad_lightning.cell.embedding import embedded
 from sad_lightning.cell.key import cell_key, key_of
 from sad_lightning.cell.loading import load
-from sad_lightning.cell.run import run, run_cells
+from sad_lightning.cell.run import run_cell, run_cells
 from sad_lightning.cell.values import Cell
 from sad_lightning.config.compose import composed
 from sad_lightning.data.arrays import OPEN
 from sad_lightning.detector import Detector
 from sad_lightning.errors import InputError
 from sad_lightning.explain.top_rows import explain_rows
-from sad_lightning.export.__main__ import export
+from sad_lightning.export.__main__ import export_model
 from sad_lightning.model import Model, heat_maps
 from sad_lightning.predict.scoring import predict
 from sad_lightning.result import Result
@@ -51,7 +51,7 @@ def test_a_table_has_nothing_to_see(settings):
 @pytest.mark.parametrize("method", ["deep_sad", "vae", "mahalanobis"])
 def test_methods_train_on_features(method, settings, tmp_path):
     cfg = settings("data=digits", f"method={method}", *BACKBONE, "split.normal_class=0", *FAST)
-    result = run(Cell(cfg, tmp_path / method, "digits", method))
+    result = run_cell(Cell(cfg, tmp_path / method, "digits", method))
     assert result.shape == [1280]
     assert result.metrics["auroc"] > 0.8
     assert result.settings["backbone"]["name"] == "efficientnet_lite0"
@@ -109,7 +109,7 @@ def test_a_folder_of_pictures_becomes_one_file_that_sees(recipe, tmp_path):
         *backbone, *FAST, recipe, "split.validation_ratio=0.4", "target_fpr=0.2", "logger=none", f"runs={tmp_path}",
     )  # fmt: skip
     folder = tmp_path / "run"
-    run(Cell(cfg, folder, "folder", "some"))
+    run_cell(Cell(cfg, folder, "folder", "some"))
     model = Model.load(folder / "model.pt")
     with np.load(folder / "scores.npz") as file:
         rows, expected = file["row"], file["score"]
@@ -118,7 +118,7 @@ def test_a_folder_of_pictures_becomes_one_file_that_sees(recipe, tmp_path):
     summary = predict(model, top, tmp_path / "scores.csv")
     assert summary.rows == 68
     if recipe == "+preset=images":  # a graph of the backbone takes its time
-        assert "agrees with the model" in export(folder, "onnx", tmp_path / "model.onnx")
+        assert "agrees with the model" in export_model(folder, "onnx", tmp_path / "model.onnx")
     else:
         *lines, _page = explain_rows(folder, top, top=1, out=tmp_path)
         assert len(lines) == 1
@@ -135,7 +135,7 @@ def product_cell(tmp_path, *overrides):
 
 def test_patches_find_defects_and_show_where_they_are(tmp_path):
     cfg, cell = product_cell(tmp_path)
-    result = run(cell)
+    result = run_cell(cell)
     assert result.shape == [152, 8, 8]
     assert result.metrics["auroc"] > 0.9
     assert result.metrics["pixel_auroc"] > 0.9
@@ -146,7 +146,7 @@ def test_patches_find_defects_and_show_where_they_are(tmp_path):
     model = Model.load(tmp_path / "run" / "model.pt")
     with np.load(tmp_path / "run" / "scores.npz") as file:
         np.testing.assert_allclose(model.score_rows(load(cfg.data).x[file["row"]]), file["score"], rtol=1e-4)
-    assert "agrees with the model" in export(tmp_path / "run", "onnx", tmp_path / "model.onnx")
+    assert "agrees with the model" in export_model(tmp_path / "run", "onnx", tmp_path / "model.onnx")
 
 
 def test_a_detector_shows_where_defects_are(tmp_path):
@@ -201,7 +201,7 @@ def test_an_estimator_of_images_in_memory(tmp_path):
 def test_a_model_that_can_not_tell_where_says_so(tmp_path):
     top = product_folder(tmp_path / "bottle", train=30)
     _, cell = product_cell(tmp_path / "cell", "features=raw", "method=mahalanobis", "method.shrinkage=0.5")
-    result = run(cell)
+    result = run_cell(cell)
     assert "pro" not in result.metrics
     arguments = ("--output", str(tmp_path / "scores.npz"), "--maps", str(tmp_path / "maps"))
     told = run_main("predict", str(cell.folder), str(top / "test"), *arguments)
@@ -212,7 +212,7 @@ def test_a_model_that_can_not_tell_where_says_so(tmp_path):
 
 def test_known_defects_train_with_their_masks(tmp_path):
     _, cell = product_cell(tmp_path, "data.known=2")
-    result = run(cell)
+    result = run_cell(cell)
     assert result.counts["known_anomaly"] == 4
     assert result.counts["test_anomaly"] == 4
     with np.load(tmp_path / "run" / "model.npz") as arrays:
@@ -234,7 +234,7 @@ def test_known_defects_train_with_their_masks(tmp_path):
 )  # fmt: skip
 def test_patches_that_can_not_be_are_one_line(overrides, words, tmp_path):
     with pytest.raises((InputError, InstantiationException), match=words):
-        run(product_cell(tmp_path, *overrides)[1])
+        run_cell(product_cell(tmp_path, *overrides)[1])
 
 
 def test_patches_need_a_backbone(settings):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.config.location import CONF
 
@@ -31,7 +31,7 @@ def test_numbers_on_cardio_are_as_before(name, settings, tmp_path, real_data):
 def compare(name: str, settings, folder: Path) -> None:
     data, method = name.split("/")
     steps = ["method.anomalies.warm_up=1"] if "anomalies" in settings(f"method={method}").method else []
-    run(Cell(settings(f"data={data}", f"method={method}", *SHORT, *steps), folder, data, method))
+    run_cell(Cell(settings(f"data={data}", f"method={method}", *SHORT, *steps), folder, data, method))
     with np.load(folder / "scores.npz") as file:
         scores = file["score"].astype(float)
     before = BEFORE[name]

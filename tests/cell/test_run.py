@@ -22,7 +22,7 @@ from sad_lightning.cell import prepare as preparing
 from sad_lightning.cell.key import defining, key_of
 from sad_lightning.cell.learner import build
 from sad_lightning.cell.prepare import prepare_cell
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.sets.images import digits
 from sad_lightning.data.split import draw_split
@@ -36,7 +36,7 @@ from sad_lightning.training.stage import ResumeCheckpoint, Stage
 
 def cell(settings, folder: Path, *overrides: str) -> tuple[Result, np.ndarray]:
     folder.mkdir(parents=True, exist_ok=True)
-    result = run(Cell(settings(*overrides), folder, "digits", "deep_sad"))
+    result = run_cell(Cell(settings(*overrides), folder, "digits", "deep_sad"))
     return result, np.load(folder / "scores.npz")["score"]
 
 
@@ -252,7 +252,7 @@ def test_wandb_offline_is_one_finished_run_a_cell(settings, tmp_path, monkeypatc
         cfg = settings(*overrides[:-1], "logger.name=x", f"logger.save_dir={tmp_path / str(seed)}")
         folder = tmp_path / str(seed)
         folder.mkdir()
-        run(Cell(cfg, folder, "digits", "deep_sad"))
+        run_cell(Cell(cfg, folder, "digits", "deep_sad"))
         assert wandb.run is None  # finished
         (offline,) = (folder / "wandb").glob("offline-run-*")
         (file,) = offline.glob("run-*.wandb")
@@ -272,7 +272,7 @@ def test_real_cell(settings, tmp_path, real_data):
         "data=mnist", f"data.root={real_data}", "split.normal_class=3", "split.known_anomaly=4", "pretrain.epochs=1",
         "trainer.max_epochs=2", "optimizer.milestones=[1]", "optimizer.lr=1e-3",
     )  # fmt: skip
-    result = run(Cell(cfg, tmp_path, "mnist", "deep_sad"))
+    result = run_cell(Cell(cfg, tmp_path, "mnist", "deep_sad"))
     assert result.counts["known_anomaly"] == 322  # 6131 normals / 0.95 * 0.05
     assert result.counts["test"] == 10_000
     assert result.metrics["auroc"] > 0.8
@@ -390,7 +390,7 @@ def test_what_reading_a_data_set_warns_of_is_in_every_result(settings, tmp_path,
     options = ("data=arrhythmia", f"data.root={real_data}", "method=iforest")
     for seed in range(2):
         (tmp_path / str(seed)).mkdir()
-        result = run(Cell(settings(*options, f"seed={seed}"), tmp_path / str(seed), "arrhythmia", "iforest"))
+        result = run_cell(Cell(settings(*options, f"seed={seed}"), tmp_path / str(seed), "arrhythmia", "iforest"))
         assert any("columns are constant" in warning for warning in result.warnings), seed
 
 

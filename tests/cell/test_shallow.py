@@ -12,7 +12,7 @@ from support.cells import SHORT
 from sad_lightning.cell import loading
 from sad_lightning.cell import prepare as preparing
 from sad_lightning.cell.learner import build_method
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.shallow import holdout
 from sad_lightning.cell.values import Cell
 from sad_lightning.config.location import CONF
@@ -29,7 +29,7 @@ HOLDOUT = ("selection.rule=test_holdout", "split.normal_class=8")
 
 def cell(settings, folder: Path, method: str, *overrides: str) -> tuple[Result, np.ndarray]:
     folder.mkdir(parents=True, exist_ok=True)
-    result = run(Cell(settings(f"method={method}", *overrides), folder, "digits", method))
+    result = run_cell(Cell(settings(f"method={method}", *overrides), folder, "digits", method))
     return result, np.load(folder / "scores.npz")["score"]
 
 
@@ -51,7 +51,7 @@ def test_scores_on_disk_are_those_of_the_model_on_the_raw_rows(method, settings,
 
 
 def test_a_hybrid_shares_the_pretraining_of_deep_sad_and_sees_its_codes(settings, tmp_path):
-    deep = run(Cell(settings(*SHORT), tmp_path, "digits", "deep_sad"))
+    deep = run_cell(Cell(settings(*SHORT), tmp_path, "digits", "deep_sad"))
     assert deep.pretraining == "trained"
     for method in ("ocsvm_hybrid", "iforest_hybrid", "kde_hybrid", "ssad_hybrid"):
         result, scores = cell(settings, tmp_path / method, method, *SHORT)

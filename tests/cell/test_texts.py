@@ -13,14 +13,14 @@ from support.pages import Page
 
 from sad_lightning.cell.in_memory import fit_rows
 from sad_lightning.cell.key import cell_key
-from sad_lightning.cell.run import run, run_cells
+from sad_lightning.cell.run import run_cell, run_cells
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.schema import TextSchema
 from sad_lightning.data.words import MARKS, UNKNOWN
 from sad_lightning.detector import Detector
 from sad_lightning.errors import InputError
 from sad_lightning.explain.top_rows import explain_rows
-from sad_lightning.export.__main__ import export
+from sad_lightning.export.__main__ import export_model
 from sad_lightning.model import Model
 from sad_lightning.predict.scoring import Options, predict
 
@@ -81,7 +81,7 @@ def test_a_column_of_texts_trains_a_detector_that_scores_new_ones(reviews, tmp_p
 
 def test_a_model_file_holds_its_words_as_data_and_says_what_it_can_not_do(reviews, settings, tmp_path):
     arguments = of_reviews(reviews, "method=vae", "trainer.max_epochs=1")
-    run(Cell(settings(*arguments), tmp_path / "cell", "table", "vae"))
+    run_cell(Cell(settings(*arguments), tmp_path / "cell", "table", "vae"))
     path = tmp_path / "cell" / "model.pt"
     with zipfile.ZipFile(path) as file:
         (pickled,) = (name for name in file.namelist() if name.endswith("data.pkl"))
@@ -91,7 +91,7 @@ def test_a_model_file_holds_its_words_as_data_and_says_what_it_can_not_do(review
     with pytest.raises(InputError, match="reads texts, whose words are not explained"):
         explain_rows(path, reviews, 1)
     with pytest.raises(InputError, match="reads texts, which a graph can not turn into numbers"):
-        export(path, "onnx")
+        export_model(path, "onnx")
     with pytest.raises(InputError, match="columns of words"):
         Detector.load(path)
     with pytest.raises(InputError, match="can not tell where an image is anomalous"):
@@ -103,7 +103,7 @@ def test_a_model_file_holds_its_words_as_data_and_says_what_it_can_not_do(review
 
 def test_a_classifier_reads_texts_too(reviews, settings, tmp_path):
     arguments = of_reviews(reviews, "method=classifier", "trainer.max_epochs=40", "optimizer.lr=1e-2", "batch_size=16")
-    assert run(Cell(settings(*arguments), tmp_path / "cell", "table", "classifier")).metrics["auroc"] > 0.9
+    assert run_cell(Cell(settings(*arguments), tmp_path / "cell", "table", "classifier")).metrics["auroc"] > 0.9
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_what_texts_can_not_be_is_one_line(arguments, words, reviews, settings, 
     typed = [each for each in of_reviews(reviews) if each not in SMALL and each.split("=")[0] not in
              {one.split("=")[0] for one in arguments}]  # fmt: skip
     with pytest.raises((InputError, InstantiationException)) as raised:
-        run(Cell(settings(*typed, *small, *arguments), tmp_path / "cell", "table", "some"))
+        run_cell(Cell(settings(*typed, *small, *arguments), tmp_path / "cell", "table", "some"))
     error = raised.value if isinstance(raised.value, InputError) else raised.value.__cause__
     assert isinstance(error, InputError)
     assert words in str(error)
@@ -133,7 +133,7 @@ def test_what_texts_can_not_be_is_one_line(arguments, words, reviews, settings, 
 
 def test_a_network_of_sentences_refuses_other_rows(settings, tmp_path):
     with pytest.raises(InputError, match="the one of sentences reads texts, and the data set has none"):
-        run(Cell(settings("data=digits", "method=vae", *FAST), tmp_path / "cell", "digits", "vae"))
+        run_cell(Cell(settings("data=digits", "method=vae", *FAST), tmp_path / "cell", "digits", "vae"))
 
 
 def test_a_search_judges_texts_by_the_words_of_the_rows_that_trained(reviews, settings, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import torch
 from support.cells import SHORT
 
 from sad_lightning.cell.key import cell_key
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.trainer_settings import check_trainer
 from sad_lightning.cell.values import Cell
 from sad_lightning.errors import InputError
@@ -34,7 +34,9 @@ WATCHER = f"{{_target_:{__name__}.Watcher,name:mine}}"
 @pytest.mark.parametrize("members", [1, 2])
 def test_callbacks_of_ones_own_see_each_training_and_its_metrics(members, settings, tmp_path):
     SEEN.clear()
-    result = run(Cell(settings(*CELL, f"+trainer.callbacks=[{WATCHER}]", f"ensemble={members}"), tmp_path, "d", "m"))
+    result = run_cell(
+        Cell(settings(*CELL, f"+trainer.callbacks=[{WATCHER}]", f"ensemble={members}"), tmp_path, "d", "m")
+    )
     losses = [loss for member in range(members) for loss in result.history[f"train{member or ''}"]["loss"]]
     assert [name for name, _ in SEEN] == ["mine DeepSAD"] * 4 * members
     assert [loss for _, loss in SEEN] == pytest.approx(losses, rel=1e-4)
@@ -42,7 +44,7 @@ def test_callbacks_of_ones_own_see_each_training_and_its_metrics(members, settin
 
 def test_lightnings_own_early_stopping_stops_by_a_metric_of_the_training(settings, tmp_path):
     stopping = "{_target_:lightning.pytorch.callbacks.EarlyStopping,monitor:loss,min_delta:1e9,patience:1}"
-    result = run(Cell(settings(*CELL, f"+trainer.callbacks={{mine:{stopping}}}"), tmp_path, "d", "m"))
+    result = run_cell(Cell(settings(*CELL, f"+trainer.callbacks={{mine:{stopping}}}"), tmp_path, "d", "m"))
     assert len(result.history["train"]["loss"]) == 2
     assert "EarlyStopping" in json.dumps(result.settings["trainer"])  # it changed the numbers, and the record says so
 
@@ -54,7 +56,7 @@ def test_lightnings_own_early_stopping_stops_by_a_metric_of_the_training(setting
 )  # fmt: skip
 def test_what_is_not_supported_is_refused(name, settings, tmp_path):
     with pytest.raises(InputError, match=rf"^trainer\.{name} is not supported in a cell; ") as caught:
-        run(Cell(settings(f"+trainer.{name}=1"), tmp_path, "d", "m"))
+        run_cell(Cell(settings(f"+trainer.{name}=1"), tmp_path, "d", "m"))
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -62,7 +64,7 @@ def test_what_is_not_supported_is_refused(name, settings, tmp_path):
 def test_no_more_processes_than_cores(settings, tmp_path):
     devices = max(2, os.cpu_count() or 1) + 1
     with pytest.raises(InputError, match=rf"^trainer\.devices must be at most {devices - 1} on this CPU"):
-        run(Cell(settings("trainer.accelerator=cpu", f"trainer.devices={devices}"), tmp_path, "d", "m"))
+        run_cell(Cell(settings("trainer.accelerator=cpu", f"trainer.devices={devices}"), tmp_path, "d", "m"))
 
 
 def test_a_profiler_without_a_file_is_refused():
@@ -82,5 +84,5 @@ def test_a_cell_seeds_what_draws_from_the_global_generator_and_leaves_it_as_it_w
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    run(Cell(settings(*CELL, "+trainer.enable_progress_bar=false"), tmp_path, "d", "m"))
+    run_cell(Cell(settings(*CELL, "+trainer.enable_progress_bar=false"), tmp_path, "d", "m"))
     assert torch.equal(torch.rand(2), expected)

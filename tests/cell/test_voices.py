@@ -13,7 +13,7 @@ from sad_lightning import Detector
 from sad_lightning.cell.in_memory import fit_rows
 from sad_lightning.cell.key import cell_key, key_of
 from sad_lightning.cell.mixture import divide
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.config.compose import composed
 from sad_lightning.data.schema import TableSchema
@@ -58,7 +58,7 @@ def cell(folder: Path, table: str, *overrides: str) -> tuple[Result, np.ndarray]
         "data=table", table, "data.label=label", "logger=none", "pretrain=none", *overrides, f"runs={folder}"
     )
     folder.mkdir(parents=True, exist_ok=True)
-    result = run(Cell(cfg, folder, "table", "mixture"))
+    result = run_cell(Cell(cfg, folder, "table", "mixture"))
     return result, stored(folder / "scores.npz")["score"]
 
 

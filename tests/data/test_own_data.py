@@ -17,7 +17,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2 as transforms
 
 from sad_lightning.cell.loading import load as load_arrays
-from sad_lightning.cell.run import run, run_cells
+from sad_lightning.cell.run import run_cell, run_cells
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.own import image_folder
@@ -238,7 +238,7 @@ def test_the_seeds_of_a_table_train_as_one_population_on_one_copy_of_it(settings
     for population in populations:
         assert {member.x.data_ptr() for member in population.members} == {population.x.data_ptr(), table.data_ptr()}
     for cell, result in zip(cells("alone"), packed, strict=True):
-        run(cell)
+        run_cell(cell)
         alone, together = (load(tmp_path / name / str(cell.cfg.seed) / "scores.npz") for name in ("alone", "packed"))
         np.testing.assert_array_equal(alone["row"], together["row"])
         np.testing.assert_allclose(together["score"], alone["score"], rtol=1e-3)

@@ -5,7 +5,7 @@ import pytest
 
 from sad_lightning.cell.key import cell_key
 from sad_lightning.cell.loading import load
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.config.compose import composed
 from sad_lightning.data import synthetic_spectrograms
@@ -74,7 +74,7 @@ def test_the_lstm_learns_from_synthetic_spectrograms(settings, tmp_path):
         "split.known_anomaly=2", "batch_size=8", "network.width=16",
     )  # fmt: skip
     assert cfg.network.layers == 3
-    result = run(Cell(cfg, tmp_path, "synthetic_spectrograms", "deep_sad"))
+    result = run_cell(Cell(cfg, tmp_path, "synthetic_spectrograms", "deep_sad"))
     assert result.normal_classes == ["normal"]
     assert result.known_classes == ["NB-10ms"]
     assert set(result.per_class) == set(CLASSES[1:])

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from sad_lightning.cell import run as running
 from sad_lightning.cell import values
-from sad_lightning.cell.run import pretrain_cells, run, run_cells
+from sad_lightning.cell.run import pretrain_cells, run_cell, run_cells
 from sad_lightning.cell.values import Cell
 from sad_lightning.result import Result
 from sad_lightning.tracking.logger import CellLog
@@ -193,7 +193,7 @@ def test_members_of_a_pack_end_where_they_end_alone(settings, tmp_path):
     cells = [f"{options} split.normal_class={c} seed={c}" for c in (0, 3, 8)]
     packed = run_cells(to_run(settings, tmp_path / "packed", *cells), stack=True)
     for number, cell in enumerate(to_run(settings, tmp_path / "alone", *cells)):
-        alone = run(Cell(cell.cfg, cell.folder, "digits", "deep_sad"))
+        alone = run_cell(Cell(cell.cfg, cell.folder, "digits", "deep_sad"))
         together = packed[number]
         assert isinstance(together, Result)
         assert together.metrics["auroc"] == pytest.approx(alone.metrics["auroc"], abs=1e-4)

@@ -12,7 +12,7 @@ from sad_lightning.cell.key import contents_of
 from sad_lightning.data.sets.images import digits
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
-from sad_lightning.grid.estimate import Estimate, estimate, seconds_of_steps
+from sad_lightning.grid.estimate import Estimate, estimate_duration, seconds_of_steps
 from sad_lightning.grid.plan import Job, PlannedCell, jobs_of
 from sad_lightning.grid.store import Grid, Outcome, command_of, failure_of, grid_name, grids, outcome_of, write_outcome
 from sad_lightning.result import FAILURE
@@ -182,9 +182,9 @@ def test_an_estimate_is_based_on_finished_cells_and_else_on_steps(tmp_path):
     assert seconds_of_steps(jobs[0]._replace(pretrains=True), settings, digits()) == pytest.approx(2 * 2 * training)
     work = [seconds_of_steps(job, settings, digits()) for job in jobs]
     assert work == [pytest.approx(2 * 3 * training)]  # two cells, each with its own pretraining
-    rough = estimate(jobs, work, tmp_path, slots=2, on_cpu=True)
+    rough = estimate_duration(jobs, work, tmp_path, slots=2, on_cpu=True)
     assert rough.seconds == pytest.approx(3 * training)  # two cells at a time
-    assert estimate(jobs, work, tmp_path, slots=2, on_cpu=False).seconds is None
+    assert estimate_duration(jobs, work, tmp_path, slots=2, on_cpu=False).seconds is None
     folder = tmp_path / "digits" / "deep_sad" / "one"
     folder.mkdir(parents=True)
     document = {
@@ -197,7 +197,7 @@ def test_an_estimate_is_based_on_finished_cells_and_else_on_steps(tmp_path):
         "environment": {}, "history": {}, "warnings": [],
     }  # fmt: skip
     (folder / "result.json").write_text(json.dumps(document))
-    assert estimate(jobs, work, tmp_path, slots=2, on_cpu=False).seconds == 10.0  # two cells at a time
+    assert estimate_duration(jobs, work, tmp_path, slots=2, on_cpu=False).seconds == 10.0  # two cells at a time
     assert str(Estimate(7200.0, "x")) == "about 2.0 hours (x)"
     assert "not known" in str(Estimate(None, "x"))
 

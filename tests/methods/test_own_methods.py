@@ -10,7 +10,7 @@ from support.grids import cells_of
 from support.methods import METHODS
 from torch import nn
 
-from sad_lightning.cell.run import run, run_cells
+from sad_lightning.cell.run import run_cell, run_cells
 from sad_lightning.cell.values import Cell
 from sad_lightning.grid.launcher import _alone
 from sad_lightning.methods.deep_sad import DeepSAD
@@ -115,7 +115,7 @@ def plain() -> dict[str, list[float]]:
 
 @pytest.mark.parametrize("kind", ZOO, ids=lambda kind: kind.__name__)
 def test_it_trains_in_a_sweep_as_it_trains_alone(kind, plain, settings, tmp_path):
-    alone = run(cell_of(settings, kind, tmp_path / "alone", 0))
+    alone = run_cell(cell_of(settings, kind, tmp_path / "alone", 0))
     torch.manual_seed(5)  # what happens to be drawn elsewhere changes nothing
     packed = run_cells([cell_of(settings, kind, tmp_path / f"packed{seed}", seed) for seed in range(2)], stack=True)
     assert all(isinstance(result, Result) for result in packed), packed
@@ -125,7 +125,7 @@ def test_it_trains_in_a_sweep_as_it_trains_alone(kind, plain, settings, tmp_path
     assert any(tried) == (ZOO[kind] is None)
     if kind not in (Plateau, Frozen, Tied, NotKept):  # else nothing would tell whether its extras were dropped
         if not plain:
-            plain.update(run(cell_of(settings, DeepSAD, tmp_path / "plain", 0)).history["train"])
+            plain.update(run_cell(cell_of(settings, DeepSAD, tmp_path / "plain", 0)).history["train"])
         assert alone.history["train"]["loss"] != plain["loss"]
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.sets.tabular import odds
 from sad_lightning.data.split import draw_split
@@ -74,7 +74,7 @@ def test_the_share_outside_is_nu_on_real_data(nu, settings, tmp_path, real_data)
     cfg = settings(
         "data=cardio", f"data.root={real_data}", "method=soft_deep_svdd", f"method.nu={nu}", "trainer.max_epochs=10",
     )  # fmt: skip
-    result = run(Cell(cfg, tmp_path, "cardio", "soft_deep_svdd"))
+    result = run_cell(Cell(cfg, tmp_path, "cardio", "soft_deep_svdd"))
     assert len(result.history["train"]["radius"]) == len(result.history["train"]["outside"]) == 10
     method = SoftDeepSVDD.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True).eval()
     assert method.sphere.radius > 0

@@ -9,7 +9,7 @@ import pytest
 from support.cells import SHORT
 from support.results import write_grid
 
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.errors import InputError
 from sad_lightning.report.dashboard import log_report, sync_command, workspace
@@ -71,7 +71,7 @@ def test_a_small_grid_is_one_finished_run_a_cell(settings, tmp_path):
         folder = tmp_path / str(seed)
         folder.mkdir()
         overrides = ["logger=wandb", f"seed={seed}", "logger.name=x", f"logger.save_dir={folder}"]
-        result = run(Cell(settings(*SHORT, *overrides), folder, "digits", "deep_sad"))
+        result = run_cell(Cell(settings(*SHORT, *overrides), folder, "digits", "deep_sad"))
         by_kind = records(folder)
         opening = by_kind["run"][0]
         ids.add(opening.run_id)

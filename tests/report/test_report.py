@@ -2,7 +2,7 @@
 
 from support.cells import SHORT
 
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.report.gather.groups import read
 from sad_lightning.report.gather.table import make_table
@@ -18,7 +18,7 @@ def test_means_beside_the_published_numbers(settings, tmp_path):
     ):
         folder = tmp_path / name
         folder.mkdir()
-        run(Cell(settings(*SHORT, *overrides), folder, "mnist", "deep_sad"))  # posing as MNIST
+        run_cell(Cell(settings(*SHORT, *overrides), folder, "mnist", "deep_sad"))  # posing as MNIST
     unlabeled, row, other = make_table(read([tmp_path]).groups)
     assert (unlabeled.published[0].mean, unlabeled.published[0].deviation) == (92.8, 4.9)
     assert (len(other.group.cells), other.group.variant) == (1, "method.eta=2")  # another eta is another row

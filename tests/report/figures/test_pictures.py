@@ -5,7 +5,7 @@ import pytest
 from support.cells import SHORT
 from support.results import edited, write_cell
 
-from sad_lightning.cell.run import run
+from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.errors import InputError
 from sad_lightning.report.figures.pictures import draw_pictures, load_data
@@ -19,7 +19,7 @@ from sad_lightning.report.gather.table import make_table
 def test_pictures_of_a_cell(settings, tmp_path, method):
     folder = tmp_path / method
     folder.mkdir()
-    result = run(Cell(settings(*SHORT, f"method={method}"), folder, "digits", method))
+    result = run_cell(Cell(settings(*SHORT, f"method={method}"), folder, "digits", method))
     rankings = rank_methods(make_table(read([tmp_path]).groups))
     (samples, representation), problems = draw_pictures(rankings, "middle")
     assert problems == []
@@ -36,7 +36,7 @@ def test_the_median_cell_or_all_cells_are_drawn(settings, tmp_path):
     for seed in range(3):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        run(Cell(settings(*SHORT, "method=ae", f"seed={seed}"), folder, "digits", "ae"))
+        run_cell(Cell(settings(*SHORT, "method=ae", f"seed={seed}"), folder, "digits", "ae"))
     groups = read([tmp_path]).groups
     rankings = rank_methods(make_table(groups))
     every, problems = draw_pictures(rankings, "all")
@@ -49,7 +49,7 @@ def test_the_median_cell_or_all_cells_are_drawn(settings, tmp_path):
 def test_what_can_not_be_drawn_is_a_problem(settings, tmp_path):
     folder = tmp_path / "cell"
     folder.mkdir()
-    run(Cell(settings(*SHORT, "method=ae"), folder, "digits", "ae"))
+    run_cell(Cell(settings(*SHORT, "method=ae"), folder, "digits", "ae"))
     (folder / "model.ckpt").write_bytes(b"")
     figures, problems = draw_pictures(rank_methods(make_table(read([tmp_path]).groups)), "middle")
     assert len(figures) == 1
