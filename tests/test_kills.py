@@ -131,7 +131,7 @@ def _content(path: Path) -> Any:
     if path.suffix in (".ckpt", ".pt"):
         return plain(torch.load(path, weights_only=True))
     if path.suffix == ".jsonl":
-        return [plain(json.loads(line)) for line in path.read_text().split("\n") if line]
+        return [plain(json.loads(line.split(" ", 1)[1])) for line in path.read_text().split("\n") if line]
     return re.sub(rb"[\d.]+ seconds", b"", path.read_bytes())
 
 

@@ -58,6 +58,8 @@ def launch(
     """
     setup_globals()
     whole_number("hydra.launcher.retries", retries, least=0)
+    if not overrides:
+        raise InputError("the axes of the sweep span no cell; one of them is an empty range")
     cells = plan_cells(loader, master, overrides)
     distinct = list({cell.key: cell for cell in reversed(cells)}.values())[::-1]  # the first of equal ones
     settings = cells[0].settings
