@@ -151,14 +151,14 @@ def test_what_a_user_can_mend_is_one_line_and_an_exit_code(name, capsys):
 def test_a_terminal_that_can_not_write_a_letter_gets_another(monkeypatch):
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
-    with command("it"):
+    with command_frame("it"):
         print("Größe")
     assert written.getvalue() == b"Gr??e\n"
 
 
 def test_without_a_terminal_nothing_is_said(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
-    with command("it"):
+    with command_frame("it"):
         print("to nobody")
 
 
