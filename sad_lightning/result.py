@@ -1,6 +1,7 @@
 """The result of a cell: ``result.json``, and the arrays that are written beside it."""
 
 import math
+import os
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -186,7 +187,8 @@ def finished(folder: Path, key: str, *, again: bool = True) -> Result | None:
     Args:
         folder: of the cell.
         key: of the cell.
-        again: whether a damaged result is set aside, so that the cell is run again.
+        again: whether a damaged result is set aside, so that the cell is run again, and what a kill left beside a whole
+            one is removed.
 
     Raises:
         InputError: the user chose the same folder for several cells, and it holds the result of another.
@@ -195,6 +197,8 @@ def finished(folder: Path, key: str, *, again: bool = True) -> Result | None:
     try:
         result = Result.read(folder)
         if result.key == key:
+            if again:
+                forget_checkpoints(folder)
             return result
         if not folder.name.endswith(key):
             raise InputError(f"{folder}: holds the result of another cell, {result.key}; choose another folder")
@@ -206,6 +210,14 @@ def finished(folder: Path, key: str, *, again: bool = True) -> Result | None:
             raise
         set_aside(folder / FILE, error)
         return None
+
+
+def forget_checkpoints(folder: Path, stage: str = "") -> None:
+    """Remove the resume checkpoints of a stage, or of all stages; those of the voices of a mixture lie below."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(stage) and name.endswith(".resume.ckpt"):
+                Path(place, name).unlink(missing_ok=True)  # another grid that has the same cell may have removed it
 
 
 def write_arrays(path: Path, key: str, arrays: Mapping[str, Any], *, compress: bool = True) -> None:
