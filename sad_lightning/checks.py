@@ -1,5 +1,6 @@
 """Checks of settings: each returns the value, or raises an error of one line that names the key and the rule."""
 
+import math
 from collections.abc import Sequence
 from numbers import Real
 from os import PathLike
@@ -8,15 +9,25 @@ from pathlib import Path
 from sad_lightning.errors import InputError
 
 
+def _number(value: object) -> float:
+    """The value as a float: nan if it is no number, inf if it is a whole number that no float can hold."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
 def positive(key: str, value: object) -> float:
     """The value as a float, if it is a finite number above zero.
 
     Raises:
         InputError: it is not.
     """
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < float("inf"):
+    if not 0 < (x := _number(value)) < math.inf:
         raise InputError(f"{key} must be a positive number, got {value!r}; for example {key}=1.0")
-    return float(value)
+    return x
 
 
 def fraction(key: str, value: object) -> float:
@@ -25,9 +36,9 @@ def fraction(key: str, value: object) -> float:
     Raises:
         InputError: it is not.
     """
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
+    if not 0 <= (x := _number(value)) < 1:
         raise InputError(f"{key} must be a number in [0, 1), got {value!r}; for example {key}=0.05")
-    return float(value)
+    return x
 
 
 def fraction_to_one(key: str, value: object) -> float:
@@ -36,9 +47,9 @@ def fraction_to_one(key: str, value: object) -> float:
     Raises:
         InputError: it is not.
     """
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) <= 1:
+    if not 0 < (x := _number(value)) <= 1:
         raise InputError(f"{key} must be a number in (0, 1], got {value!r}; for example {key}=0.1")
-    return float(value)
+    return x
 
 
 def at_least_zero(key: str, value: object) -> float:
@@ -47,9 +58,9 @@ def at_least_zero(key: str, value: object) -> float:
     Raises:
         InputError: it is not.
     """
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < float("inf"):
+    if not 0 <= (x := _number(value)) < math.inf:
         raise InputError(f"{key} must be a number >= 0, got {value!r}; for example {key}=0.5")
-    return float(value)
+    return x
 
 
 def number(key: str, value: object) -> float:
@@ -58,18 +69,18 @@ def number(key: str, value: object) -> float:
     Raises:
         InputError: it is not.
     """
-    if not isinstance(value, Real) or isinstance(value, bool) or not abs(float(value)) < float("inf"):
+    if not abs(x := _number(value)) < math.inf:
         raise InputError(f"{key} must be a number, got {value!r}; for example {key}=5")
-    return float(value)
+    return x
 
 
 def whole_number(key: str, value: object, *, least: int = 1) -> int:
-    """The value, if it is a whole number of at least ``least``.
+    """The value, if it is a whole number of at least ``least`` that 64 bits hold.
 
     Raises:
         InputError: it is not.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**63:
         raise InputError(f"{key} must be a whole number >= {least}, got {value!r}; for example {key}={least}")
     return value
 

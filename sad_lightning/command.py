@@ -1,6 +1,7 @@
 """What all commands have in common: their options, how they report mistakes, and their progress bars."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 T = TypeVar("T")
+_LONGEST = 2000  # letters of a mistake
 VERSION = f"sad_lightning {__version__}"
 
 
@@ -49,9 +51,12 @@ def command_frame(
         interrupted: what becomes of the work after Ctrl-C.
         way_out: what a person should do if a file can not be written.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal can write every letter of a name
     try:
         yield
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as without a terminal
+            sys.stdout.flush()
     except KeyboardInterrupt as stop:
         print(f"{name}: {str(stop) or f'interrupted; {interrupted}'}", file=sys.stderr)
         sys.exit(130)
@@ -64,8 +69,13 @@ def command_frame(
         line = one_line(error, way_out)
         if line is None:
             raise
-        print(f"{name}: {printable(' '.join(line.split()))}", file=sys.stderr)
+        print(f"{name}: {printable(_short(' '.join(line.split())))}", file=sys.stderr)
         sys.exit(2)
+
+
+def _short(line: str) -> str:
+    """A line without its middle where it is long: a value in it may be a whole file."""
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
 
 
 def announce(what: str) -> None:

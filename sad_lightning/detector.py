@@ -230,6 +230,11 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def _typed(self, *, images: bool, labeled: bool) -> list[str]:
         """The estimator's parameters as overrides of the command line."""
+        if not isinstance(self.settings, Mapping | None) or not isinstance(self.method, str | None):
+            raise InputError(
+                f"method must be a name and settings a dictionary, got {self.method!r} and {self.settings!r}; for "
+                f"example method='ae', settings={{'seed': 0}}"
+            )
         settings = dict(self.settings or {})
         for key in settings:
             if key in _OWN or (key.startswith(("data.", "split.")) and key != "split.validation_ratio"):

@@ -41,6 +41,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it can not be written; the error names ``path``.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     here = socket.gethostname()
     for other in path.parent.glob(f".{path.name}.{here}.*.part"):

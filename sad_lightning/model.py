@@ -13,7 +13,8 @@ A false-discovery rate among all rows of a prediction has a threshold too (``thr
 import math
 import pkgutil
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,17 @@ class BaselineScore(nn.Module):
     def patch_scores(self, x: Tensor) -> NDArray[np.float64] | None:
         """The score of each patch of prepared images, ``(B, h, w)``; None where the baseline looks at no patch."""
         return self.baseline.patch_scores(x.detach().flatten(start_dim=1).cpu().numpy())
+
+
+@contextmanager
+def float32() -> Iterator[None]:
+    """New modules are of float32 in the block, whatever the caller has set as torch's default."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 Scorer = Method | Ensemble | BaselineScore | Mixture
@@ -277,19 +289,23 @@ class Model(nn.Module):
         document = _read(Path(path))
         _import_all()
         try:
-            state = document["preparation"]
-            scaling = Scaling(state["scale"].numpy(), state["shift"].numpy())
-            recipe = document["backbone"]
-            extractor = None if recipe is None else FeatureExtractor.of(recipe)
-            preparation = Preparation(schema_of(document["schema"]), scaling, extractor)
-            preparation.load_state_dict(state)
-            document["card"] = printable(document["card"])
-            model = Model(
-                preparation,
-                _scorer(document["scorer"], document["state"]),
-                **{key: document[key] for key in ("calibration", "calibration_rows", "target_fpr", "card", "examples")},
-                reference=document.get("reference"),
-            )
+            with float32():
+                state = document["preparation"]
+                scaling = Scaling(state["scale"].numpy(), state["shift"].numpy())
+                recipe = document["backbone"]
+                extractor = None if recipe is None else FeatureExtractor.of(recipe)
+                preparation = Preparation(schema_of(document["schema"]), scaling, extractor)
+                preparation.load_state_dict(state)
+                document["card"] = printable(document["card"])
+                model = Model(
+                    preparation,
+                    _scorer(document["scorer"], document["state"]),
+                    **{
+                        key: document[key]
+                        for key in ("calibration", "calibration_rows", "target_fpr", "card", "examples")
+                    },
+                    reference=document.get("reference"),
+                )
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{path}: does not hold together as a model ({reason}); train it again") from error

@@ -1,10 +1,13 @@
 """The result of a cell: ``result.json``, and the arrays that are written beside it."""
 
 import math
+import os
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,8 @@ from sad_lightning.files import read_archive, read_json, set_aside, write_archiv
 
 SCHEMA = 3
 _METRICS = ("auroc", "average_precision", "recall_at_target_fpr", "threshold")  # every result has them
+_SHARES = ("auroc", "average_precision", "recall_at_target_fpr", "recall", "false_positive_rate")
+_GROUPS = ("data", "method", "preprocess", "pretrain", "split", "trainer")  # of settings
 _PIXEL_METRICS = {"pixel_auroc": "pixel AUROC", "pixel_average_precision": "pixel avg. precision", "pro": "PRO"}
 FILE = "result.json"
 FAILURE = "failure.json"  # the file of a cell of a grid that ended without a result
@@ -140,10 +145,16 @@ class Result:
         try:
             metrics = _numbers(document.pop("metrics"), _METRICS)
             per_class = {name: _numbers(values, ()) for name, values in document.pop("per_class").items()}
-            # grids and reports read these settings of every result
-            _ = document["settings"]["trainer"], document["settings"]["split"], document["counts"]["known_anomaly"]
             coordinates = Coordinates.read(document.pop("coordinates"))
-            return Result(**document, coordinates=coordinates, metrics=metrics, per_class=per_class)
+            result = Result(**document, coordinates=coordinates, metrics=metrics, per_class=per_class)
+            _check_types(result)
+            _check_types(coordinates)
+            # grids and reports read these of every result
+            _ = result.counts["known_anomaly"], result.settings["trainer"], result.settings["split"]
+            for name in _GROUPS:
+                if not isinstance(result.settings.get(name) or {}, dict):
+                    raise TypeError(f"settings.{name} is {result.settings[name]!r}")
+            return result
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedError(path, f"must be the result of a cell ({error})", "run the cell again") from error
 
@@ -176,7 +187,8 @@ def finished(folder: Path, key: str, *, again: bool = True) -> Result | None:
     Args:
         folder: of the cell.
         key: of the cell.
-        again: whether a damaged result is set aside, so that the cell is run again.
+        again: whether a damaged result is set aside, so that the cell is run again, and what a kill left beside a whole
+            one is removed.
 
     Raises:
         InputError: the user chose the same folder for several cells, and it holds the result of another.
@@ -185,6 +197,8 @@ def finished(folder: Path, key: str, *, again: bool = True) -> Result | None:
     try:
         result = Result.read(folder)
         if result.key == key:
+            if again:
+                forget_checkpoints(folder)
             return result
         if not folder.name.endswith(key):
             raise InputError(f"{folder}: holds the result of another cell, {result.key}; choose another folder")
@@ -196,6 +210,14 @@ def finished(folder: Path, key: str, *, again: bool = True) -> Result | None:
             raise
         set_aside(folder / FILE, error)
         return None
+
+
+def forget_checkpoints(folder: Path, stage: str = "") -> None:
+    """Remove the resume checkpoints of a stage, or of all stages; those of the voices of a mixture lie below."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(stage) and name.endswith(".resume.ckpt"):
+                Path(place, name).unlink(missing_ok=True)  # another grid that has the same cell may have removed it
 
 
 def write_arrays(path: Path, key: str, arrays: Mapping[str, Any], *, compress: bool = True) -> None:
@@ -236,12 +258,15 @@ def _numbers(values: dict[str, Any], required: Sequence[str]) -> dict[str, float
     Raises:
         KeyError: a required one is missing.
         TypeError: one is no number.
+        ValueError: a share is none.
     """
     if missing := set(required) - set(values):
         raise KeyError(*sorted(missing))
     for name, value in values.items():
         if not isinstance(value, int | float | None):
             raise TypeError(f"{name} is {value!r}")
+        if value is not None and name in _SHARES and not 0 <= value <= 1:
+            raise ValueError(f"{name} is {value!r}")
     return {name: math.nan if value is None else value for name, value in values.items()}
 
 
@@ -251,3 +276,31 @@ def _null_for_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_null_for_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _check_types(record: Result | Coordinates) -> None:
+    """Check what was read: nothing else does, and whoever can write a file can write its checksum.
+
+    Raises:
+        TypeError: a field is something else than its annotation says.
+    """
+    for name, kind in _KINDS[type(record)].items():
+        if not _fits(value := getattr(record, name), kind):
+            raise TypeError(f"{name} is {reprlib.repr(value)}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    inner = get_args(kind)
+    if isinstance(kind, UnionType):
+        return any(_fits(value, each) for each in inner)
+    if kind is float:
+        return isinstance(value, int | float)
+    if kind is int:
+        return isinstance(value, int) and abs(value) < 2**63
+    if not inner:
+        return kind is Any or isinstance(value, kind)
+    items = value.values() if isinstance(value, dict) else value
+    return isinstance(value, get_origin(kind)) and all(_fits(item, inner[isinstance(value, dict)]) for item in items)
+
+
+_KINDS = {record: get_type_hints(record) for record in (Result, Coordinates)}

@@ -67,9 +67,16 @@ def files_below(folder: Path, ends: tuple[str, ...]) -> Iterator[tuple[str, dict
                     if entry.is_dir(follow_symlinks=False):
                         below.append(os.path.join(name, entry.name))
                     elif entry.name.endswith(ends):
-                        files[entry.name] = stamp_of(entry.stat()) if entry.is_file() else ()
+                        files[entry.name] = _stamp(entry)
         except OSError:  # it is gone, or somebody else's
             continue
         waiting += sorted(below, reverse=True)
         if files:
             yield name, files
+
+
+def _stamp(entry: "os.DirEntry[str]") -> Stamp:
+    try:
+        return stamp_of(entry.stat()) if entry.is_file() else ()
+    except OSError:  # a link that leads to itself
+        return ()

@@ -1,6 +1,7 @@
 """The frame of all commands: both ways to name one, help and version, and what a mistake ends in."""
 
 import errno
+import io
 import os
 import re
 import shlex
@@ -115,7 +116,13 @@ class Closed:
 
 ENDINGS = {
     "a mistake": (InputError("x: must be\n  a number"), 2, "it: x: must be a number\n"),
+    "a whole file in a value": (InputError(f"x: holds {'a' * 10**6}; mend it"), 2, "it: x: holds aaa"),
     "no such file": (FileNotFoundError(errno.ENOENT, "No such file", "x.csv"), 2, "it: x.csv: No such file; give the "),
+    "no current folder": (
+        FileNotFoundError(errno.ENOENT, "No such file"),
+        2,
+        "it: the current folder is gone; change ",
+    ),
     "no permission": (PermissionError(errno.EACCES, "Denied", "/x"), 2, "it: /x: Denied; choose another with --out\n"),
     "a full disk": (OSError(errno.ENOSPC, "Full", "/x"), 2, "it: /x: Full; make room, or choose another with --out\n"),
     "a full disk, unnamed": (OSError(errno.ENOSPC, "Full"), 2, "it: Full; make room, or choose another with --out\n"),
@@ -138,6 +145,21 @@ def test_what_a_user_can_mend_is_one_line_and_an_exit_code(name, capsys):
     said = capsys.readouterr().err
     assert said.startswith(words)
     assert said.count("\n") == 1
+    assert len(said) < 3000
+
+
+def test_a_terminal_that_can_not_write_a_letter_gets_another(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    with command_frame("it"):
+        print("Größe")
+    assert written.getvalue() == b"Gr??e\n"
+
+
+def test_without_a_terminal_nothing_is_said(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    with command_frame("it"):
+        print("to nobody")
 
 
 def test_a_reader_that_goes_away_is_no_mistake(monkeypatch, capsys, tmp_path):

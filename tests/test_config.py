@@ -3,6 +3,7 @@
 import csv
 import itertools
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -364,3 +365,10 @@ def test_a_data_set_of_your_own_needs_no_edit_of_the_package(tmp_path: Path):
     )  # fmt: skip
     assert out.code == 0, out.err
     assert "deep_sad on own: normal a; known anomalies b" in out.out
+
+
+def test_threads_compose_one_after_the_other():
+    """Hydra is one for all of them."""
+    with ThreadPoolExecutor(4) as pool:
+        seeds = list(pool.map(lambda seed: composed("method=ae", f"seed={seed}").seed, range(12)))
+    assert seeds == list(range(12))

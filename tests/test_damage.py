@@ -18,7 +18,7 @@ import torch
 from support.cells import SHORT
 from support.commands import run_main
 from support.grids import cell_named
-from support.results import write_cell
+from support.results import COORDINATES, edited, write_cell
 
 from sad_lightning.cell import values
 from sad_lightning.cell.checkpoint import load_model
@@ -30,7 +30,9 @@ from sad_lightning.grid.plan import Job, jobs_of
 from sad_lightning.grid.store import Grid, Outcome, outcome_of, write_outcome
 from sad_lightning.grid.worker import work
 from sad_lightning.methods.deep_sad import DeepSAD
+from sad_lightning.report.gather.groups import read
 from sad_lightning.result import FAILURE, Result, finished, read_arrays, write_arrays
+from sad_lightning.results import Results
 from sad_lightning.training.stage import ResumeCheckpoint
 
 
@@ -170,6 +172,34 @@ def test_what_a_command_reads_is_known_as_damaged(write, damage, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def device(path: Path) -> None:
+    path.symlink_to("/dev/zero")  # never ends
+
+
+@pytest.mark.parametrize("other", [folder, device, os.mkfifo], ids=lambda other: other.__name__)
+@pytest.mark.parametrize("write", READ, ids=lambda write: write.__name__)
+def test_what_is_no_file_is_damaged(write, other, tmp_path):
+    path = write(tmp_path, 0)
+    path.unlink()
+    other(path)
+    with pytest.raises(DamagedError, match="must be a file"):
+        READ[write](path)
+
+
+@pytest.mark.parametrize("other", [folder, device, os.mkfifo], ids=lambda other: other.__name__)
+def test_an_index_that_is_no_file_is_left_alone(other, tmp_path):
+    result = Result.read(write_result(tmp_path, 0).parent)
+    other(tmp_path / ".results.index")
+    for _ in range(2):
+        results = Results(tmp_path)
+        assert results.read(f"cell_{result.key}").metrics == result.metrics
+        results.save()
+
+
 @pytest.mark.parametrize("write", READ, ids=lambda write: write.__name__)
 def test_a_flip_of_any_bit_is_known_or_changes_nothing(write, tmp_path):
     path = write(tmp_path, 0)
@@ -201,6 +231,32 @@ def test_a_damaged_checkpoint_is_told(damage, cells, settings):
     damage(path, other)
     with pytest.raises(InputError, match="must be the checkpoint of the cell"):
         load_model(path, result.settings)
+
+
+STRANGE = {
+    "metrics": {"auroc": 1e308, "average_precision": 0.5, "recall_at_target_fpr": 0.5, "threshold": 1},
+    "coordinates": {**COORDINATES, "seed": 10**400},
+    "counts": {"known_anomaly": "many"},
+    "normal_classes": None,
+    "known_classes": [1, None],
+    "settings": {"trainer": None, "split": "x"},
+    "history": {"train": {"loss": ["a"]}},
+    "per_class": {"a": {"auroc": -1}},
+    "warnings": "abc",
+    "trained_on": ["x"],
+    "target_fpr": "x",
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_result_of_other_types_is_damaged_though_its_checksum_fits(name, tmp_path):
+    path, _ = write_result(tmp_path / "a", 0), write_result(tmp_path / "b", 1)
+    with edited(path) as document:
+        document[name] = STRANGE[name]
+    with pytest.raises(DamagedError, match="must be the result of a cell"):
+        Result.read(path.parent)
+    (told,) = read([tmp_path]).problems
+    assert str(path) in told
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)

@@ -3,11 +3,15 @@
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from scipy.stats import false_discovery_control
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
@@ -227,6 +231,8 @@ def test_the_seed_decides(data):
         ({"settings": {"split.labeled_ratio": 0.1}}, "settings must not hold split.labeled_ratio"),
         ({"settings": {"network": "lenet"}}, "network: LeNet needs square images"),
         ({"settings": {"split.validation_ratio": 0.01}}, "needs more than 1/target_fpr - 1 validation rows"),
+        ({"settings": ["seed"]}, "method must be a name and settings a dictionary"),
+        ({"method": 3}, "method must be a name and settings a dictionary"),
         ({"target_fpr": 2.0}, r"target_fpr must be a number in \[0, 1\), got 2.0"),
         ({"random_state": -1}, "seed must be a whole number >= 0, got -1"),
     ],
@@ -236,6 +242,34 @@ def test_a_wrong_parameter_is_one_line(parameters, words, data):
     with pytest.raises(InputError, match=words) as caught:
         Detector(**{"method": "deep_sad", **parameters}).fit(x, semi)
     assert "\n" not in str(caught.value)
+
+
+@contextmanager
+def float64() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+CALLERS = {
+    "another application of Hydra": lambda: initialize_config_dir(str(ROOT / "docs"), version_base="1.3"),
+    "float64": float64,
+    "inference mode": torch.inference_mode,
+}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_what_the_caller_has_set_changes_nothing(caller, data):
+    x, semi, _ = data
+    expected = Detector("deep_svdd", settings=SHORT).fit(x, semi).anomaly_score(x)
+    with CALLERS[caller]():
+        running = GlobalHydra.instance().hydra
+        detector = Detector("deep_svdd", settings=SHORT).fit(x, semi)
+        np.testing.assert_array_equal(detector.anomaly_score(x), expected)
+        assert GlobalHydra.instance().hydra is running
+    np.testing.assert_array_equal(detector.anomaly_score(x), expected)
 
 
 def test_wrong_labels_are_told(fitted, data):

@@ -6,7 +6,7 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from support.detectors import rows_of, save_model
-from support.kills import changes, is_running, run, run_until_the_end, start, wait
+from support.kills import changes, is_running, run, run_until_the_end, server, start, wait
 from support.methods import make as make
 from support.pictures import picture_folder
 from support.results import write_grid
@@ -23,14 +23,14 @@ from sad_lightning.files import read_json
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
 SHORT = (
-    "logger=none",
-    "trainer.max_epochs=3",
-    "optimizer.milestones=[2]",
-    "pretrain.epochs=2",
-    "trainer.accelerator=cpu",
-)
+    "logger=none", "trainer.max_epochs=3", "optimizer.milestones=[2]", "pretrain.epochs=2", "trainer.accelerator=cpu",
+)  # fmt: skip
 DIGITS = ("split.normal_class=0", "split.labeled_ratio=0.05", *SHORT)
 GRID = ("--multirun", *SHORT, "split.known_anomaly=0,4", "split.labeled_ratio=0.05")
+PICTURES = (
+    "data=folder", "data.path=pictures", "data.size=32", "data.unlabeled=[good]", "data.known_anomaly=[scratch]",
+    "split.validation_ratio=0", "backbone=efficientnet_lite0", "backbone.size=32",
+)  # fmt: skip
 # of one run: seconds, and who waited
 VARY = {"checksum", "seconds", "environment", "resumed", "pretraining", "training", "state"}
 
@@ -56,11 +56,8 @@ def parts(folder: Path) -> None:
     (folder / "new").mkdir()
     for part in range(6):
         columns = rows_of(part, 400)
-        lines = [
-            ",".join(columns),
-            *(",".join(f"{value:.6g}" for value in row) for row in zip(*columns.values(), strict=True)),
-        ]
-        (folder / "new" / f"{part}.csv").write_text("\n".join(lines))
+        rows = [",".join(f"{value:.6g}" for value in row) for row in zip(*columns.values(), strict=True)]
+        (folder / "new" / f"{part}.csv").write_text("\n".join([",".join(columns), *rows]))
 
 
 class Scenario(NamedTuple):
@@ -79,22 +76,7 @@ SCENARIOS = {
         ((*SHORT, "data=table", "data.path=rows.csv", "data.label=label", "split.test_ratio=0.2"),), own_table
     ),
     "hybrid": Scenario(((*DIGITS, "method=iforest_hybrid"),)),
-    "features": Scenario(
-        (
-            (
-                *SHORT,
-                "data=folder",
-                "data.path=pictures",
-                "data.size=32",
-                "data.unlabeled=[good]",
-                "split.validation_ratio=0",
-                "data.known_anomaly=[scratch]",
-                "backbone=efficientnet_lite0",
-                "backbone.size=32",
-            ),
-        ),
-        pictures,
-    ),
+    "features": Scenario(((*SHORT, *PICTURES),), pictures),
     "grid": Scenario(((*GRID, "split.normal_class=0,3", "hydra.launcher.backend.workers=2", "pack=2"),)),
     "two grids": Scenario(
         tuple((*GRID, "pack=1", "hydra.launcher.backend.workers=1", f"split.normal_class={c}") for c in ("0,3", "0,8"))
@@ -131,7 +113,7 @@ def _content(path: Path) -> Any:
     if path.suffix in (".ckpt", ".pt"):
         return plain(torch.load(path, weights_only=True))
     if path.suffix == ".jsonl":
-        return [plain(json.loads(line)) for line in path.read_text().split("\n") if line]
+        return [plain(json.loads(line.split(" ", 1)[1])) for line in path.read_text().split("\n") if line]
     return re.sub(rb"[\d.]+ seconds", b"", path.read_bytes())
 
 
@@ -151,7 +133,7 @@ class Unbroken(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory) -> Callable[[str, Path], Unbroken]:
+def unbroken(tmp_path_factory) -> Iterator[Callable[[str, Path], Unbroken]]:
     ran: dict[str, Unbroken] = {}
 
     def one_by_one(name: str, prepared: Path) -> Unbroken:
@@ -163,8 +145,9 @@ def unbroken(tmp_path_factory) -> Callable[[str, Path], Unbroken]:
             ran[name] = Unbroken(content(prepared), time.perf_counter() - start, made)
         return ran[name]
 
-    assert run(tmp_path_factory.mktemp("server"), ["--version"]) == [0]  # the server starts
-    return one_by_one
+    with server():
+        assert run(tmp_path_factory.mktemp("server"), ["--version"]) == [0]  # it starts
+        yield one_by_one
 
 
 @pytest.fixture

@@ -173,3 +173,12 @@ def test_no_control_character_passes_where_texts_are_not_looked_through(is_ascii
         text = json.dumps({"text": f"a{chr(number)}b"}, ensure_ascii=is_ascii)
         path.write_text(text, encoding="utf-8", errors="replace")
         assert read_json(path) == printable(json.loads(path.read_text(encoding="utf-8")))
+
+
+def test_a_link_that_leads_to_itself_hides_no_other_file(tmp_path):
+    (tmp_path / "a.json").touch()
+    (tmp_path / "b.json").symlink_to("b.json")
+    ((name, files),) = files_below(tmp_path, (".json",))
+    assert name == ""
+    assert files["a.json"]
+    assert files["b.json"] == ()

@@ -141,7 +141,7 @@ def check_labels(semi: ArrayLike | None, count: int) -> NDArray[np.int8]:
     if len(labels) != count or not np.isin(labels, (-1, 0, 1)).all():
         raise InputError(
             f"semi must be {count} labels of -1, 0 and 1, one a row, got {len(labels)}, of "
-            f"{np.unique(labels)[:5].tolist()}; -1 is a known anomaly, 0 unlabeled, 1 a known normal"
+            f"{list(dict.fromkeys(labels.tolist()))[:5]}; -1 is a known anomaly, 0 unlabeled, 1 a known normal"
         )
     whole: NDArray[np.int8] = labels.astype(np.int8)
     return whole

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
@@ -13,7 +14,7 @@ from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.arrays import Arrays, Labels
 from sad_lightning.data.schema import Schema, TableSchema
-from sad_lightning.model import FILE, Model
+from sad_lightning.model import FILE, Model, float32
 
 MEMORY = "memory"
 
@@ -37,6 +38,7 @@ def fit_rows(cfg: DictConfig, raw: NDArray[Any], semi: NDArray[np.int8], schema:
     arrays = Arrays(x, unknown, ("normal", "anomaly"), labels=Labels(semi, (0,), (1,)), schema=schema)
     with tempfile.TemporaryDirectory(prefix="sad_lightning") as folder:
         cfg.runs, cfg.split.test_ratio = folder, 0.0
-        run_cell(Cell(cfg, Path(folder), MEMORY, name, arrays=arrays))
+        with float32(), torch.inference_mode(False), torch.enable_grad():  # whatever the caller has set
+            run_cell(Cell(cfg, Path(folder), MEMORY, name, arrays=arrays))
         gc.collect()  # a Trainer and its module refer to each other
         return Model.load(Path(folder) / FILE)

@@ -20,7 +20,7 @@ from sad_lightning.data.preprocess import impute
 from sad_lightning.data.schema import Schema, TableSchema
 from sad_lightning.model import FILE as MODEL
 from sad_lightning.model import Model
-from sad_lightning.result import Result, finished, write_arrays
+from sad_lightning.result import Result, finished, forget_checkpoints, write_arrays
 from sad_lightning.seeding import derive
 from sad_lightning.stats.threshold import conformal_threshold, p_values, threshold_at_fpr
 from sad_lightning.training.stage import Training
@@ -48,7 +48,6 @@ def record_cell(scored: ScoredCell) -> Result:
     prepared, scores = scored.prepared, scored.scores
     cell, split, folder = prepared.cell, scores.split, prepared.cell.folder
     if not prepared.live and not prepared.cfg.overwrite and (before := finished(folder, prepared.key)) is not None:
-        forget_checkpoints(folder)
         return before  # it trained again only for the other members of its pack
     arrays = _with_imputed_rows(prepared)
     promised = arrays.schema is not None and len(split.validation) > 0
@@ -94,12 +93,6 @@ def record_cell(scored: ScoredCell) -> Result:
         result.write(folder)
         forget_checkpoints(folder)
     return result
-
-
-def forget_checkpoints(folder: Path, stage: str = "") -> None:
-    """Remove the resume checkpoints of a stage, or of all stages."""
-    for checkpoint in folder.rglob(f"{stage}*.resume.ckpt"):
-        checkpoint.unlink(missing_ok=True)  # another grid that has the same cell may have removed it
 
 
 def _with_imputed_rows(prepared: PreparedCell) -> Arrays:

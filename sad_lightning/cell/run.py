@@ -8,11 +8,11 @@ from typing import TypeVar
 from lightning import Trainer
 
 from sad_lightning.cell.prepare import prepare_cell
-from sad_lightning.cell.record import ScoredCell, forget_checkpoints, record_cell
+from sad_lightning.cell.record import ScoredCell, record_cell
 from sad_lightning.cell.seconds import add_seconds, timed
 from sad_lightning.cell.values import Cell, PreparedCell
 from sad_lightning.errors import InputError
-from sad_lightning.result import Result
+from sad_lightning.result import Result, forget_checkpoints
 from sad_lightning.training.cache import fit_cached
 from sad_lightning.training.members import fit_members
 

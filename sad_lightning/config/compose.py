@@ -3,8 +3,9 @@
 import json
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from sad_lightning.config.mistakes import one_line
 from sad_lightning.config.voices import OF_CELL, OF_VOICE
 from sad_lightning.errors import InputError
 
+_ONE_AT_A_TIME = threading.RLock()
 _LENGTH = ("max_epochs", "limit_train_batches")  # settings of the trainer that a voice may change
 # Overrides that a voice is composed without: the voices themselves, and values of the cell that differ within a sweep.
 _NOT_OF_VOICE = re.compile(rf"\+*((voices|hydra)\b|({'|'.join(OF_CELL)})\.|(seed|target_fpr|patience)=)")
@@ -107,9 +109,7 @@ def _plain(value: Any) -> Any:
 
 def _composed(overrides: tuple[str, ...]) -> DictConfig:
     """The settings as Hydra composes them: the groups once, since this takes a third of a second, then the values."""
-    running = GlobalHydra.instance().hydra  # that of a command, which may have further folders
-    with nullcontext() if running is not None else initialize_config_dir(str(CONF), version_base="1.3"):
-        loader: Any = GlobalHydra.instance().config_loader()
+    with _hydra() as loader:
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
         values = [each for each in parsed if is_value(each, loader)]
         groups = [each for each in parsed if each.is_hydra_override() or _is_group(each, loader)]
@@ -119,6 +119,28 @@ def _composed(overrides: tuple[str, ...]) -> DictConfig:
         cfg = _composed_once(tuple(str(each.input_line) for each in groups), folders, _files(folders)).copy()
         ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
         return cfg
+
+
+@contextmanager
+def _hydra() -> Iterator[Any]:
+    """Hydra's loader: that of a command, which may have further folders, else one that takes the place of another's.
+
+    Hydra is one for all threads, so that they wait for each other here.
+    """
+    ours = GlobalHydra.instance()
+    with _ONE_AT_A_TIME:
+        running = ours.hydra
+        if running is not None and any(
+            source.path.endswith(str(CONF)) for source in ours.config_loader().get_search_path().get_path()
+        ):
+            yield ours.config_loader()
+            return
+        ours.hydra = None
+        try:
+            with initialize_config_dir(str(CONF), version_base="1.3"):
+                yield GlobalHydra.instance().config_loader()
+        finally:
+            GlobalHydra.instance().hydra = running
 
 
 @lru_cache(maxsize=64)

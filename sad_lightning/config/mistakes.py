@@ -23,6 +23,8 @@ def one_line(error: BaseException, way_out: str = "choose a folder that can be w
             return " ".join(str(cause).split())
         if isinstance(cause, TypeError) and re.search("unexpected keyword|required keyword-only", str(cause)):
             return f"{cause}; --cfg job prints the settings there are"
+        if isinstance(cause, FileNotFoundError) and cause.filename is None:  # os.getcwd()
+            return "the current folder is gone; change to one that is there"
         if isinstance(cause, OSError) and (cause.filename is not None or cause.errno in FULL):
             return _of_system(cause, way_out)
         if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":  # that of an accelerator

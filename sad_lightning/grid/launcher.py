@@ -26,7 +26,7 @@ from sad_lightning.grid.estimate import estimate_duration, seconds_of_steps
 from sad_lightning.grid.plan import Job, PlannedCell, jobs_of, plan_cells
 from sad_lightning.grid.store import Grid, Outcome, command_of, grid_folder, grid_name, outcomes_of
 from sad_lightning.grid.wording import count, mean_auroc
-from sad_lightning.result import FAILURE
+from sad_lightning.result import FAILURE, forget_checkpoints
 from sad_lightning.training.stacking import Verdict, stacking_pays
 from sad_lightning.version import __version__
 
@@ -58,6 +58,8 @@ def launch(
     """
     setup_globals()
     whole_number("hydra.launcher.retries", retries, least=0)
+    if not overrides:
+        raise InputError("the axes of the sweep span no cell; one of them is an empty range")
     cells = plan_cells(loader, master, overrides)
     distinct = list({cell.key: cell for cell in reversed(cells)}.values())[::-1]  # the first of equal ones
     settings = cells[0].settings
@@ -80,8 +82,7 @@ def launch(
         grid.write(runs)
         if settings["overwrite"]:
             for cell in distinct:
-                for checkpoint in Path(cell.folder).glob("*.resume.ckpt"):
-                    checkpoint.unlink(missing_ok=True)
+                forget_checkpoints(Path(cell.folder))
         # Pretrainings first, since other jobs wait for them; then the longest, which would else run alone at the end.
         jobs.sort(key=lambda job: (not job.pretrains, -seconds[job.number]))
         outcomes = finished | run_jobs(jobs, backend, retries=retries, finished=finished, total=len(distinct))

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from sad_lightning.command import announce, command_frame, command_parser
-from sad_lightning.predict.opening import add_model, check_there, import_all
+from sad_lightning.predict.opening import add_model, check_output, check_there, import_all, model_file
 from sad_lightning.predict.parts import check_data, find_parts
 
 _BROKEN = 3  # exit code
@@ -29,13 +29,16 @@ def main() -> None:
     with command_frame("sad_lightning.monitor"):
         check_there(options.model)
         check_data(options.scores)
+        parts = find_parts(options.scores)
+        read = [part.place for part in parts if isinstance(part.place, Path)]
+        check_output("--out", options.out, model_file(options.model), *read)
         announce("importing torch")
         import_all(options.modules)
         from sad_lightning.model import Model  # torch
         from sad_lightning.monitor.days import watch
         from sad_lightning.monitor.page import write_page
 
-        monitoring = watch(Model.load(Model.find(options.model)), find_parts(options.scores), options.time)
+        monitoring = watch(Model.load(Model.find(options.model)), parts, options.time)
         write_page(options.out, monitoring, str(options.model))
         print("\n".join([*monitoring.text(), f"  {'page':<12}{options.out}"]))
         is_broken = monitoring.alarm is not None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sad_lightning.data.arrays import read_npz_all
 from sad_lightning.data.own.reading import read_table, suffix_of
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
@@ -200,15 +201,17 @@ def _read(part: DataPart, time: str | None, threshold: float) -> _File:
     if not isinstance(place, Path):
         raise InputError(f"{place}: scores are watched from this machine alone; copy them here")
     if suffix_of(place) == ".npz":
-        with np.load(place, allow_pickle=False) as file:
-            table: dict[str, Any] = {name: file[name] for name in file.files}
+        table: dict[str, Any] = dict(read_npz_all(place))
     else:
         read = read_table(place, [time] if time else [])
         table = {name: values.texts() if name == time else values.numbers for name, values in read.items()}
     lacking = [name for name in ("score", *([time] if time else [])) if name not in table]
     if lacking:
         raise InputError(f"{place}: must be scores of predict; missing: {', '.join(lacking)}; give what predict wrote")
-    scores = np.asarray(table["score"], dtype=np.float64)
+    scores = np.asarray(table["score"])
+    if scores.ndim != 1 or scores.dtype.kind not in "fiu" or not np.isfinite(scores).all():
+        raise InputError(f"{place}: score must hold a finite number a row, as predict writes; score the rows again")
+    scores = scores.astype(np.float64)
     if time is None:
         days = np.full(len(scores), _day_of(part), dtype="U10")
     else:

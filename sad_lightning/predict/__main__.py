@@ -21,7 +21,7 @@ from sad_lightning.checks import fraction
 from sad_lightning.command import announce, command_frame, command_parser
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
-from sad_lightning.predict.opening import add_model, check_there, device_of, import_all, model_file
+from sad_lightning.predict.opening import add_model, check_output, check_there, device_of, import_all, model_file
 from sad_lightning.predict.output import SUFFIXES
 from sad_lightning.predict.parts import Journal, check_data, digest_of, find_parts, is_many, place_of
 from sad_lightning.predict.rows import IMAGE_ARRAYS
@@ -113,11 +113,7 @@ def _check(options: argparse.Namespace) -> bool:
         raise InputError(f"--output={options.output}: must be a file, and is a folder; name a file in it")
     folder = options.model if options.model.is_dir() else options.model.parent
     own = [folder / name for name in ("scores.npz", "calibration.npz")]  # of the run that wrote the model
-    for path in (Path(options.data[0]), options.model, *own):
-        if path.exists() and path.resolve() == options.output.resolve():
-            raise InputError(
-                f"--output={options.output}: must be another file than what is read or the run left; choose another"
-            )
+    check_output("--output", options.output, Path(options.data[0]), options.model, *own)
     return False
 
 

@@ -41,6 +41,21 @@ def check_there(*files: Path) -> None:
             raise InputError(f"{path}: there is no such file; give the path of one that is there")
 
 
+def check_output(option: str, output: Path, *read: Path) -> None:
+    """Refuse an output that would replace a file that the command reads, or a file of the run.
+
+    Args:
+        option: as it is typed.
+        output: its value.
+        read: such files; one that does not exist is no obstacle.
+
+    Raises:
+        InputError: it is one of them.
+    """
+    if any(path.exists() and path.resolve() == output.resolve() for path in read):
+        raise InputError(f"{option}={output}: must be another file than what is read or the run left; choose another")
+
+
 def import_all(modules: Sequence[str]) -> None:
     """Import the modules that define the user's own methods.
 

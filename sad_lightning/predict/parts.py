@@ -89,7 +89,7 @@ def output_of(part: DataPart, folder: Path, suffix: str | None) -> Path:
 
 
 class Journal:
-    """A file in the folder of the scores, with one line for each part that is done.
+    """A file in the folder of the scores, with one line for each part that is done; a damaged line does not count.
 
     Args:
         folder: of the scores.
@@ -104,21 +104,19 @@ class Journal:
         self._run = blake2b(json.dumps(run, sort_keys=True).encode(), digest_size=8).hexdigest()
         self.done: dict[str, dict[str, Any]] = {}
         for record in self._read():
-            if record.get("run") != self._run:
+            if record["run"] != self._run:
                 raise InputError(
                     f"{folder}: holds scores of another model or other options; choose another folder with --output"
                 )
-            if "part" in record:
-                self.done[record["part"]] = record
+            self.done[record["part"]] = record
 
     def _read(self) -> Iterator[dict[str, Any]]:
         if not self.path.exists():
             return
-        for line in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                yield json.loads(line)
-            except ValueError:  # empty, or cut when the process was killed
-                continue
+        for line in self.path.read_bytes().splitlines():
+            checksum, _, text = line.partition(b" ")
+            if checksum == _checksum(text):  # else it is empty, was cut by a kill, or was changed
+                yield json.loads(text)
 
     def is_done(self, part: DataPart, output: Path) -> bool:
         """Whether there are scores of the part, and it has not changed since."""
@@ -128,9 +126,13 @@ class Journal:
     def write(self, part: DataPart, **numbers: Any) -> None:
         """Add a part that is done."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        record = {"run": self._run, "part": part.name, "state": part.state(), **numbers}
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(f"\n{json.dumps(record)}")  # a line that a killed process cut stays a line of its own
+        record = json.dumps({"run": self._run, "part": part.name, "state": part.state(), **numbers}).encode()
+        with open(self.path, "ab") as file:
+            file.write(b"\n%b %b" % (_checksum(record), record))  # what a kill has cut stays a line of its own
+
+
+def _checksum(text: bytes) -> bytes:
+    return blake2b(text, digest_size=8).hexdigest().encode()
 
 
 def digest_of(file: Path) -> str:

@@ -27,7 +27,7 @@ from sad_lightning.config.mistakes import is_not_defined, one_line
 from sad_lightning.config.voices import method_name
 from sad_lightning.errors import InputError
 from sad_lightning.files import CARD_FILE, MODEL_FILE
-from sad_lightning.result import Result, finished
+from sad_lightning.result import Result, finished, forget_checkpoints
 from sad_lightning.train.arguments import check_arguments, multirun_first
 from sad_lightning.train.help import help_text
 
@@ -139,8 +139,7 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
     if sweep and devices != 1 and not (OmegaConf.is_list(devices) and len(devices) == 1):
         raise InputError(f"trainer.devices must be 1 within a sweep, got {devices!r}; a sweep scales by cells")
     if cfg.overwrite:
-        for state in folder.rglob("*.resume.ckpt"):
-            state.unlink(missing_ok=True)
+        forget_checkpoints(folder)
     elif (result := finished(folder, cell_key(cfg))) is not None:
         print("finished before; overwrite=true trains it again")
         return result

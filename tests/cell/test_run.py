@@ -28,7 +28,7 @@ from sad_lightning.data.sets.images import digits
 from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.methods.deep_sad import DeepSAD
-from sad_lightning.result import Result
+from sad_lightning.result import Result, finished
 from sad_lightning.training.ensemble import Ensemble
 from sad_lightning.training.stacking import Verdict
 from sad_lightning.training.stage import ResumeCheckpoint, Stage
@@ -101,6 +101,18 @@ def test_a_killed_cell_goes_on_and_ends_in_the_same_numbers(stage, method, setti
     assert np.array_equal(resumed, expected)
     assert result.history[stage] == uninterrupted.history[stage]
     assert not list((tmp_path / "broken").glob("*.resume.ckpt"))
+
+
+def test_checkpoints_that_a_kill_left_beside_a_result_go_with_the_next_try(settings, tmp_path):
+    result, _ = cell(settings, tmp_path, *SHORT)
+    (tmp_path / "voice").mkdir()
+    left = [tmp_path / "train.x.resume.ckpt", tmp_path / "voice" / "train.x.resume.ckpt"]
+    for path in left:
+        path.touch()
+    assert finished(tmp_path, result.key, again=False) == result
+    assert all(path.exists() for path in left)
+    assert finished(tmp_path, result.key) == result
+    assert not any(path.exists() for path in left)
 
 
 def test_result_reads_back_and_damage_is_told(settings, tmp_path):

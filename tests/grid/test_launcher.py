@@ -312,6 +312,7 @@ def test_what_is_not_defined_is_skipped_and_not_asked_again(run_grid, tmp_path, 
         (["pack=some"], "pack must be"),
         (["overwrite=maybe"], "overwrite must be true or false"),
         (["plan_only=1"], "plan_only must be true or false"),
+        (["seed=range(0,0)"], "the axes of the sweep span no cell"),
         (["hydra.sweep.subdir=one"], "hydra.sweep.subdir must give every cell a folder of its own"),
     ],
 )

@@ -1,5 +1,6 @@
 """Scores of many days: quiet where nothing changed, exit code 3 and the column named where it did."""
 
+import os
 import re
 import xml.etree.ElementTree as ET
 
@@ -97,6 +98,8 @@ def test_days_may_come_from_a_column_and_csv_tells_of_scores_alone(model, tmp_pa
     [
         ("score,anomaly\n1,0\n", ["--time", "when"], "missing: when"),
         ("a,b\n1,2\n", [], "missing: score"),
+        ("score\n1\nnan\n", [], "score must hold a finite number a row"),
+        ("score\nhigh\nlow\n", [], "score must hold a finite number a row"),
         ("score,when\n1,yesterday\n", ["--time", "when"], "it holds 'yesterday'"),
     ],
 )
@@ -107,3 +110,25 @@ def test_what_is_no_scores_is_one_line(content, options, words, model, tmp_path)
     assert outcome.err.count("\n") == 1
     assert words in outcome.err
     assert not (tmp_path / "m.html").exists()
+
+
+def test_the_page_replaces_nothing_that_is_read(model, tmp_path):
+    (tmp_path / "s.csv").write_text("score\n1\n")
+    (tmp_path / "folder").mkdir()
+    before = model.read_bytes()
+    for out, words in ((model, "must be another file"), (tmp_path / "s.csv", "must be another file"),
+                       (tmp_path / "folder", "Is a directory")):  # fmt: skip
+        outcome = monitor(model, tmp_path / "s.csv", "--out", out)
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+        assert words in outcome.err
+    assert model.read_bytes() == before
+    assert (tmp_path / "s.csv").read_text() == "score\n1\n"
+
+
+@pytest.mark.parametrize("other", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+@pytest.mark.parametrize("verb", ["monitor", "predict", "inspect"])
+def test_rows_that_may_never_end_are_refused(verb, other, model, tmp_path):
+    other(tmp_path / "s.csv")
+    outcome = run_main(verb, *([] if verb == "inspect" else [str(model)]), str(tmp_path / "s.csv"))
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "must be a file, it is a pipe, a socket or a device" in outcome.err

@@ -91,6 +91,7 @@ def test_what_was_stopped_goes_on_and_what_changed_is_scored_again(model, parts,
     ]  # fmt: skip
     with open(tmp_path / "out" / "_predict.jsonl", "a") as file:
         file.write('\n{"run": "cut o')  # killed in the middle of a line
+        file.write('\nnull\n[1]\n{"run": "changed", "part": "part-0.parquet"}\n\0\xff')
     told = predict(*command)
     assert "parts       4  (2 scored before, 0 failed)" in told.out
     first = tmp_path / "out" / "day=2026-01-01" / "part-0.parquet"
@@ -196,7 +197,7 @@ def test_scores_of_another_model_are_not_gone_on_from(model, parts, tmp_path):
     told = predict(*command, "--fpr", "0.2")
     assert told.code == 2
     assert "holds scores of another model or other options" in told.err
-    record = json.loads((tmp_path / "out" / "_predict.jsonl").read_text().split("\n")[1])
+    record = json.loads((tmp_path / "out" / "_predict.jsonl").read_text().split("\n")[1].split(" ", 1)[1])
     assert record["rows"] == 40
 
 

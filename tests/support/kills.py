@@ -15,8 +15,8 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, get_context
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,16 @@ def _children() -> list[int]:
             if int(parent) == server and state != "Z":
                 found.append(int(stat.parent.name))
     return found
+
+
+@contextmanager
+def server() -> Iterator[None]:
+    """A fork server of our own: other tests may have started one, and go on with another afterwards."""
+    forkserver._forkserver._stop()
+    try:
+        yield
+    finally:
+        forkserver._forkserver._stop()
 
 
 def start(folder: Path, commands: Sequence[Sequence[str]], *, deadly: int = 0) -> list[Any]:

@@ -264,6 +264,8 @@ def suffix_of(path: Place) -> str:
         raise InputError(f"{path}: there is no such file; give the path of one that is there")
     if path.is_dir():
         raise InputError(f"{path}: must be a file, it is a folder; data=folder reads images from a folder")
+    if isinstance(path, Path) and not path.is_file():
+        raise InputError(f"{path}: must be a file, it is a pipe, a socket or a device; write its rows to a file")
     suffix = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: must end in one of {', '.join(SUFFIXES)}, got {suffix!r}; convert the file")
