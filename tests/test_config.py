@@ -41,7 +41,7 @@ SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28
 @pytest.mark.parametrize("data", DATA)
 def test_every_data_set_has_a_network_that_fits(data, settings):
     cfg = settings(f"data={data}")
-    words = {"vocabulary": "a b"} if data == "sentences" else {}
+    words = {"vocabulary": "a b", "rare": 0} if data == "sentences" else {}
     network = instantiate(cfg.network, shape=SHAPES[data], **words, _convert_="all")
     assert isinstance(network, Network)
     network.encoder()

@@ -178,7 +178,7 @@ def with_shape(cfg: DictConfig, arrays: Arrays) -> DictConfig:
                 "network: the one of sentences reads texts, and the data set has none; choose data=sentences, or "
                 "data=table with data.text=COLUMN"
             )
-        cfg.network.vocabulary = " ".join(arrays.schema.words)
+        cfg.network.vocabulary, cfg.network.rare = " ".join(arrays.schema.words), arrays.schema.rare
     return cfg
 
 

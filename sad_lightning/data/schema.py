@@ -195,6 +195,7 @@ class TextSchema:
         name: the column of the texts.
         words: the vocabulary, in the order of its numbers.
         length: how many words of a text are read.
+        rare: how many words of the training rows the vocabulary lacks.
         aside: further columns of the training file, which do not train.
         dialect: of the training file.
     """
@@ -202,6 +203,7 @@ class TextSchema:
     name: str
     words: tuple[str, ...]
     length: int
+    rare: int = 0
     aside: tuple[str, ...] = ()
     dialect: Dialect = Dialect()
 
@@ -253,6 +255,6 @@ def schema_of(plain: Mapping[str, Any]) -> Schema:
     settings["missing_values"] = tuple(settings.get("missing_values", ()))
     aside, dialect = tuple(rest["aside"]), Dialect(**settings)
     if plain["kind"] == "text":
-        return TextSchema(rest["name"], tuple(rest["words"]), rest["length"], aside, dialect)
+        return TextSchema(rest["name"], tuple(rest["words"]), rest["length"], rest["rare"], aside, dialect)
     columns = ({**column, "categories": tuple(column["categories"])} for column in rest["columns"])
     return TableSchema(tuple(Column(**column) for column in columns), rest["missing"], aside, dialect)

@@ -1,7 +1,8 @@
 """The vocabulary of a cell: the words of its training rows that are not known anomalies, as scaling is fitted on these.
 
 A data set of texts numbers all its words, and this renumbers them: by how often they stand in the training rows, the
-most frequent first. All others are one unknown word, so that the network learns how likely a rare word is.
+most frequent first. All others are one unknown word, so that the network learns how likely any rare word is; how many
+there are is kept, for each of them is less likely than all together.
 """
 
 from collections.abc import Sequence
@@ -43,7 +44,9 @@ def with_vocabulary(arrays: Arrays, split: Split, *, seen: int, words: int) -> A
             f"network.seen must be so small that a word stands so often in the training rows, got {seen}, and the most "
             f"frequent of them stands there {counts.max(initial=0)} times; lower it"
         )
-    return renumbered(arrays, [old[k] for k in order])
+    chosen = renumbered(arrays, [old[k] for k in order])
+    assert isinstance(chosen.schema, TextSchema)
+    return replace(chosen, schema=replace(chosen.schema, rare=int((counts > 0).sum()) - len(order)))
 
 
 def renumbered(arrays: Arrays, words: Sequence[str]) -> Arrays:

@@ -7,11 +7,14 @@ reads is replaced by the unknown one with a probability, so that it must ask the
 
     L_R(x) = - sum over t  log p(word t | words before t, z)        up to and with the end; padding does not count
 
+Words that are rare in the training rows are one unknown word, of whose probability each has an equal part: else unknown
+words would be likely, and a sentence of new words more normal than others.
 ``mean`` divides by the number of these words, so that exp(-2 L_R) of CUBO does not underflow and long sentences are no
 anomalies. The papers give no sizes. Recurrent layers can not be stacked in a population: the network trains alone.
 """
 
 import gzip
+import math
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,6 +41,7 @@ class Sentence(Network):
 
     Attributes:
         vocabulary: the words, with a space between; filled in from the training rows.
+        rare: how many words of the training rows are not among them; filled in likewise.
         embedding: numbers of a word.
         width: units of the LSTM, in the encoder and in the decoder.
         word_dropout: the probability with which the decoder reads an unknown word instead, in training.
@@ -49,6 +53,7 @@ class Sentence(Network):
 
     squares: ClassVar[bool] = False
     vocabulary: str
+    rare: int
     embedding: int
     width: int
     word_dropout: float
@@ -58,6 +63,7 @@ class Sentence(Network):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        whole_number("network.rare", self.rare, least=0)
         whole_number("network.embedding", self.embedding)
         whole_number("network.width", self.width)
         fraction("network.word_dropout", self.word_dropout)
@@ -100,6 +106,7 @@ class Sentence(Network):
         parts = zip(torch.split(outputs, _AT_ONCE), torch.split(words, _AT_ONCE), strict=True)
         logits = decoder.get_submodule("logits")
         each = torch.cat([cross_entropy(logits(part).float(), own, reduction="none") for part, own in parts])
+        each = each + torch.where(words == UNKNOWN, math.log(max(self.rare, 1)), 0.0)
         surprise = each.new_zeros(counts.shape).masked_scatter(counts, each).sum(dim=1)
         return surprise / counts.sum(dim=1) if reduction == "mean" else surprise
 

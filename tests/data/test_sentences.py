@@ -144,6 +144,10 @@ def test_the_vocabulary_is_that_of_training_rows_that_are_no_known_anomalies():
     assert [all_of_it.schema.spell(row) for row in all_of_it.x] == ["b b a", "a b c", "... ... ...", "... ... ... c"]
     assert with_vocabulary(arrays, split, seen=2, words=10).schema.words == ("b", "a")
     assert with_vocabulary(arrays, split, seen=1, words=1).schema.words == ("b",)
+    rare = [
+        with_vocabulary(arrays, split, seen=seen, words=words).schema.rare for seen, words in ((1, 9), (2, 9), (1, 1))
+    ]
+    assert rare == [0, 1, 2]  # of a, b and c
     assert arrays.schema.words == ("a", "b", "c", "d", "e")
     with pytest.raises(InputError, match="most frequent of them stands there 3 times; lower it"):
         with_vocabulary(arrays, split, seen=4, words=10)

@@ -23,8 +23,9 @@ from sad_lightning.methods.variational import ELBO
 from sad_lightning.networks import MLP, Network, Sentence
 
 A, B, C = (MARKS + k for k in range(3))
-SETTINGS = {"shape": (6,), "vocabulary": "a b c", "embedding": 5, "width": 7, "rep_dim": 4, "word_dropout": 0.5,
-            "vectors": None, "seen": 1, "words": 10, "bias": True, "allow_trivial_solution": True}  # fmt: skip
+SETTINGS = {"shape": (6,), "vocabulary": "a b c", "rare": 0, "embedding": 5, "width": 7, "rep_dim": 4,
+            "word_dropout": 0.5, "vectors": None, "seen": 1, "words": 10, "bias": True,
+            "allow_trivial_solution": True}  # fmt: skip
 ADAM = Adam(lr=1e-2, milestones=[], decay=0.1, weight_decay=0.0)
 BOUND = ELBO(beta_kl=0.1, annealing=0, samples=2, reconstruction="mean")
 STEPS = AnomalySteps(
@@ -60,6 +61,15 @@ def test_the_likelihood_of_words_by_hand(network):
     assert errors(network, decoder, X).tolist() == pytest.approx(expected, rel=1e-5)
     means = [total / len(words) for total, words in zip(expected, sentences, strict=True)]
     assert errors(network, decoder, X, "mean").tolist() == pytest.approx(means, rel=1e-5)
+
+
+def test_rare_words_share_the_probability_of_the_unknown_one(network):
+    """The second sentence has one unknown word, of ten."""
+    decoder, shared = network.decoder(), Sentence(**{**SETTINGS, "rare": 10})
+    before = errors(network, decoder, X)
+    expected = before + torch.tensor([0, math.log(10), 0])
+    torch.testing.assert_close(errors(shared, decoder, X), expected)
+    torch.testing.assert_close(errors(shared, decoder, X, "mean"), expected / torch.tensor([3, 5, 1]))
 
 
 def test_many_words_are_the_sum_of_few(network, monkeypatch):

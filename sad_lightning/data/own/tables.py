@@ -139,7 +139,7 @@ def _texts(
     if others:
         warnings.warn(f"{path.name}: the texts of {name} train alone, without {listed(others)}", stacklevel=3)
     aside = tuple(other for other in columns if other != name)
-    schema = TextSchema(name, tuple(words), length, aside, dialect)
+    schema = TextSchema(name, tuple(words), length, aside=aside, dialect=dialect)
     return text_rows(values, schema), schema
 
 
