@@ -58,7 +58,9 @@ FORMS = {
     ),
     "monitor": Form("--streams 3 --rows 60", "how often an alarm is false, and how soon it sees a shift"),
     "odds": Form("--data cardio --methods iforest --seeds 1", "Detector() beside baselines on ODDS", "SAD_DATA_ROOT"),
-    "leaking_halves": Form("--data arrhythmia --seeds 1", "what rows in both halves are worth", "SAD_DATA_ROOT"),
+    "leaking_halves": Form(
+        "--data arrhythmia --methods ocsvm deep_sad --seeds 1", "what rows in both halves are worth", "SAD_DATA_ROOT"
+    ),
 }
 
 

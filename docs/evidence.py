@@ -5,7 +5,7 @@
 
 A table has one row a cell: what the cell is, its numbers, and where they come from. Rows that it holds already stay
 unless a store has the same cell, so that a grid can be run in parts and on several machines. In a page the comment
-``<!-- made of results/NAME.csv: FORM -->`` starts what is made, and ``<!-- end -->`` ends it; ``FORMS`` has the forms.
+``<!-- made of results: FORM -->`` starts what is made, and ``<!-- end -->`` ends it; ``FORMS`` has the forms.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from scipy.special import stdtrit
 
-from sad_lightning.drawing.numbers import difference_words, summary_words, with_deviation
+from sad_lightning.drawing.numbers import difference_words, summary_words
 from sad_lightning.drawing.tables import csv_table, markdown_table
 from sad_lightning.files import whole_file
 from sad_lightning.grid.store import grids
@@ -271,26 +271,42 @@ def long_table(rows: Sequence[Row]) -> str:
     return markdown_table(head, lines)
 
 
-def plain_table(rows: Iterable[Row]) -> str:
-    """Those with the experiment's own settings, and the command of all of them."""
-    mine = [row for row in rows if not row.cells[0].settings]
-    commands = [row.command for row in mine]
-    words = [word for word in commands[0].split() if all(word in command.split() for command in commands)]
-    return f"`{' '.join(words)}`; a row again: with its `data=` and `method=`.\n\n{long_table(mine)}"
+def all_tables(folder: Path) -> str:
+    """A section for every experiment: its command, a line a row, and what other settings change."""
+    sections = []
+    for path in sorted(folder.glob("*.csv")):
+        rows = rows_of(path)
+        mine = [row for row in rows if not row.cells[0].settings]
+        if mine:
+            sections += [f"### {path.stem}", _command(mine), long_table(mine)]
+        if len(mine) < len(rows):
+            sections += [f"### {path.stem}, other settings", other_settings(rows)]
+    return "\n\n".join(sections)
 
 
-def wide_table(rows: Iterable[Row]) -> str:
+def _command(rows: Sequence[Row]) -> str:
+    """The command of all rows, and what a row adds to it."""
+    commands = [row.command.split() for row in rows]
+    shared = [word for word in commands[0] if all(word in command for command in commands)]
+    added = [f"`{key}=`" for key in ("data", "method") if f"{key}={getattr(rows[0].cells[0], key)}" not in shared]
+    sources = dict.fromkeys(row.published.source for row in rows if row.published)
+    again = f" with the row's {' and '.join(added)}" if added and len(rows) > 1 else ""
+    return f"`{' '.join(shared)}`{again}; published: {', '.join(sources) or 'nothing'}."
+
+
+def other_settings(rows: Iterable[Row]) -> str:
     """A line a method and settings, a column a data set; below each method what is printed."""
     rows = list(rows)
+    varied = {row.cells[0].method for row in rows if row.cells[0].settings}
     sets = sorted({row.cells[0].data for row in rows if row.cells[0].settings})
     lines = []
-    for method in dict.fromkeys(row.cells[0].method for row in rows if row.cells[0].settings):
+    for method in sorted(varied):
         mine = [row for row in rows if row.cells[0].method == method]
-        by_data: dict[str, dict[str, Row]] = {}
+        by_settings: dict[str, dict[str, Row]] = {}
         for row in mine:
-            by_data.setdefault(row.cells[0].settings, {})[row.cells[0].data] = row
-        for settings, some in by_data.items():
-            lines.append([method, f"{settings or 'as in the experiment'}", *(_short(some.get(name)) for name in sets)])
+            by_settings.setdefault(row.cells[0].settings, {})[row.cells[0].data] = row
+        for settings, some in by_settings.items():
+            lines.append([method, settings or "as in the experiment", *(_short(some.get(name)) for name in sets)])
         prints = {row.cells[0].data: row.published for row in mine}
         lines.append([method, "published", *(number.text if (number := prints.get(name)) else "" for name in sets)])
     return markdown_table(("method", "settings", *sets), lines)
@@ -302,22 +318,22 @@ def _short(row: Row | None) -> str:
     return summary_words(row.auroc) + (f" ({row.count})" if len(row.cells) < row.planned else "")
 
 
-def readme_table(rows: Iterable[Row]) -> str:
-    """Deep SAD beside print, a column a data set."""
-    rows = [row for row in rows if row.cells[0].method == "deep_sad" and not row.cells[0].settings]
-    head = [f"`+experiment={rows[0].experiment} method=deep_sad`", *(row.cells[0].data for row in rows)]
-    theirs = [with_deviation(row.published.mean, row.published.deviation) for row in rows if row.published]
-    table = [["Deep SAD, ours", *(_short(row) for row in rows)], ["published", *theirs]]
-    return markdown_table(head, table)
+def readme_table(folder: Path) -> str:
+    """Deep SAD on ODDS beside print, a column a data set."""
+    rows = [row for row in rows_of(folder / "odds_deep.csv") if row.cells[0].method == "deep_sad"]
+    rows = [row for row in rows if not row.cells[0].settings]
+    theirs = [row.published.text if row.published else "" for row in rows]
+    lines = [["Deep SAD, ours", *map(_short, rows)], ["published", *theirs]]
+    return markdown_table(["`+experiment=odds`", *(row.cells[0].data for row in rows)], lines)
 
 
-FORMS = {"table": plain_table, "settings": wide_table, "readme": readme_table}
-_MADE = re.compile(r"(<!-- made of results/(\w+)\.csv: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+FORMS = {"all": all_tables, "readme": readme_table}
+_MADE = re.compile(r"(<!-- made of results: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def made(text: str, folder: Path = TABLES) -> str:
     """The text of a page with what is made of the tables anew."""
-    return _MADE.sub(lambda at: f"{at[1]}\n{FORMS[at[3]](rows_of(folder / f'{at[2]}.csv'))}\n\n{at[5]}", text)
+    return _MADE.sub(lambda at: f"{at[1]}\n{FORMS[at[2]](folder)}\n\n{at[4]}", text)
 
 
 def method_lines(method: str, folder: Path = TABLES) -> Iterator[str]:

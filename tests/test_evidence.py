@@ -70,7 +70,7 @@ def test_a_row_of_part_of_a_grid_says_so(evidence, store, tmp_path):
     assert row.count == "9 of 10"
     assert row.published.text == "95.0 ± 1.6"  # ruff2020 Table 6
     assert row.command == "python -m sad_lightning +experiment=odds_deep data=cardio method=deep_sad batch_size=64"
-    assert "9 of 10" in evidence.wide_table([row])
+    assert "(9 of 10)" in evidence.other_settings([row])
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,12 @@ def test_whether_print_lies_inside(evidence, values, inside):
 def test_a_page_that_is_stale_is_told(evidence, store, tmp_path):
     (path,) = evidence.write_tables([store], tmp_path / "results")
     path.write_text(path.read_text().replace(",batch_size=64,", ",,"))
-    page = "Text.\n<!-- made of results/odds_deep.csv: table -->\nold\n<!-- end -->\nMore."
+    page = "Text.\n<!-- made of results: all -->\nold\n<!-- end -->\nMore."
     made = evidence.made(page, path.parent)
     assert made.startswith("Text.\n")
     assert made.endswith("\n<!-- end -->\nMore.")
     assert "| cardio | deep_sad | 0.01 | 9 of 10 |" in made
+    assert "`python -m sad_lightning +experiment=odds_deep data=cardio method=deep_sad`; published: ruff2020" in made
     assert "old" not in made
     assert evidence.made(made, path.parent) == made
     assert "9 of 10" in "\n".join(evidence.method_lines("deep_sad", path.parent))
