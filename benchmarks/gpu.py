@@ -159,8 +159,10 @@ def packs(
             own = [rows_of_member(arrays, rows, k, options.rows, options.batch_size) for k in range(members)]
             try:
                 one = measured[name][members] = measure(cfg, settings, own, options.epochs, bf16)
-            except torch.cuda.OutOfMemoryError:
-                print(f"{what} does not fit into the memory", flush=True)
+            except RuntimeError as error:  # out of memory, or something that this device has not; the others go on
+                if not ON_GPU:
+                    raise
+                print(f"{what} {type(error).__name__}: {str(error).splitlines()[0]}", flush=True)
                 continue
             busy = "" if one.busy is None else f"  kernels {100 * one.busy:3.0f} % of the time, {one.gibibytes:.1f} GiB"
             print(f"{what} {one.milliseconds:8.3f} ms a step and member{busy}  {one.kernels}", flush=True)
@@ -219,11 +221,12 @@ def main() -> None:
     print(f"{where}, torch {torch.__version__}, {len(os.sched_getaffinity(0))} cores", flush=True)
     for data in options.data:
         arrays = arrays_of(data, options.rows)
-        cfg = composed(f"data={data}")
-        steps = int(cfg.trainer.max_epochs) * (min(options.rows, len(arrays.x) // 10) // options.batch_size)
+        rows = min(options.rows, (arrays.n_train or len(arrays.x)) // 10)
+        steps = int(composed(f"data={data}").trainer.max_epochs) * (rows // options.batch_size)
         for bf16 in (False, True):
             estimate(data, packs(data, arrays, options, bf16, deadline), steps, "bf16" if bf16 else "fp32")
-        beside_steps(data, arrays, max(options.members) if ON_GPU else 1)
+        if time.perf_counter() < deadline:
+            beside_steps(data, arrays, max(options.members) if ON_GPU else 1)
 
 
 if __name__ == "__main__":
