@@ -256,17 +256,16 @@ def _row(experiment: str, cells: Sequence[Cell]) -> Row:
 
 def long_table(rows: Sequence[Row]) -> str:
     """A line a row, the best of a setting not marked."""
-    head = ("data", "method", "labeled", "cells", "AUROC", "interval", "published", "difference", "inside", "AUPR",
-            "seconds")  # fmt: skip
+    head = ("data", "method", "labeled", "cells", "AUROC", "interval", "published", "difference", "inside", "AUPR")
     lines = []
     for row in rows:
-        first, low_high = row.cells[0], row.auroc.interval
-        interval = "" if row.auroc.n < 2 else f"{low_high.low:.1f} to {min(low_high.high, 100):.1f}"
-        seconds = sum(float(cell.seconds) for cell in row.cells) / len(row.cells)
+        first, (low, high) = row.cells[0], row.auroc.interval
         lines.append([
             first.data, first.method, first.labeled_ratio if first.known else "", row.count, summary_words(row.auroc),
-            interval, row.published.text if row.published else "", difference_words(row.difference) if row.published
-            else "", row.inside, summary_words(row.average_precision), f"{seconds:.0f}",
+            "" if row.auroc.n < 2 else f"{low:.1f} to {min(high, 100):.1f}",
+            row.published.text if row.published else "",
+            difference_words(row.difference) if row.published else "",
+            row.inside, summary_words(row.average_precision),
         ])  # fmt: skip
     return markdown_table(head, lines)
 
