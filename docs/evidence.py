@@ -318,12 +318,17 @@ def _short(row: Row | None) -> str:
 
 
 def readme_table(folder: Path) -> str:
-    """Deep SAD on ODDS beside print, a column a data set."""
-    rows = [row for row in rows_of(folder / "odds_deep.csv") if row.cells[0].method == "deep_sad"]
-    rows = [row for row in rows if not row.cells[0].settings]
-    theirs = [row.published.text if row.published else "" for row in rows]
-    lines = [["Deep SAD, ours", *map(_short, rows)], ["published", *theirs]]
-    return markdown_table(["`+experiment=odds`", *(row.cells[0].data for row in rows)], lines)
+    """ODDS: two lines a method, ours and print, and a column a data set."""
+    rows = [row for path in sorted(folder.glob("odds_*.csv")) for row in rows_of(path) if not row.cells[0].settings]
+    shown = {(row.cells[0].method, row.cells[0].data): row for row in rows}
+    sets = sorted({data for _, data in shown})
+    lines = []
+    for method in ("deep_sad", "ssad", "ocsvm"):
+        mine = [shown.get((method, data)) for data in sets]
+        if any(mine):
+            lines.append([f"`{method}`, ours", *map(_short, mine)])
+            lines.append(["published", *(row.published.text if row and row.published else "" for row in mine)])
+    return markdown_table(["method", *sets], lines)
 
 
 FORMS = {"all": all_tables, "readme": readme_table}
