@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from omegaconf import OmegaConf
 from scipy.special import stdtrit
 
 from sad_lightning.drawing.numbers import difference_words, summary_words
@@ -47,7 +48,8 @@ class Cell(NamedTuple):
         method: the method.
         settings: those that differ from the experiment's, as they are typed; mostly none.
         normal: the normal classes, by number, with ``+`` between them.
-        known: the known anomaly classes, by their index; empty where none is known, or where labels are not used.
+        known: the known anomaly classes, by their index; ``drawn`` where the seed drew them; empty where none is known
+            or labels are not used.
         labeled_ratio: known anomalies over all training rows.
         pollution_ratio: unknown anomalies over the unlabeled rows.
         n_known: how many anomaly classes are known.
@@ -138,18 +140,19 @@ class Row(NamedTuple):
         low, high = self.auroc.interval
         if low <= self.published.mean <= high:
             return "yes"
-        return "no" if abs(self.difference) > _half_width(self.auroc, self.published) else "by both deviations"
+        return "by both deviations" if abs(self.difference) <= _half_width(self.auroc, self.published) else "no"
 
     @property
     def command(self) -> str:
         """The command that makes it again."""
-        first = self.cells[0]
+        first, known = self.cells[0], sorted({cell.known for cell in self.cells})
         words = [f"+experiment={self.experiment}", f"data={first.data}", f"method={first.method}"]
-        if not self.experiment.startswith(("odds", "daniel2021_odds")):
-            words.remove(f"data={first.data}")
-            words += [f"split.labeled_ratio={first.labeled_ratio}"] if first.known else []
-            known = sorted({int(cell.known) for cell in self.cells if cell.known})
-            words += [f"split.known_anomaly={','.join(map(str, known))}"] if 0 < len(known) < 9 else []
+        if known != [""] and "odds" not in self.experiment:
+            words += [
+                f"split.{name}={getattr(first, name)}" for name in ("labeled_ratio", "pollution_ratio", "n_known")
+            ]
+        if len(known) < 9 and all(each.isdigit() for each in known) and "odds" not in self.experiment:
+            words.append(f"split.known_anomaly={','.join(known)}")
         return " ".join(["python -m sad_lightning", *words, *filter(None, [first.settings])])
 
 
@@ -170,10 +173,10 @@ def cells_of(runs: Path) -> dict[str, dict[str, Cell]]:
     results, tables = Results(runs), dict[str, dict[str, Cell]]()
     for grid in grids(runs):
         for planned in grid.cells:
-            if planned.experiment is not None and Path(planned.folder, FILE).exists():
-                result = results.read(os.path.relpath(planned.folder, runs))
-                cell = _cell(result, planned.overrides)
-                tables.setdefault(planned.experiment, {})[cell.key] = cell
+            experiments = [word.split("=")[1] for word in planned.overrides if word.startswith("+experiment=")]
+            if experiments and Path(planned.folder, FILE).exists():
+                cell = _cell(results.read(os.path.relpath(planned.folder, runs)), planned.overrides)
+                tables.setdefault(experiments[0], {})[cell.key] = cell
     results.save()
     return tables
 
@@ -186,7 +189,7 @@ def _cell(result: Result, overrides: Sequence[str]) -> Cell:
         method=result.method,
         settings=" ".join(word for word in overrides if word.split("=")[0] not in AXES and not ELSEWHERE.match(word)),
         normal="+".join(map(str, at.normal_class)),
-        known="+".join(map(str, at.known_anomaly or ())) if uses else "",
+        known=("+".join(map(str, at.known_anomaly or ())) or "drawn") if uses else "",
         labeled_ratio=f"{at.labeled_ratio:g}",
         pollution_ratio=f"{at.pollution_ratio:g}",
         n_known=str(at.n_known if result.counts["known_anomaly"] else 0),
@@ -242,7 +245,9 @@ def rows_of(path: Path) -> list[Row]:
 
 def _row(experiment: str, cells: Sequence[Cell]) -> Row:
     first = cells[0]
-    published = published_auroc(first.data, first.method, first.setting, {"ensemble": int(first.ensemble)})
+    words = [word.lstrip("+") for word in first.settings.split() if "." in word.split("=")[0]]
+    settings = {**OmegaConf.to_object(OmegaConf.from_dotlist(words)), "ensemble": int(first.ensemble)}
+    published = published_auroc(first.data, first.method, first.setting, settings)
     paper = experiment.split("_")[0]
     published.sort(key=lambda each: each.paper != paper)  # the experiment's own paper first, where it names one
     return Row(

@@ -25,6 +25,17 @@ def evidence():
 
 
 @pytest.fixture
+def cell(evidence):
+    """A cell of Deep SAD on cardio, with what is given instead; its key is of all of it."""
+    usual = {
+        "data": "cardio", "method": "deep_sad", "settings": "", "normal": "0", "known": "0", "labeled_ratio": "0.01",
+        "pollution_ratio": "0", "n_known": "1", "ensemble": "1", "seed": "0", "auroc": "95", "average_precision": "50",
+        "recall": "50", "seconds": "1", "version": "0", "torch": "2", "cores": "2", "commit": "a",
+    }  # fmt: skip
+    return lambda **given: evidence.Cell(**usual | given, key=str(given))
+
+
+@pytest.fixture
 def store(tmp_path):
     """A store with ten cells of a grid, from seed 0 on, one of them unfinished; and a cell of no experiment."""
     cells = []
@@ -33,8 +44,9 @@ def store(tmp_path):
         (folder,) = (path.parent for path in tmp_path.rglob("result.json") if Result.read(path.parent).key == known.key)
         with edited(folder / "result.json") as document:
             document["environment"] = {"sad_lightning": "0.1.0", "torch": "2", "git_commit": "a" * 40, "cores": "2"}
-        overrides = ("data=cardio", f"seed={seed}", "+experiment=odds_deep", f"runs={tmp_path}", "batch_size=64")
-        experiment = "odds_deep" if seed < 10 else None
+        overrides = ("data=cardio", f"seed={seed}", f"runs={tmp_path}", "batch_size=64")
+        experiment = "odds_deep" if seed < 10 else "scenario1"
+        overrides += (f"+{'experiment' if seed < 10 else 'protocol'}={experiment}",)
         cells.append(PlannedCell(known.key, str(folder), "cardio", "deep_sad", experiment, overrides, {}, "", "", ""))
     (Path(cells[9].folder) / "result.json").unlink()
     Grid("g", "python -m sad_lightning +experiment=odds_deep", 11, "0", None, tuple(cells), ()).write(tmp_path)
@@ -82,13 +94,34 @@ def test_a_row_of_part_of_a_grid_says_so(evidence, store, tmp_path):
         ([95.0], ""),
     ],
 )
-def test_whether_print_lies_inside(evidence, values, inside):
-    cells = [
-        evidence.Cell("cardio", "deep_sad", "", "0", "0", "0.01", "0", "1", "1", str(seed), str(value), "50", "50", "1",
-                      str(seed), "0", "2", "2", "a")
-        for seed, value in enumerate(values)
-    ]  # fmt: skip
+def test_whether_print_lies_inside(evidence, cell, values, inside):
+    cells = [cell(seed=str(seed), auroc=str(value)) for seed, value in enumerate(values)]
     assert evidence._row("odds_deep", cells).inside == inside
+
+
+def test_without_a_deviation_of_print_only_ours_counts(evidence, cell):
+    row = evidence._row("odds_deep", [cell(seed=str(k), auroc=str(94 + k)) for k in range(3)])
+    assert row.inside == "yes"
+    assert row._replace(published=row.published._replace(mean=80.0, deviation=None)).inside == "no"
+
+
+def test_a_row_of_a_part_of_a_scenario_says_which(evidence, cell):
+    where = {"data": "mnist", "labeled_ratio": "0.05"}
+    cells = [cell(**where, normal=str(normal), known=known) for normal in range(10) for known in "02"]
+    row = evidence._row("mnist_scenario1", cells)
+    assert row.count == "20 of 90"
+    assert row.published.text == "96.7 ± 2.4"  # ruff2020 Table 3
+    split = "split.labeled_ratio=0.05 split.pollution_ratio=0 split.n_known=1 split.known_anomaly=0,2"
+    assert row.command == f"python -m sad_lightning +experiment=mnist_scenario1 data=mnist method=deep_sad {split}"
+    label_free = [cell(**where, normal=str(normal), known="", method="deep_svdd") for normal in range(10)]
+    assert evidence._row("mnist_label_free", label_free).count == "10"
+
+
+def test_an_ablation_stands_beside_its_own_number(evidence, cell):
+    at = {"method": "dp_vae", "ensemble": "5"}
+    usual = evidence._row("daniel2021_ablation", [cell(**at)])
+    free = evidence._row("daniel2021_ablation", [cell(**at, settings="method.anomalies.frozen_decoder=false")])
+    assert (usual.published.mean, free.published.mean) == (99.1, 98.8)  # daniel2021 Table 5
 
 
 def test_a_page_that_is_stale_is_told(evidence, store, tmp_path):
