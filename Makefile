@@ -1,5 +1,6 @@
 # `make run` and `make test` are all a fresh machine needs: Python 3.11 or newer with pip, and make.
 PYTHON ?= python3
+RUNS ?= runs
 READY := .venv/.ready
 
 run: $(READY)
@@ -7,6 +8,14 @@ run: $(READY)
 
 test: $(READY)
 	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+
+bench: $(READY)  # every benchmark in a small form
+	.venv/bin/python benchmarks/quick.py
+
+# The tables in results/ from the finished cells below RUNS, and the pages that are made from them.
+results: $(READY)
+	.venv/bin/python docs/evidence.py tables $(RUNS)
+	.venv/bin/python docs/evidence.py pages
 
 docs: $(READY)
 	.venv/bin/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
@@ -23,4 +32,4 @@ lock: $(READY)
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--upgrade --extra dev pyproject.toml --output-file requirements.txt
 
-.PHONY: run test docs lock
+.PHONY: run test bench results docs lock

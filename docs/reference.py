@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from inspect import getfile
 from pathlib import Path
 
+import evidence
 from hydra.utils import get_class
 
 import sad_lightning
@@ -36,7 +37,7 @@ def write(folder: Path) -> None:
 
 
 def method_page(name: str) -> str:
-    """A method: its equation, from the docstring of its file, and its settings."""
+    """A method: its equation, from the docstring of its file, its settings, and its results."""
     file = CONF / "method" / f"{name}.yaml"
     about = options_of("method")[name]
     lines = [f"# {name}", "", f"`method={name}`: {about}", "", _docstring(_module_of(name)), ""]
@@ -46,7 +47,7 @@ def method_page(name: str) -> str:
         f"`conf/method/{name}.yaml`; each is set on the command line as `method.KEY=VALUE`.",
         "",
     ]
-    lines += ["```yaml", file.read_text().rstrip(), "```", ""]
+    lines += ["```yaml", file.read_text().rstrip(), "```", "", *evidence.method_lines(name)]
     return "\n".join(lines)
 
 

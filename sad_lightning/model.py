@@ -1,7 +1,8 @@
 """A detector in one file, ``model.pt``: from raw rows to scores, p-values and decisions, on any machine.
 
 The file holds plain data and tensors and loads with ``weights_only=True``; nothing is unpickled. It names classes of
-methods, networks and baselines; only those that are imported are found, so a file never decides what is imported.
+methods, networks and baselines; only those of this package and those that are imported are found, so a file never
+decides what else is imported.
 
     score       of the prepared rows; higher = more anomalous
     p-value     split conformal, against the scores of held-out normal rows (``stats.threshold``)
@@ -12,9 +13,10 @@ A false-discovery rate among all rows of a prediction has a threshold too (``thr
 
 import math
 import pkgutil
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -287,7 +289,7 @@ class Model(nn.Module):
                 is not imported.
         """
         document = _read(Path(path))
-        _import_all()
+        _import_methods()
         try:
             with float32():
                 state = document["preparation"]
@@ -356,19 +358,16 @@ def _recipe(scorer: nn.Module) -> dict[str, Any]:
 
 
 def _scorer(recipe: Mapping[str, Any], state: Mapping[str, Tensor]) -> Scorer:
-    from sad_lightning.baselines.baseline import Baseline  # scikit-learn: half a second that a method need not wait for
-
     if recipe["type"] == "Mixture":
         voices = {name: _scorer(voice["scorer"], voice["state"]) for name, voice in recipe["voices"].items()}
         return Mixture(voices, {name: CalibrationLayer.from_state(state, f"{name}.") for name in voices})
-    known = {baseline.__name__: baseline for baseline in Baseline.__subclasses__()}
-    if recipe["type"] in known:
+    if (baseline := _baseline(recipe["type"])) is not None:
         arrays = {"parameters": np.array(recipe["parameters"])} | {k: value.numpy() for k, value in state.items()}
         first = None
         if recipe["first"] is not None:
             first = method_of(recipe["first"]["scorer"])
             first.load_state_dict(recipe["first"]["state"])
-        return BaselineScore(known[recipe["type"]].from_arrays(arrays), first)
+        return BaselineScore(baseline.from_arrays(arrays), first)
     scorer = Ensemble(recipe["members"], recipe["mean"]) if recipe["type"] == "Ensemble" else method_of(recipe)
     scorer.load_state_dict(state)
     return scorer
@@ -378,8 +377,16 @@ def _on_cpu(module: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().cpu() for name, value in module.state_dict().items()}
 
 
-def _import_all() -> None:
-    """Import the package's own methods and baselines, so that a file can name them."""
-    for package in (methods, baselines):
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            import_module(module.name)
+def _baseline(name: str) -> "type[Baseline] | None":
+    """The baseline of that name, None where there is none; scikit-learn is imported for a baseline alone."""
+    with suppress(AttributeError):
+        getattr(baselines, name)  # imports the file of that name
+    module = sys.modules.get(f"{baselines.__name__}.baseline")
+    known = [] if module is None else module.Baseline.__subclasses__()
+    return next((baseline for baseline in known if baseline.__name__ == name), None)
+
+
+def _import_methods() -> None:
+    """Import the package's own methods, so that a file can name them."""
+    for module in pkgutil.iter_modules(methods.__path__, f"{methods.__name__}."):
+        import_module(module.name)

@@ -1,6 +1,9 @@
 """The model file: everything in it comes back, nothing in it is code, and what is no model file is told."""
 
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from sad_lightning.stats.calibration import fit_calibration
 from sad_lightning.training.ensemble import Ensemble
 from sad_lightning.training.mixture import CalibrationLayer, Mixture
 
+ROOT = Path(__file__).resolve().parent.parent
 BASELINES = sorted({path.stem for path in (CONF / "method").glob("*.yaml")} - {*METHODS} - {"kde_hybrid"})
 TABLE = TableSchema((Column("a"), Column("soil", "category", ("clay", "sand")), Column("wet", "boolean"), Column("b")))
 CARD = {"data": "made up", "labels": {"known_anomaly": 3}, "metrics": {"auroc": 0.9}, "note": None}
@@ -198,3 +202,15 @@ def test_a_score_on_the_threshold_is_no_anomaly_however_many_tie_there(make):
         for score in (0.0, 0.1, 0.3, 0.5, 0.9, 1.0):
             one = torch.tensor([score], dtype=torch.float64)
             assert model.decide(one).item() == (model.p_value(one).item() <= fpr), (fpr, score)
+
+
+def test_a_network_does_not_wait_for_scikit_learn(make, tmp_path):
+    model_of(of_numbers(9), make("deep_sad", "table")).save(tmp_path / "model.pt")
+    script = f"""
+import sys
+from sad_lightning.model import Model
+Model.load({str(tmp_path / "model.pt")!r})
+assert "sklearn" not in sys.modules
+"""
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr

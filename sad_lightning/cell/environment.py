@@ -1,5 +1,6 @@
-"""The versions, the device and the commit that a result was computed with."""
+"""The versions, the device, the cores and the commit that a result was computed with."""
 
+import os
 import platform
 import subprocess
 from functools import cache
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def describe(device: "torch.device") -> dict[str, str | None]:
-    """Versions, device and git commit, for a result."""
+    """Versions, device, cores and git commit, for a result."""
     import torch  # the plan of a grid only needs the commit
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
@@ -23,6 +24,7 @@ def describe(device: "torch.device") -> dict[str, str | None]:
         "python": platform.python_version(),
         **_packages(),
         "device": f"{device.type} {name}",
+        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "git_commit": git_commit(),
     }
 

@@ -1,0 +1,67 @@
+"""What training on one's own table costs: seconds and memory of ``Detector(...).fit`` by the number of rows.
+
+    python benchmarks/fit.py [--rows 2000 50000 1000000] [--columns 20] [--methods recommended deep_sad ...]
+
+Each fit runs in a process of its own. The table is of normal random numbers, and one row in a hundred is shifted in a
+quarter of the columns; at most 1,000 of these are known anomalies. Seconds are those of ``fit``, with what it
+imports; beside them seconds of the CPU, which other work on the machine hardly changes. Memory is the largest resident
+set of the process, beside what it held before ``fit``.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+import warnings
+
+import numpy as np
+
+METHODS = ("recommended", "deep_sad", "hsc", "extra_trees", "iforest")
+_MOST_KNOWN = 1000
+
+
+def fit(method: str, rows: int, columns: int) -> str:
+    """Fit once, in this process; a line of the table."""
+    from sad_lightning import Detector
+
+    generator = np.random.default_rng(0)
+    x = generator.standard_normal((rows, columns), dtype=np.float32)
+    anomalous = np.arange(rows) % 100 == 0
+    x[anomalous, : max(1, columns // 4)] += 3
+    semi = np.zeros(rows, dtype=np.int8)
+    semi[np.flatnonzero(anomalous)[:_MOST_KNOWN]] = -1
+    detector = Detector(None if method == "recommended" else method, random_state=0)
+    before, start, of_cpu = peak(), time.perf_counter(), time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of small tables, which promise no rate
+        detector.fit(x, semi)
+    seconds, of_cpu = time.perf_counter() - start, time.process_time() - of_cpu
+    return f"{rows:>10,} {method:12} {seconds:8.1f} s, {of_cpu:7.1f} of the CPU  {peak():5.2f} GiB, before {before:.2f}"
+
+
+def peak() -> float:
+    """The largest resident set of this process so far, GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[2000, 50_000, 1_000_000])
+    parser.add_argument("--columns", type=int, default=20)
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
+    parser.add_argument("--here", action="store_true", help="fit in this process, one method on one size")
+    options = parser.parse_args()
+    if options.here:
+        print(fit(options.methods[0], options.rows[0], options.columns), flush=True)
+        return
+    print(f"{len(os.sched_getaffinity(0))} cores, {options.columns} columns", flush=True)
+    for rows in options.rows:
+        for method in options.methods:
+            one = ["--here", "--rows", str(rows), "--methods", method, "--columns", str(options.columns)]
+            subprocess.run([sys.executable, __file__, *one], check=True)
+
+
+if __name__ == "__main__":
+    main()
