@@ -44,8 +44,8 @@ def own_table(folder: Path) -> None:
 
 
 def pictures(folder: Path) -> None:
-    for picture in picture_folder(folder / "pictures", good=30, scratched=6, side=32).rglob("*.png"):
-        os.utime(picture, (0, 0))  # the key of a cell hangs on it
+    for place in picture_folder(folder / "pictures", good=30, scratched=6, side=32).rglob("*"):
+        os.utime(place, (0, 0))  # the key of a cell hangs on it
 
 
 def results(folder: Path) -> None:
