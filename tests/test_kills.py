@@ -114,7 +114,7 @@ def _content(path: Path) -> Any:
         return plain(torch.load(path, weights_only=True))
     if path.suffix == ".jsonl":
         return [plain(json.loads(line.split(" ", 1)[1])) for line in path.read_text().split("\n") if line]
-    return re.sub(rb"[\d.]+ seconds", b"", path.read_bytes())
+    return re.sub(rb"[\d.]+ seconds|git_commit [0-9a-f]+(-dirty)?", b"", path.read_bytes())
 
 
 def plain(value: Any) -> Any:

@@ -40,7 +40,7 @@ class Ray:
         try:
             if not self.ray.is_initialized():
                 self.ray.init(address=self.address, include_dashboard=False, log_to_driver=False, logging_level="error")
-        except (ConnectionError, ValueError) as error:
+        except Exception as error:  # a node that does not start in time is a plain one
             raise InputError(
                 f"hydra.launcher.backend.address={self.address}: no Ray cluster answers there ({_one_line(error)}); "
                 f"`ray start --head` begins one"

@@ -18,6 +18,7 @@ from sad_lightning.grid.backend import WorkerDeath
 from sad_lightning.grid.launcher import launch
 from sad_lightning.grid.local import Local, gpus
 from sad_lightning.grid.plan import Job
+from sad_lightning.grid.ray import Ray
 from sad_lightning.grid.store import Outcome
 
 SMALL = ("split.normal_class=0,1", "split.known_anomaly=0,1", "split.labeled_ratio=0.0,0.1", "pack=1")
@@ -355,3 +356,15 @@ def test_local_workers_have_their_threads_and_devices_and_are_replaced(tmp_path,
     ((_, (outcome,)),) = [alone.next()]
     assert int(outcome.line.split()[0]) == max(1, len(os.sched_getaffinity(0)))  # one worker has all cores
     alone.close()
+
+
+def test_a_cluster_that_does_not_start_is_one_line(monkeypatch, tmp_path):
+    ray = pytest.importorskip("ray", reason="Ray is an extra")
+
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out\nand more")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(InputError, match=r"\(The current node timed out\)") as caught:
+        Ray(None, 1, 0).start(echo, accelerator="cpu", logs=tmp_path)
+    assert "\n" not in str(caught.value)
