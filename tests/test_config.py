@@ -110,7 +110,7 @@ def test_on_a_table_hypersphere_methods_train_as_they_were_measured(chosen, sett
         cfg = voice_of(composed("data=table", chosen), "hsc")
     assert cfg.pretrain.method is None
     assert (cfg.balance.known_anomalies, cfg.balance.mix, cfg.batch_size) == (64, True, 128)
-    assert (cfg.ensemble, cfg.ensemble_mean) == (10, "geometric")
+    assert (cfg.ensemble, cfg.ensemble_mean) == (5 if chosen == "+preset=recommended" else 10, "geometric")
     assert (cfg.trainer.max_epochs, cfg.trainer.limit_train_batches) == (50, 40)
     assert (cfg.network.widths, cfg.network.rep_dim, cfg.network.normalize) == ([128, 64], 16, False)
     assert (cfg.network.columns, cfg.network.clip, cfg.network.leak) == (0.7, 8.0, 0.01)
