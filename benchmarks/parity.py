@@ -13,6 +13,7 @@ bound of its way.
 """
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -114,7 +115,7 @@ def text(row: dict[str, float], way: str) -> str:
     """A number of the table; a dash where the method has no such way."""
     if way not in row:
         return "-"
-    return "equal" if row[way] == 0 else f"{row[way]:.1e}"
+    return "equal" if row[way] == 0 else "refused" if math.isinf(row[way]) else f"{row[way]:.1e}"
 
 
 def write_table(path: Path) -> None:
@@ -323,7 +324,8 @@ def graph(kind: str) -> Callable[[str, Sequence[Alone]], float]:
         try:
             return to_graph(model, kind, torch.from_numpy(raw_rows(alone[0], model)))[1]
         except InputError as error:
-            raise Unlike from error
+            print(f"{method}, {kind}: {error}", flush=True)
+            return math.inf
 
     return way
 

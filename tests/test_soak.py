@@ -56,7 +56,8 @@ def test_a_thousand_cells_hold_no_more_than_two_hundred(tmp_path):
     temporary.mkdir()
     command = [
         sys.executable, "-m", "sad_lightning", "--multirun", f"runs={runs}", f"seed=range(0,{CELLS})", "pack=1",
-        "logger=none", "pretrain=none", "trainer.max_epochs=1", "trainer.limit_train_batches=2",
+        "data=synthetic", "data.n_train=100", "data.n_train_anomalies=10", "data.n_test=50", "data.n_test_anomalies=10",
+        "logger=none", "pretrain=none", "batch_size=32", "trainer.max_epochs=1", "trainer.limit_train_batches=1",
         "trainer.accelerator=cpu", "hydra.launcher.backend.workers=1",
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary)}

@@ -1,5 +1,6 @@
 """One job of a grid, from its planned cells to their files. Torch is imported when the first job starts."""
 
+import gc
 import traceback
 from pathlib import Path
 
@@ -10,6 +11,15 @@ from sad_lightning.grid.store import Outcome
 
 def work(job: Job) -> list[Outcome]:
     """Run the job and return how each of its cells ended; of pretrainings, only the failures."""
+    if not gc.get_freeze_count():
+        gc.freeze()  # what imports left is never garbage
+    try:
+        return _outcomes(job)
+    finally:
+        gc.collect()  # a Trainer and its module refer to each other, and a worker runs many
+
+
+def _outcomes(job: Job) -> list[Outcome]:
     from omegaconf import OmegaConf
 
     from sad_lightning.cell.run import pretrain_cells, run_cells
