@@ -204,7 +204,8 @@ def _read(part: DataPart, time: str | None, threshold: float) -> _File:
         table: dict[str, Any] = dict(read_npz_all(place))
     else:
         read = read_table(place, [time] if time else [])
-        table = {name: values.texts() if name == time else values.numbers for name, values in read.items()}
+        wanted = {name: read[name] for name in ("score", time) if name in read}
+        table = {name: each.texts() if each.kind == "category" else each.numbers for name, each in wanted.items()}
     lacking = [name for name in ("score", *([time] if time else [])) if name not in table]
     if lacking:
         raise InputError(f"{place}: must be scores of predict; missing: {', '.join(lacking)}; give what predict wrote")

@@ -76,7 +76,7 @@ def test_what_can_not_be_drawn_is_a_problem(settings, tmp_path):
         {"data": {"_target_": "sad_lightning.data.table", "path": "gone.csv"}},
         {"seed": "a word"},
         {"split": {"evil": 1}},
-        {"preprocess": 7},
+        {"preprocess": {"evil": 7}},
     ],
     ids=str,
 )
