@@ -83,9 +83,10 @@ class GradientBoosting(Baseline):
         generator = np.random.default_rng(self.random_state)
         settings = self._settings()
         rows = bounded_rows(anomaly, whole_number("method.max_rows", self.max_rows), generator)
-        fold = np.where(anomaly, -1, generator.permutation(len(x)) % settings.pop("boosters"))
+        count = whole_number("method.boosters", self.boosters)
+        fold = np.where(anomaly, -1, generator.permutation(len(x)) % count)
         boosters, self.out_of_bag_ = [], np.full(len(x), np.nan)
-        for number in range(self.boosters):
+        for number in range(count):
             seen = rows[fold[rows] != number]
             if anomaly[seen].all():  # one fold, or so few rows that all others are in this one
                 seen = rows
@@ -123,7 +124,6 @@ class GradientBoosting(Baseline):
     def _settings(self) -> dict[str, Any]:
         """The parameters, checked, by scikit-learn's names."""
         return {
-            "boosters": whole_number("method.boosters", self.boosters),
             "max_iter": whole_number("method.trees", self.trees),
             "learning_rate": fraction_to_one("method.learning_rate", self.learning_rate),
             "max_leaf_nodes": whole_number("method.leaves", self.leaves, least=2),
