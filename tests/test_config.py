@@ -78,7 +78,8 @@ def test_settings_are_composed_once_and_are_those_of_hydra(typed, settings, monk
         assert composed("logger=none", *typed, "seed=17").seed == 17
 
 
-def test_settings_follow_a_yaml_that_is_edited(tmp_path):
+def test_settings_follow_a_yaml_that_is_edited(tmp_path, monkeypatch):
+    monkeypatch.setattr("sad_lightning.config.compose.CONF", tmp_path)  # another folder would be another application's
     (tmp_path / "config.yaml").write_text("seed: 1\nvoices: {}")
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         assert composed("seed=2").seed == 2

@@ -93,3 +93,17 @@ def test_it_finds_more_of_the_kind_that_is_known():
     x, semi, y = table()
     baseline = GradientBoosting(**SETTINGS).fit(x[:300], semi[:300])
     assert auroc(y[300:], baseline.anomaly_score(x[300:])) > 0.8
+
+
+def test_a_value_in_the_middle_of_two_is_not_decided_by_its_last_bit():
+    """Training rows hold 0, 2, 4 and so on, in ninths; new ones the numbers between, which are where thresholds lie."""
+    generator = np.random.default_rng(0)
+    x = np.float32(2 * generator.integers(0, 8, (200, 3)) / 9)
+    semi = np.where(x[:, 0] + x[:, 1] > 2.2, -1, 0).astype(np.int8)
+    baseline = GradientBoosting(**SETTINGS).fit(x, semi)
+    between = np.float32((2 * generator.integers(0, 7, (500, 3)) + 1) / 9)
+    below, above = (np.nextafter(between, np.float32(end)) for end in (-9, 9))
+    scores = baseline.anomaly_score(between)
+    np.testing.assert_array_equal(scores, baseline.anomaly_score(below))
+    np.testing.assert_array_equal(scores, baseline.anomaly_score(above))
+    assert np.ptp(scores) > 1
