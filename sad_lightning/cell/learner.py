@@ -21,7 +21,6 @@ from sad_lightning.data.schema import TextSchema
 from sad_lightning.data.split import Split, trimmed
 from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.methods.method import Method
-from sad_lightning.networks import Sentence
 from sad_lightning.seeding import derive
 from sad_lightning.tracking.logger import CellLog
 from sad_lightning.training.ensemble import MEANS
@@ -134,7 +133,7 @@ def new_learner(
 
 def _check_reads_words(model: "Method | Baseline", name: str, balance: Balance, trim: float) -> None:
     """Refuse what would take the numbers of words for values."""
-    if not (isinstance(model, Method) and isinstance(model.network, Sentence)):
+    if not isinstance(model, Method) or model.network.squares:
         raise InputError(
             f"method={name} takes rows of values, and the rows are texts; choose network=sentence and method=dp_vae, "
             f"mml_vae, vae or classifier"

@@ -374,8 +374,6 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")  # its own use of torch's pytree
         warnings.filterwarnings("ignore", message="The `srun` command is available")  # Slurm is installed but not used
-        warnings.filterwarnings(
-            "ignore", message=".*AMP with fp16 is not supported on CPU"
-        )  # ``new_trainer`` refuses it
+        warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU")  # which we refuse
         warnings.filterwarnings("ignore", message="Found .* module.* in eval mode at the start")  # frozen modules are
         yield

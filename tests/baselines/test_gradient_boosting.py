@@ -62,13 +62,14 @@ def test_a_contribution_is_what_the_splits_by_a_column_add():
     x = np.float32([[0, 0], [0, 1], [1, 0], [1, 1]] * 5)
     semi = np.where((x == 1).all(axis=1), -1, 0).astype(np.int8)
     baseline = GradientBoosting(
-        **{**SETTINGS, "boosters": 1, "trees": 1, "leaves": 3, "learning_rate": 1.0, "columns": 1.0, "l2": 0.0}
+        **{**SETTINGS, "boosters": 1, "trees": 1, "leaves": 3, "learning_rate": 0.25, "columns": 1.0, "l2": 0.0}
     ).fit(x, semi)
-    # p = 1/4 at the start, so that a leaf's Newton step is (share - p) / (p (1 - p)): -4/3, and 4 for the anomalies
-    np.testing.assert_allclose(baseline.anomaly_score(x[:4]), [-4 / 3, -4 / 3, -4 / 3, 4], atol=1e-6)
+    # p = 1/4 at the start, so that a leaf's Newton step is (share - p) / (p (1 - p)): -4/3, and 4 for the anomalies, of
+    # which a quarter is taken
+    np.testing.assert_allclose(baseline.anomaly_score(x[:4]), [-1 / 3, -1 / 3, -1 / 3, 1], atol=1e-6)
     added = baseline.contributions(x[:4])
-    np.testing.assert_allclose(np.sort(added[3]), [4 / 3, 8 / 3], atol=1e-6)  # from 0 to 4/3, and from there to 4
-    np.testing.assert_allclose(added.sum(axis=1), [-4 / 3, -4 / 3, -4 / 3, 4], atol=1e-6)
+    np.testing.assert_allclose(np.sort(added[3]), [1 / 3, 2 / 3], atol=1e-6)  # from 0 to 1/3, and from there to 1
+    np.testing.assert_allclose(added.sum(axis=1), [-1 / 3, -1 / 3, -1 / 3, 1], atol=1e-6)
 
 
 def test_of_many_rows_some_grow_the_trees_and_all_known_anomalies_do():
