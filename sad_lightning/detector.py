@@ -24,6 +24,8 @@ from sad_lightning.cell.in_memory import fit_rows
 from sad_lightning.config.compose import composed, one_line_errors, typed
 from sad_lightning.config.options import options_of
 from sad_lightning.config.voices import method_name
+from sad_lightning.data.own.frames import frame_rows, frame_table, is_mixed
+from sad_lightning.data.own.tables import fit_schema
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema
 from sad_lightning.drawing.scores import flagged_shares, score_histograms
 from sad_lightning.drawing.svg import Figure
@@ -73,20 +75,15 @@ class Detector(OutlierMixin, BaseEstimator):
         """Train.
 
         Args:
-            X: rows as ``(N, D)`` numbers, NaN where one is missing: an array, a data frame of pandas or polars, a
-                tensor; or images as ``(N, H, W)`` or ``(N, H, W, C)`` uint8.
+            X: rows as ``(N, D)`` numbers, NaN where one is missing: an array or a tensor; or a data frame of pandas or
+                polars, which may hold words and time stamps too; or images as ``(N, H, W)`` or ``(N, H, W, C)`` uint8.
             semi: ``(N,)`` labels; None where there are none.
 
         Raises:
             InputError: a setting, a label or the shape of the rows is wrong.
         """
-        rows = self._rows(X, reset=True)
+        rows, schema = self._frame(X) if is_mixed(X) else self._numbers(X)
         labels = _labels(semi, len(rows))
-        schema: Schema
-        if rows.ndim == 4:
-            schema = ImageSchema(*rows.shape[1:])
-        else:
-            schema = TableSchema.of_numbers(list(getattr(self, "feature_names_in_", _numbered(rows.shape[1]))))
         with one_line_errors():
             cfg = composed(*self._typed(images=rows.ndim == 4, labeled=bool((labels < 0).any())))
             if not self._holds_out(cfg, int((labels >= 0).sum())):
@@ -207,14 +204,12 @@ class Detector(OutlierMixin, BaseEstimator):
         """The detector of a model file.
 
         Raises:
-            InputError: the file is damaged, something else, of texts, or of a table whose columns are not all numbers.
+            InputError: the file is damaged, something else, or of texts.
         """
         model = Model.load(Path(path))
         schema = model.preparation.schema
-        if isinstance(schema, TextSchema) or (
-            isinstance(schema, TableSchema) and any(column.categories for column in schema.columns)
-        ):
-            raise InputError(f"{path}: its table has columns of words; score it with python -m sad_lightning.predict")
+        if isinstance(schema, TextSchema):
+            raise InputError(f"{path}: reads texts; score them with python -m sad_lightning.predict")
         detector = cls(**model.card.get("detector", {}), target_fpr=model.target_fpr)
         detector.model_, detector.offset_ = model, -model.threshold
         if isinstance(schema, TableSchema):
@@ -260,10 +255,26 @@ class Detector(OutlierMixin, BaseEstimator):
         )
         return False
 
+    def _frame(self, X: Any) -> tuple[NDArray[Any], Schema]:
+        """The raw rows to train on and the schema of a data frame with words, with the settings of ``data=table``."""
+        settings = composed(_TABLE).data
+        validate_data(self, X, skip_check_array=True)
+        schema = fit_schema(Path("X"), frame_table(X), [], settings.max_categories, settings.missing)
+        return frame_rows(X, schema), schema
+
+    def _numbers(self, X: Any) -> tuple[NDArray[Any], Schema]:
+        """The raw rows to train on and the schema of numbers or images."""
+        rows = self._rows(X, reset=True)
+        if rows.ndim == 4:
+            return rows, ImageSchema(*rows.shape[1:])
+        return rows, TableSchema.of_numbers(list(getattr(self, "feature_names_in_", _numbered(rows.shape[1]))))
+
     def _rows(self, X: Any, *, reset: bool) -> NDArray[Any]:
         """``X`` as ``(N, C)`` float32 or ``(N, H, W, C)`` uint8, checked; columns must be those of ``fit``."""
         X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
         schema = None if reset else self.model_.preparation.schema
+        if isinstance(schema, TableSchema) and any(column.is_text for column in schema.columns):
+            return frame_rows(X, schema)
         if getattr(X, "ndim", 2) not in (3, 4) and not isinstance(schema, ImageSchema):
             least = 2 if reset else 1
             x: NDArray[Any] = validate_data(

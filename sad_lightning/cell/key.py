@@ -20,6 +20,7 @@ from sad_lightning.version import NUMBERS_VERSION
 _NEUTRAL: dict[str, Any] = {
     "backbone": None,
     "balance": {"known_anomalies": 0, "mix": False},
+    "data.day_first": None,
     "data.decimal": ".",
     "data.delimiter": None,
     "data.encoding": "utf-8",

@@ -1,11 +1,12 @@
 """From raw rows to the input of the network, as a module that is moved, saved and exported with the network."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.data.preprocess import Scaling
-from sad_lightning.data.schema import ImageSchema, Schema, TableSchema
+from sad_lightning.data.schema import STEPS, ImageSchema, Schema, TableSchema
 
 
 def to_network(rows: Tensor, scale: Tensor, shift: Tensor, fill: Tensor | None, *, image: bool) -> Tensor:
@@ -27,7 +28,9 @@ def to_network(rows: Tensor, scale: Tensor, shift: Tensor, fill: Tensor | None, 
 
 
 class Preparation(nn.Module):
-    """One-hot encodes categories, imputes missing numbers with the medians of the training rows, scales every column.
+    """One-hot encodes categories, turns time stamps into sines and cosines, imputes missing numbers, scales columns.
+
+    Missing numbers become the medians of the training rows.
 
     Args:
         schema: of the raw rows.
@@ -37,6 +40,8 @@ class Preparation(nn.Module):
 
     source: Tensor
     code: Tensor
+    angle: Tensor
+    start: Tensor
     scale: Tensor
     shift: Tensor
     fill: Tensor
@@ -50,6 +55,10 @@ class Preparation(nn.Module):
             source, code = schema.sources()
             self.register_buffer("source", torch.from_numpy(source), persistent=False)  # they follow from the schema
             self.register_buffer("code", torch.from_numpy(code), persistent=False)
+            angle, start = schema.waves()
+            self.register_buffer("angle", torch.from_numpy(angle), persistent=False)
+            self.register_buffer("start", torch.from_numpy(start), persistent=False)
+            self._has_times = bool((~np.isnan(angle)).any())
             self.register_buffer(
                 "fill", torch.zeros(len(source)) if scaling.fill is None else torch.from_numpy(scaling.fill)
             )
@@ -65,4 +74,7 @@ class Preparation(nn.Module):
             return to_network(raw, self.scale, self.shift, None, image=isinstance(self.schema, ImageSchema))
         values = raw[:, self.source]  # (B, D)
         columns = torch.where(self.code.isnan(), values, (values == self.code).float())  # NaN: not one-hot
+        if self._has_times:
+            sines = torch.round(torch.sin(values * self.angle + self.start) * STEPS) / STEPS
+            columns = torch.where(self.angle.isnan(), columns, sines)
         return to_network(columns, self.scale, self.shift, self.fill, image=False)

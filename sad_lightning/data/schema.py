@@ -14,6 +14,9 @@ from sad_lightning.data.words import MARKS, UNKNOWN, numbers_of, words_of
 from sad_lightning.errors import InputError
 
 Floats = NDArray[np.float32]
+DAY, WEEK = 86_400, 604_800  # seconds
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+STEPS = 2**16  # to which sines are rounded, so that a sine of pi is 0
 
 
 @dataclass(frozen=True)
@@ -23,16 +26,35 @@ class Column:
     Attributes:
         name: files must have a column of exactly this name.
         kind: ``number``; ``boolean``, 0 or 1; ``category``, one of ``categories``, which is one-hot encoded: a value
-            that is none of them, or is missing, is 0 in all its columns.
+            that is none of them, or is missing, is 0 in all its columns; ``time``, a time stamp, which becomes sine and
+            cosine of the time of day and of the time of the week.
         categories: in the order of their columns; empty for other kinds.
+        periods: of time stamps, the cycles that become sine and cosine, in seconds: ``DAY``, ``WEEK`` or both.
+        day_first: of time stamps, whether the day comes first in those that begin with neither year nor month's name;
+            None where training had none.
+        has_zone: of time stamps, whether they have a time zone.
     """
 
     name: str
     kind: str = "number"
     categories: tuple[str, ...] = ()
+    periods: tuple[int, ...] = ()
+    day_first: bool | None = None
+    has_zone: bool = False
 
     def __post_init__(self) -> None:
-        choice(f"column {self.name!r}: kind", self.kind, ("number", "boolean", "category"))
+        choice(f"column {self.name!r}: kind", self.kind, ("number", "boolean", "category", "time"))
+
+    @property
+    def is_text(self) -> bool:
+        """Whether files are read as words in this column."""
+        return self.kind in ("category", "time")
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data, without what is as usual."""
+        usual = asdict(Column(self.name))
+        rest = {key: value for key, value in asdict(self).items() if value != usual[key]}
+        return {"name": self.name, "kind": self.kind, "categories": self.categories} | rest
 
     def spell(self, value: float) -> str:
         """A value of a raw row as a person reads it."""
@@ -40,7 +62,23 @@ class Column:
             return "missing"
         if self.kind == "category":
             return self.categories[int(value)]
+        if self.kind == "time":
+            day, minute = divmod(round(value / 60) % (WEEK // 60), DAY // 60)
+            clock = f"{minute // 60:02}:{minute % 60:02}"
+            return f"{_WEEKDAYS[day]} {clock}" if WEEK in self.periods else clock
         return ("true" if value else "false") if self.kind == "boolean" else f"{value:.6g}"
+
+
+def _seen_of(column: Column) -> list[tuple[float, float, float]]:
+    """Each column that the network sees of a raw one: its category, and the angles of one second and of 0 in a sine.
+
+    NaN for those that it has not. A cosine is the sine of a quarter more.
+    """
+    if column.kind == "category":
+        return [(float(code), np.nan, np.nan) for code in range(len(column.categories))]
+    if column.kind == "time":
+        return [(np.nan, 2 * np.pi / period, shift) for period in column.periods for shift in (0.0, np.pi / 2)]
+    return [(np.nan, np.nan, np.nan)]
 
 
 @dataclass(frozen=True)
@@ -84,7 +122,8 @@ class Dialect:
 class TableSchema:
     """The columns of a table, in the order in which a raw row ``(C,)`` holds them.
 
-    A raw row is float32: the number, 0 or 1, or the position of the category; NaN where the value is missing.
+    A raw row is float32: the number, 0 or 1, the position of the category, or the seconds since Monday, 0:00 UTC; NaN
+    where the value is missing.
 
     Attributes:
         columns: at least one, no name twice.
@@ -123,36 +162,47 @@ class TableSchema:
 
     def sources(self) -> tuple[NDArray[np.int64], Floats]:
         """For each of the D columns that the network sees, the raw column it comes from and its category, else NaN."""
-        source: list[int] = []
-        code: list[float] = []
-        for position, column in enumerate(self.columns):
-            codes = range(len(column.categories)) if column.kind == "category" else [np.nan]
-            source += [position] * len(codes)
-            code += codes
-        return np.array(source, dtype=np.int64), np.array(code, dtype=np.float32)
+        seen = [(position, code) for position, column in enumerate(self.columns) for code, *_ in _seen_of(column)]
+        return np.array([each for each, _ in seen], dtype=np.int64), np.array([each for _, each in seen], np.float32)
+
+    def waves(self) -> tuple[Floats, Floats]:
+        """For each of the D columns that is a sine, the angles of one second and of zero, else NaN."""
+        seen = np.array([wave for column in self.columns for _, *wave in _seen_of(column)], dtype=np.float32)
+        return seen[:, 0], seen[:, 1]
 
     def expand(self, raw: Floats) -> Floats:
-        """One-hot encode the categories of raw rows, ``(N, C)`` to ``(N, D)``; missing numbers stay NaN."""
+        """The columns that the network sees of raw rows, ``(N, C)`` to ``(N, D)``.
+
+        Categories are one-hot encoded, time stamps become sines and cosines; missing numbers and times stay NaN.
+        """
         source, code = self.sources()
+        angle, start = self.waves()
         x: Floats = raw[:, source]
         for position in np.flatnonzero(~np.isnan(code)):
             x[:, position] = x[:, position] == code[position]
+        for position in np.flatnonzero(~np.isnan(angle)):
+            x[:, position] = np.round(np.sin(x[:, position] * angle[position] + start[position]) * STEPS) / STEPS
         return x
 
     def raw(self, x: NDArray[Any]) -> Floats:
-        """The inverse of ``expand``, ``(N, D)`` to ``(N, C)``; NaN where no category is 1."""
+        """The inverse of ``expand``, ``(N, D)`` to ``(N, C)``; NaN where no category is 1. Times to a second."""
         source, code = self.sources()
         raw: Floats = np.full((len(x), len(self.columns)), np.nan, dtype=np.float32)
         for position, (column, value) in enumerate(zip(source, code, strict=True)):
-            if np.isnan(value):
-                raw[:, column] = x[:, position]
-            else:
+            if not np.isnan(value):
                 raw[x[:, position] == 1, column] = value
+            elif self.columns[column].kind != "time":
+                raw[:, column] = x[:, position]
+        for column, each in enumerate(self.columns):
+            if each.kind == "time":
+                sine, cosine = np.flatnonzero(source == column)[-2:]  # of the longest cycle
+                turn = np.arctan2(x[:, sine], x[:, cosine]) / (2 * np.pi) % 1
+                raw[:, column] = turn * each.periods[-1]
         return raw
 
     def plain(self) -> dict[str, Any]:
         """As plain data, for a file."""
-        return {"kind": "table", **asdict(self)}
+        return {"kind": "table", **asdict(self), "columns": tuple(column.plain() for column in self.columns)}
 
 
 @dataclass(frozen=True)
@@ -257,4 +307,5 @@ def schema_of(plain: Mapping[str, Any]) -> Schema:
     if plain["kind"] == "text":
         return TextSchema(rest["name"], tuple(rest["words"]), rest["length"], rest["rare"], aside, dialect)
     columns = ({**column, "categories": tuple(column["categories"])} for column in rest["columns"])
+    columns = ({**column, "periods": tuple(column.get("periods", ()))} for column in columns)
     return TableSchema(tuple(Column(**column) for column in columns), rest["missing"], aside, dialect)

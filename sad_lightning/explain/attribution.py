@@ -74,7 +74,7 @@ def typical_row(rows: Tensor, schema: Any) -> Tensor:
         return rows.float().mean(dim=0).round().to(rows.dtype)
     medians = rows.nanmedian(dim=0).values
     for position, column in enumerate(schema.columns):
-        if column.kind != "number":
+        if column.kind not in ("number", "time"):
             medians[position] = rows[:, position].mode().values
     return medians
 

@@ -3,21 +3,23 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sad_lightning.data.own.arrow import ArrowFile
+from sad_lightning.data.own.arrow import ArrowFile, arrow_values
 from sad_lightning.data.own.reading import read_table, suffix_of
+from sad_lightning.data.own.times import Times, are_times, read_times
 from sad_lightning.data.own.values import Values, spell
 from sad_lightning.data.schema import Dialect
+from sad_lightning.errors import InputError
 from sad_lightning.inspect.dialect import guess_dialect
 
 MISSING_WORDS = frozenset({"?", "-", "--", ".", "none", "missing", "unknown", "#div/0!", "#value!", "#ref!", "nil"})
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(inf|infinity|nan)", re.IGNORECASE)
-_TIME = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?")
 _MANY = 20_000  # distinct words that are looked at one by one
 
 
@@ -27,7 +29,8 @@ class ColumnProfile:
 
     Attributes:
         name: as the header spells it.
-        values: what stands there, with missing and infinite values as they are read with the proposed dialect.
+        values: what stands there, with missing and infinite values as they are read with the proposed dialect; of kind
+            ``time`` where most words are time stamps.
         infinite: how many values are infinite.
         missing_words: the words that mean a missing number here.
         repeated: whether an earlier column has the same name.
@@ -50,6 +53,15 @@ class ColumnProfile:
         words = self.values.as_words()
         present = words.numbers[~np.isnan(words.numbers)].astype(np.int64)
         return Counter(dict(zip(words.words, np.bincount(present, minlength=len(words.words)).tolist(), strict=True)))
+
+    @cached_property
+    def times(self) -> tuple[Times | None, str | None]:
+        """The distinct values as time stamps, and what is wrong with them, as the rest of a sentence."""
+        try:
+            times = read_times(self.values.words)
+        except InputError as error:
+            return None, str(error)
+        return times, times.problem()
 
     @property
     def distinct(self) -> int:
@@ -97,7 +109,7 @@ def profile_table(path: Path) -> TableProfile:
         missing_words: tuple[str, ...] = ()
         if is_csv:
             column, missing_words = _infer_type(arrow.pa, column, dialect.decimal)
-        contents = _profile(name, arrow.values(name, column, as_words=False))
+        contents = _profile(name, arrow_values(path, name, column, as_words=False))
         columns.append(replace(contents, missing_words=missing_words, repeated=bool(names[name])))
         names[name] += 1
     return _table_profile(path, dialect, columns, ragged)
@@ -112,9 +124,8 @@ def _table_profile(path: Path, dialect: Dialect, columns: list[ColumnProfile], r
 
 def _profile(name: str, values: Values) -> ColumnProfile:
     infinite = np.isinf(values.numbers) if values.kind == "number" else np.zeros(len(values.numbers), dtype=bool)
-    words = values.words[:100]
-    if values.kind == "category" and words and all(_TIME.fullmatch(word) for word in words):
-        values = replace(values, kind="date")
+    if values.kind == "category" and are_times(values.words):
+        values = replace(values, kind="time")
     numbers: NDArray[np.float64] = np.where(infinite, np.nan, values.numbers)
     return ColumnProfile(name, replace(values, numbers=numbers), int(infinite.sum()))
 

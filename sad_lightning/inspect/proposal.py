@@ -9,6 +9,7 @@ import numpy as np
 
 from sad_lightning.data.own.labels import PARTS
 from sad_lightning.data.own.values import setting
+from sad_lightning.data.schema import DAY, WEEK
 from sad_lightning.errors import InputError
 from sad_lightning.inspect.columns import ColumnProfile, TableProfile
 from sad_lightning.stats.ranking import auroc
@@ -31,6 +32,7 @@ _CODE_NAME = re.compile(r"(^|[_\W])(code|zip|zipcode|postcode|protocol|category|
 _ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}|[\da-fA-F]*(:[\da-fA-F]*){2,7}")
 _ALL_DIFFER = 0.95  # of the rows: then words are identifiers
 _FEW_CODES = 30
+_CYCLES = {DAY: "time of day", WEEK: "weekday"}
 _LEAKS = 0.999  # the AUROC of one column alone, from which on it is said that it tells the label
 _ENOUGH = 10  # known anomalies, to say so
 
@@ -172,7 +174,7 @@ def _plain(word: str) -> str:
 
 def _label_points(column: ColumnProfile) -> int:
     words = column.counts
-    if not words or len(words) > 100 or column.repeated or column.values.kind == "date":
+    if not words or len(words) > 100 or column.repeated or column.values.kind == "time":
         return 0
     plain = {_plain(word) for word in words}
     numbers = plain <= {"-1", "0", "1"} or plain == {"true", "false"}
@@ -202,14 +204,15 @@ def _reason_to_ignore(column: ColumnProfile, table: TableProfile) -> str | None:
     if len(twice) > 1:
         equal = all(np.array_equal(each.values.numbers, values.numbers, equal_nan=True) for each in twice)
         return f"stands there {len(twice)} times{', with equal values' if equal else '; rename one to keep both'}"
-    if values.kind == "date":
-        return "dates: put hour, weekday or days since into columns"
-    if values.kind not in ("number", "boolean", "category"):
+    if values.kind not in ("number", "boolean", "category", "time"):
         return values.kind
     if not distinct:
         return "no value"
     if distinct == 1 and not column.missing:
         return "one value in every row"
+    if values.kind == "time":
+        problem = column.times[1]
+        return None if problem is None else f"time stamps: {problem}"
     if values.kind == "category":
         if all(_ADDRESS.fullmatch(word) for word in values.words):
             return "network addresses"
@@ -240,6 +243,13 @@ def _notes(column: ColumnProfile) -> Iterator[str]:
         yield f"{', '.join(map(repr, column.missing_words))} for missing"
     if column.missing > rows / 2:
         yield "mostly missing"
+    times, _ = column.times if values.kind == "time" else (None, None)
+    if times is not None:
+        yield f"time stamps: {' and '.join(_CYCLES[period] for period in times.periods())}"
+        if (others := int((~times.is_read).sum())) > 0:
+            yield f"{others:,} other values count as missing"
+        if column.distinct == rows and bool((np.diff(times.seconds[values.numbers.astype(np.int64)]) > 0).all()):
+            yield "one a row, in order: their date is not used"
     if values.kind != "number":
         return
     sizes = np.abs(values.numbers[~np.isnan(values.numbers)])

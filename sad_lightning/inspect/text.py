@@ -15,7 +15,7 @@ from sad_lightning.inspect.proposal import Label, Proposal
 
 _HEAD = ("column", "type", "missing", "distinct", "range or words", "proposed")
 _WIDEST = (26, 8, 9, 9, 30, 64)
-_KINDS = {"number": "number", "boolean": "yes/no", "category": "words", "date": "date"}
+_KINDS = {"number": "number", "boolean": "yes/no", "category": "words", "time": "time"}
 
 
 def table_text(table: TableProfile, proposal: Proposal) -> str:
@@ -119,6 +119,8 @@ def _range(column: ColumnProfile) -> str:
         return ""
     if values.kind == "number":
         return f"{np.nanmin(values.numbers):.6g} to {np.nanmax(values.numbers):.6g}"
+    if values.kind == "time" and (times := column.times[0]) is not None:
+        return times.span()
     return ", ".join(word for word, _ in column.counts.most_common(4))
 
 

@@ -259,7 +259,7 @@ def middle_of(column: Column, values: NDArray[np.float32]) -> str:
     present = values[~np.isnan(values)]
     if not len(present):
         return "missing"
-    if column.kind == "number":
+    if column.kind in ("number", "time"):
         return f"median {column.spell(float(np.median(present)))}"
     kinds, counts = np.unique(present, return_counts=True)
     return f"{100 * counts.max() / len(present):.0f} % {column.spell(float(kinds[counts.argmax()]))}"

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from support.tables import own, parquet, raw, text
 
-from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.image_folder import read_images
 from sad_lightning.data.own.reading import raw_rows, read_batches, read_table
-from sad_lightning.data.own.tables import table
 from sad_lightning.data.own.values import Values, setting
 from sad_lightning.data.schema import Column, ImageSchema, TableSchema, schema_of
 from sad_lightning.errors import InputError
@@ -23,36 +22,6 @@ pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `tabl
 BIG = 1234567890123456789
 NOON = datetime.datetime(2026, 1, 2, 12)
 DAY = datetime.date(2026, 1, 2)
-
-
-def parquet(path: Path, **columns: object) -> Path:
-    from pyarrow import parquet
-
-    parquet.write_table(pa.table(columns), path)
-    return path
-
-
-def text(path: Path, content: str) -> Path:
-    path.write_text(content, newline="")
-    return path
-
-
-def own(path: object, **changes: object) -> Arrays:
-    """A table with the settings of conf/data/table.yaml."""
-    settings = {
-        "label": None, "known_anomaly": ["anomaly"], "known_normal": ["normal"], "unlabeled": ["unlabeled"],
-        "truth": None, "normal": [], "part": None, "group": None, "ignore": [], "categorical": [],
-        "max_categories": 100, "missing": "median",
-        "missing_values": [], "infinite": "refuse", "delimiter": None, "decimal": ".", "encoding": "utf-8",
-        "header": True, "skip_rows": 0, "text": None, "length": 30,
-    }  # fmt: skip
-    return table(path, **{**settings, **changes})
-
-
-def raw(path: Path, *columns: Column, missing: str = "median") -> np.ndarray:
-    """The raw rows of a file at prediction."""
-    schema = TableSchema(columns, missing)
-    return np.concatenate([raw_rows(path, batch, schema, 1)[0] for batch in read_batches(path, schema)])
 
 
 def kept(path: Path, name: str) -> list[str | None]:
@@ -121,7 +90,7 @@ def test_whole_numbers_of_x_are_exact_as_words(tmp_path):
         (pa.array([b"\xff", b"x"]), "text that is not UTF-8"),
         (np.array([1j, 2]), "complex128"),
         (np.array([b"\xff", b"x"]), "text that is not UTF-8"),
-        (np.array([1, 2], "m8[s]"), "date"),
+        (np.array([1, 2], "m8[s]"), "durations"),
     ],
 )
 def test_a_type_without_words_is_refused_where_words_are_asked_for(values, held, tmp_path):

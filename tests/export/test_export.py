@@ -5,20 +5,25 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
+from support.graphs import onnx_scores
 from support.methods import METHODS
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from sad_lightning import Detector
 from sad_lightning.baselines.iforest import IForest
+from sad_lightning.baselines.knn import KNN
 from sad_lightning.config.location import CONF
+from sad_lightning.data.own.reading import raw_rows
+from sad_lightning.data.own.values import Values
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
-from sad_lightning.data.schema import Column, ImageSchema, TableSchema
+from sad_lightning.data.schema import DAY, WEEK, Column, ImageSchema, TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.export import __main__ as command
 from sad_lightning.export import graph as graphs
@@ -68,12 +73,6 @@ def model_of(scorer, kind: str) -> Model:
     )
 
 
-def onnx_scores(content: bytes, rows: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    scores, decisions = session.run(["score", "anomaly"], {"rows": rows.numpy()})
-    return scores, decisions
-
-
 IMAGES = ("abc", "deep_sad", "mml_dp_vae", "ss_dgm_m1m2")  # what differs; an image's graph takes seconds
 
 
@@ -91,6 +90,28 @@ def test_onnx_scores_and_decides_as_the_model_does(name, kind, make):
         np.testing.assert_allclose(scores, expected, rtol=1e-5)
         np.testing.assert_array_equal(decisions, decided)
     assert 0 < decisions.sum() < 23 or name == "abc"
+
+
+def test_a_graph_takes_time_stamps_as_seconds_since_monday():
+    """As docs/own_data.md says: the seconds since 1970, less four days, modulo a week."""
+    schema = TableSchema((Column("a"), Column("t", "time", periods=(DAY, WEEK))))
+    preparation = Preparation(schema, Scaling(np.float32([1]), np.float32([0]), np.zeros(5, dtype=np.float32)))
+    stamps = np.datetime64("2026-01-05T09:00", "s") + 3_700 * np.arange(400)
+    values = Values.categories(np.arange(400.0), stamps.astype(str).tolist())
+    table = {"a": Values("number", np.sin(np.arange(400.0))), "t": values}
+    raw, _ = raw_rows(Path("x.csv"), table, schema)
+    np.testing.assert_array_equal(raw[:, 1], (stamps.astype(np.int64) - 345_600) % 604_800)
+    raw[::9, 1] = np.nan
+    rows = torch.from_numpy(raw)
+    scorer = BaselineScore(
+        KNN(neighbors=2, metric="euclidean", max_rows=400, random_state=0).fit(preparation(rows[:200]).numpy())
+    )
+    model = Model(
+        preparation, scorer, calibration=torch.rand(40), calibration_rows="validation", target_fpr=0.3, card={}
+    )
+    content, apart = to_graph(model, "onnx", rows)
+    assert apart < 1e-5
+    np.testing.assert_allclose(onnx_scores(content, rows)[0], model.score_rows(raw), rtol=1e-5, atol=1e-6)
 
 
 BASELINES = sorted({path.stem for path in (CONF / "method").glob("*.yaml")} - {*METHODS})

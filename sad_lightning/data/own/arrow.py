@@ -7,7 +7,6 @@ import re
 import shlex
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ _HEADER = 1 << 16  # characters that a header of several lines may have
 _QUOTED = r'(?<![^,;\t|])"(?:[^"]|"")*"'  # only where a field begins; elsewhere a quote is a character like any other
 _LINE = re.compile(rf"(?:{_QUOTED}|[^\n])*")
 _PLAIN = Dialect()
-_DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?")
 
 
 class ArrowFile:
@@ -111,45 +109,6 @@ class ArrowFile:
         while (batch := self._read(lambda: next(iterator, None))) is not None:
             yield batch
 
-    def values(self, name: str, column: Any, *, as_words: bool) -> Values:
-        """The values of an Arrow array, one column of some rows.
-
-        Raises:
-            InputError: they can not be words.
-        """
-        types, kind = self.pa.types, column.type
-        if types.is_dictionary(kind):
-            return self.values(name, column.dictionary_decode(), as_words=as_words)
-        if column.null_count == len(column):  # an empty column has an arbitrary type
-            return Values("category" if as_words else "number", np.full(len(column), np.nan))
-        exact = types.is_integer(kind) or types.is_decimal(kind)  # may have more digits than float64
-        if types.is_boolean(kind) or types.is_floating(kind) or (exact and not as_words):
-            numbers = column.cast(self.pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-            values = Values("boolean" if types.is_boolean(kind) else "number", numbers.astype(np.float64, copy=False))
-            return values.as_words() if as_words else values
-        is_binary = re.match(r"(large_|fixed_size_)?binary", str(kind)) is not None
-        is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-        categories = self._categories(column) if as_words or is_text or is_binary else None
-        if categories is not None:
-            words = categories.words[:100]
-            dates = not as_words and bool(words) and all(_DATE.fullmatch(word) for word in words)
-            return replace(categories, kind="date") if dates else categories
-        contents = "date" if types.is_temporal(kind) else NOT_TEXT if is_binary else str(kind)
-        if as_words:
-            raise not_categorical(self.path, name, contents)
-        return Values(contents, np.full(len(column), np.nan))
-
-    def _categories(self, column: Any) -> Values | None:
-        """The values of an Arrow array as categories; None where Arrow can not spell their type as text."""
-        try:
-            encoded = column.dictionary_encode()
-            words = encoded.dictionary.cast(self.pa.string()).to_pylist()
-        except self.pa.ArrowException:
-            return None
-        if self.pa.types.is_temporal(column.type):
-            words = [spell_date(text) for text in words]
-        return Values.categories(encoded.indices.cast(self.pa.float64()).to_numpy(zero_copy_only=False), words)
-
     def _header(self) -> tuple[str, list[str], int]:
         """The delimiter, the names, and the lines of the header: a quoted name may hold delimiters and line breaks."""
         dialect = self.dialect
@@ -213,3 +172,53 @@ class ArrowFile:
                 f"{self.path}: must be a whole {'CSV' if self.is_csv else 'parquet'} file, but reading it fails "
                 f"({reason}); mend the file"
             ) from error
+
+
+def arrow_values(path: Place, name: str, column: Any, *, as_words: bool) -> Values:
+    """The values of an Arrow array, one column of some rows.
+
+    Args:
+        path: the file, for errors.
+        name: of the column.
+        column: the array.
+        as_words: whether they are words, even if they look like numbers.
+
+    Raises:
+        InputError: they can not be words.
+    """
+    import pyarrow as pa
+
+    types, kind = pa.types, column.type
+    if types.is_dictionary(kind):
+        return arrow_values(path, name, column.dictionary_decode(), as_words=as_words)
+    if column.null_count == len(column):  # an empty column has an arbitrary type
+        return Values("category" if as_words else "number", np.full(len(column), np.nan))
+    exact = types.is_integer(kind) or types.is_decimal(kind)  # may have more digits than float64
+    if types.is_boolean(kind) or types.is_floating(kind) or (exact and not as_words):
+        numbers = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        values = Values("boolean" if types.is_boolean(kind) else "number", numbers.astype(np.float64, copy=False))
+        return values.as_words() if as_words else values
+    is_binary = re.match(r"(large_|fixed_size_)?binary", str(kind)) is not None
+    is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    is_time = types.is_temporal(kind) and not types.is_duration(kind)
+    categories = _categories(column) if as_words or is_text or is_binary or is_time else None
+    if categories is not None:
+        return categories
+    contents = "durations" if types.is_duration(kind) else NOT_TEXT if is_binary else str(kind)
+    if as_words:
+        raise not_categorical(path, name, contents)
+    return Values(contents, np.full(len(column), np.nan))
+
+
+def _categories(column: Any) -> Values | None:
+    """The values of an Arrow array as categories; None where Arrow can not spell their type as text."""
+    import pyarrow as pa
+
+    try:
+        encoded = column.dictionary_encode()
+        words = encoded.dictionary.cast(pa.string()).to_pylist()
+    except pa.ArrowException:
+        return None
+    if pa.types.is_temporal(column.type):
+        words = [spell_date(text) for text in words]
+    return Values.categories(encoded.indices.cast(pa.float64()).to_numpy(zero_copy_only=False), words)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import read_npz_all
 from sad_lightning.data.own.address import Place
-from sad_lightning.data.own.arrow import BLOCK, ROWS, ArrowFile
+from sad_lightning.data.own.arrow import BLOCK, ROWS, ArrowFile, arrow_values
+from sad_lightning.data.own.times import time_values
 from sad_lightning.data.own.values import (
     NOT_TEXT,
     Table,
@@ -61,7 +62,7 @@ def read_table(
     columns = {
         name: _not_read(table.num_rows)
         if name in out
-        else arrow.values(name, table.column(name).combine_chunks(), as_words=name in words)
+        else arrow_values(path, name, table.column(name).combine_chunks(), as_words=name in words)
         for name in arrow.names
     }
     return _with_missing(columns, dialect)
@@ -87,12 +88,13 @@ def read_batches(
     Raises:
         InputError: a column is missing or not known, or a value is not what its column holds.
     """
-    kinds = {**dict.fromkeys(keep, "category"), **{column.name: column.kind for column in schema.columns}}
+    kinds = dict.fromkeys(keep, "category")
+    kinds |= {column.name: "category" if column.is_text else column.kind for column in schema.columns}
     words = {name for name, kind in kinds.items() if kind == "category"}
     fixed = {name: value for name, value in constant.items() if name in kinds}
     if suffix_of(path) == ".npz":
         table = _npz_table(path, words)
-        _check_names(path, [*table, *fixed], schema, keep, ignore)
+        check_columns(path, [*table, *fixed], schema, keep, ignore)
         table = _with_missing(table, schema.dialect) | _repeated(fixed, kinds, len(next(iter(table.values())).numbers))
         for start in range(0, len(table[schema.names[0]].numbers), ROWS):
             rows = slice(start, start + ROWS)
@@ -101,9 +103,11 @@ def read_batches(
     arrow = ArrowFile(path, schema.dialect)
     check_names_once(path, arrow.names, {*schema.aside, *ignore} - set(keep))
     fixed = {name: value for name, value in fixed.items() if name not in arrow.names}
-    _check_names(path, [*arrow.names, *fixed], schema, keep, ignore)
+    check_columns(path, [*arrow.names, *fixed], schema, keep, ignore)
     for batch in arrow.batches({name: kind for name, kind in kinds.items() if name not in fixed}):
-        columns = {name: arrow.values(name, batch.column(name), as_words=name in words) for name in batch.schema.names}
+        columns = {
+            name: arrow_values(path, name, batch.column(name), as_words=name in words) for name in batch.schema.names
+        }
         yield _with_missing(columns, schema.dialect) | _repeated(fixed, kinds, batch.num_rows)
 
 
@@ -147,7 +151,7 @@ def _without(values: Values, missing: Sequence[str]) -> Values:
 def raw_rows(
     path: Place, table: Table, schema: TableSchema, first: int = 0
 ) -> tuple[NDArray[np.float32], dict[str, int]]:
-    """Raw rows of a schema, ``(n, C)`` float32, and by column how many values are unknown categories.
+    """Raw rows of a schema, ``(n, C)`` float32, and by column how many values are unknown categories or no time stamps.
 
     Args:
         path: the file, for errors.
@@ -162,8 +166,9 @@ def raw_rows(
     unknown = {}
     for position, column in enumerate(schema.columns):
         values = table[column.name]
-        values = values.as_words() if column.kind == "category" else values
-        if values.kind not in (column.kind, "number" if column.kind == "boolean" else column.kind):
+        values = values.as_words() if column.is_text else values
+        kind = "category" if column.is_text else column.kind
+        if values.kind not in (kind, "number" if kind == "boolean" else kind):
             raise InputError(
                 f"{path}: column {column.name} must hold {_PLURAL[column.kind]}, as in training, it holds "
                 f"{_PLURAL.get(values.kind, values.kind)}; mend the file"
@@ -175,6 +180,8 @@ def raw_rows(
                 f"{path}: column {column.name} must hold true and false, as in training, it holds {numbers[row]:g} in "
                 f"row {first + row}; mend the file"
             )
+        if column.kind == "time":
+            numbers, unknown[column.name] = time_values(str(path), values, column)
         if column.kind == "category":
             code = {name: float(number) for number, name in enumerate(column.categories)}
             codes = np.array([*(code.get(name, np.nan) for name in values.words), np.nan])
@@ -205,7 +212,7 @@ def text_rows(values: Values, schema: TextSchema) -> NDArray[np.float32]:
     return rows
 
 
-_PLURAL = {"number": "numbers", "boolean": "true and false", "category": "words"}
+_PLURAL = {"number": "numbers", "boolean": "true and false", "category": "words", "time": "time stamps"}
 
 
 def _check_finite(
@@ -220,9 +227,25 @@ def _check_finite(
         )
 
 
-def _check_names(
-    path: Place, names: Sequence[str], schema: TableSchema | TextSchema, keep: Sequence[str], ignore: Sequence[str]
+def check_columns(
+    path: Place,
+    names: Sequence[str],
+    schema: TableSchema | TextSchema,
+    keep: Sequence[str] = (),
+    ignore: Sequence[str] = (),
 ) -> None:
+    """Refuse columns that are not those of the training.
+
+    Args:
+        path: the file, for errors.
+        names: the columns that there are.
+        schema: the columns that there must be.
+        keep: further columns that there must be.
+        ignore: columns that there may be too, besides those in ``schema.aside``.
+
+    Raises:
+        InputError: one is missing, or not known.
+    """
     missing = [name for name in (*schema.names, *keep) if name not in names]
     if missing:
         raise InputError(
@@ -306,7 +329,7 @@ def _npz_values(path: Place, name: str, array: NDArray[Any], *, as_words: bool) 
     if array.dtype.kind in "fiub":
         values = Values("boolean" if array.dtype.kind == "b" else "number", array.astype(np.float64))
         return values.as_words() if as_words else values
-    if array.dtype.kind == "M" and as_words:
+    if array.dtype.kind == "M":
         array = np.array(["" if text == "NaT" else spell_date(text) for text in np.datetime_as_string(array).tolist()])
     array = _as_text(array)
     if array.dtype.kind == "U":
@@ -314,7 +337,7 @@ def _npz_values(path: Place, name: str, array: NDArray[Any], *, as_words: bool) 
         codes = np.full(len(array), np.nan)
         codes[array != ""] = positions
         return Values.categories(codes, words.tolist())
-    contents = {"m": "date", "M": "date", "S": NOT_TEXT}.get(array.dtype.kind, str(array.dtype))
+    contents = {"m": "durations", "S": NOT_TEXT}.get(array.dtype.kind, str(array.dtype))
     if as_words:
         raise not_categorical(path, name, contents)
     return Values(contents, np.full(len(array), np.nan))

@@ -1,8 +1,9 @@
-"""Own tables from CSV, parquet or npz: numbers, booleans, and words, which are one-hot encoded.
+"""Own tables from CSV, parquet or npz: numbers, booleans, words, which are one-hot encoded, and time stamps.
 
 Features are all columns except those with a role (label, truth, part, group) and those to ignore. A missing number is
 imputed with the median of the training rows, or refused; a word that is missing, or that training never saw, is 0 in
-all its one-hot columns. Dates are refused: a person must say what matters in them (hour, weekday, age).
+all its one-hot columns. Of a time stamp the time of day and the weekday are seen, for these come back; how late it is
+would make every new row an anomaly.
 
 Where a column holds texts, they alone train, as the numbers of their words (``data.words``).
 """
@@ -17,10 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sad_lightning.checks import choice, path_of, whole_number
+from sad_lightning.checks import choice, path_of, true_or_false, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.labels import labels_of, part_of, semi_of
 from sad_lightning.data.own.reading import raw_rows, read_table, text_rows
+from sad_lightning.data.own.times import are_times, time_column
 from sad_lightning.data.own.values import Table, Values, ignoring, listed, setting
 from sad_lightning.data.schema import Column, Dialect, TableSchema, TextSchema
 from sad_lightning.data.words import words_of
@@ -48,6 +50,7 @@ def table(
     encoding: str,
     header: bool,
     skip_rows: int,
+    day_first: bool | None,
     text: str | None,
     length: int,
 ) -> Arrays:
@@ -74,6 +77,7 @@ def table(
         encoding: its encoding.
         header: whether it begins with column names.
         skip_rows: lines before the header.
+        day_first: whether 1/2/2026 is the first of February; None where the values of a column say it.
         text: the column of texts, which alone trains then; None for a table of numbers and categories.
         length: how many words of a text are read.
 
@@ -84,6 +88,8 @@ def table(
     whole_number("data.length", length)
     whole_number("data.max_categories", max_categories, least=2)
     choice("data.missing", missing, ("median", "refuse"))
+    if day_first is not None:
+        true_or_false("data.day_first", day_first)
     settings = {"label": label, "truth": truth, "part": part, "group": group}
     names = {role: str(name) for role, name in settings.items() if name is not None}
     texts = None if text is None else str(text)
@@ -116,7 +122,8 @@ def table(
     if not features:
         raise InputError(f"{file}: must hold a column beside {listed([*names.values(), *ignored])}; there is none")
     aside = tuple(name for name in columns if name not in features)
-    of_table = replace(fit_schema(file, features, categories, max_categories, missing), aside=aside, dialect=dialect)
+    of_table = fit_schema(file, features, categories, max_categories, missing, day_first)
+    of_table = replace(of_table, aside=aside, dialect=dialect)
     raw, _ = raw_rows(file, features, of_table, first=1)
     x = of_table.expand(raw)
     _warn(file, x, of_table)
@@ -150,25 +157,28 @@ def _names(value: Any) -> list[str]:
 
 
 def fit_schema(
-    path: Path, features: Table, categorical: Sequence[str], max_categories: int, missing: str
+    path: Path,
+    features: Table,
+    categorical: Sequence[str],
+    max_categories: int,
+    missing: str,
+    day_first: bool | None = None,
 ) -> TableSchema:
     """The schema of the columns.
 
     Raises:
-        InputError: a column holds dates, no value, too many words, or values that are neither numbers nor words.
+        InputError: a column holds no value, too many words, time stamps in which nothing comes back, or values that are
+            neither numbers, words nor time stamps.
     """
-    return TableSchema(
-        tuple(
-            _column(
-                path,
-                name,
-                values.as_words() if name in categorical else _of_one_kind(path, name, values),
-                max_categories,
-            )
-            for name, values in features.items()
-        ),
-        missing,
-    )
+    columns = []
+    for name, values in features.items():
+        if name in categorical:
+            columns.append(_column(path, name, values.as_words(), max_categories))
+        elif values.kind == "category" and are_times(values.words):
+            columns.append(time_column(str(path), name, values.words, day_first))
+        else:
+            columns.append(_column(path, name, _of_one_kind(path, name, values), max_categories))
+    return TableSchema(tuple(columns), missing)
 
 
 def _of_one_kind(path: Path, name: str, values: Values) -> Values:
@@ -192,11 +202,6 @@ def _of_one_kind(path: Path, name: str, values: Values) -> Values:
 
 def _column(path: Path, name: str, values: Values, max_categories: int) -> Column:
     out = f"leave it out with {ignoring([name])}"
-    if values.kind == "date":
-        raise InputError(
-            f"{path}: column {name} holds dates, which are not used as they are; put what matters in them into columns "
-            f"(hour, weekday, days since), and {out}; {setting('data.categorical', [name])} if they are names"
-        )
     if values.kind not in ("number", "boolean", "category") or np.isnan(values.numbers).all():
         what = "no value" if values.kind in ("number", "boolean", "category") else values.kind
         raise InputError(f"{path}: column {name} must hold numbers or words, it holds {what}; {out}")
@@ -213,11 +218,15 @@ def _column(path: Path, name: str, values: Values, max_categories: int) -> Colum
 
 
 def _warn(path: Path, x: np.ndarray, schema: TableSchema) -> None:
+    source = schema.sources()[0]
+    is_number = np.isnan(schema.waves()[0])  # no sine
+    x, source = x[:, is_number], source[is_number]
+    if not x.size:
+        return
     low, high = np.nanmin(x, axis=0), np.nanmax(x, axis=0)
     constant = int((low == high).sum())
     if constant:
         warnings.warn(f"{path.name}: {constant} of {x.shape[1]} columns are constant and map to 0", stacklevel=3)
-    source = schema.sources()[0]
     counting = [schema.columns[source[k]].name for k in np.flatnonzero((np.diff(x[:1000], axis=0) == 1).all(axis=0))]
     if counting and len(x) > 20:
         warnings.warn(

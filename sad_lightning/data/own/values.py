@@ -22,7 +22,7 @@ class Values:
     """One column of some rows.
 
     Attributes:
-        kind: ``number``, ``boolean``, ``category``, or the name of values that can not be used, such as ``date``.
+        kind: ``number``, ``boolean``, ``category``, or the name of values that can not be used, such as ``durations``.
         numbers: ``(n,)``; of categories the position in ``words``; NaN where missing.
         words: the categories.
     """

@@ -1,0 +1,66 @@
+"""Data frames of pandas, polars and others that Arrow reads, on the road that files take."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sad_lightning.data.own.arrow import arrow_values
+from sad_lightning.data.own.reading import check_columns, raw_rows
+from sad_lightning.data.own.values import Table, check_names_once
+from sad_lightning.data.schema import TableSchema
+from sad_lightning.errors import InputError
+
+X = Path("X")  # how errors name a frame
+
+
+def is_mixed(frame: Any) -> bool:
+    """Whether this is a data frame with a column that is not of numbers or booleans."""
+    return hasattr(frame, "__arrow_c_stream__") and not all(map(_is_number, frame.dtypes))
+
+
+def frame_table(frame: Any) -> Table:
+    """The columns of a data frame.
+
+    Raises:
+        InputError: pyarrow is not installed, a name stands twice, or a column can not be read.
+    """
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise InputError(
+            "X: a data frame with words or time stamps is read by pyarrow, which is not there; pip install "
+            "'sad_lightning[table]', or give numbers alone"
+        ) from error
+    check_names_once(X, [str(name) for name in frame.columns])
+    try:
+        table = pyarrow.table(frame)
+    except (pyarrow.ArrowException, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"X: a column must hold values of one kind ({reason}); mend it") from error
+    names = [str(name) for name in frame.columns]
+    return {name: arrow_values(X, name, table.column(name).combine_chunks(), as_words=False) for name in names}
+
+
+def frame_rows(frame: Any, schema: TableSchema) -> NDArray[np.float32]:
+    """The raw rows of a data frame, ``(N, C)``, by the columns of the training.
+
+    Raises:
+        InputError: it is no data frame, or its columns are not those of the training.
+    """
+    if not hasattr(frame, "__arrow_c_stream__"):
+        name = next(column.name for column in schema.columns if column.is_text)
+        raise InputError(
+            f"X must be a data frame with the columns of the training, of which {name} is not of numbers, got "
+            f"{type(frame).__name__}"
+        )
+    table = frame_table(frame)
+    check_columns(X, list(table), schema)
+    return raw_rows(X, table, schema)[0]
+
+
+def _is_number(dtype: Any) -> bool:
+    """Whether this type of numpy, pandas or polars is of numbers or booleans."""
+    kind = getattr(dtype, "kind", None)  # numpy's and pandas'
+    return bool(dtype.is_numeric() or str(dtype) == "Boolean") if kind is None else kind in "iufb"
