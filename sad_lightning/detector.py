@@ -257,9 +257,9 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def _frame(self, X: Any) -> tuple[NDArray[Any], Schema]:
         """The raw rows to train on and the schema of a data frame with words, with the settings of ``data=table``."""
-        settings = composed(_TABLE).data
+        data = composed(_TABLE).data
         validate_data(self, X, skip_check_array=True)
-        schema = fit_schema(Path("X"), frame_table(X), [], settings.max_categories, settings.missing)
+        schema = fit_schema(Path("X"), frame_table(X), [], data.max_categories, data.hash_buckets, data.missing)
         return frame_rows(X, schema), schema
 
     def _numbers(self, X: Any) -> tuple[NDArray[Any], Schema]:

@@ -193,7 +193,7 @@ class Model(nn.Module):
         """
         schema = self.preparation.schema
         if isinstance(schema, TableSchema) and schema.missing == "refuse":
-            numbers = np.array([column.kind != "category" for column in schema.columns])
+            numbers = np.array([column.kind not in ("category", "hash") for column in schema.columns])
             for row, column in np.argwhere(np.isnan(raw) & numbers)[:1]:
                 raise InputError(
                     f"row {row}: column {schema.names[column]} has no value, and this model refuses that; fill it, or "

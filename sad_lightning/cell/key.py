@@ -24,6 +24,7 @@ _NEUTRAL: dict[str, Any] = {
     "data.decimal": ".",
     "data.delimiter": None,
     "data.encoding": "utf-8",
+    "data.hash_buckets": 64,
     "data.header": True,
     "data.infinite": "refuse",
     "data.length": 30,

@@ -1,6 +1,7 @@
 """What raw rows must look like: columns of a table, texts, or images of a size. A model file holds its schema."""
 
 import codecs
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,9 +27,11 @@ class Column:
     Attributes:
         name: files must have a column of exactly this name.
         kind: ``number``; ``boolean``, 0 or 1; ``category``, one of ``categories``, which is one-hot encoded: a value
-            that is none of them, or is missing, is 0 in all its columns; ``time``, a time stamp, which becomes sine and
-            cosine of the time of day and of the time of the week.
+            that is none of them, or is missing, is 0 in all its columns; ``hash``, a word, of which the bucket is
+            one-hot encoded likewise; ``time``, a time stamp, which becomes sine and cosine of the time of day and of
+            the time of the week.
         categories: in the order of their columns; empty for other kinds.
+        buckets: of hashed words, how many buckets there are.
         periods: of time stamps, the cycles that become sine and cosine, in seconds: ``DAY``, ``WEEK`` or both.
         day_first: of time stamps, whether the day comes first in those that begin with neither year nor month's name;
             None where training had none.
@@ -38,17 +41,28 @@ class Column:
     name: str
     kind: str = "number"
     categories: tuple[str, ...] = ()
+    buckets: int = 0
     periods: tuple[int, ...] = ()
     day_first: bool | None = None
     has_zone: bool = False
 
     def __post_init__(self) -> None:
-        choice(f"column {self.name!r}: kind", self.kind, ("number", "boolean", "category", "time"))
+        choice(f"column {self.name!r}: kind", self.kind, ("number", "boolean", "category", "hash", "time"))
 
     @property
     def is_text(self) -> bool:
         """Whether files are read as words in this column."""
-        return self.kind in ("category", "time")
+        return self.kind in ("category", "hash", "time")
+
+    def codes(self, words: Sequence[str]) -> Floats:
+        """The raw value of each word, ``(n,)``: its position among the categories, NaN if it is none, or its bucket.
+
+        The bucket is the CRC-32 of the word in UTF-8, modulo their number.
+        """
+        if self.kind == "hash":
+            return np.array([zlib.crc32(word.encode()) % self.buckets for word in words], dtype=np.float32)
+        position = {name: float(number) for number, name in enumerate(self.categories)}
+        return np.array([position.get(word, np.nan) for word in words], dtype=np.float32)
 
     def plain(self) -> dict[str, Any]:
         """As plain data, without what is as usual."""
@@ -62,6 +76,8 @@ class Column:
             return "missing"
         if self.kind == "category":
             return self.categories[int(value)]
+        if self.kind == "hash":
+            return f"bucket {int(value)}"
         if self.kind == "time":
             day, minute = divmod(round(value / 60) % (WEEK // 60), DAY // 60)
             clock = f"{minute // 60:02}:{minute % 60:02}"
@@ -74,8 +90,8 @@ def _seen_of(column: Column) -> list[tuple[float, float, float]]:
 
     NaN for those that it has not. A cosine is the sine of a quarter more.
     """
-    if column.kind == "category":
-        return [(float(code), np.nan, np.nan) for code in range(len(column.categories))]
+    if column.kind in ("category", "hash"):
+        return [(float(code), np.nan, np.nan) for code in range(len(column.categories) or column.buckets)]
     if column.kind == "time":
         return [(np.nan, 2 * np.pi / period, shift) for period in column.periods for shift in (0.0, np.pi / 2)]
     return [(np.nan, np.nan, np.nan)]
@@ -122,8 +138,8 @@ class Dialect:
 class TableSchema:
     """The columns of a table, in the order in which a raw row ``(C,)`` holds them.
 
-    A raw row is float32: the number, 0 or 1, the position of the category, or the seconds since Monday, 0:00 UTC; NaN
-    where the value is missing.
+    A raw row is float32: the number, 0 or 1, the position of the category, the bucket, or the seconds since Monday,
+    0:00 UTC; NaN where the value is missing.
 
     Attributes:
         columns: at least one, no name twice.
@@ -173,7 +189,8 @@ class TableSchema:
     def expand(self, raw: Floats) -> Floats:
         """The columns that the network sees of raw rows, ``(N, C)`` to ``(N, D)``.
 
-        Categories are one-hot encoded, time stamps become sines and cosines; missing numbers and times stay NaN.
+        Categories and buckets are one-hot encoded, time stamps become sines and cosines; what is missing stays NaN, but
+        is 0 in all columns of a category or a bucket.
         """
         source, code = self.sources()
         angle, start = self.waves()

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from sad_lightning.data.own.labels import PARTS
-from sad_lightning.data.own.values import setting
+from sad_lightning.data.own.tables import ALL_DIFFER
+from sad_lightning.data.own.values import LIKE_A_NUMBER, setting
 from sad_lightning.data.schema import DAY, WEEK
 from sad_lightning.errors import InputError
 from sad_lightning.inspect.columns import ColumnProfile, TableProfile
 from sad_lightning.stats.ranking import auroc
 
-MAX_CATEGORIES = 100  # of conf/data/table.yaml
+MAX_CATEGORIES, HASH_BUCKETS = 100, 64  # of conf/data/table.yaml
 NORMAL = frozenset({"normal", "benign", "ok", "good", "fine", "healthy", "legit", "legitimate", "genuine", "inlier",
                     "pass", "passed", "clean", "regular", "none", "no", "n", "0", "false", "negative", "nominal",
                     "no anomaly", "no failure", "no fraud"})  # fmt: skip
@@ -29,8 +30,6 @@ _LABEL_NAME = re.compile(
 )
 _ID_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|index|idx|key|serial|number|no|nr|row)$", re.IGNORECASE)
 _CODE_NAME = re.compile(r"(^|[_\W])(code|zip|zipcode|postcode|protocol|category|type|kind)$", re.IGNORECASE)
-_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}|[\da-fA-F]*(:[\da-fA-F]*){2,7}")
-_ALL_DIFFER = 0.95  # of the rows: then words are identifiers
 _FEW_CODES = 30
 _CYCLES = {DAY: "time of day", WEEK: "weekday"}
 _LEAKS = 0.999  # the AUROC of one column alone, from which on it is said that it tells the label
@@ -214,21 +213,17 @@ def _reason_to_ignore(column: ColumnProfile, table: TableProfile) -> str | None:
         problem = column.times[1]
         return None if problem is None else f"time stamps: {problem}"
     if values.kind == "category":
-        if all(_ADDRESS.fullmatch(word) for word in values.words):
-            return "network addresses"
-        mixed = [word for word in values.words if re.fullmatch(r"[-+]?[\d.,]+([eE][-+]?\d+)?", word)]
+        mixed = [word for word in values.words if LIKE_A_NUMBER.fullmatch(word)]
         if len(mixed) > len(values.words) / 2:
             return f"numbers and words, such as {next((w for w in values.words if w not in mixed), mixed[0])!r}"
-        if distinct > _ALL_DIFFER * rows or (_ID_NAME.search(column.name) and distinct > rows / 2):
+        if distinct > ALL_DIFFER * rows or (_ID_NAME.search(column.name) and distinct > rows / 2):
             return "another word in nearly every row: an identifier"
-        if distinct > MAX_CATEGORIES:
-            return f"{distinct:,} words, more than data.max_categories={MAX_CATEGORIES}"
         return None
     if values.kind == "number" and rows > 20:
         numbers = values.numbers
         if not column.missing and len(set(np.diff(numbers).tolist())) == 1:
             return "counts the rows"
-        if _ID_NAME.search(column.name) and distinct > _ALL_DIFFER * rows and (numbers == np.round(numbers)).all():
+        if _ID_NAME.search(column.name) and distinct > ALL_DIFFER * rows and (numbers == np.round(numbers)).all():
             return "another number in nearly every row: an identifier"
         if np.nanmax(np.abs(numbers)) > 3e38:
             return "values above 3e38"
@@ -243,6 +238,8 @@ def _notes(column: ColumnProfile) -> Iterator[str]:
         yield f"{', '.join(map(repr, column.missing_words))} for missing"
     if column.missing > rows / 2:
         yield "mostly missing"
+    if values.kind == "category" and column.distinct > MAX_CATEGORIES:
+        yield f"many words: hashed into {HASH_BUCKETS} columns"
     times, _ = column.times if values.kind == "time" else (None, None)
     if times is not None:
         yield f"time stamps: {' and '.join(_CYCLES[period] for period in times.periods())}"
@@ -271,8 +268,9 @@ def _leak(column: ColumnProfile, label_column: ColumnProfile, label: Label) -> s
     if y.sum() < _ENOUGH or (~y).sum() < _ENOUGH:
         return None
     if column.values.kind == "category":
-        of_word = np.bincount(numbers.astype(np.int64), weights=y) / np.bincount(numbers.astype(np.int64))
-        numbers = of_word[numbers.astype(np.int64)]
+        word = numbers.astype(np.int64)
+        others = np.bincount(word)[word] - 1
+        numbers = np.where(others, (np.bincount(word, weights=y)[word] - y) / np.maximum(others, 1), y.mean())
     area = auroc(y, numbers)
     return "tells the label by itself: is it known before?" if max(area, 1 - area) >= _LEAKS else None
 

@@ -120,7 +120,7 @@ def test_one_road_for_frames_and_files(tmp_path):
     for frame in (pandas.DataFrame(columns), polars.DataFrame(columns, strict=False)):
         assert is_mixed(frame)
         table = frame_table(frame)
-        assert fit_schema(tmp_path, table, [], 100, "median") == arrays.schema
+        assert fit_schema(tmp_path, table, [], 100, 64, "median") == arrays.schema
         np.testing.assert_array_equal(arrays.schema.expand(frame_rows(frame, arrays.schema)), arrays.x)
     assert not is_mixed(pandas.DataFrame({"a": [1.0], "b": [True]}))
     assert not is_mixed(polars.DataFrame({"a": [1.0], "b": [True]}))

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import zlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -92,23 +93,22 @@ def test_onnx_scores_and_decides_as_the_model_does(name, kind, make):
     assert 0 < decisions.sum() < 23 or name == "abc"
 
 
-def test_a_graph_takes_time_stamps_as_seconds_since_monday():
-    """As docs/own_data.md says: the seconds since 1970, less four days, modulo a week."""
-    schema = TableSchema((Column("a"), Column("t", "time", periods=(DAY, WEEK))))
-    preparation = Preparation(schema, Scaling(np.float32([1]), np.float32([0]), np.zeros(5, dtype=np.float32)))
+def test_a_graph_takes_time_stamps_as_seconds_and_words_as_buckets():
+    """As docs/own_data.md says: the seconds since 1970, less four days, modulo a week, and the CRC-32 of the word."""
+    schema = TableSchema((Column("ip", "hash", buckets=8), Column("t", "time", periods=(DAY, WEEK))))
+    preparation = Preparation(schema, Scaling(np.float32([1]), np.float32([0]), np.zeros(12, dtype=np.float32)))
     stamps = np.datetime64("2026-01-05T09:00", "s") + 3_700 * np.arange(400)
-    values = Values.categories(np.arange(400.0), stamps.astype(str).tolist())
-    table = {"a": Values("number", np.sin(np.arange(400.0))), "t": values}
+    hosts = [f"10.0.0.{k % 90}" for k in range(400)]
+    words = (hosts, stamps.astype(str).tolist())
+    table = {name: Values.categories(np.arange(400.0), each) for name, each in zip(schema.names, words, strict=True)}
     raw, _ = raw_rows(Path("x.csv"), table, schema)
+    np.testing.assert_array_equal(raw[:, 0], [zlib.crc32(host.encode()) % 8 for host in hosts])
     np.testing.assert_array_equal(raw[:, 1], (stamps.astype(np.int64) - 345_600) % 604_800)
-    raw[::9, 1] = np.nan
+    raw[::9] = np.nan
     rows = torch.from_numpy(raw)
-    scorer = BaselineScore(
-        KNN(neighbors=2, metric="euclidean", max_rows=400, random_state=0).fit(preparation(rows[:200]).numpy())
-    )
-    model = Model(
-        preparation, scorer, calibration=torch.rand(40), calibration_rows="validation", target_fpr=0.3, card={}
-    )
+    knn = KNN(neighbors=2, metric="euclidean", max_rows=400, random_state=0).fit(preparation(rows[:200]).numpy())
+    known = {"calibration": torch.arange(40), "calibration_rows": "validation", "target_fpr": 0.3, "card": {}}
+    model = Model(preparation, BaselineScore(knn), **known)
     content, apart = to_graph(model, "onnx", rows)
     assert apart < 1e-5
     np.testing.assert_allclose(onnx_scores(content, rows)[0], model.score_rows(raw), rtol=1e-5, atol=1e-6)

@@ -28,7 +28,7 @@ def own(path: object, **changes: object) -> Arrays:
     settings = {
         "label": None, "known_anomaly": ["anomaly"], "known_normal": ["normal"], "unlabeled": ["unlabeled"],
         "truth": None, "normal": [], "part": None, "group": None, "ignore": [], "categorical": [],
-        "max_categories": 100, "missing": "median",
+        "max_categories": 100, "hash_buckets": 64, "missing": "median",
         "missing_values": [], "infinite": "refuse", "delimiter": None, "decimal": ".", "encoding": "utf-8",
         "header": True, "skip_rows": 0, "day_first": None, "text": None, "length": 30,
     }  # fmt: skip

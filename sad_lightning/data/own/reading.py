@@ -182,16 +182,15 @@ def raw_rows(
             )
         if column.kind == "time":
             numbers, unknown[column.name] = time_values(str(path), values, column)
-        if column.kind == "category":
-            code = {name: float(number) for number, name in enumerate(column.categories)}
-            codes = np.array([*(code.get(name, np.nan) for name in values.words), np.nan])
+        if column.kind in ("category", "hash"):
+            codes = np.append(column.codes(values.words), np.nan)
             present = ~np.isnan(numbers)
             numbers = codes[np.where(present, numbers, len(values.words)).astype(np.int64)]
             unknown[column.name] = int((np.isnan(numbers) & present).sum())
         with np.errstate(over="ignore"):
             raw[:, position] = numbers
         _check_finite(path, column.name, raw[:, position], numbers, first)
-        if schema.missing == "refuse" and np.isnan(numbers).any() and column.kind != "category":
+        if schema.missing == "refuse" and np.isnan(numbers).any() and column.kind not in ("category", "hash"):
             row = first + int(np.isnan(numbers).argmax())
             raise InputError(
                 f"{path}: column {column.name} must have a value in every row (data.missing=refuse), it has none in "
@@ -212,7 +211,13 @@ def text_rows(values: Values, schema: TextSchema) -> NDArray[np.float32]:
     return rows
 
 
-_PLURAL = {"number": "numbers", "boolean": "true and false", "category": "words", "time": "time stamps"}
+_PLURAL = {
+    "number": "numbers",
+    "boolean": "true and false",
+    "category": "words",
+    "hash": "words",
+    "time": "time stamps",
+}
 
 
 def _check_finite(

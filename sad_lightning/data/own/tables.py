@@ -1,5 +1,7 @@
 """Own tables from CSV, parquet or npz: numbers, booleans, words, which are one-hot encoded, and time stamps.
 
+A column of more words than ``max_categories`` is hashed: the word's bucket is one-hot encoded.
+
 Features are all columns except those with a role (label, truth, part, group) and those to ignore. A missing number is
 imputed with the median of the training rows, or refused; a word that is missing, or that training never saw, is 0 in
 all its one-hot columns. Of a time stamp the time of day and the weekday are seen, for these come back; how late it is
@@ -8,7 +10,6 @@ would make every new row an anomaly.
 Where a column holds texts, they alone train, as the numbers of their words (``data.words``).
 """
 
-import re
 import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -23,10 +24,12 @@ from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.labels import labels_of, part_of, semi_of
 from sad_lightning.data.own.reading import raw_rows, read_table, text_rows
 from sad_lightning.data.own.times import are_times, time_column
-from sad_lightning.data.own.values import Table, Values, ignoring, listed, setting
+from sad_lightning.data.own.values import LIKE_A_NUMBER, Table, Values, ignoring, listed, setting
 from sad_lightning.data.schema import Column, Dialect, TableSchema, TextSchema
 from sad_lightning.data.words import words_of
 from sad_lightning.errors import InputError
+
+ALL_DIFFER = 0.95  # of the rows: words that differ in more of them are identifiers, and are not hashed
 
 
 def table(
@@ -42,6 +45,7 @@ def table(
     ignore: Sequence[str],
     categorical: Sequence[str],
     max_categories: int,
+    hash_buckets: int,
     missing: str,
     missing_values: Sequence[object],
     infinite: str,
@@ -68,7 +72,8 @@ def table(
         group: the column whose rows of equal value stay in one part; None for no groups.
         ignore: columns that are left out.
         categorical: columns of numbers that are names.
-        max_categories: the most words that a column may have.
+        max_categories: the most words of a column that each become a column of 0 and 1.
+        hash_buckets: into how many such columns more words are hashed; 0 refuses them.
         missing: ``median`` or ``refuse``.
         missing_values: further words for a missing value; for this and the next settings see ``schema.Dialect``.
         infinite: ``refuse`` or ``missing``.
@@ -87,6 +92,7 @@ def table(
     file = path_of("data.path", path)
     whole_number("data.length", length)
     whole_number("data.max_categories", max_categories, least=2)
+    whole_number("data.hash_buckets", hash_buckets, least=0)
     choice("data.missing", missing, ("median", "refuse"))
     if day_first is not None:
         true_or_false("data.day_first", day_first)
@@ -122,7 +128,7 @@ def table(
     if not features:
         raise InputError(f"{file}: must hold a column beside {listed([*names.values(), *ignored])}; there is none")
     aside = tuple(name for name in columns if name not in features)
-    of_table = fit_schema(file, features, categories, max_categories, missing, day_first)
+    of_table = fit_schema(file, features, categories, max_categories, hash_buckets, missing, day_first)
     of_table = replace(of_table, aside=aside, dialect=dialect)
     raw, _ = raw_rows(file, features, of_table, first=1)
     x = of_table.expand(raw)
@@ -161,29 +167,30 @@ def fit_schema(
     features: Table,
     categorical: Sequence[str],
     max_categories: int,
+    hash_buckets: int,
     missing: str,
     day_first: bool | None = None,
 ) -> TableSchema:
     """The schema of the columns.
 
     Raises:
-        InputError: a column holds no value, too many words, time stamps in which nothing comes back, or values that are
-            neither numbers, words nor time stamps.
+        InputError: a column holds no value, another word in nearly every row, time stamps in which nothing comes back,
+            or values that are neither numbers, words nor time stamps.
     """
     columns = []
     for name, values in features.items():
         if name in categorical:
-            columns.append(_column(path, name, values.as_words(), max_categories))
+            columns.append(_column(path, name, values.as_words(), max_categories, hash_buckets))
         elif values.kind == "category" and are_times(values.words):
             columns.append(time_column(str(path), name, values.words, day_first))
         else:
-            columns.append(_column(path, name, _of_one_kind(path, name, values), max_categories))
+            columns.append(_column(path, name, _of_one_kind(path, name, values), max_categories, hash_buckets))
     return TableSchema(tuple(columns), missing)
 
 
 def _of_one_kind(path: Path, name: str, values: Values) -> Values:
     """The values, checked: numbers with a few words among them are refused."""
-    others = [text for text in values.words if not re.fullmatch(r"[-+]?[\d.,]+([eE][-+]?\d+)?", text)]
+    others = [text for text in values.words if not LIKE_A_NUMBER.fullmatch(text)]
     if values.kind == "category" and 2 * len(others) < len(values.words):
         odd = others or [text for text in values.words if "," in text]
         plain = [repr(text) for text in values.words if text not in odd]
@@ -200,7 +207,7 @@ def _of_one_kind(path: Path, name: str, values: Values) -> Values:
     return values
 
 
-def _column(path: Path, name: str, values: Values, max_categories: int) -> Column:
+def _column(path: Path, name: str, values: Values, max_categories: int, hash_buckets: int) -> Column:
     out = f"leave it out with {ignoring([name])}"
     if values.kind not in ("number", "boolean", "category") or np.isnan(values.numbers).all():
         what = "no value" if values.kind in ("number", "boolean", "category") else values.kind
@@ -208,19 +215,22 @@ def _column(path: Path, name: str, values: Values, max_categories: int) -> Colum
     if values.kind != "category":
         return Column(name, values.kind)
     if len(values.words) > max_categories:
+        rows = int((~np.isnan(values.numbers)).sum())
+        if hash_buckets and len(values.words) <= ALL_DIFFER * rows:
+            return Column(name, "hash", buckets=hash_buckets)
         raise InputError(
-            f"{path}: column {name} must hold at most {max_categories} words (data.max_categories), it holds "
-            f"{len(values.words)}, such as {listed([repr(text) for text in values.words[:3]])}; if they are names or "
-            f"identifiers, {out}; if they are texts, which then train alone, {setting('data.text', name)} "
-            f"network=sentence method=dp_vae"
+            f"{path}: column {name} must hold at most {max_categories} words (data.max_categories), or words that come "
+            f"back, which are hashed (data.hash_buckets), it holds {len(values.words)} in {rows} rows, such as "
+            f"{listed([repr(text) for text in values.words[:3]])}; if they are names or identifiers, {out}; if they "
+            f"are texts, which then train alone, {setting('data.text', name)} network=sentence method=dp_vae"
         )
     return Column(name, "category", tuple(sorted(values.words)))
 
 
 def _warn(path: Path, x: np.ndarray, schema: TableSchema) -> None:
     source = schema.sources()[0]
-    is_number = np.isnan(schema.waves()[0])  # no sine
-    x, source = x[:, is_number], source[is_number]
+    own_scale = np.array([column.kind not in ("hash", "time") for column in schema.columns])[source]
+    x, source = x[:, own_scale], source[own_scale]
     if not x.size:
         return
     low, high = np.nanmin(x, axis=0), np.nanmax(x, axis=0)

@@ -15,6 +15,7 @@ from sad_lightning.data.own.address import Place
 from sad_lightning.errors import InputError
 
 NOT_TEXT = "text that is not UTF-8"
+LIKE_A_NUMBER = re.compile(r"(?=[-+]?[.,]?\d)[-+]?(\d{1,3}([.,]\d{3})+|\d+)?([.,]\d*)?([eE][-+]?\d+)?")  # as 1,5
 
 
 @dataclass(frozen=True)
