@@ -201,12 +201,12 @@ class Detector(OutlierMixin, BaseEstimator):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """The detector of a model file.
+        """The detector of a model file, or of the folder of a run or of a model hub.
 
         Raises:
             InputError: the file is damaged, something else, or of texts.
         """
-        model = Model.load(Path(path))
+        model = Model.load(Model.find(Path(path)))
         schema = model.preparation.schema
         if isinstance(schema, TextSchema):
             raise InputError(f"{path}: reads texts; score them with python -m sad_lightning.predict")

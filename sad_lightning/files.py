@@ -30,6 +30,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _MAY_MOVE = re.compile(rb"\\[ubfr]|[\x7f-\xff]")  # bytes of JSON without which a text holds none of them
 
 MODEL_FILE, CARD_FILE = "model.pt", "detector.html"  # in the folder of a cell of own data
+HUB_FILE = "model.safetensors"  # in a folder that export writes for a model hub
 
 
 @contextmanager
@@ -61,6 +62,14 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where nothing can be written, there is nothing to remove
             part.unlink(missing_ok=True)
+
+
+def model_file(path: Path) -> Path:
+    """The model file: the path itself, or the file in the folder of a run or of a model hub."""
+    if not path.is_dir():
+        return path
+    is_hub = (path / HUB_FILE).is_file() and not (path / MODEL_FILE).is_file()
+    return path / (HUB_FILE if is_hub else MODEL_FILE)
 
 
 def write_archive(path: Path, kind: str, write: Callable[[io.BytesIO], object]) -> None:
@@ -118,8 +127,12 @@ def write_json(path: Path, document: Mapping[str, Any], *, indent: int | None = 
         part.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, as_written: bool = False) -> dict[str, Any]:
     """The document of a file, without its checksum and without control characters, which a terminal would obey.
+
+    Args:
+        path: of the file.
+        as_written: keep control characters, for values that are compared with data.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -135,7 +148,9 @@ def read_json(path: Path) -> dict[str, Any]:
     checksum = document.pop("checksum", None)
     if checksum is not None and checksum != _checksum(document):
         raise DamagedError(path, "its checksum does not fit: it was changed")
-    plain: dict[str, Any] = printable(document) if _MAY_MOVE.search(content) else document
+    plain: dict[str, Any] = document
+    if not as_written and _MAY_MOVE.search(content):
+        plain = printable(document)
     return plain
 
 

@@ -34,7 +34,8 @@ from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import ImageSchema, TableSchema, TextSchema, schema_of
 from sad_lightning.errors import InputError
-from sad_lightning.files import MODEL_FILE, printable, write_archive
+from sad_lightning.files import MODEL_FILE, model_file, printable, write_archive
+from sad_lightning.hub import read_hub
 from sad_lightning.methods.method import Method
 from sad_lightning.stats.threshold import conformal_threshold, reached_by, threshold_at_fdr, threshold_at_fpr
 from sad_lightning.training.ensemble import Ensemble, method_of
@@ -255,9 +256,9 @@ class Model(nn.Module):
             )
         return threshold_at_fdr(self.calibration.cpu().numpy(), counts, fdr)
 
-    def save(self, path: Path) -> None:
-        """Write the model file: whole, or not at all."""
-        document = {
+    def document(self) -> dict[str, Any]:
+        """All that a model file holds: plain data and tensors."""
+        return {
             "format": _FORMAT,
             "version": _VERSION,
             "package": __version__,
@@ -273,16 +274,20 @@ class Model(nn.Module):
             "examples": self.examples,
             "reference": self.reference,
         }
+
+    def save(self, path: Path) -> None:
+        """Write the model file: whole, or not at all."""
+        document = self.document()
         write_archive(path, "model file", lambda file: torch.save(document, file))
 
     @staticmethod
     def find(path: Path) -> Path:
-        """The model file: ``path`` itself, or the file in the folder of a run."""
-        return path / FILE if path.is_dir() else path
+        """The model file: ``path`` itself, or the file in the folder of a run or of a model hub."""
+        return model_file(path)
 
     @staticmethod
     def load(path: Path | str, device: torch.device | str = "cpu") -> "Model":
-        """Read a model file.
+        """Read a model file, or the ``model.safetensors`` of a folder that ``export --format hub`` wrote.
 
         Raises:
             InputError: it does not exist, is damaged or something else, is of a newer version, or names a method that
@@ -317,6 +322,8 @@ class Model(nn.Module):
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: there is no such model file; a training on own data leaves one, {FILE}")
+    if path.suffix == ".safetensors":
+        return _checked(path, read_hub(path.parent))
     try:
         with zipfile.ZipFile(path) as file:  # torch does not verify the checksums
             damaged = file.testzip()
@@ -328,6 +335,11 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path}: must be a model file of sad_lightning, but reading it fails: it is damaged or something else; "
             f"copy it again, or train it again"
         ) from error
+    return _checked(path, document)
+
+
+def _checked(path: Path, document: Any) -> dict[str, Any]:
+    """The document of a model file, if it is one of this version."""
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         what = "a Lightning checkpoint" if isinstance(document, dict) and "state_dict" in document else "something else"
         raise InputError(f"{path}: must be a model file of sad_lightning, it is {what}; a training leaves {FILE}")

@@ -1,1 +1,1 @@
-"""The command that writes a model file as one graph."""
+"""The command that writes a model file as one graph, or for a model hub."""

@@ -1,9 +1,11 @@
 """``python -m sad_lightning.export MODEL``: a model file as one graph, from raw rows to scores and decisions.
 
 The graph holds preparation, network or baseline, and threshold; its outputs are ``score`` and ``anomaly``. It is
-written only if it scores as the model does, on rows that are stored in the model file.
+written only if it scores as the model does, on rows that are stored in the model file. ``--format hub`` writes a folder
+of ``config.json``, ``model.safetensors`` and ``README.md`` instead, which loads as the model file does.
 """
 
+from functools import partial
 from pathlib import Path
 
 from sad_lightning.command import command_frame, command_parser
@@ -18,13 +20,15 @@ def main() -> None:
     parser = command_parser("export", __doc__, "model.pt --format onnx --out model.onnx")
     add_model(parser)
     parser.add_argument(
-        "--format", choices=("onnx", "pt2"), default="onnx", help="for ONNX Runtime, or for torch.export (onnx)"
-    )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (beside the model)")
+        "--format", choices=("onnx", "pt2", "hub"), default="onnx",
+        help="for ONNX Runtime, for torch.export, or a folder for a model hub (onnx)",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="PATH", help="the file, or the folder of a hub (beside the model)")
     options = parser.parse_args()
     with command_frame("sad_lightning.export"):
         import_all(options.modules)
-        print(export_model(options.model, options.format, options.out))
+        export = export_folder if options.format == "hub" else partial(export_model, kind=options.format)
+        print(export(options.model, out=options.out))
 
 
 def export_model(path: Path, kind: str, out: Path | None = None) -> str:
@@ -43,7 +47,10 @@ def export_model(path: Path, kind: str, out: Path | None = None) -> str:
             f"{path}: reads texts, which a graph can not turn into numbers; python -m sad_lightning.predict scores them"
         )
     if model.examples is None:
-        raise InputError(f"{path}: must hold rows to check the graph on, and has none; train it again")
+        raise InputError(
+            f"{path}: must hold rows to check the graph on, and has none, as no folder of a hub has; export the model "
+            f"file, or train it again"
+        )
     content, apart = to_graph(model, kind, model.examples)
     out = out or path.with_suffix(f".{kind}")
     if out.is_dir() or (out.exists() and out.resolve() == path.resolve()):
@@ -54,6 +61,23 @@ def export_model(path: Path, kind: str, out: Path | None = None) -> str:
         f"{out}: agrees with the model on {len(model.examples)} rows within {apart:.1g} relative; outputs score and "
         f"anomaly, score > {model.threshold:.6g}"
     )
+
+
+def export_folder(path: Path, out: Path | None = None) -> str:
+    """Write a model file as a folder for a model hub; returns what was written, as text.
+
+    Raises:
+        InputError: the model can not be read, or safetensors is not installed.
+    """
+    from sad_lightning.export.hub_folder import export_hub  # torch
+    from sad_lightning.model import Model
+
+    path = Model.find(path)
+    out = out or path.parent / "hub"
+    if out.is_file():
+        raise InputError(f"--out={out}: must be a folder, it is a file; choose another name")
+    export_hub(Model.load(path), out)
+    return f"{out}: README.md, config.json, model.safetensors; Detector.load and predict read the folder"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sad_lightning.errors import InputError
-from sad_lightning.files import MODEL_FILE
+from sad_lightning.files import MODEL_FILE, model_file
 
 if TYPE_CHECKING:
     import torch
@@ -15,13 +15,8 @@ if TYPE_CHECKING:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the argument MODEL and the option --import."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, or the folder of the run that left it")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a model file, or the folder of a run or of a hub")
     parser.add_argument("--import", dest="modules", nargs="+", default=[], help="modules that define your own methods")
-
-
-def model_file(model: Path) -> Path:
-    """The model file: the path itself, or the file in the folder of a run."""
-    return model / MODEL_FILE if model.is_dir() else model
 
 
 def check_there(*files: Path) -> None:
