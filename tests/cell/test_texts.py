@@ -92,7 +92,7 @@ def test_a_model_file_holds_its_words_as_data_and_says_what_it_can_not_do(review
         explain_rows(path, reviews, 1)
     with pytest.raises(InputError, match="reads texts, which a graph can not turn into numbers"):
         export_model(path, "onnx")
-    with pytest.raises(InputError, match="columns of words"):
+    with pytest.raises(InputError, match="reads texts; score them with"):
         Detector.load(path)
     with pytest.raises(InputError, match="can not tell where an image is anomalous"):
         predict(Model.load(path), reviews, tmp_path / "s.csv", Options(maps=tmp_path / "maps"))
