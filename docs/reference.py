@@ -2,6 +2,8 @@
 
 import ast
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from inspect import getfile
 from pathlib import Path
@@ -14,7 +16,8 @@ from sad_lightning.config.compose import composed
 from sad_lightning.config.location import CONF
 from sad_lightning.config.options import ADDED, groups, options_of
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+HERE = Path(__file__).resolve().parent
+NOTEBOOKS = HERE.parent / "notebooks"
 PYTHON = {  # what users import, by page
     "Detector and Model": ("detector", "model"),
     "Methods": ("methods.method", "methods.hypersphere", "methods.autoencoder", "methods.variational", "methods.steps"),
@@ -23,13 +26,21 @@ PYTHON = {  # what users import, by page
 }
 
 
-def write(folder: Path) -> None:
-    """Write all of them into a folder, anew."""
+def write(folder: Path, *, run: bool) -> None:
+    """Write all of them into a folder, anew.
+
+    Args:
+        folder: of the pages.
+        run: whether the notebooks are executed; else they are shown without outputs.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "methods").mkdir(parents=True)
     (folder / "notebooks").mkdir()
-    for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
+    notebooks = sorted(NOTEBOOKS.glob("*.ipynb"))
+    for notebook in notebooks:
         shutil.copy(notebook, folder / "notebooks")
+    if run:
+        subprocess.run([sys.executable, HERE / "notebooks.py", folder / "notebooks", *notebooks], check=True)
     for name in options_of("method"):
         (folder / "methods" / f"{name}.md").write_text(method_page(name))
     (folder / "settings.md").write_text(settings_page())

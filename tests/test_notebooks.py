@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from support.commands import as_before
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 
@@ -15,6 +16,7 @@ def test_notebook_runs(path, tmp_path, capsys, monkeypatch):
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
     names: dict[str, object] = {}
-    for cell in cells:
-        exec("".join(cell["source"]), names)
+    with as_before():
+        for cell in cells:
+            exec("".join(cell["source"]), names)
     assert "AUROC" in capsys.readouterr().out

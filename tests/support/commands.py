@@ -4,7 +4,8 @@ import io
 import logging
 import os
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,21 +20,15 @@ class Outcome(NamedTuple):
     err: str
 
 
-def run_main(*arguments: str, path: Path | None = None) -> Outcome:
-    """``python -m sad_lightning ARGUMENTS``, in this process: importing lightning takes longer than a cell."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
+@contextmanager
+def as_before() -> Iterator[None]:
+    """What a command changes in its process is afterwards as it was before."""
     before = sys.argv, list(sys.path), dict(os.environ)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    sys.argv = ["sad_lightning", *arguments]
-    if path:
-        sys.path.insert(0, str(path))
     GlobalHydra.instance().clear()
     try:
-        with redirect_stdout(out), redirect_stderr(err):
-            main()
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 1
+        yield
     finally:
         for handler in set(root.handlers) - set(handlers):  # Hydra's, into the run's folder, which may be gone by now
             handler.close()
@@ -43,4 +38,17 @@ def run_main(*arguments: str, path: Path | None = None) -> Outcome:
         os.environ.clear()
         os.environ.update(before[2])
         GlobalHydra.instance().clear()
+
+
+def run_main(*arguments: str, path: Path | None = None) -> Outcome:
+    """``python -m sad_lightning ARGUMENTS``, in this process: importing lightning takes longer than a cell."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with as_before(), redirect_stdout(out), redirect_stderr(err):
+        sys.argv = ["sad_lightning", *arguments]
+        if path:
+            sys.path.insert(0, str(path))
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
     return Outcome(code, out.getvalue(), err.getvalue())
