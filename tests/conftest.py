@@ -5,11 +5,13 @@ import gc
 import os
 from collections.abc import Callable, Iterator
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from lightning.fabric.utilities import registry
 from omegaconf import DictConfig
 from support.methods import make as make
 
@@ -17,6 +19,7 @@ from sad_lightning.cell import run as run  # imports what nearly all tests need
 from sad_lightning.config.location import CONF
 
 torch.set_num_threads(1)  # tiny tensors; and numbers that do not depend on the machine's cores
+registry.entry_points = cache(entry_points)  # each Trainer asks all packages for callbacks: a quarter of a small cell
 gc.freeze()  # what these imports left is never garbage; every cell and every fit would look through it in the end
 atexit.register(gc.unfreeze)
 

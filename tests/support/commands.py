@@ -3,7 +3,9 @@
 import io
 import logging
 import os
+import runpy
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
@@ -21,19 +23,28 @@ class Outcome(NamedTuple):
 
 def run_main(*arguments: str, path: Path | None = None) -> Outcome:
     """``python -m sad_lightning ARGUMENTS``, in this process: importing lightning takes longer than a cell."""
+    return _run(main, "sad_lightning", arguments, path)
+
+
+def run_script(script: Path, *arguments: str) -> Outcome:
+    """``python SCRIPT ARGUMENTS``, in this process."""
+    return _run(lambda: runpy.run_path(str(script), run_name="__main__"), str(script), arguments, script.parent)
+
+
+def _run(function: Callable[[], object], name: str, arguments: tuple[str, ...], path: Path | None) -> Outcome:
     out, err, code = io.StringIO(), io.StringIO(), 0
     before = sys.argv, list(sys.path), dict(os.environ)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    sys.argv = ["sad_lightning", *arguments]
+    sys.argv = [name, *arguments]
     if path:
         sys.path.insert(0, str(path))
     GlobalHydra.instance().clear()
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            main()
+            function()
     except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 1
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     finally:
         for handler in set(root.handlers) - set(handlers):  # Hydra's, into the run's folder, which may be gone by now
             handler.close()
