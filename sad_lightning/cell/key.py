@@ -82,11 +82,11 @@ def defining(cfg: DictConfig) -> dict[str, Any]:
     Settings of a pretraining are left out if there is none. Without known anomalies their class does not matter, so
     that it is set to the first.
     """
-    settings = {key: plain(cfg[key]) for key in map(str, cfg) if _WHERE.get(key, ()) is not None}
-    if settings.get("voices"):  # a mixture does not train the method of the cell
-        voices = {name: defining(voice_of(cfg, name)) for name in settings["voices"]}
+    voices = {name: defining(voice_of(cfg, name)) for name in cfg.get("voices") or ()}
+    settings = {key: plain(cfg[key]) for key in map(str, cfg) if key != "voices" and _WHERE.get(key, ()) is not None}
+    if voices:  # a mixture does not train the method of the cell
         settings = {name: value for name, value in settings.items() if name == "trainer" or name not in OF_VOICE}
-        settings["voices"] = {name: {key: voice[key] for key in OF_VOICE} for name, voice in voices.items()}
+    settings["voices"] = {name: {key: voice[key] for key in OF_VOICE} for name, voice in voices.items()}
     return defining_part(settings, files_of(settings))
 
 

@@ -385,7 +385,7 @@ def test_scores_on_disk_are_those_of_the_checkpoint_on_the_test_rows(settings, t
 
 @pytest.mark.parametrize("change", ["metrics", "words", "settings"])
 def test_a_result_that_lacks_what_all_have_is_told(change, settings, tmp_path):
-    cell(settings, tmp_path)
+    cell(settings, tmp_path, *SHORT)
     with edited(tmp_path / "result.json") as document:
         if change == "metrics":
             del document["metrics"]["recall_at_target_fpr"]
