@@ -2,7 +2,6 @@
 
 import runpy
 import shlex
-import sys
 import warnings
 from pathlib import Path
 
