@@ -51,7 +51,7 @@ SHORT = (
     "split.test_ratio=0.5", "split.validation_ratio=0.2", "target_fpr=0.1",
 )  # fmt: skip
 BOUNDS = {
-    "packed": 1e-4, "resumed": 0.0, "cached": 0.0, "threads": 1e-3, "processes": 1e-5, "sweep": 0.0, "ray": 0.0,
+    "packed": 1e-4, "resumed": 0.0, "cached": 0.0, "threads": 1e-3, "processes": 1e-4, "sweep": 0.0, "ray": 0.0,
     "slurm": 0.0, "checkpoint": 1e-5, "model": 1e-5, "detector": 1e-5, "onnx": 1e-4, "pt2": 1e-4,
 }  # fmt: skip
 LAUNCHERS = {

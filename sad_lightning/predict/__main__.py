@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 
 from sad_lightning.checks import fraction
 from sad_lightning.command import announce, command_frame, command_parser
+from sad_lightning.data.own.parts import check_data, find_parts, is_many, place_of
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
+from sad_lightning.predict.journal import Journal, digest_of
 from sad_lightning.predict.opening import add_model, check_output, check_there, device_of, import_all, model_file
 from sad_lightning.predict.output import SUFFIXES
-from sad_lightning.predict.parts import Journal, check_data, digest_of, find_parts, is_many, place_of
 from sad_lightning.predict.rows import IMAGE_ARRAYS
 
 if TYPE_CHECKING:

@@ -15,13 +15,14 @@ from torch import Tensor
 from sad_lightning.command import progress, row_progress
 from sad_lightning.config.mistakes import one_line
 from sad_lightning.data.own.address import Place
+from sad_lightning.data.own.parts import DataPart
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
 from sad_lightning.predict.comparison import SAMPLE, Sample, TrainingComparison, compare
+from sad_lightning.predict.journal import Journal, output_of
 from sad_lightning.predict.maps import write_maps
 from sad_lightning.predict.output import column_writer
-from sad_lightning.predict.parts import DataPart, Journal, output_of
 from sad_lightning.predict.rows import Columns, check_finite, raw_batches
 
 _NONE: Mapping[str, str] = {}
