@@ -13,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from sad_lightning.config.compose import with_voices
 from sad_lightning.config.voices import OF_VOICE, method_name, voice_of
 from sad_lightning.data.arrays import data_root
+from sad_lightning.data.own.address import is_address
+from sad_lightning.data.own.parts import find_parts, is_many
 from sad_lightning.version import NUMBERS_VERSION
 
 # Settings with the value at which they change nothing: a key then leaves them out. Groups may be nested: a method holds
@@ -27,6 +29,7 @@ _NEUTRAL: dict[str, Any] = {
     "data.infinite": "refuse",
     "data.length": 30,
     "data.missing_values": [],
+    "data.rows": None,
     "data.skip_rows": 0,
     "data.text": None,
     "ensemble": 1,
@@ -136,10 +139,20 @@ def contents_of(data: Mapping[str, Any]) -> dict[str, str]:
     data = data.get("data", data)  # in an audit they are inside the settings of a fold
     root = data_root(data["root"]) if "root" in data else Path()
     return {
-        name: content_of(root / Path(str(data[key])).expanduser())
+        name: _content_of_data(str(data[key]), root)
         for key, name in (("path", "data_content"), ("labels", "labels_content"))
         if data.get(key) is not None
     }
+
+
+def _content_of_data(name: str, root: Path) -> str:
+    """The digest of a file or a folder, or of the names and states of files that a pattern or an address names."""
+    path = root / Path(name).expanduser()
+    if not is_address(name) and path.exists():
+        return content_of(path)
+    parts = find_parts([name if is_address(name) else str(path)]) if is_address(name) or is_many([str(path)]) else []
+    states = "".join(f"{part.name} {part.state()}\n" for part in parts)
+    return blake2b(states.encode(), digest_size=10).hexdigest() if states else ""
 
 
 def content_of(path: Path) -> str:

@@ -1,9 +1,12 @@
 """``python -m sad_lightning.export MODEL``: a model file as one graph, from raw rows to scores and decisions.
 
 The graph holds preparation, network or baseline, and threshold; its outputs are ``score`` and ``anomaly``. It is
-written only if it scores as the model does, on rows that are stored in the model file.
+written only if it scores as the model does, on rows that are stored in the model file. ``--format mlflow`` writes an
+MLflow model instead, a folder, which needs this package where it runs.
 """
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from sad_lightning.command import command_frame, command_parser
@@ -18,12 +21,18 @@ def main() -> None:
     parser = command_parser("export", __doc__, "model.pt --format onnx --out model.onnx")
     add_model(parser)
     parser.add_argument(
-        "--format", choices=("onnx", "pt2"), default="onnx", help="for ONNX Runtime, or for torch.export (onnx)"
+        "--format",
+        choices=("onnx", "pt2", "mlflow"),
+        default="onnx",
+        help="for ONNX Runtime, for torch.export, or for what speaks MLflow (onnx)",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (beside the model)")
+    parser.add_argument("--out", type=Path, metavar="PATH", help="where to write (beside the model)")
     options = parser.parse_args()
     with command_frame("sad_lightning.export"):
         import_all(options.modules)
+        if options.format == "mlflow":
+            print(export_mlflow(options.model, options.out, options.modules))
+            return
         print(export_model(options.model, options.format, options.out))
 
 
@@ -54,6 +63,23 @@ def export_model(path: Path, kind: str, out: Path | None = None) -> str:
         f"{out}: agrees with the model on {len(model.examples)} rows within {apart:.1g} relative; outputs score and "
         f"anomaly, score > {model.threshold:.6g}"
     )
+
+
+def export_mlflow(path: Path, out: Path | None, modules: Sequence[str]) -> str:
+    """Write a model file as an MLflow model; returns the folder and how to serve it, as text.
+
+    Raises:
+        InputError: the model can not be read, or is of modules of one's own, which MLflow would not find.
+    """
+    from sad_lightning.export.mlflow_model import save_mlflow  # torch
+    from sad_lightning.model import Model
+
+    if modules:
+        raise InputError(f"--import {modules[0]}: an MLflow model holds no code; give its users the model file instead")
+    path = Model.find(path)
+    out = out or path.with_suffix(".mlflow")
+    rows, command = save_mlflow(path, out), f"mlflow models serve --env-manager local -m {shlex.quote(str(out))}"
+    return f"{out}: scores {rows} rows as the model does; {command}"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from sad_lightning.training.stacking import stacking_pays
 from sad_lightning.training.stage import Stage, Training, fit, own_callbacks
 
 NewTrainer = Callable[[Sequence[Stage]], Trainer]
+_ONE_BY_ONE = "trained one network after the other, not stacked, since {} processes share each batch"
 
 
 def fit_members(trainings: Sequence[Training], new_trainer: NewTrainer, *, stack: bool | None = None) -> None:
@@ -33,6 +34,9 @@ def fit_members(trainings: Sequence[Training], new_trainer: NewTrainer, *, stack
             if not _fit_as_one(group, trainer):
                 _fit_alone(group, new_trainer)
         else:
+            if trainer.world_size > 1:
+                for training in group:
+                    training.stage.notes.append(f"{training.stage.name}: {_ONE_BY_ONE.format(trainer.world_size)}")
             _fit_alone(group, new_trainer)
     for training in trainings:
         weights = training.method.state_dict().values()

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import sys
 import time
 import warnings
@@ -19,6 +20,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.strategies import DDPStrategy
+from torch.distributed import DistError
 from tqdm import tqdm
 
 from sad_lightning.data.module import DataModule
@@ -30,6 +33,9 @@ from sad_lightning.seeding import derive
 
 MakeTrainer = Callable[..., Trainer]
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
+_LOST = re.compile(
+    "by peer|Broken pipe|Connection refused|Application timeout"
+)  # what gloo says when a process is gone
 
 
 # Curve -> a bound, and what it means when the curve falls below it.
@@ -336,6 +342,8 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     state, start = resume.read(module), time.perf_counter()
     assert isinstance(trainer.strategy.checkpoint_io, Checkpoints)  # ``new_trainer`` made it
     trainer.strategy.checkpoint_io.state = state
+    if isinstance(trainer.strategy, DDPStrategy) and any(update.unmoved(module) for update in module.updates):
+        trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)  # no step moves all of the network
     try:
         device = trainer.strategy.root_device
         with quiet(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -349,6 +357,11 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
         if any(stage.error is None for stage in history.stages):
             raise
     except RuntimeError as error:
+        if trainer.world_size > 1 and (isinstance(error, DistError) or _LOST.search(str(error))):
+            raise InputError(
+                f"trainer: another process of this training has ended ({_first_line(error)}), so that none goes on; "
+                f"the same command goes on from the resume checkpoint"
+            ) from error
         if "find_unused_parameters" not in str(error):
             raise
         raise InputError(
@@ -358,6 +371,10 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     for stage in history.stages:
         stage.resumed = state is not None
         stage.seconds += (time.perf_counter() - start) / len(history.stages)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def score_rows(trainer: Trainer, module: LightningModule, data: LightningDataModule) -> torch.Tensor:

@@ -44,7 +44,7 @@ def own(path: object, **changes: object) -> Arrays:
         "truth": None, "normal": [], "part": None, "group": None, "ignore": [], "categorical": [],
         "max_categories": 100, "missing": "median",
         "missing_values": [], "infinite": "refuse", "delimiter": None, "decimal": ".", "encoding": "utf-8",
-        "header": True, "skip_rows": 0, "text": None, "length": 30,
+        "header": True, "skip_rows": 0, "text": None, "length": 30, "rows": None,
     }  # fmt: skip
     return table(path, **{**settings, **changes})
 
