@@ -1,9 +1,9 @@
 """What training on one's own table costs: seconds and memory of ``Detector(...).fit`` by the number of rows.
 
-    python benchmarks/fit.py [--rows 2000 50000 1000000] [--columns 20] [--methods recommended deep_sad ...]
+    python benchmarks/fit.py [--rows 2000 50000 1000000] [--columns 20] [--known 1000] [--methods recommended ...]
 
 Each fit runs in a process of its own. The table is of normal random numbers, and one row in a hundred is shifted in a
-quarter of the columns; at most 1,000 of these are known anomalies. Seconds are those of ``fit``, with what it
+quarter of the columns; at most ``--known`` of these are known anomalies. Seconds are those of ``fit``, with what it
 imports; beside them seconds of the CPU, which other work on the machine hardly changes. Memory is the largest resident
 set of the process, beside what it held before ``fit``.
 """
@@ -19,10 +19,9 @@ import warnings
 import numpy as np
 
 METHODS = ("recommended", "deep_sad", "hsc", "extra_trees", "iforest")
-_MOST_KNOWN = 1000
 
 
-def fit(method: str, rows: int, columns: int) -> str:
+def fit(method: str, rows: int, columns: int, known: int) -> str:
     """Fit once, in this process; a line of the table."""
     from sad_lightning import Detector
 
@@ -31,7 +30,7 @@ def fit(method: str, rows: int, columns: int) -> str:
     anomalous = np.arange(rows) % 100 == 0
     x[anomalous, : max(1, columns // 4)] += 3
     semi = np.zeros(rows, dtype=np.int8)
-    semi[np.flatnonzero(anomalous)[:_MOST_KNOWN]] = -1
+    semi[np.flatnonzero(anomalous)[:known]] = -1
     detector = Detector(None if method == "recommended" else method, random_state=0)
     before, start, of_cpu = peak(), time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
@@ -50,17 +49,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[2000, 50_000, 1_000_000])
     parser.add_argument("--columns", type=int, default=20)
+    parser.add_argument("--known", type=int, default=1000)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--here", action="store_true", help="fit in this process, one method on one size")
     options = parser.parse_args()
     if options.here:
-        print(fit(options.methods[0], options.rows[0], options.columns), flush=True)
+        print(fit(options.methods[0], options.rows[0], options.columns, options.known), flush=True)
         return
     print(f"{len(os.sched_getaffinity(0))} cores, {options.columns} columns", flush=True)
     for rows in options.rows:
         for method in options.methods:
-            one = ["--here", "--rows", str(rows), "--methods", method, "--columns", str(options.columns)]
-            subprocess.run([sys.executable, __file__, *one], check=True)
+            one = ["--rows", str(rows), "--columns", str(options.columns), "--known", str(options.known)]
+            subprocess.run([sys.executable, __file__, "--here", "--methods", method, *one], check=True)
 
 
 if __name__ == "__main__":

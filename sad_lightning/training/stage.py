@@ -31,6 +31,10 @@ from sad_lightning.seeding import derive
 MakeTrainer = Callable[..., Trainer]
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
+# Lightning asks torch to look for a GPU through NVML, and an optimiser looks in every step: where there is none, NVML's
+# library is searched for each time, which takes half a millisecond. CUDA answers at once that there is none.
+if not torch.cuda.is_available():
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 # Curve -> a bound, and what it means when the curve falls below it.
 _COLLAPSE = {
