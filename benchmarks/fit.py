@@ -1,10 +1,10 @@
 """What training on one's own table costs: seconds and memory of ``Detector(...).fit`` by the number of rows.
 
-    python benchmarks/fit.py [--rows 2000 50000 1000000] [--columns 20] [--methods recommended deep_sad ...]
+    python benchmarks/fit.py [--rows 2000 50000 1000000] [--columns 20] [--known 1000] [--methods recommended ...]
     python benchmarks/fit.py --rows 2000000 20000000 --columns 10 --methods iforest deep_sad --files 200 --sample 200000
 
 Each fit runs in a process of its own. The table is of normal random numbers, and one row in a hundred is shifted in a
-quarter of the columns; at most 1,000 of these are known anomalies. Seconds are those of ``fit``, with what it
+quarter of the columns; at most ``--known`` of these are known anomalies. Seconds are those of ``fit``, with what it
 imports; beside them seconds of the CPU, which other work on the machine hardly changes. Memory is the largest resident
 set of the process, beside what it held before ``fit``.
 
@@ -25,10 +25,9 @@ from pathlib import Path
 import numpy as np
 
 METHODS = ("recommended", "deep_sad", "hsc", "extra_trees", "iforest")
-_MOST_KNOWN = 1000
 
 
-def fit(method: str, rows: int, columns: int) -> str:
+def fit(method: str, rows: int, columns: int, known: int) -> str:
     """Fit once, in this process; a line of the table."""
     from sad_lightning import Detector
 
@@ -37,7 +36,7 @@ def fit(method: str, rows: int, columns: int) -> str:
     anomalous = np.arange(rows) % 100 == 0
     x[anomalous, : max(1, columns // 4)] += 3
     semi = np.zeros(rows, dtype=np.int8)
-    semi[np.flatnonzero(anomalous)[:_MOST_KNOWN]] = -1
+    semi[np.flatnonzero(anomalous)[:known]] = -1
     detector = Detector(None if method == "recommended" else method, random_state=0)
     before, start, of_cpu = peak(), time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
@@ -86,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[2000, 50_000, 1_000_000])
     parser.add_argument("--columns", type=int, default=20)
+    parser.add_argument("--known", type=int, default=1000)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--files", type=int, default=0, help="how many parquet files hold the rows; 0 for none")
     parser.add_argument("--sample", type=int, default=200_000, help="rows of the files that are read")
@@ -93,14 +93,17 @@ def main() -> None:
     options = parser.parse_args()
     if options.here:
         one = options.methods[0], options.rows[0], options.columns
-        print(fit_files(*one, options.files, options.sample) if options.files else fit(*one), flush=True)
+        if options.files:
+            print(fit_files(*one, options.files, options.sample), flush=True)
+        else:
+            print(fit(*one, options.known), flush=True)
         return
     print(f"{len(os.sched_getaffinity(0))} cores, {options.columns} columns", flush=True)
     for rows in options.rows:
         for method in options.methods:
-            one = ["--here", "--rows", str(rows), "--methods", method, "--columns", str(options.columns)]
+            one = ["--rows", str(rows), "--columns", str(options.columns), "--known", str(options.known)]
             one += ["--files", str(options.files), "--sample", str(options.sample)]
-            subprocess.run([sys.executable, __file__, *one], check=True)
+            subprocess.run([sys.executable, __file__, "--here", "--methods", method, *one], check=True)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ _NEUTRAL: dict[str, Any] = {
     "network.given": 0,
     "network.vectors": None,
     "optimizer.decoupled": False,
+    "optimizer.fused": False,
     "preprocess.fit_rows": "training",
     "split.calibration": "held_out",
     "split.known_normal_ratio": 0.0,

@@ -37,6 +37,10 @@ _LOST = re.compile(
     "by peer|Broken pipe|Connection refused|Application timeout"
 )  # what gloo says when a process is gone
 
+# Lightning asks torch to look for a GPU through NVML, and an optimiser looks in every step: where there is none, NVML's
+# library is searched for each time, which takes half a millisecond. CUDA answers at once that there is none.
+if not torch.cuda.is_available():
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 # Curve -> a bound, and what it means when the curve falls below it.
 _COLLAPSE = {
