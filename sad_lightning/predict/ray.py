@@ -13,7 +13,7 @@ from typing import Any
 
 from sad_lightning.data.own.parts import DataPart
 from sad_lightning.data.schema import TableSchema
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, first_line
 from sad_lightning.model import Model
 from sad_lightning.predict.opening import device_of, import_all
 from sad_lightning.predict.scoring import Options, ScoredFile, Task, score_part
@@ -46,7 +46,7 @@ class RayEngine:
                 ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # a node that does not start in time is a plain one
             raise InputError(
-                f"--engine ray: no Ray cluster answers ({_first_line(error)}); `ray start --head` begins one, and "
+                f"--engine ray: no Ray cluster answers ({first_line(error)}); `ray start --head` begins one, and "
                 f"RAY_ADDRESS names it"
             ) from error
 
@@ -64,7 +64,7 @@ class RayEngine:
                 except self.ray.exceptions.RayTaskError:
                     raise
                 except self.ray.exceptions.RayError as error:
-                    reason = f"Ray has lost its worker {_TRIES} times ({_first_line(error)})"
+                    reason = f"Ray has lost its worker {_TRIES} times ({first_line(error)})"
                     yield part, f"{part.place}: {reason}; the same command tries it again"
         finally:
             for reference in running:
@@ -91,7 +91,3 @@ def _loaded(path: Path, modules: tuple[str, ...], device: str) -> Model:
     if isinstance(model.preparation.schema, TableSchema):
         set_num_threads(1)  # as in one process
     return model
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from lightning import Trainer
 
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, first_line
 from sad_lightning.methods.method import Method
 from sad_lightning.training.population import Population, PopulationData, why_alone
 from sad_lightning.training.stacking import stacking_pays
@@ -61,7 +61,7 @@ def _fit_as_one(group: Sequence[Training], trainer: Trainer) -> bool:
     except (InputError, OSError):
         raise
     except Exception as error:  # vmap refuses .item(), masks, dropout and more, each in its own words
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         for training, state in zip(group, before, strict=True):
             training.stage.load_state_dict(state)
             training.stage.notes.append(f"{training.stage.name}: trained alone, for it can not be stacked: {reason}")

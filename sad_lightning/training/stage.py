@@ -25,7 +25,7 @@ from torch.distributed import DistError
 from tqdm import tqdm
 
 from sad_lightning.data.module import DataModule
-from sad_lightning.errors import DamagedError, InputError
+from sad_lightning.errors import DamagedError, InputError, first_line
 from sad_lightning.files import read_archive, set_aside, write_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.steps import Steps
@@ -363,7 +363,7 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     except RuntimeError as error:
         if trainer.world_size > 1 and (isinstance(error, DistError) or _LOST.search(str(error))):
             raise InputError(
-                f"trainer: another process of this training has ended ({_first_line(error)}), so that none goes on; "
+                f"trainer: another process of this training has ended ({first_line(error)}), so that none goes on; "
                 f"the same command goes on from the resume checkpoint"
             ) from error
         if "find_unused_parameters" not in str(error):
@@ -375,10 +375,6 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     for stage in history.stages:
         stage.resumed = state is not None
         stage.seconds += (time.perf_counter() - start) / len(history.stages)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def score_rows(trainer: Trainer, module: LightningModule, data: LightningDataModule) -> torch.Tensor:
