@@ -6,10 +6,12 @@ import os
 import runpy
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
+from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 
 from sad_lightning.__main__ import main
@@ -40,8 +42,13 @@ def _run(function: Callable[[], object], name: str, arguments: tuple[str, ...], 
     if path:
         sys.path.insert(0, str(path))
     GlobalHydra.instance().clear()
+    # Hydra composes all settings to ask whether a file among them wants a sweep, and then once more
+    asked = any(
+        word in argument for argument in arguments for word in ("experiment", "protocol", "hydra", "config-dir")
+    )
+    mode = nullcontext() if asked else patch.object(Hydra, "get_mode", lambda *_, **__: None)
     try:
-        with redirect_stdout(out), redirect_stderr(err):
+        with redirect_stdout(out), redirect_stderr(err), mode:
             function()
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
