@@ -39,6 +39,7 @@ _NEUTRAL: dict[str, Any] = {
     "selection": None,
     "trim": 0.0,
     "voices": {},
+    "warm_start": None,
     "method.components": None,
     "elbo.rise": "linear",
     "method.eps": 1e-6,
@@ -118,6 +119,8 @@ def defining_part(settings: Mapping[str, Any], files: Mapping[str, str]) -> dict
     if part.get("backbone") and settings.get("features") != "patches":
         part["backbone"].pop("stages", None)
     part |= files
+    if part.get("warm_start") is not None:  # its content counts, and not where it lies
+        part["warm_start"] = True
     split = part.get("split", {})
     if split.get("labeled_ratio") == 0 and split.get("known_anomaly") is not None:
         part["split"] = {**split, "known_anomaly": 0}
@@ -128,6 +131,8 @@ def files_of(settings: Mapping[str, Any]) -> dict[str, str]:
     """The digests of the files that a cell's resolved settings name: its own data, weights and word vectors."""
     data, backbone, network = settings.get("data"), settings.get("backbone"), settings.get("network")
     files = contents_of(data if isinstance(data, dict) else {})
+    if settings.get("warm_start") is not None:
+        files["warm_start_content"] = content_of(Path(str(settings["warm_start"])).expanduser())
     if isinstance(network, dict) and network.get("vectors") is not None:
         files["vectors_content"] = content_of(Path(str(network["vectors"])).expanduser())
     if backbone and backbone["weights"] is not None:
