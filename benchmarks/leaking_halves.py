@@ -10,11 +10,12 @@ numbers with the second alone.
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from sad_lightning.cell import prepare
@@ -24,12 +25,14 @@ from sad_lightning.config.compose import composed
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.split import Split
 
-DrawSplit = Callable[[DictConfig, Arrays, int], Split]
+DrawSplit = Callable[[DictConfig, Arrays, int, Mapping[str, NDArray[np.uint64]] | None], Split]
 
 
 def leaking(honest: DrawSplit) -> DrawSplit:
     """The split whose test half is that of another seed."""
-    return lambda cfg, arrays, seed: replace(honest(cfg, arrays, seed), test=honest(cfg, arrays, seed + 1000).test)
+    return lambda cfg, arrays, seed, apart: replace(
+        honest(cfg, arrays, seed, apart), test=honest(cfg, arrays, seed + 1000, apart).test
+    )
 
 
 def areas(data: str, method: str, seeds: int, runs: Path) -> list[float]:

@@ -41,7 +41,7 @@ FORMS = {
         "--data digits --members 1 2 --epochs 1 --rows 100 --batch-size 50",
         "steps alone and in packs, how busy the device is, and what 90 cells take",
     ),
-    "fit": Form("--rows 400 --columns 5 --methods iforest deep_sad", "seconds and memory of a fit by rows"),
+    "fit": Form("--rows 400 --columns 5 --methods iforest", "seconds and memory of a fit by rows"),
     "predict": Form("--rows 500 --columns 5", "the first rows beside import torch, then rows a second and memory"),
     "parity": Form(
         "--methods hsc --ways packed resumed model", "how far scores of other ways of running a cell are from its own"

@@ -84,16 +84,17 @@ def announce(what: str) -> None:
         print(f"{what} ...", file=sys.stderr, flush=True)
 
 
-def progress(items: Iterable[T], *, unit: str) -> "tqdm[T]":
+def progress(items: Iterable[T], *, unit: str, total: int | None = None) -> "tqdm[T]":
     """Iterate over the items with a progress bar on stderr; silent if stderr is no terminal.
 
     Args:
-        items: with a length.
+        items: to go over.
         unit: the name of one item, in the singular.
+        total: how many items there are; None if they have a length.
     """
     from tqdm import tqdm
 
-    return tqdm(items, unit=unit, disable=None, file=sys.stderr, dynamic_ncols=True)
+    return tqdm(items, total=total, unit=unit, disable=None, file=sys.stderr, dynamic_ncols=True)
 
 
 def row_progress(total: int | None, *, is_shown: bool = True) -> "tqdm[NoReturn]":

@@ -37,7 +37,16 @@ from sad_lightning.stats.threshold import conformal_threshold
 
 Floats = NDArray[np.float64]
 _TABLE, _IMAGES = "data=table", "data=folder"
-_OWN = ("data", "logger", "seed", "target_fpr", "runs", "overwrite", "method")  # settings that the estimator decides
+_OWN = (
+    "data",
+    "logger",
+    "seed",
+    "target_fpr",
+    "runs",
+    "overwrite",
+    "method",
+    "warm_start",
+)  # settings that the estimator decides
 
 
 class Detector(OutlierMixin, BaseEstimator):
@@ -83,19 +92,45 @@ class Detector(OutlierMixin, BaseEstimator):
             InputError: a setting, a label or the shape of the rows is wrong.
         """
         rows, schema = self._frame(X) if is_mixed(X) else self._numbers(X)
+        return self._train(rows, schema, semi)
+
+    def fit_more(self, X: Any, semi: ArrayLike | None = None) -> Self:
+        """Go on from what was learnt, with more labels or more rows.
+
+        Networks start from their weights and train for a fifth of the epochs; everything else, trees and neighbours, is
+        fitted anew, and so are calibration and threshold, on rows that no network has seen. Columns keep their scaling.
+        ``model_.card["warm_start"]`` says what went on and what was fitted anew.
+
+        Args:
+            X: all rows that shall count, those of ``fit`` too, for a model stores none; in its columns.
+            semi: ``(N,)`` their labels; None where there are none.
+
+        Raises:
+            InputError: as ``fit``; the model was trained on the command line, or settings have been changed so that
+                its networks do not fit.
+        """
+        check_is_fitted(self)
+        if "detector" not in self.model_.card:
+            raise InputError(
+                "fit_more: this model was trained on the command line; go on there, with warm_start=model.pt"
+            )
+        return self._train(self._rows(X, reset=False), self.model_.preparation.schema, semi, self.model_)
+
+    def _train(self, rows: NDArray[Any], schema: Schema, semi: ArrayLike | None, before: Model | None = None) -> Self:
         labels = _labels(semi, len(rows))
         with one_line_errors():
             cfg = composed(*self._typed(images=rows.ndim == 4, labeled=bool((labels < 0).any())))
             if not self._holds_out(cfg, int((labels >= 0).sum())):
                 cfg.split.validation_ratio = 0.0
-            self.model_ = fit_rows(cfg, rows, labels, schema, name=method_name(cfg, self.method or "recommended"))
+            name = method_name(cfg, self.method or "recommended")
+            self.model_ = fit_rows(cfg, rows, labels, schema, name=name, before=before)
         self.model_.card["detector"] = {
             "method": self.method,
             "settings": None if self.settings is None else dict(self.settings),
             "random_state": self.random_state,
         }
         for note in self.model_.card["warnings"]:
-            warnings.warn(note, stacklevel=2)
+            warnings.warn(note, stacklevel=3)
         self.offset_ = -self.model_.threshold
         return self
 
@@ -251,7 +286,7 @@ class Detector(OutlierMixin, BaseEstimator):
             return True
         warnings.warn(
             f"{count} rows are too few to hold some out: the threshold is set on training rows and promises no rate",
-            stacklevel=3,
+            stacklevel=4,
         )
         return False
 
@@ -321,5 +356,5 @@ def _kinds(y: ArrayLike) -> dict[str, NDArray[np.bool_]]:
 def _labels(semi: ArrayLike | None, count: int) -> NDArray[np.int8]:
     labels = check_labels(semi, count)
     if (labels > 0).any() and not (labels < 0).any():
-        warnings.warn("semi holds known normals, 1, and no known anomaly, -1; 1 is not an anomaly here", stacklevel=3)
+        warnings.warn("semi holds known normals, 1, and no known anomaly, -1; 1 is not an anomaly here", stacklevel=4)
     return labels

@@ -1,4 +1,4 @@
-"""Errors that a user can cause; each message is one line."""
+"""Errors that a user can cause, each in one line."""
 
 from pathlib import Path
 
@@ -23,3 +23,8 @@ class DamagedError(InputError):
     def __init__(self, path: Path, reason: str, way_out: str = "run again what wrote it") -> None:
         super().__init__(f"{path}: {reason}; {way_out}")
         self.reason = reason
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in a line; its type if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -121,6 +121,8 @@ class Model(nn.Module):
         target_fpr: the false-positive rate that the threshold aims at.
         card: the model card, plain data: what it was trained on, settings, metrics, versions.
         examples: ``(n, ...)`` a few raw rows, which an exported graph is checked on; None for none.
+        apart: the ``row_hash`` of the rows that did not train, as int64, by part: ``validation`` and ``test``; a
+            training that goes on from this model leaves them out too.
         reference: ``(R, C)`` what each column of a table held in presumed normal rows, sorted column by column, so that
             new rows can be compared with them; None where nothing is known.
 
@@ -144,6 +146,7 @@ class Model(nn.Module):
         card: Mapping[str, Any],
         examples: Tensor | None = None,
         reference: Tensor | None = None,
+        apart: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
         if not len(calibration):
@@ -151,7 +154,7 @@ class Model(nn.Module):
         self.preparation, self.scorer = preparation, scorer
         self.register_buffer("calibration", calibration.detach().cpu().double().sort().values, persistent=False)
         self.calibration_rows, self.target_fpr, self.card = calibration_rows, float(target_fpr), dict(card)
-        self.examples, self.reference = examples, reference
+        self.examples, self.reference, self.apart = examples, reference, dict(apart or {})
         self.threshold = self.threshold_at(self.target_fpr)
         self.eval()
 
@@ -273,6 +276,7 @@ class Model(nn.Module):
             "card": self.card,
             "examples": self.examples,
             "reference": self.reference,
+            "apart": self.apart,
         }
 
     def save(self, path: Path) -> None:
@@ -312,6 +316,7 @@ class Model(nn.Module):
                         for key in ("calibration", "calibration_rows", "target_fpr", "card", "examples")
                     },
                     reference=document.get("reference"),
+                    apart=document.get("apart"),
                 )
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = " ".join(str(error).split())

@@ -99,6 +99,8 @@ class Result:
         selection: how a baseline's settings were chosen, from how many, and by which AUROC; empty for other methods.
         trained_on: the values of ``semi`` whose rows train, without -1 if the method uses no labels; None in older
             results.
+        warm_start: ``from``, the key of the result that it goes on from, the ``epochs`` for which the networks of each
+            method train on, and the methods ``fitted_anew``; empty without a warm start.
     """
 
     key: str
@@ -124,6 +126,7 @@ class Result:
     training: str = "trained"
     selection: dict[str, Any] = field(default_factory=dict)
     trained_on: list[int] | None = None
+    warm_start: dict[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write ``result.json`` into the folder: whole, or not at all."""

@@ -5,18 +5,24 @@ import gc
 import os
 from collections.abc import Callable, Iterator
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
+import yaml
+from hydra import initialize_config_dir
+from lightning.fabric.utilities import registry
 from omegaconf import DictConfig
 from support.methods import make as make
 
 from sad_lightning.cell import run as run  # imports what nearly all tests need
+from sad_lightning.config.compose import composed
 from sad_lightning.config.location import CONF
 
 torch.set_num_threads(1)  # tiny tensors; and numbers that do not depend on the machine's cores
+yaml.SafeLoader = yaml.CSafeLoader  # libyaml's: a third of the time in which Hydra composes a cell
+registry.entry_points = cache(entry_points)  # each Trainer asks all packages for callbacks: a quarter of a small cell
 gc.freeze()  # what these imports left is never garbage; every cell and every fit would look through it in the end
 atexit.register(gc.unfreeze)
 
@@ -26,18 +32,13 @@ def settings(tmp_path: Path) -> Iterator[Callable[..., DictConfig]]:
     """Compose a cell from overrides; it writes below the test's own folder and logs nothing."""
 
     def cell(*overrides: str) -> DictConfig:
-        cfg = _composed(overrides).copy()
+        cfg = composed("logger=none", *overrides)
         if not any(override.startswith("runs=") for override in overrides):
             cfg.runs = str(tmp_path)
         return cfg
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield cell
-
-
-@cache  # it takes longer than most tests, and many want the same
-def _composed(overrides: tuple[str, ...]) -> DictConfig:
-    return compose("config", overrides=["logger=none", *overrides])
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """Every benchmark runs in a small form, so that none rots: their numbers are for people, not for tests."""
 
-import os
 import runpy
 import shlex
-import subprocess
-import sys
+import warnings
 from pathlib import Path
 
 import pytest
+from support.commands import run_script
 from support.pictures import product_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,29 +17,38 @@ def test_every_benchmark_has_a_small_form():
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"quick"} == set(FORMS)
 
 
-def ended(name, arguments, folder):
-    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A benchmark as from the command line, in an empty folder and in this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def script(name, *arguments):
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")  # they are for whoever runs it
+            return run_script(ROOT / "benchmarks" / f"{name}.py", *arguments)
+
+    return script
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_a_benchmark_runs(name, tmp_path, request):
+def test_a_benchmark_runs(name, run, tmp_path, request):
     form = FORMS[name]
     if form.needs == "SAD_DATA_ROOT":
         request.getfixturevalue("real_data")
     if name == "mvtec":
         for product in ("bottle", "wood"):
             product_folder(tmp_path / "mvtec" / product, side=64)
-    one = ended(name, shlex.split(form.arguments), tmp_path)
-    assert one.returncode == 0, one.stderr
-    assert one.stdout.strip()
+    one = run(name, *shlex.split(form.arguments))
+    assert one.code == 0, one.err
+    assert one.out.strip()
 
 
-def test_the_ledger_of_a_grid_adds_up(tmp_path):
-    one = ended("grid", ["ledger", "--data", "digits", "--epochs", "1"], tmp_path)
-    assert one.returncode == 0, one.stderr
-    (total, *parts), (wall, workers) = _ledger(one.stdout)
+def test_the_ledger_of_a_grid_adds_up(run):
+    one = run("grid", "ledger", "--data", "digits", "--epochs", "1")
+    assert one.code == 0, one.err
+    (total, *parts), (wall, workers) = _ledger(one.out)
     assert total == pytest.approx(wall * workers, abs=0.1 * len(parts))
     assert all(part >= 0 for part in parts)
 
@@ -54,8 +62,8 @@ def _ledger(text):
     return (sum(parts), *parts), (float(words[3]), int(words[6]))
 
 
-def test_the_quick_form_says_what_it_leaves_out_and_what_fails(tmp_path):
-    one = ended("quick", ["--only", "mvtec", "monitor"], tmp_path)
-    assert one.returncode == 0, one.stderr
-    assert "left out, it needs a folder mvtec" in one.stdout
-    assert "streams of 60 rows" in one.stdout
+def test_the_quick_form_says_what_it_leaves_out_and_what_fails(run, capfd):
+    one = run("quick", "--only", "mvtec", "monitor")
+    assert one.code == 0, one.err
+    assert "left out, it needs a folder mvtec" in one.out
+    assert "streams of 60 rows" in capfd.readouterr().out  # of a process of its own

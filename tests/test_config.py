@@ -116,7 +116,7 @@ def test_on_a_table_hypersphere_methods_train_as_they_were_measured(chosen, sett
     assert (cfg.network.widths, cfg.network.rep_dim, cfg.network.normalize) == ([128, 64], 16, False)
     assert (cfg.network.columns, cfg.network.clip, cfg.network.leak) == (0.7, 8.0, 0.01)
     assert (cfg.optimizer.lr, cfg.optimizer.weight_decay, cfg.optimizer.decoupled) == (1e-3, 1e-2, True)
-    assert cfg.optimizer.milestones == []
+    assert (cfg.optimizer.milestones, cfg.optimizer.fused) == ([], True)
     if chosen == "method=deep_sad":
         assert cfg.method.eps == 1e-3
 

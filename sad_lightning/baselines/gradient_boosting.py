@@ -164,9 +164,10 @@ def _flatten(boosters: Sequence[HistGradientBoostingClassifier]) -> tuple[FlatTr
     offset, nodes = np.repeat(roots, counts), np.concatenate(trees)
     leaf = nodes["is_leaf"].astype(bool)
     children = np.where(leaf, np.arange(len(nodes)), np.stack([nodes["left"], nodes["right"]]) + offset)
-    values, weights = nodes["value"].copy(), nodes["count"]
-    for node in np.flatnonzero(~leaf)[::-1]:  # children come behind their parents
-        values[node] = np.average(values[children[:, node]], weights=weights[children[:, node]])
-    values *= len(trees) // len(boosters)
+    value, weight, (left, right) = nodes["value"].tolist(), nodes["count"].tolist(), children.tolist()
+    for node in np.flatnonzero(~leaf)[::-1].tolist():  # children come behind their parents
+        a, b = left[node], right[node]
+        value[node] = (value[a] * weight[a] + value[b] * weight[b]) / (weight[a] + weight[b])
+    values = np.array(value) * (len(trees) // len(boosters))
     flat = FlatTrees(roots, children, np.where(leaf, 0, nodes["feature_idx"]), nodes["num_threshold"].copy())
     return flat, values

@@ -25,11 +25,13 @@ class Deep:
         trainings: one for each member.
         callbacks: early stopping, or none.
         voices: empty.
+        goes_on: whether the methods hold the weights and centers of an earlier training, from which they start.
     """
 
     trainings: tuple[Training, ...]
     callbacks: tuple[EarlyStopping, ...] = ()
     voices: tuple[PreparedCell, ...] = ()
+    goes_on: bool = False
 
     @property
     def rows(self) -> frozenset[int]:
@@ -42,7 +44,9 @@ class Deep:
             for training, pretrained in zip(self.trainings, pretraining, strict=True):
                 training.method.start_from(pretrained.method)
         for training in self.trainings:
-            training.method.to(device).prepare(training.data.sweep(device))
+            training.method.to(device)
+            if not self.goes_on:
+                training.method.prepare(training.data.sweep(device))
 
     def score(self, prepared: PreparedCell) -> Scores:
         """Compute what training only estimated (a radius), score, and write ``model.ckpt``."""

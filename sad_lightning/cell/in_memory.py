@@ -19,7 +19,15 @@ from sad_lightning.model import FILE, Model, float32
 MEMORY = "memory"
 
 
-def fit_rows(cfg: DictConfig, raw: NDArray[Any], semi: NDArray[np.int8], schema: Schema, *, name: str) -> Model:
+def fit_rows(
+    cfg: DictConfig,
+    raw: NDArray[Any],
+    semi: NDArray[np.int8],
+    schema: Schema,
+    *,
+    name: str,
+    before: Model | None = None,
+) -> Model:
     """Train on all rows except those that are held out to set the threshold.
 
     Args:
@@ -28,6 +36,7 @@ def fit_rows(cfg: DictConfig, raw: NDArray[Any], semi: NDArray[np.int8], schema:
         semi: ``(N,)`` labels.
         schema: of the rows.
         name: of the method.
+        before: the model to go on from; None for a training from the start.
 
     Raises:
         InputError: a setting is wrong, or there are too few rows.
@@ -38,6 +47,9 @@ def fit_rows(cfg: DictConfig, raw: NDArray[Any], semi: NDArray[np.int8], schema:
     arrays = Arrays(x, unknown, ("normal", "anomaly"), labels=Labels(semi, (0,), (1,)), schema=schema)
     with tempfile.TemporaryDirectory(prefix="sad_lightning") as folder:
         cfg.runs, cfg.split.test_ratio = folder, 0.0
+        if before is not None:
+            cfg.warm_start = str(Path(folder) / "before.pt")
+            before.save(Path(cfg.warm_start))
         with float32(), torch.inference_mode(False), torch.enable_grad():  # whatever the caller has set
             run_cell(Cell(cfg, Path(folder), MEMORY, name, arrays=arrays))
         gc.collect()  # a Trainer and its module refer to each other

@@ -13,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from sad_lightning.config.compose import with_voices
 from sad_lightning.config.voices import OF_VOICE, method_name, voice_of
 from sad_lightning.data.arrays import data_root
+from sad_lightning.data.own.address import is_address
+from sad_lightning.data.own.parts import find_parts, is_many
 from sad_lightning.version import NUMBERS_VERSION
 
 # Settings with the value at which they change nothing: a key then leaves them out. Groups may be nested: a method holds
@@ -29,6 +31,7 @@ _NEUTRAL: dict[str, Any] = {
     "data.infinite": "refuse",
     "data.length": 30,
     "data.missing_values": [],
+    "data.rows": None,
     "data.skip_rows": 0,
     "data.text": None,
     "ensemble": 1,
@@ -38,6 +41,7 @@ _NEUTRAL: dict[str, Any] = {
     "selection": None,
     "trim": 0.0,
     "voices": {},
+    "warm_start": None,
     "method.components": None,
     "elbo.rise": "linear",
     "method.eps": 1e-6,
@@ -46,6 +50,7 @@ _NEUTRAL: dict[str, Any] = {
     "network.given": 0,
     "network.vectors": None,
     "optimizer.decoupled": False,
+    "optimizer.fused": False,
     "preprocess.fit_rows": "training",
     "split.calibration": "held_out",
     "split.known_normal_ratio": 0.0,
@@ -84,11 +89,11 @@ def defining(cfg: DictConfig) -> dict[str, Any]:
     Settings of a pretraining are left out if there is none. Without known anomalies their class does not matter, so
     that it is set to the first.
     """
-    settings = {key: plain(cfg[key]) for key in map(str, cfg) if _WHERE.get(key, ()) is not None}
-    if settings.get("voices"):  # a mixture does not train the method of the cell
-        voices = {name: defining(voice_of(cfg, name)) for name in settings["voices"]}
+    voices = {name: defining(voice_of(cfg, name)) for name in cfg.get("voices") or ()}
+    settings = {key: plain(cfg[key]) for key in map(str, cfg) if key != "voices" and _WHERE.get(key, ()) is not None}
+    if voices:  # a mixture does not train the method of the cell
         settings = {name: value for name, value in settings.items() if name == "trainer" or name not in OF_VOICE}
-        settings["voices"] = {name: {key: voice[key] for key in OF_VOICE} for name, voice in voices.items()}
+    settings["voices"] = {name: {key: voice[key] for key in OF_VOICE} for name, voice in voices.items()}
     return defining_part(settings, files_of(settings))
 
 
@@ -116,6 +121,8 @@ def defining_part(settings: Mapping[str, Any], files: Mapping[str, str]) -> dict
     if part.get("backbone") and settings.get("features") != "patches":
         part["backbone"].pop("stages", None)
     part |= files
+    if part.get("warm_start") is not None:  # its content counts, and not where it lies
+        part["warm_start"] = True
     split = part.get("split", {})
     if split.get("labeled_ratio") == 0 and split.get("known_anomaly") is not None:
         part["split"] = {**split, "known_anomaly": 0}
@@ -126,6 +133,8 @@ def files_of(settings: Mapping[str, Any]) -> dict[str, str]:
     """The digests of the files that a cell's resolved settings name: its own data, weights and word vectors."""
     data, backbone, network = settings.get("data"), settings.get("backbone"), settings.get("network")
     files = contents_of(data if isinstance(data, dict) else {})
+    if settings.get("warm_start") is not None:
+        files["warm_start_content"] = content_of(Path(str(settings["warm_start"])).expanduser())
     if isinstance(network, dict) and network.get("vectors") is not None:
         files["vectors_content"] = content_of(Path(str(network["vectors"])).expanduser())
     if backbone and backbone["weights"] is not None:
@@ -138,10 +147,20 @@ def contents_of(data: Mapping[str, Any]) -> dict[str, str]:
     data = data.get("data", data)  # in an audit they are inside the settings of a fold
     root = data_root(data["root"]) if "root" in data else Path()
     return {
-        name: content_of(root / Path(str(data[key])).expanduser())
+        name: _content_of_data(str(data[key]), root)
         for key, name in (("path", "data_content"), ("labels", "labels_content"))
         if data.get(key) is not None
     }
+
+
+def _content_of_data(name: str, root: Path) -> str:
+    """The digest of a file or a folder, or of the names and states of files that a pattern or an address names."""
+    path = root / Path(name).expanduser()
+    if not is_address(name) and path.exists():
+        return content_of(path)
+    parts = find_parts([name if is_address(name) else str(path)]) if is_address(name) or is_many([str(path)]) else []
+    states = "".join(f"{part.name} {part.state()}\n" for part in parts)
+    return blake2b(states.encode(), digest_size=10).hexdigest() if states else ""
 
 
 def content_of(path: Path) -> str:

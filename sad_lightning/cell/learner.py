@@ -86,7 +86,7 @@ def rows_of(arrays: Arrays) -> Rows:
 
 
 def new_learner(
-    cfg: DictConfig, rows: CellRows, log: CellLog, name: str, suffix: str = ""
+    cfg: DictConfig, rows: CellRows, log: CellLog, name: str, suffix: str = "", *, goes_on: bool = False
 ) -> tuple[Learner, tuple[Training, ...]]:
     """What a cell or a voice trains, and the trainings that it starts from.
 
@@ -96,6 +96,7 @@ def new_learner(
         log: of the cell.
         name: of the method.
         suffix: added to the names of its stages.
+        goes_on: whether its networks start from an earlier training, so that nothing is pretrained.
 
     Raises:
         NotDefinedError: the method needs known anomalies, and the cell has none.
@@ -115,7 +116,8 @@ def new_learner(
         _check_reads_words(models[0], name, rows.balance, trim)
     data = [rows.serve(model, model.rows, cfg.batch_size, trim) for model in models]
     methods = [model for model in models if isinstance(model, Method)]
-    pretraining = _pretraining(cfg, rows, log, len(models), suffix) if _pretrains(cfg, models) else ()
+    pretrains = _pretrains(cfg, models) and not goes_on
+    pretraining = _pretraining(cfg, rows, log, len(models), suffix) if pretrains else ()
     if methods:
         from sad_lightning.cell.deep import deep_learner
 

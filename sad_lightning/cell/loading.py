@@ -26,8 +26,8 @@ def load(settings: DictConfig) -> Arrays:
 
 
 @lru_cache(maxsize=1)
-def _loaded(settings: str, contents: tuple[str, ...]) -> tuple[Arrays, tuple[str, ...]]:
+def _loaded(settings: str, contents: tuple[str, ...]) -> tuple[Arrays, tuple[Warning, ...]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         arrays: Arrays = instantiate(OmegaConf.create(settings), _convert_="all")
-    return arrays, tuple(str(warning.message) for warning in caught)
+    return arrays, tuple(warning.message for warning in caught if isinstance(warning.message, Warning))

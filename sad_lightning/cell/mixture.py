@@ -20,12 +20,13 @@ from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner
 from sad_lightning.cell.seconds import add_seconds
 from sad_lightning.cell.shallow import Shallow
 from sad_lightning.cell.values import Cell, Learner, PreparedCell, Scores
+from sad_lightning.cell.warm_start import going_on, networks_before, shortened
 from sad_lightning.checks import whole_number
 from sad_lightning.config.compose import one_line_errors
 from sad_lightning.config.voices import voice_of
 from sad_lightning.data.split import Indices, Split
 from sad_lightning.errors import InputError, NotDefinedError
-from sad_lightning.model import BaselineScore
+from sad_lightning.model import BaselineScore, Model
 from sad_lightning.seeding import derive
 from sad_lightning.stats.calibration import fit_calibration
 from sad_lightning.stats.threshold import conformal_threshold
@@ -153,7 +154,12 @@ class MixtureLearner:
 
 
 def new_mixture(
-    cell: Cell, rows: CellRows, log: CellLog, new_prepared: Callable[..., PreparedCell], notes: list[str]
+    cell: Cell,
+    rows: CellRows,
+    log: CellLog,
+    new_prepared: Callable[..., PreparedCell],
+    notes: list[str],
+    before: Model | None = None,
 ) -> MixtureLearner:
     """The voices of a mixture, each prepared as a cell of its own.
 
@@ -163,6 +169,7 @@ def new_mixture(
         log: of the cell.
         new_prepared: makes a prepared cell from the attributes in which voices differ.
         notes: warnings for a person, to which this function adds.
+        before: the model that the voices go on from; None where they start from nothing.
 
     Raises:
         InputError: a setting is wrong; the line names the voice.
@@ -181,8 +188,11 @@ def new_mixture(
             )
         with one_line_errors(f"voices.{name}: "):
             cfg, of_voice = with_shape(own, rows.arrays), replace(rows, balance=check_optimisation(own))
+            networks = networks_before(before, name)
+            cfg = shortened(cfg) if networks else cfg
             try:
-                learner, pretraining = new_learner(cfg, of_voice, log, name, suffix=f".{name}")
+                learner, pretraining = new_learner(cfg, of_voice, log, name, suffix=f".{name}", goes_on=bool(networks))
+                learner = going_on(learner, networks)
             except NotDefinedError:
                 notes.append(f"voices.{name}: is left out, it needs known anomalies and this cell has none")
                 continue

@@ -2,12 +2,13 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
 from lightning import Trainer
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from sad_lightning.cell.embedding import embedded
@@ -18,6 +19,15 @@ from sad_lightning.cell.seconds import timed
 from sad_lightning.cell.trainer_settings import check_trainer
 from sad_lightning.cell.trim import suspicion, trims
 from sad_lightning.cell.values import Cell, Learner, PreparedCell, trainer_of
+from sad_lightning.cell.warm_start import (
+    going_on,
+    model_before,
+    networks_before,
+    record,
+    rows_apart,
+    scaling_before,
+    shortened,
+)
 from sad_lightning.checks import choice, fraction, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.labeled_split import draw_labeled_split
@@ -54,13 +64,17 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
     with warnings.catch_warnings(record=True) as caught, timed("data") as seconds:
         warnings.simplefilter("always")
         arrays = embedded(load(cell.cfg.data) if cell.arrays is None else cell.arrays, cell.cfg)
-        split = split_of(cell.cfg, arrays, seed)
+        before = model_before(cell.cfg, arrays)
+        split = split_of(cell.cfg, arrays, seed, rows_apart(before))
         arrays = _with_vocabulary(arrays, split, cell.cfg.network)
         scaling = fit_scaling(arrays, split, **to_kwargs(cell.cfg.preprocess))
+        if before is not None:
+            scaling = scaling_before(before, scaling)
         rows = CellRows(arrays, split, scaling, seed, balance)
         if trims(cell.cfg):
             rows = replace(rows, suspicion=suspicion(rows))
-    cfg = with_shape(cell.cfg, arrays)
+    cfg, networks = with_shape(cell.cfg, arrays), () if cell.cfg.voices else networks_before(before)
+    cfg = shortened(cfg) if networks else cfg
     settings = defining(cell.cfg)
     key = key_of(settings)
     coordinates = coordinates_of(cfg, arrays, split)
@@ -79,15 +93,18 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
     if cfg.voices:
         from sad_lightning.cell.mixture import new_mixture  # scikit-learn: half a second of import
 
-        learner = new_mixture(cell, rows, log, new_prepared, notes)
+        learner = new_mixture(cell, rows, log, new_prepared, notes, before)
         pretraining = tuple(training for voice in learner.voices for training in voice.pretraining)
     else:
-        learner, pretraining = new_learner(cfg, rows, log, cell.method)
+        learner, pretraining = new_learner(cfg, rows, log, cell.method, goes_on=bool(networks))
+        learner = going_on(learner, networks)
     if live:
         log.open()
     return new_prepared(
         cell=cell, settings=settings, cfg=cfg, split=split, pretraining=pretraining, learner=learner,
         warnings=tuple(notes), seconds=seconds,
+        warm_start=record(before, {one.cell.method: (one.learner, one.cfg) for one in learner.voices} or
+                          {cell.method: (learner, cfg)}),
     )  # fmt: skip
 
 
@@ -104,8 +121,16 @@ def _with_vocabulary(arrays: Arrays, split: Split, network: DictConfig) -> Array
     return with_vocabulary(arrays, split, seen=network.seen, words=network.words)
 
 
-def split_of(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
+def split_of(
+    cfg: DictConfig, arrays: Arrays, seed: int, apart: Mapping[str, NDArray[np.uint64]] | None = None
+) -> Split:
     """The split of the cell, by class or of own data.
+
+    Args:
+        cfg: the settings.
+        arrays: the data set.
+        seed: of the cell.
+        apart: the rows that stay apart in a warm start.
 
     Raises:
         InputError: a setting is wrong, or own data has too few validation rows to promise the false-positive rate.
@@ -113,7 +138,7 @@ def split_of(cfg: DictConfig, arrays: Arrays, seed: int) -> Split:
     if arrays.labels is None:
         return draw_split(arrays, **to_kwargs(cfg.split), seed=seed)
     patience = whole_number("patience", cfg.patience, least=0)
-    split = draw_labeled_split(arrays, **to_kwargs(cfg.split), early_stopping=patience > 0, seed=seed)
+    split = draw_labeled_split(arrays, **to_kwargs(cfg.split), early_stopping=patience > 0, seed=seed, apart=apart)
     n = len(split.validation)
     if n and np.isinf(conformal_threshold(np.zeros(n), cfg.target_fpr)):
         raise InputError(

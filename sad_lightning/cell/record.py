@@ -15,6 +15,7 @@ from sad_lightning.cell.pixels import pixel_metrics
 from sad_lightning.cell.seconds import add_seconds
 from sad_lightning.cell.values import PreparedCell, Scores
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.own.labeled_split import row_hash, values_of
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import impute
 from sad_lightning.data.schema import Schema, TableSchema
@@ -85,6 +86,7 @@ def record_cell(scored: ScoredCell) -> Result:
         warnings=[*prepared.warnings, *scores.warnings, *(note for stage in prepared.stages for note in stage.notes)],
         selection=dict(scores.selection),
         trained_on=sorted(prepared.learner.rows),
+        warm_start=dict(prepared.warm_start),
     )
     if prepared.score_trainer.is_global_zero:
         if arrays.schema is not None:
@@ -135,7 +137,15 @@ def _write_model(folder: Path, schema: Schema, arrays: Arrays, scored: ScoredCel
         card=card,
         examples=torch.from_numpy(schema.raw(raw[scores.split.calibration[:_EXAMPLES]])),
         reference=_reference(schema, scored.prepared.arrays, scores, result.metrics["threshold"]),
+        apart=_apart(scored.prepared),
     ).save(folder / MODEL)
+
+
+def _apart(prepared: PreparedCell) -> dict[str, torch.Tensor]:
+    """The rows of own data that did not train, by the hash of their values."""
+    split, values = prepared.split, values_of(prepared.arrays)
+    parts = {"validation": np.union1d(split.validation, split.selection), "test": split.test}
+    return {name: torch.from_numpy(row_hash(values[rows]).view(np.int64)) for name, rows in parts.items() if len(rows)}
 
 
 def _reference(schema: Schema, arrays: Arrays, scores: Scores, threshold: float) -> torch.Tensor | None:

@@ -71,10 +71,14 @@ class Shallow:
             )  # fmt: skip
         # type(baseline).from_arrays(np.load(path)) reads it
         path, arrays = prepared.cell.folder / "model.npz", fitted.baseline.to_arrays()
-        write_arrays(path, prepared.key, arrays, compress=False)
+        trainer, warnings = prepared.score_trainer, fitted.warnings
+        if trainer.is_global_zero:
+            write_arrays(path, prepared.key, arrays, compress=False)
+        if trainer.world_size > 1:
+            warnings += (f"trainer.devices: {type(fitted.baseline).__name__} was fitted by one process",)
         return Scores(
             fitted.split, fitted.scores, fitted.normal_scores, BaselineScore(fitted.baseline, pretrained), seconds,
-            fitted.selection, fitted.warnings,
+            fitted.selection, warnings,
         )  # fmt: skip
 
 

@@ -93,6 +93,7 @@ class PreparedCell:
         live: whether it logs while it trains; cells that are run together log in the end.
         warnings: for a person.
         seconds: wall time so far, by stage.
+        warm_start: what goes on from a model file, and what is fitted anew; empty without a warm start.
     """
 
     cell: Cell
@@ -111,6 +112,7 @@ class PreparedCell:
     live: bool
     warnings: tuple[str, ...]
     seconds: Mapping[str, float]
+    warm_start: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def stages(self) -> tuple[Stage, ...]:

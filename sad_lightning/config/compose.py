@@ -143,7 +143,7 @@ def _hydra() -> Iterator[Any]:
             GlobalHydra.instance().hydra = running
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _composed_once(
     overrides: tuple[str, ...], folders: tuple[str, ...], files: frozenset[tuple[str, int]]
 ) -> DictConfig:

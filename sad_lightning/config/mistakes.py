@@ -6,7 +6,7 @@ from errno import ENOENT
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from sad_lightning.errors import InputError, NotDefinedError
+from sad_lightning.errors import InputError, NotDefinedError, first_line
 from sad_lightning.files import FULL
 
 
@@ -29,7 +29,7 @@ def one_line(error: BaseException, way_out: str = "choose a folder that can be w
             return _of_system(cause, way_out)
         if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":  # that of an accelerator
             return (
-                f"memory does not suffice ({_first_line(cause)}); free some, or choose a smaller data set or batch_size"
+                f"memory does not suffice ({first_line(cause)}); free some, or choose a smaller data set or batch_size"
             )
         cause = cause.__cause__
     if isinstance(error, MissingConfigException) and error.options is not None:
@@ -51,10 +51,6 @@ def _of_system(error: OSError, way_out: str) -> str:
     elif error.errno in FULL:
         way_out = f"make room, or {way_out}"
     return f"{'' if error.filename is None else f'{error.filename}: '}{error.strerror}; {way_out}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def is_not_defined(error: BaseException | None) -> bool:

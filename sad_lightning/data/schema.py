@@ -1,6 +1,7 @@
 """What raw rows must look like: columns of a table, texts, or images of a size. A model file holds its schema."""
 
 import codecs
+import itertools
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -63,6 +64,15 @@ class Column:
             return np.array([zlib.crc32(word.encode()) % self.buckets for word in words], dtype=np.float32)
         position = {name: float(number) for number, name in enumerate(self.categories)}
         return np.array([position.get(word, np.nan) for word in words], dtype=np.float32)
+
+    def word(self, value: float) -> str:
+        """A word of this raw value: the category, one of the bucket, or a time stamp of the week from 1970-01-05 on."""
+        if self.kind == "hash":
+            return next(word for word in map(str, itertools.count()) if self.codes([word])[0] == value)
+        if self.kind == "time":
+            stamp = str(np.datetime64("1970-01-05", "s") + round(value)) + "Z" * self.has_zone
+            return stamp if WEEK in self.periods else stamp[11:]
+        return self.categories[int(value)]
 
     def plain(self) -> dict[str, Any]:
         """As plain data, without what is as usual."""

@@ -1,11 +1,13 @@
 """``python -m sad_lightning.export MODEL``: a model file as one graph, from raw rows to scores and decisions.
 
 The graph holds preparation, network or baseline, and threshold; its outputs are ``score`` and ``anomaly``. It is
-written only if it scores as the model does, on rows that are stored in the model file. ``--format hub`` writes a folder
-of ``config.json``, ``model.safetensors`` and ``README.md`` instead, which loads as the model file does.
+written only if it scores as the model does, on rows that are stored in the model file. ``--format mlflow`` writes an
+MLflow model instead, a folder, which needs this package where it runs, and ``--format hub`` a folder of
+``config.json``, ``model.safetensors`` and ``README.md``, which loads as the model file does.
 """
 
-from functools import partial
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from sad_lightning.command import command_frame, command_parser
@@ -20,15 +22,21 @@ def main() -> None:
     parser = command_parser("export", __doc__, "model.pt --format onnx --out model.onnx")
     add_model(parser)
     parser.add_argument(
-        "--format", choices=("onnx", "pt2", "hub"), default="onnx",
-        help="for ONNX Runtime, for torch.export, or a folder for a model hub (onnx)",
-    )  # fmt: skip
-    parser.add_argument("--out", type=Path, metavar="PATH", help="the file, or the folder of a hub (beside the model)")
+        "--format",
+        choices=("onnx", "pt2", "mlflow", "hub"),
+        default="onnx",
+        help="for ONNX Runtime, for torch.export, for what speaks MLflow, or for a model hub (onnx)",
+    )
+    parser.add_argument("--out", type=Path, metavar="PATH", help="where to write (beside the model)")
     options = parser.parse_args()
     with command_frame("sad_lightning.export"):
         import_all(options.modules)
-        export = export_folder if options.format == "hub" else partial(export_model, kind=options.format)
-        print(export(options.model, out=options.out))
+        if options.format == "mlflow":
+            print(export_mlflow(options.model, options.out, options.modules))
+        elif options.format == "hub":
+            print(export_folder(options.model, options.out))
+        else:
+            print(export_model(options.model, options.format, options.out))
 
 
 def export_model(path: Path, kind: str, out: Path | None = None) -> str:
@@ -61,6 +69,23 @@ def export_model(path: Path, kind: str, out: Path | None = None) -> str:
         f"{out}: agrees with the model on {len(model.examples)} rows within {apart:.1g} relative; outputs score and "
         f"anomaly, score > {model.threshold:.6g}"
     )
+
+
+def export_mlflow(path: Path, out: Path | None, modules: Sequence[str]) -> str:
+    """Write a model file as an MLflow model; returns the folder and how to serve it, as text.
+
+    Raises:
+        InputError: the model can not be read, or is of modules of one's own, which MLflow would not find.
+    """
+    from sad_lightning.export.mlflow_model import save_mlflow  # torch
+    from sad_lightning.model import Model
+
+    if modules:
+        raise InputError(f"--import {modules[0]}: an MLflow model holds no code; give its users the model file instead")
+    path = Model.find(path)
+    out = out or path.with_suffix(".mlflow")
+    rows, command = save_mlflow(path, out), f"mlflow models serve --env-manager local -m {shlex.quote(str(out))}"
+    return f"{out}: scores {rows} rows as the model does; {command}"
 
 
 def export_folder(path: Path, out: Path | None = None) -> str:

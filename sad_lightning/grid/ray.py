@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sad_lightning.checks import at_least_zero, whole_number
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, first_line
 from sad_lightning.grid.backend import Work, WorkerDeath
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
@@ -42,7 +42,7 @@ class Ray:
                 self.ray.init(address=self.address, include_dashboard=False, log_to_driver=False, logging_level="error")
         except Exception as error:  # a node that does not start in time is a plain one
             raise InputError(
-                f"hydra.launcher.backend.address={self.address}: no Ray cluster answers there ({_one_line(error)}); "
+                f"hydra.launcher.backend.address={self.address}: no Ray cluster answers there ({first_line(error)}); "
                 f"`ray start --head` begins one"
             ) from error
         resources = self.ray.cluster_resources()
@@ -71,7 +71,7 @@ class Ray:
         try:
             return job, self.ray.get(ended)
         except self.ray.exceptions.RayError as error:
-            return job, WorkerDeath(f"Ray lost the job ({_one_line(error)})")
+            return job, WorkerDeath(f"Ray lost the job ({first_line(error)})")
 
     def close(self) -> None:
         """Cancel the jobs that still run, and leave the cluster."""
@@ -82,7 +82,3 @@ class Ray:
 
 def _work(work: Work, job: Job) -> list[Outcome]:
     return work(job)
-
-
-def _one_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sad_lightning.checks import positive, whole_number
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, first_line
 from sad_lightning.grid.backend import Work, WorkerDeath
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
@@ -83,7 +83,5 @@ class Slurm:
         try:
             outcomes: list[Outcome] = submitted.result()
         except self.submitit.core.utils.UncompletedJobError as error:  # a job that failed is one, too
-            return WorkerDeath(
-                f"Slurm job {submitted.job_id} ended without an outcome ({str(error).strip().splitlines()[0]})"
-            )
+            return WorkerDeath(f"Slurm job {submitted.job_id} ended without an outcome ({first_line(error)})")
         return outcomes

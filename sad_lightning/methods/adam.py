@@ -23,6 +23,8 @@ class Adam(Recipe):
             loss.
         decoupled: whether each step instead shrinks the weights directly by lr times lambda: AdamW (Loshchilov and
             Hutter, ICLR 2019).
+        fused: whether a CPU moves all weights in one call a step, which takes half the time of a small network's step
+            and rounds otherwise.
     """
 
     lr: float
@@ -30,18 +32,22 @@ class Adam(Recipe):
     decay: float
     weight_decay: float
     decoupled: bool = False
+    fused: bool = False
 
     def __post_init__(self) -> None:
         positive("optimizer.lr", self.lr)
         positive("optimizer.decay", self.decay)
         fraction("optimizer.weight_decay", self.weight_decay)
         true_or_false("optimizer.decoupled", self.decoupled)
+        true_or_false("optimizer.fused", self.fused)
         object.__setattr__(self, "milestones", whole_numbers("optimizer.milestones", self.milestones))
 
     def configure(self, parameters: Iterable[nn.Parameter]) -> dict[str, Any]:
         """What ``configure_optimizers`` returns: the optimiser and its schedule, stepped each epoch."""
+        moved = list(parameters)
+        fused = self.fused and all(one.device.type == "cpu" for one in moved)
         optimizer = torch.optim.Adam(
-            parameters, lr=self.lr, weight_decay=self.weight_decay, decoupled_weight_decay=self.decoupled
+            moved, lr=self.lr, weight_decay=self.weight_decay, decoupled_weight_decay=self.decoupled, fused=fused
         )
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(self.milestones), gamma=self.decay)
         return {"optimizer": optimizer, "lr_scheduler": schedule}

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from sad_lightning.checks import positive
 from sad_lightning.data.module import Batch
 from sad_lightning.methods.method import ANY_LABEL, Method, Shared
+from sad_lightning.methods.processes import gather
 from sad_lightning.methods.steps import mode
 
 
@@ -41,7 +42,7 @@ class PReNet(Method):
 
     def loss(self, batch: Batch) -> Tensor:
         """The mean absolute error of the relations of the pairs of one batch."""
-        z, anomalies = self._represent(batch.x), (batch.semi < 0).float()
+        z, anomalies = gather(self._represent(batch.x)), gather((batch.semi < 0).float())
         errors = [
             self._relate(z, z.roll(-offset, 0)) - self.step * (anomalies + anomalies.roll(-offset, 0))
             for offset in (1, max(2, len(z) // 3))

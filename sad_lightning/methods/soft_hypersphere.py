@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sad_lightning.data.module import Batch
 from sad_lightning.methods.hypersphere import Hypersphere
+from sad_lightning.methods.processes import gather
 from sad_lightning.networks import Network
 
 
@@ -40,7 +41,7 @@ class SoftHypersphere(Hypersphere):
         return self(x).sqrt() - self.radius
 
     def solve(self, batch: Batch, output: Tensor) -> None:
-        """Solve R from the squared distances ``output``, ``(B,)``, of the batches of all processes."""
+        """Solve R from the squared distances ``output``, ``(B,)``, of all processes."""
         self.radius.copy_(solve_radius(gather(output), gather(batch.semi), eta=self.eta, nu=self.nu))
 
     @torch.no_grad()
@@ -84,12 +85,3 @@ def solve_radius(distance: Tensor, semi: Tensor, *, eta: float, nu: float) -> Te
     reached = weight[order].cumsum(dim=0) >= needed
     squared = torch.where(reached, ascending, torch.inf).amin()
     return torch.where(needed > 0, squared, 0.0).sqrt()
-
-
-def gather(values: Tensor) -> Tensor:
-    """The values ``(B,)`` of all processes of a distributed run, one after the other."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return values
-    parts = [torch.empty_like(values) for _ in range(torch.distributed.get_world_size())]
-    torch.distributed.all_gather(parts, values.contiguous())
-    return torch.cat(parts)

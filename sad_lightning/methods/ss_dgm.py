@@ -27,6 +27,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 from sad_lightning.checks import at_least_zero, choice, true_or_false, whole_numbers
 from sad_lightning.data.module import Batch
 from sad_lightning.methods.method import ANY_LABEL, Method, Shared
+from sad_lightning.methods.processes import gather
 from sad_lightning.methods.variational import gaussian, gaussian_kl
 from sad_lightning.networks.mlp import MLP
 from sad_lightning.networks.network import Network, check_squares, start_glorot
@@ -43,7 +44,9 @@ def ss_dgm_loss(bound: Tensor, log_q: Tensor, semi: Tensor, alpha: float) -> Ten
     """
 
     def mean(values: Tensor, rows: Tensor) -> Tensor:
-        return torch.where(rows, values, 0.0).sum() / rows.sum().clamp(min=1)
+        everywhere = gather(rows)  # a process may have more labeled rows than another
+        count = everywhere.sum().clamp(min=1) * (len(rows) / len(everywhere))
+        return torch.where(rows, values, 0.0).sum() / count
 
     labeled, unlabeled = semi != 0, semi == 0
     own = torch.where(semi < 0, bound[:, 1], bound[:, 0])

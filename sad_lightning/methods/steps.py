@@ -126,12 +126,14 @@ class Steps(LightningModule, ABC):
 
     def _take_step(self, update: Update, batch: Batch) -> Tensor:
         first, *others = self._optimizers()
+        share = self._share(len(batch.semi))
         results: list[tuple[Tensor, dict[str, Tensor]]] = []
 
         def closure() -> Tensor:
             for optimizer in (first, *others):
                 optimizer.zero_grad()
             losses, outputs = self.losses(update, batch)
+            losses = losses * share
             self.manual_backward(losses.sum())  # the loss of one member has no gradient in another
             results.append((losses.detach(), outputs))
             return results[-1][0].sum()
@@ -144,6 +146,12 @@ class Steps(LightningModule, ABC):
             with torch.no_grad():
                 self.solve(batch, outputs)
         return losses
+
+    def _share(self, rows: int) -> float:
+        """What ``rows`` weigh in a batch of which each process has a part: 1 where all parts are equal."""
+        world = self.trainer.world_size
+        size = self.trainer.train_dataloader.sizes[self._number] if world > 1 else rows  # type: ignore[union-attr]
+        return rows * world / size if size >= world else 1.0
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip the gradients, and once an epoch record the share that is exactly zero."""
@@ -160,7 +168,8 @@ class Steps(LightningModule, ABC):
         schedules: Any = self.lr_schedulers()
         for schedule in schedules if isinstance(schedules, list) else [schedules]:
             if isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
-                schedule.step(torch.stack(self._metrics.get("loss") or self._losses).mean())
+                loss = torch.stack(self._metrics.get("loss") or self._losses).mean()
+                schedule.step(self.trainer.strategy.reduce(loss, reduce_op="mean"))
             elif schedule is not None:
                 schedule.step()
 

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from sad_lightning.command import announce, command_frame, command_parser
+from sad_lightning.data.own.parts import check_data, find_parts
 from sad_lightning.files import model_file
 from sad_lightning.predict.opening import add_model, check_output, check_there, import_all
-from sad_lightning.predict.parts import check_data, find_parts
 
 _BROKEN = 3  # exit code
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import read_npz_all
+from sad_lightning.data.own.parts import DataPart
 from sad_lightning.data.own.reading import read_table, suffix_of
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
@@ -27,7 +28,6 @@ from sad_lightning.predict.comparison import (
     read_sample,
     reference_of,
 )
-from sad_lightning.predict.parts import DataPart
 from sad_lightning.stats.martingale import Evidence
 from sad_lightning.stats.ranking import Interval
 from sad_lightning.stats.shares import wilson

@@ -7,7 +7,7 @@ and anomaly. Only an npz is read and written as a whole; otherwise memory does n
 
 The scores of several tables, of a pattern in quotes ('part-*.parquet'), of a folder of tables or of a partitioned data
 set, on this machine or at an address (s3://..., gs://...), are a folder with one file for each part. After an
-interruption the same command scores the remaining parts.
+interruption the same command scores the remaining parts. ``--engine ray`` scores them on a Ray cluster.
 
 The summary compares the rows with those of the training; ``sad_lightning.monitor`` draws that over time.
 """
@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 
 from sad_lightning.checks import fraction
 from sad_lightning.command import announce, command_frame, command_parser
+from sad_lightning.data.own.parts import check_data, find_parts, is_many, place_of
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.files import model_file
+from sad_lightning.predict.journal import Journal, digest_of
 from sad_lightning.predict.opening import add_model, check_output, check_there, device_of, import_all
 from sad_lightning.predict.output import SUFFIXES
-from sad_lightning.predict.parts import Journal, check_data, digest_of, find_parts, is_many, place_of
 from sad_lightning.predict.rows import IMAGE_ARRAYS
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--ignore", nargs="+", default=[], metavar="COLUMN", help="columns that training did not have")
     parser.add_argument("--array", help=f"the images of an npz; the first there is of {', '.join(IMAGE_ARRAYS)}")
     parser.add_argument("--maps", type=Path, metavar="FOLDER", help="of images: write where each is anomalous, as PNG")
+    parser.add_argument("--engine", choices=("here", "ray"), default="here", help="of several parts: what scores them")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes cuda where it is")
     options = parser.parse_args()
     with command_frame(
@@ -68,9 +70,14 @@ def main() -> None:
         if several:
             run = {"model": digest_of(model_file(options.model)), "keep": options.keep}
             run |= {"fpr": options.fpr, "fdr": options.fdr}
+            engine = None
+            if options.engine == "ray":
+                from sad_lightning.predict.ray import RayEngine
+
+                engine = RayEngine(model_file(options.model), options.modules, options.device, how)
             summary = predict_parts(
                 model, find_parts(options.data), options.output, how, Journal(options.output, run),
-                f".{options.format}" if options.format else None,
+                f".{options.format}" if options.format else None, engine,
             )  # fmt: skip
         else:
             summary = predict(model, place_of(options.data[0]), options.output, how)
@@ -106,6 +113,8 @@ def _check(options: argparse.Namespace) -> bool:
                 f"each has scores of its own; for example --output scores"
             )
         return True
+    if options.engine != "here":
+        raise InputError(f"--engine {options.engine} shares out files, and DATA is one; leave it out")
     if options.output.suffix.lower() not in SUFFIXES:
         raise InputError(
             f"--output={options.output}: must end in {', '.join(SUFFIXES)}; for example --output scores.csv"

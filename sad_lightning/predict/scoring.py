@@ -2,8 +2,10 @@
 
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,14 @@ from torch import Tensor
 from sad_lightning.command import progress, row_progress
 from sad_lightning.config.mistakes import one_line
 from sad_lightning.data.own.address import Place
+from sad_lightning.data.own.parts import DataPart
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
 from sad_lightning.predict.comparison import SAMPLE, Sample, TrainingComparison, compare
+from sad_lightning.predict.journal import Journal, output_of
 from sad_lightning.predict.maps import write_maps
 from sad_lightning.predict.output import column_writer
-from sad_lightning.predict.parts import DataPart, Journal, output_of
 from sad_lightning.predict.rows import Columns, check_finite, raw_batches
 
 _NONE: Mapping[str, str] = {}
@@ -78,6 +81,25 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class ScoredFile:
+    """What is known of a file whose scores are written.
+
+    Attributes:
+        counts: of its rows.
+        unknown: by column, how many values training did not know.
+        sample: of its rows.
+    """
+
+    counts: Counts
+    unknown: dict[str, int]
+    sample: Sample
+
+
+Task = tuple[DataPart, Path]  # a part, and the file of its scores
+Engine = Callable[[Sequence[Task]], Iterator[tuple[DataPart, ScoredFile | str]]]  # yields in any order
+
+
+@dataclass(frozen=True)
 class PredictionSummary:
     """What a prediction has written.
 
@@ -110,13 +132,17 @@ def predict(model: Model, data: Place, output: Path, options: Options = _PLAIN) 
     Raises:
         InputError: the data does not fit the model, or the output can not be written in this format.
     """
-    sample, unknown = _new_sample(model), dict[str, int]()
-    counts = _score(model, data, output, options, sample, unknown, is_shown=True)
-    return _summary(model, options, sample, counts, unknown)
+    return _summary(model, options, _score(model, data, output, options, is_shown=True))
 
 
 def predict_parts(
-    model: Model, parts: Sequence[DataPart], folder: Path, options: Options, journal: Journal, suffix: str | None
+    model: Model,
+    parts: Sequence[DataPart],
+    folder: Path,
+    options: Options,
+    journal: Journal,
+    suffix: str | None,
+    engine: Engine | None = None,
 ) -> PredictionSummary:
     """Score every part of a data set into a file of its own, except parts that were scored before.
 
@@ -129,28 +155,45 @@ def predict_parts(
         options: of the prediction.
         journal: of the folder.
         suffix: the ending of the outputs; None for that of the parts.
+        engine: scores the parts; None for this process.
     """
-    sample, unknown = _new_sample(model), dict[str, int]()
-    total = Counts()
-    before = failed = 0
-    for part in progress(parts, unit="part"):
-        output = output_of(part, folder, suffix)
-        if journal.is_done(part, output):
-            before += 1
-            continue
-        try:
-            counts = _score(model, part.place, output, options, sample, unknown, constant=part.partitions)
-        except Exception as error:
-            line = one_line(error, "choose another with --output")
-            if line is None:
-                raise
+    tasks = [(part, output_of(part, folder, suffix)) for part in parts]
+    tasks = [(part, output) for part, output in tasks if not journal.is_done(part, output)]
+    total, left = ScoredFile(Counts(), {}, _new_sample(model)), [part.name for part, _ in tasks]
+    before, failed, waiting = len(parts) - len(tasks), 0, dict[str, ScoredFile]()
+    results = (engine or partial(_score_here, model, options))(tasks)
+    for part, result in progress(results, unit="part", total=len(tasks)):
+        if isinstance(result, str):
             failed += 1
-            print(f"sad_lightning.predict: {line}", file=sys.stderr)
-            continue
-        total += counts
-        journal.write(part, rows=counts.rows, anomalies=counts.anomalies)
-    summary = _summary(model, options, sample, total, unknown)
-    return replace(summary, parts=(len(parts), before, failed))
+            left.remove(part.name)
+            print(f"sad_lightning.predict: {result}", file=sys.stderr)
+        else:
+            journal.write(part, rows=result.counts.rows, anomalies=result.counts.anomalies)
+            waiting[part.name] = result
+        while left and left[0] in waiting:  # samples are joined in the order of the parts
+            total = _joined(total, waiting.pop(left.pop(0)))
+    return replace(_summary(model, options, total), parts=(len(parts), before, failed))
+
+
+def _score_here(model: Model, options: Options, tasks: Sequence[Task]) -> Iterator[tuple[DataPart, ScoredFile | str]]:
+    return ((part, score_part(model, part, output, options)) for part, output in tasks)
+
+
+def score_part(model: Model, part: DataPart, output: Path, options: Options) -> ScoredFile | str:
+    """Score a part and write its scores: whole, or not at all; returns in one line what is wrong with it."""
+    try:
+        return _score(model, part.place, output, options, constant=part.partitions)
+    except Exception as error:
+        line = one_line(error, "choose another with --output")
+        if line is None:
+            raise
+        return line
+
+
+def _joined(total: ScoredFile, new: ScoredFile) -> ScoredFile:
+    total.sample.add(new.sample.scores, new.sample.values)
+    unknown = Counter(total.unknown) + Counter(new.unknown)
+    return ScoredFile(total.counts + new.counts, dict(unknown), total.sample)
 
 
 def _new_sample(model: Model) -> Sample:
@@ -158,11 +201,10 @@ def _new_sample(model: Model) -> Sample:
     return Sample(len(schema.columns) if isinstance(schema, TableSchema) else 0)
 
 
-def _summary(
-    model: Model, options: Options, sample: Sample, counts: Counts, unknown: dict[str, int]
-) -> PredictionSummary:
-    comparison = compare(model, sample, counts.rows, counts.above, options.fpr) if counts.rows else None
-    return PredictionSummary(counts.rows, counts.anomalies, counts.threshold, unknown, comparison)
+def _summary(model: Model, options: Options, scored: ScoredFile) -> PredictionSummary:
+    counts = scored.counts
+    comparison = compare(model, scored.sample, counts.rows, counts.above, options.fpr) if counts.rows else None
+    return PredictionSummary(counts.rows, counts.anomalies, counts.threshold, scored.unknown, comparison)
 
 
 def _score(
@@ -170,16 +212,11 @@ def _score(
     data: Place,
     output: Path,
     options: Options,
-    sample: Sample,
-    unknown: dict[str, int],
     *,
     constant: Mapping[str, str] = _NONE,
     is_shown: bool = False,
-) -> Counts:
-    """Score a file and write its scores.
-
-    Its rows are added to ``sample`` and ``unknown`` only after the file is written.
-    """
+) -> ScoredFile:
+    """Score a file and write its scores."""
     chosen: dict[str, Any] = {
         "ignore": options.ignore,
         "array": options.array,
@@ -204,10 +241,7 @@ def _score(
             above += int((scores > rate_threshold).sum())
             values = raw if raw.ndim == 2 else raw.reshape(len(raw), -1)
             own.add(scores.cpu().numpy(), values[:, : own.values.shape[1]])  # of columns; none of images and texts
-    for name, count in new.items():
-        unknown[name] = unknown.get(name, 0) + count
-    sample.add(own.scores, own.values)
-    return Counts(rows, anomalies, above, threshold)
+    return ScoredFile(Counts(rows, anomalies, above, threshold), new, own)
 
 
 def _batches(

@@ -25,6 +25,7 @@ from sad_lightning.config.compose import with_voices
 from sad_lightning.config.location import CONF
 from sad_lightning.config.mistakes import is_not_defined, one_line
 from sad_lightning.config.voices import method_name
+from sad_lightning.data.own.sample import ReadRows
 from sad_lightning.errors import InputError
 from sad_lightning.files import CARD_FILE, MODEL_FILE
 from sad_lightning.result import Result, finished, forget_checkpoints
@@ -144,9 +145,12 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
         print("finished before; overwrite=true trains it again")
         return result
     if "path" in cfg.data:  # own data: report what is wrong with it before torch is imported
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they are shown with the result
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             load(cfg.data)
+        for warning in caught:
+            if issubclass(warning.category, ReadRows):  # the others are shown with the result
+                print(warning.message, flush=True)
     announce("importing torch")
     from sad_lightning.cell.run import run_cell  # torch and lightning take seconds to import
     from sad_lightning.cell.values import Cell

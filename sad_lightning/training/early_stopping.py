@@ -54,10 +54,11 @@ class EarlyStopping(Callback):
         training = pl_module.training
         pl_module.eval()
         with torch.no_grad():
-            scores = [pl_module.score(x).cpu().double() for x in self.batches(pl_module.device)]  # type: ignore[operator]
+            parts = [pl_module.score(x).cpu().double() for x in self.batches(pl_module.device)]  # type: ignore[operator]
         pl_module.train(training)
+        scores = trainer.strategy.broadcast(torch.cat(parts))  # BatchNorm's statistics differ; one process decides
         self.metrics.reset()
-        self.metrics.update(ranks(torch.cat(scores)), self.y)
+        self.metrics.update(ranks(scores), self.y)
         values = {name: float(value) for name, value in self.metrics.compute().items()}
         self.stage.add(trainer.current_epoch, values)
         self.aurocs.append(values["validation_auroc"])

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 
 from lightning import Trainer
 
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, first_line
 from sad_lightning.methods.method import Method
 from sad_lightning.training.population import Population, PopulationData, why_alone
 from sad_lightning.training.stacking import stacking_pays
 from sad_lightning.training.stage import Stage, Training, fit, own_callbacks
 
 NewTrainer = Callable[[Sequence[Stage]], Trainer]
+_ONE_BY_ONE = "trained one network after the other, not stacked, since {} processes share each batch"
 
 
 def fit_members(trainings: Sequence[Training], new_trainer: NewTrainer, *, stack: bool | None = None) -> None:
@@ -33,6 +34,9 @@ def fit_members(trainings: Sequence[Training], new_trainer: NewTrainer, *, stack
             if not _fit_as_one(group, trainer):
                 _fit_alone(group, new_trainer)
         else:
+            if trainer.world_size > 1:
+                for training in group:
+                    training.stage.notes.append(f"{training.stage.name}: {_ONE_BY_ONE.format(trainer.world_size)}")
             _fit_alone(group, new_trainer)
     for training in trainings:
         weights = training.method.state_dict().values()
@@ -57,7 +61,7 @@ def _fit_as_one(group: Sequence[Training], trainer: Trainer) -> bool:
     except (InputError, OSError):
         raise
     except Exception as error:  # vmap refuses .item(), masks, dropout and more, each in its own words
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         for training, state in zip(group, before, strict=True):
             training.stage.load_state_dict(state)
             training.stage.notes.append(f"{training.stage.name}: trained alone, for it can not be stacked: {reason}")

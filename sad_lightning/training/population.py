@@ -135,7 +135,8 @@ class Population(Steps):
 
         def one(tensors: dict[str, Tensor], x: Tensor, semi: Tensor, noise: Tensor, *more: Any) -> Any:
             named = {f"method.{name}": value for name, value in tensors.items()}
-            return functional_call(skeleton, named, (function, Batch(x, semi, noise, batch.epoch), *more))
+            arguments = (function, Batch(x, semi, noise, batch.epoch), *more)
+            return functional_call(skeleton, named, arguments, tie_weights=False)  # ``why_alone`` lets none be tied
 
         device = batch.x.device.type
         mixed = _Autocast(device) if torch.is_autocast_enabled(device) else nullcontext()

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import sys
 import time
 import warnings
@@ -19,10 +20,12 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.strategies import DDPStrategy
+from torch.distributed import DistError
 from tqdm import tqdm
 
 from sad_lightning.data.module import DataModule
-from sad_lightning.errors import DamagedError, InputError
+from sad_lightning.errors import DamagedError, InputError, first_line
 from sad_lightning.files import read_archive, set_aside, write_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.steps import Steps
@@ -30,7 +33,14 @@ from sad_lightning.seeding import derive
 
 MakeTrainer = Callable[..., Trainer]
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
+_LOST = re.compile(
+    "by peer|Broken pipe|Connection refused|Application timeout"
+)  # what gloo says when a process is gone
 
+# Lightning asks torch to look for a GPU through NVML, and an optimiser looks in every step: where there is none, NVML's
+# library is searched for each time, which takes half a millisecond. CUDA answers at once that there is none.
+if not torch.cuda.is_available():
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 # Curve -> a bound, and what it means when the curve falls below it.
 _COLLAPSE = {
@@ -336,6 +346,8 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     state, start = resume.read(module), time.perf_counter()
     assert isinstance(trainer.strategy.checkpoint_io, Checkpoints)  # ``new_trainer`` made it
     trainer.strategy.checkpoint_io.state = state
+    if isinstance(trainer.strategy, DDPStrategy) and any(update.unmoved(module) for update in module.updates):
+        trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)  # no step moves all of the network
     try:
         device = trainer.strategy.root_device
         with quiet(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -349,6 +361,11 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
         if any(stage.error is None for stage in history.stages):
             raise
     except RuntimeError as error:
+        if trainer.world_size > 1 and (isinstance(error, DistError) or _LOST.search(str(error))):
+            raise InputError(
+                f"trainer: another process of this training has ended ({first_line(error)}), so that none goes on; "
+                f"the same command goes on from the resume checkpoint"
+            ) from error
         if "find_unused_parameters" not in str(error):
             raise
         raise InputError(

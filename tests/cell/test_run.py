@@ -331,7 +331,7 @@ def test_a_new_setting_at_its_neutral_value_and_a_new_version_change_no_key(sett
     assert key_of({**stored, "patience": 3}) != key
     older = without(settings_of_table := defining(settings("data=cardio", "network.shape=[21]")), "columns", "clip")
     assert "columns" not in older["method"]["network"]
-    assert key_of(without(older, "decoupled", "eps")) == key_of(settings_of_table)  # in the method's copies too
+    assert key_of(without(older, "decoupled", "fused", "eps")) == key_of(settings_of_table)  # also in the method
     assert key_of(defining(settings("data=cardio", "network.shape=[21]", "network.columns=0.5"))) != key_of(older)
     monkeypatch.setattr("sad_lightning.version.__version__", "9.9")
     assert key_of(stored) == key
@@ -385,7 +385,7 @@ def test_scores_on_disk_are_those_of_the_checkpoint_on_the_test_rows(settings, t
 
 @pytest.mark.parametrize("change", ["metrics", "words", "settings"])
 def test_a_result_that_lacks_what_all_have_is_told(change, settings, tmp_path):
-    cell(settings, tmp_path)
+    cell(settings, tmp_path, *SHORT)
     with edited(tmp_path / "result.json") as document:
         if change == "metrics":
             del document["metrics"]["recall_at_target_fpr"]

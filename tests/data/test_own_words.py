@@ -31,6 +31,7 @@ def test_a_word_is_in_its_bucket_by_hand():
     np.testing.assert_array_equal(schema.raw(expected), rows)
     assert schema_of(schema.plain()) == schema
     assert column.spell(6) == "bucket 6"
+    assert [int(column.codes([column.word(bucket)])[0]) for bucket in range(16)] == list(range(16))
 
 
 def test_many_words_are_hashed_alike_in_every_kind_of_file(tmp_path):

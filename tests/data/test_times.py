@@ -11,7 +11,8 @@ from support.tables import own, parquet, raw, text
 from sad_lightning import Detector
 from sad_lightning.data.own.frames import frame_rows, frame_table, is_mixed
 from sad_lightning.data.own.tables import fit_schema
-from sad_lightning.data.own.times import are_times, read_times
+from sad_lightning.data.own.times import are_times, read_times, time_values
+from sad_lightning.data.own.values import Values
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import DAY, WEEK, Column, TableSchema, schema_of
@@ -128,6 +129,15 @@ def test_one_road_for_frames_and_files(tmp_path):
         frame_rows(pandas.DataFrame(columns).drop(columns="wet"), arrays.schema)
     with pytest.raises(InputError, match="X must be a data frame with the columns of the training, of which t is not"):
         frame_rows(np.zeros((3, 4)), arrays.schema)
+
+
+@pytest.mark.parametrize("periods", [(DAY,), (DAY, WEEK)])
+@pytest.mark.parametrize("has_zone", [False, True])
+def test_a_raw_value_has_a_word(periods, has_zone):
+    column = Column("t", "time", periods=periods, has_zone=has_zone)
+    seconds = [0.0, 3_600.0, 80_000.0] if WEEK not in periods else [0.0, 90_000.0, 604_799.0]
+    words = Values.categories(np.arange(3.0), [column.word(second) for second in seconds])
+    assert time_values("x", words, column)[0].tolist() == seconds
 
 
 def test_only_what_comes_back_is_used(tmp_path):

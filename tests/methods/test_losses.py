@@ -156,11 +156,13 @@ def test_distances_are_taken_in_float32(dtype):
     assert reconstruction_error(representation, torch.zeros(1, 4, dtype=dtype)).tolist() == [90_000.0]
 
 
-def test_decoupled_decay_is_adamw():
+@pytest.mark.parametrize("fused", [False, True])
+def test_decoupled_decay_is_adamw(fused):
     start = torch.tensor([1.0, -2.0])
     weights = [torch.nn.Parameter(start.clone()) for _ in range(2)]
-    settings = Adam(lr=0.1, milestones=[], decay=0.1, weight_decay=0.3, decoupled=True)
+    settings = Adam(lr=0.1, milestones=[], decay=0.1, weight_decay=0.3, decoupled=True, fused=fused)
     ours = settings.configure([weights[0]])["optimizer"]
+    assert ours.defaults["fused"] is fused
     theirs = torch.optim.AdamW([weights[1]], lr=0.1, weight_decay=0.3)
     for optimizer, weight in zip((ours, theirs), weights, strict=True):
         for _ in range(3):
@@ -169,6 +171,12 @@ def test_decoupled_decay_is_adamw():
             optimizer.step()
     torch.testing.assert_close(weights[0], weights[1])
     assert not torch.allclose(weights[0], start)
+
+
+def test_weights_on_an_accelerator_are_not_moved_by_the_fused_steps_of_a_cpu():
+    settings = Adam(lr=0.1, milestones=[], decay=0.1, weight_decay=0.0, fused=True)
+    elsewhere = torch.nn.Parameter(torch.empty(2, device="meta"))
+    assert settings.configure([elsewhere])["optimizer"].defaults["fused"] is False
 
 
 def test_eps_bounds_the_inverse_of_a_distance():

@@ -10,10 +10,10 @@ from support.commands import Outcome, run_main
 from support.detectors import rows_of, save_model
 from support.pages import Page
 
+from sad_lightning.data.own.parts import find_parts
 from sad_lightning.model import Model
 from sad_lightning.monitor.days import watch
 from sad_lightning.monitor.page import flagged_figure, martingale_figure
-from sad_lightning.predict.parts import find_parts
 
 pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
 from pyarrow import parquet  # noqa: E402

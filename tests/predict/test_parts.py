@@ -10,8 +10,8 @@ import pytest
 from support.commands import Outcome, run_main
 from support.detectors import SCHEMA, rows_of, save_model
 
+from sad_lightning.data.own.parts import find_parts
 from sad_lightning.predict.comparison import SAMPLE, Sample, read_sample
-from sad_lightning.predict.parts import find_parts
 
 pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
 from pyarrow import parquet  # noqa: E402

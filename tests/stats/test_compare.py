@@ -12,7 +12,7 @@ from sad_lightning.stats.compare import average_ranks, compare_paired, holm, pai
 
 def pairs():
     generator = np.random.default_rng(0)
-    for _ in range(300):
+    for _ in range(100):
         n = int(generator.integers(2, 80))
         first, second = generator.normal(0.3, 1, n), generator.normal(0, 1, n)
         if generator.random() < 0.5:

@@ -30,7 +30,7 @@ def own(path: object, **changes: object) -> Arrays:
         "truth": None, "normal": [], "part": None, "group": None, "ignore": [], "categorical": [],
         "max_categories": 100, "hash_buckets": 64, "missing": "median",
         "missing_values": [], "infinite": "refuse", "delimiter": None, "decimal": ".", "encoding": "utf-8",
-        "header": True, "skip_rows": 0, "day_first": None, "text": None, "length": 30,
+        "header": True, "skip_rows": 0, "day_first": None, "text": None, "length": 30, "rows": None,
     }  # fmt: skip
     return table(path, **{**settings, **changes})
 

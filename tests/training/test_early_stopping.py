@@ -40,7 +40,8 @@ def callback(patience: int) -> EarlyStopping:
 
 
 def epoch(early_stopping: EarlyStopping, module: Scripted, number: int) -> bool:
-    trainer = SimpleNamespace(should_stop=False, current_epoch=number - 1)
+    strategy = SimpleNamespace(broadcast=lambda scores: scores)
+    trainer = SimpleNamespace(should_stop=False, current_epoch=number - 1, strategy=strategy)
     with torch.no_grad():
         module.epoch.fill_(number)
     early_stopping.on_train_epoch_end(trainer, module)

@@ -105,6 +105,16 @@ class ArrowFile:
             batches = self._read(lambda: self.csv.open_csv(self._source(), **options))
         else:
             batches = self._read(lambda: self.parquet_file().iter_batches(ROWS, columns=list(kinds)))
+        yield from self._each(batches)
+
+    def stretches(self, names: Sequence[str], words: Collection[str]) -> Iterator[Any]:
+        """Some columns, batch by batch; a CSV is read whole, since only all its rows tell the types of its columns."""
+        if self.is_csv:
+            yield from self.whole(names, words).to_batches(ROWS)
+        else:
+            yield from self._each(self._read(lambda: self.parquet_file().iter_batches(ROWS, columns=list(names))))
+
+    def _each(self, batches: Any) -> Iterator[Any]:
         iterator = iter(batches)
         while (batch := self._read(lambda: next(iterator, None))) is not None:
             yield batch

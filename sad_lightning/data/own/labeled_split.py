@@ -16,6 +16,7 @@ which validate: that is drawn as above.
 """
 
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ def draw_labeled_split(
     validation_ratio: float,
     early_stopping: bool,
     seed: int,
+    apart: Mapping[str, NDArray[np.uint64]] | None = None,
     **of_classes: object,
 ) -> Split:
     """Draw the parts of own data.
@@ -49,6 +51,8 @@ def draw_labeled_split(
         validation_ratio: share of the other units that set the threshold; 0 sets it in-sample.
         early_stopping: whether some validation rows select the best epoch.
         seed: the seed of the cell.
+        apart: in a warm start, the ``row_hash`` of the rows that were ``validation`` and ``test`` before: they stay
+            what they were, and all others train. Empty where nobody knows; None without a warm start.
         of_classes: the settings of splits by class, none of which may be set.
 
     Raises:
@@ -66,9 +70,12 @@ def draw_labeled_split(
                 f"leave it out"
             )
     labels = arrays.labels
-    rows = row_hash(arrays.x if arrays.x.ndim == 2 or arrays.images is None else arrays.images)
+    rows = row_hash(values_of(arrays))
     unit = units(rows, labels.group)
-    if labels.part is None:
+    before = None if apart is None else _parts_before(rows, unit, labels, apart, validation_ratio, early_stopping)
+    if before is not None and labels.part is None:
+        part = before
+    elif labels.part is None:
         part = _draw(unit, labels, test_ratio, validation_ratio, hold_anomalies=early_stopping, seed=seed)
     else:
         part = _parts_of_column(rows, labels)
@@ -111,6 +118,11 @@ def draw_labeled_split(
     )  # fmt: skip
 
 
+def values_of(arrays: Arrays) -> NDArray[np.generic]:
+    """The rows by whose values equal ones are found: of images those, and not their features."""
+    return arrays.x if arrays.x.ndim == 2 or arrays.images is None else arrays.images
+
+
 def row_hash(x: NDArray[np.generic]) -> NDArray[np.uint64]:
     """A number for each row, ``(N,)``: the same for rows that are equal in every value, missing values included.
 
@@ -141,6 +153,38 @@ def units(rows: NDArray[np.uint64], group: NDArray[np.int64] | None) -> NDArray[
     _, component = connected_components(links, directed=False)
     _, unit = np.unique(component[same], return_inverse=True)
     return unit.astype(np.int64)
+
+
+def _parts_before(
+    rows: NDArray[np.uint64],
+    unit: Indices,
+    labels: Labels,
+    apart: Mapping[str, NDArray[np.uint64]],
+    validation_ratio: float,
+    hold_anomalies: bool,
+) -> NDArray[np.int8] | None:
+    """The part that each row had before a warm start, ``(N,)``; None where too few validation rows of then are here.
+
+    Rows that nobody has seen train, and so do known anomalies that were validation rows before they were known.
+    """
+    part = np.zeros(len(rows), dtype=np.int8)
+    for number, name in ((1, "validation"), (2, "test")):
+        part[np.isin(rows, apart.get(name, np.empty(0, dtype=np.uint64)))] = number
+    if not validation_ratio:
+        part[part == 1] = 0
+    trains = part == 0
+    if labels.group is None and not hold_anomalies:
+        trains |= (part == 1) & (labels.semi < 0)
+    part[np.isin(unit, unit[trains])] = 0  # a unit is in one part
+    held = int((part == 1).sum())
+    if held >= validation_ratio * len(rows) / 2:
+        return part
+    warnings.warn(
+        f"warm_start: only {held} of the rows that set the threshold before are here, so that others are drawn, and "
+        f"the networks may have trained on these: train anew for a threshold that promises its rate",
+        stacklevel=4,
+    )
+    return None
 
 
 def _splitmix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -2,13 +2,13 @@
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import Labels
+from sad_lightning.data.own.address import Place
 from sad_lightning.data.own.values import Values, listed, spell
 from sad_lightning.errors import InputError
 
@@ -16,7 +16,7 @@ PARTS = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test
 
 
 def semi_of(
-    path: Path, label: Values, *, known_anomaly: object, known_normal: object, unlabeled: object
+    path: Place, label: Values, *, known_anomaly: object, known_normal: object, unlabeled: object
 ) -> NDArray[np.int8]:
     """The label of each row that training sees, ``(N,)``; a missing value is unlabeled.
 
@@ -49,7 +49,7 @@ def semi_of(
 
 
 def labels_of(
-    path: Path,
+    path: Place,
     semi: NDArray[np.int8],
     truth: Values | None,
     normal: object,
@@ -103,7 +103,7 @@ def labels_of(
     return target, truth.words, Labels(semi, normal_classes, tuple(known.tolist()), part, groups)
 
 
-def part_of(path: Path, column: Values) -> NDArray[np.int8]:
+def part_of(path: Place, column: Values) -> NDArray[np.int8]:
     """The part of each row, ``(N,)``: 0 train, 1 validation, 2 test.
 
     Raises:

@@ -38,7 +38,7 @@ _NONE: Mapping[str, str] = {}
 
 
 def read_table(
-    path: Path, words: Collection[str] = (), ignore: Collection[str] = (), dialect: Dialect = _PLAIN
+    path: Place, words: Collection[str] = (), ignore: Collection[str] = (), dialect: Dialect = _PLAIN
 ) -> Table:
     """All rows of a file.
 
@@ -52,7 +52,7 @@ def read_table(
         InputError: the file is not there, damaged, empty, or has no header, or a column can not be words.
     """
     if suffix_of(path) == ".npz":
-        return _with_missing(_npz_table(path, words, ignore), dialect)
+        return without_missing(_npz_table(path, words, ignore), dialect)
     out = set(ignore) - set(words)
     arrow = ArrowFile(path, dialect)
     check_names_once(path, arrow.names, out)
@@ -65,7 +65,7 @@ def read_table(
         else arrow_values(path, name, table.column(name).combine_chunks(), as_words=name in words)
         for name in arrow.names
     }
-    return _with_missing(columns, dialect)
+    return without_missing(columns, dialect)
 
 
 def read_batches(
@@ -95,10 +95,11 @@ def read_batches(
     if suffix_of(path) == ".npz":
         table = _npz_table(path, words)
         check_columns(path, [*table, *fixed], schema, keep, ignore)
-        table = _with_missing(table, schema.dialect) | _repeated(fixed, kinds, len(next(iter(table.values())).numbers))
-        for start in range(0, len(table[schema.names[0]].numbers), ROWS):
-            rows = slice(start, start + ROWS)
-            yield {name: replace(values, numbers=values.numbers[rows]) for name, values in table.items()}
+        rows = len(next(iter(table.values())).numbers)
+        table = without_missing(table, schema.dialect) | _repeated(fixed, kinds, rows)
+        for start in range(0, rows, ROWS):
+            part = slice(start, start + ROWS)
+            yield {name: replace(values, numbers=values.numbers[part]) for name, values in table.items()}
         return
     arrow = ArrowFile(path, schema.dialect)
     check_names_once(path, arrow.names, {*schema.aside, *ignore} - set(keep))
@@ -108,7 +109,7 @@ def read_batches(
         columns = {
             name: arrow_values(path, name, batch.column(name), as_words=name in words) for name in batch.schema.names
         }
-        yield _with_missing(columns, schema.dialect) | _repeated(fixed, kinds, batch.num_rows)
+        yield without_missing(columns, schema.dialect) | _repeated(fixed, kinds, batch.num_rows)
 
 
 def _repeated(fixed: Mapping[str, str], kinds: Mapping[str, str], rows: int) -> Table:
@@ -126,7 +127,7 @@ def _repeated(fixed: Mapping[str, str], kinds: Mapping[str, str], rows: int) -> 
     return table
 
 
-def _with_missing(table: Table, dialect: Dialect) -> Table:
+def without_missing(table: Table, dialect: Dialect) -> Table:
     """The table with NaN for every value that the dialect calls missing."""
     if dialect.infinite == "missing":
         table = {

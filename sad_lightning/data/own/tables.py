@@ -13,7 +13,6 @@ Where a column holds texts, they alone train, as the numbers of their words (``d
 import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,11 @@ from numpy.typing import NDArray
 
 from sad_lightning.checks import choice, path_of, true_or_false, whole_number
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.own.address import Place, is_address
 from sad_lightning.data.own.labels import labels_of, part_of, semi_of
+from sad_lightning.data.own.parts import DataPart, check_data, find_parts, is_many, place_of
 from sad_lightning.data.own.reading import raw_rows, read_table, text_rows
+from sad_lightning.data.own.sample import ReadRows, read_parts
 from sad_lightning.data.own.times import are_times, time_column
 from sad_lightning.data.own.values import LIKE_A_NUMBER, Table, Values, ignoring, listed, setting
 from sad_lightning.data.schema import Column, Dialect, TableSchema, TextSchema
@@ -57,11 +59,12 @@ def table(
     day_first: bool | None,
     text: str | None,
     length: int,
+    rows: int | None,
 ) -> Arrays:
-    """The rows of a file.
+    """The rows of a file, or of several.
 
     Args:
-        path: csv, tsv, txt, parquet or npz.
+        path: csv, tsv, txt, parquet or npz; a folder of them, a pattern, or an address.
         label: the column of the labels that training may see; None for no labels.
         known_anomaly: its words for a known anomaly.
         known_normal: its words for a known normal.
@@ -85,11 +88,13 @@ def table(
         day_first: whether 1/2/2026 is the first of February; None where the values of a column say it.
         text: the column of texts, which alone trains then; None for a table of numbers and categories.
         length: how many words of a text are read.
+        rows: of more rows, read a sample of so many that keeps every labeled row; None for all.
 
     Raises:
         InputError: a setting or the file is wrong; the message names the column.
     """
-    file = path_of("data.path", path)
+    name = str(path) if is_address(str(path)) else str(path_of("data.path", path))
+    file = place_of(name)
     whole_number("data.length", length)
     whole_number("data.max_categories", max_categories, least=2)
     whole_number("data.hash_buckets", hash_buckets, least=0)
@@ -103,7 +108,26 @@ def table(
         raise InputError(f"data.text={texts}: is the column of the labels, parts or groups too; name another")
     categories, ignored = _names(categorical), _names(ignore)
     dialect = Dialect(delimiter, decimal, encoding, header, skip_rows, tuple(_names(missing_values)), infinite)
-    columns = read_table(file, [*names.values(), *categories, *_names(texts)], ignored, dialect)
+    words = [*names.values(), *categories, *_names(texts)]
+    if rows is not None:
+        whole_number("data.rows", rows, least=100)
+
+    def semi_in(place: Place, values: Values) -> NDArray[np.int8]:
+        return semi_of(place, values, known_anomaly=known_anomaly, known_normal=known_normal, unlabeled=unlabeled)
+
+    many = is_many([name])
+    if many:
+        check_data([name])
+    if many or rows is not None:
+        files = find_parts([name]) if many else [DataPart(file, file.name)]
+        columns, which = read_parts(
+            name, files, words, ignored, dialect, label=names.get("label"), rows=rows,
+            is_labeled=lambda part, values: semi_in(part.place, values) != 0,
+        )  # fmt: skip
+        if which:
+            warnings.warn(ReadRows(which), stacklevel=2)
+    else:
+        columns = read_table(file, words, ignored, dialect)
     for key, name in [
         *names.items(),
         *(("text", n) for n in _names(texts)),
@@ -116,9 +140,7 @@ def table(
     n = len(next(iter(columns.values())).numbers)
     semi = np.zeros(n, dtype=np.int8)
     if "label" in roles:
-        semi = semi_of(
-            file, roles["label"], known_anomaly=known_anomaly, known_normal=known_normal, unlabeled=unlabeled
-        )
+        semi = semi_in(file, roles["label"])
     parts = part_of(file, roles["part"]) if "part" in roles else None
     target, classes, labels = labels_of(file, semi, roles.get("truth"), normal, parts, roles.get("group"))
     if texts is not None:
@@ -137,7 +159,7 @@ def table(
 
 
 def _texts(
-    path: Path, columns: Table, name: str, length: int, known: Collection[str], dialect: Dialect
+    path: Place, columns: Table, name: str, length: int, known: Collection[str], dialect: Dialect
 ) -> tuple[NDArray[np.float32], TextSchema]:
     """The raw rows of a column of texts, ``(N, length + 2)``, with all words of the file as their vocabulary.
 
@@ -163,7 +185,7 @@ def _names(value: Any) -> list[str]:
 
 
 def fit_schema(
-    path: Path,
+    path: Place,
     features: Table,
     categorical: Sequence[str],
     max_categories: int,
@@ -188,7 +210,7 @@ def fit_schema(
     return TableSchema(tuple(columns), missing)
 
 
-def _of_one_kind(path: Path, name: str, values: Values) -> Values:
+def _of_one_kind(path: Place, name: str, values: Values) -> Values:
     """The values, checked: numbers with a few words among them are refused."""
     others = [text for text in values.words if not LIKE_A_NUMBER.fullmatch(text)]
     if values.kind == "category" and 2 * len(others) < len(values.words):
@@ -207,7 +229,7 @@ def _of_one_kind(path: Path, name: str, values: Values) -> Values:
     return values
 
 
-def _column(path: Path, name: str, values: Values, max_categories: int, hash_buckets: int) -> Column:
+def _column(path: Place, name: str, values: Values, max_categories: int, hash_buckets: int) -> Column:
     out = f"leave it out with {ignoring([name])}"
     if values.kind not in ("number", "boolean", "category") or np.isnan(values.numbers).all():
         what = "no value" if values.kind in ("number", "boolean", "category") else values.kind
@@ -227,7 +249,7 @@ def _column(path: Path, name: str, values: Values, max_categories: int, hash_buc
     return Column(name, "category", tuple(sorted(values.words)))
 
 
-def _warn(path: Path, x: np.ndarray, schema: TableSchema) -> None:
+def _warn(path: Place, x: np.ndarray, schema: TableSchema) -> None:
     source = schema.sources()[0]
     own_scale = np.array([column.kind not in ("hash", "time") for column in schema.columns])[source]
     x, source = x[:, own_scale], source[own_scale]
