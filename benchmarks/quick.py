@@ -50,6 +50,9 @@ FORMS = {
     "tables": Form(
         "--candidates iforest hsc:ensemble=2;trainer.max_epochs=1", "AUROC and average precision on tables, with ranks"
     ),
+    "small_tables": Form(
+        "--rows 100 --draws 1", "false-positive rates of small tables, with and without held-out rows"
+    ),
     "preset": Form("--known 0 1 --rows 120", "which methods a mixture is best of"),
     "images": Form("digits --size 32 --normal 0 --known 0", "AUROC of recipes for images"),
     "defects": Form("drawn --known 0 1 --train 12 --test 3 --size 64", "defects found and localised"),

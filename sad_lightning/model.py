@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sad_lightning.baselines.baseline import Baseline
 
 FILE = MODEL_FILE
+OUT_OF_BAG = "out-of-bag"  # training rows, scored by the parts that have not seen them
 _PART = 1 << 13  # rows
 _TEXTS = 1 << 10  # of texts, each of which is many steps
 _SMOOTH = 4 / 224  # of the side of an image
@@ -117,7 +118,7 @@ class Model(nn.Module):
         scorer: trained.
         calibration: ``(n,)`` scores of normal rows.
         calibration_rows: the name of these rows: ``validation`` if they were held out; with any other, such as
-            ``in-sample``, p-values and rates promise nothing.
+            ``in-sample``, p-values and rates promise nothing. ``out-of-bag`` rows keep about the rate.
         target_fpr: the false-positive rate that the threshold aims at.
         card: the model card, plain data: what it was trained on, settings, metrics, versions.
         examples: ``(n, ...)`` a few raw rows, which an exported graph is checked on; None for none.
@@ -233,14 +234,14 @@ class Model(nn.Module):
         return scores.double() > (self.threshold if fpr is None else self.threshold_at(fpr))
 
     def threshold_at(self, fpr: float) -> float:
-        """The threshold of a false-positive rate: conformal on held-out rows, else the quantile of other rows.
+        """The threshold of a false-positive rate: conformal on rows that nothing has seen, else the quantile of others.
 
         Raises:
             InputError: ``fpr`` is not in [0, 1).
         """
         scores = self.calibration.cpu().numpy()
-        held_out = self.calibration_rows == "validation"
-        return conformal_threshold(scores, fpr) if held_out else threshold_at_fpr(scores, fpr)
+        unseen = self.calibration_rows in ("validation", OUT_OF_BAG)
+        return conformal_threshold(scores, fpr) if unseen else threshold_at_fpr(scores, fpr)
 
     def reached_by(self, scores: Tensor) -> NDArray[np.int64]:
         """The counts of the scores of a batch for ``threshold_at_fdr``; add up those of all batches."""

@@ -84,8 +84,8 @@ class Result:
         metrics: auroc, average_precision, recall_at_target_fpr, threshold, and recall and false_positive_rate at it;
             conformal_threshold, nan where there are too few rows; pixel_auroc, pixel_average_precision and pro where
             defects are marked and shown; shares in [0, 1].
-        threshold_rows: the rows that set the threshold: ``validation``, ``in-sample``, ``test normals``, ``all
-            normals``.
+        threshold_rows: the rows that set the threshold: ``validation``, ``in-sample``, ``out-of-bag``, ``test
+            normals``, ``all normals``.
         pretraining: ``none``, ``trained``, or ``cached`` where its weights come from an equal training.
         resumed: whether a stage was resumed from a checkpoint; its seconds are then those since.
         per_class: for each class that is not normal, its auroc against the normals, recall at the threshold, count, and

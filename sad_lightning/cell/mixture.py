@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sad_lightning.cell.key import defining
 from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner, with_shape
 from sad_lightning.cell.seconds import add_seconds
-from sad_lightning.cell.shallow import Shallow
+from sad_lightning.cell.shallow import Shallow, unseen_scores
 from sad_lightning.cell.values import Cell, Learner, PreparedCell, Scores
 from sad_lightning.cell.warm_start import going_on, networks_before, shortened
 from sad_lightning.checks import whole_number
@@ -29,7 +29,7 @@ from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.model import BaselineScore, Model
 from sad_lightning.seeding import derive
 from sad_lightning.stats.calibration import fit_calibration
-from sad_lightning.stats.threshold import conformal_threshold
+from sad_lightning.stats.threshold import promises
 from sad_lightning.tracking.logger import CellLog
 from sad_lightning.training.mixture import CalibrationLayer, Mixture
 from sad_lightning.training.stage import Training
@@ -75,9 +75,7 @@ def divide(split: Split, *, target_fpr: float, seed: int) -> MixtureRows:
         )
     rows = split.calibration
     half = len(rows) // 2
-    if split.calibrated_on == "in-sample" or not np.isfinite(
-        conformal_threshold(np.zeros(len(rows) - half), target_fpr)
-    ):
+    if split.calibrated_on == "in-sample" or not promises(len(rows) - half, target_fpr):
         return MixtureRows(split.train[split.semi >= 0], split, held_out=False)
     order = np.random.default_rng(derive(seed, "split", "voices")).permutation(rows)
     voices, others = np.sort(order[:half]), np.sort(order[half:])
@@ -145,12 +143,8 @@ class MixtureLearner:
         reference = scores.normal[: len(self.divided.voices)]
         if self.divided.held_out or not (isinstance(learner, Shallow) and isinstance(scores.scorer, BaselineScore)):
             return reference
-        unseen = scores.scorer.baseline.out_of_bag()
-        if unseen is None:
-            return reference
-        of_row = dict(zip(learner.data.rows.tolist(), unseen.tolist(), strict=True))
-        unseen = np.array([of_row.get(row, np.nan) for row in self.divided.voices.tolist()])
-        return np.where(np.isnan(unseen), reference, unseen)
+        unseen = unseen_scores(scores.scorer.baseline, learner.data, self.divided.voices, reference)
+        return reference if unseen is None else unseen
 
 
 def new_mixture(

@@ -20,7 +20,7 @@ from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import impute
 from sad_lightning.data.schema import Schema, TableSchema
 from sad_lightning.model import FILE as MODEL
-from sad_lightning.model import Model
+from sad_lightning.model import OUT_OF_BAG, Model
 from sad_lightning.result import Result, finished, forget_checkpoints, write_arrays
 from sad_lightning.seeding import derive
 from sad_lightning.stats.threshold import conformal_threshold, p_values, threshold_at_fpr
@@ -51,8 +51,8 @@ def record_cell(scored: ScoredCell) -> Result:
     if not prepared.live and not prepared.cfg.overwrite and (before := finished(folder, prepared.key)) is not None:
         return before  # it trained again only for the other members of its pack
     arrays = _with_imputed_rows(prepared)
-    promised = arrays.schema is not None and len(split.validation) > 0
-    rule = conformal_threshold if promised else threshold_at_fpr
+    unseen = len(split.validation) > 0 or split.calibrated_on == OUT_OF_BAG
+    rule = conformal_threshold if arrays.schema is not None and unseen else threshold_at_fpr
     metrics, per_class = evaluate(arrays, split, scores.test, scores.normal, prepared.cfg.target_fpr, rule)
     metrics |= pixel_metrics(prepared, scores)
     if not prepared.live:

@@ -21,10 +21,11 @@ from sad_lightning.data.module import DataModule
 from sad_lightning.data.split import Split
 from sad_lightning.errors import InputError
 from sad_lightning.methods.method import Method
-from sad_lightning.model import BaselineScore
+from sad_lightning.model import OUT_OF_BAG, BaselineScore
 from sad_lightning.result import write_arrays
 from sad_lightning.seeding import derive
 from sad_lightning.stats.ranking import auroc
+from sad_lightning.stats.threshold import promises
 from sad_lightning.training.stage import Training
 
 Floats = NDArray[np.float64]
@@ -69,6 +70,11 @@ class Shallow:
                 self.baseline, self.selection, self.data, pretrained,
                 arrays=prepared.arrays, split=prepared.split, seed=prepared.seed,
             )  # fmt: skip
+        split, normal = fitted.split, fitted.normal_scores
+        if split.calibrated_on == "in-sample" and promises(len(normal), prepared.cfg.target_fpr):
+            unseen = unseen_scores(fitted.baseline, self.data, split.calibration, normal)
+            if unseen is not None:
+                split, normal = replace(split, calibrated_on=OUT_OF_BAG), unseen
         # type(baseline).from_arrays(np.load(path)) reads it
         path, arrays = prepared.cell.folder / "model.npz", fitted.baseline.to_arrays()
         trainer, warnings = prepared.score_trainer, fitted.warnings
@@ -77,9 +83,26 @@ class Shallow:
         if trainer.world_size > 1:
             warnings += (f"trainer.devices: {type(fitted.baseline).__name__} was fitted by one process",)
         return Scores(
-            fitted.split, fitted.scores, fitted.normal_scores, BaselineScore(fitted.baseline, pretrained), seconds,
-            fitted.selection, warnings,
+            split, fitted.scores, normal, BaselineScore(fitted.baseline, pretrained), seconds, fitted.selection,
+            warnings,
         )  # fmt: skip
+
+
+def unseen_scores(baseline: Baseline, data: DataModule, rows: NDArray[np.int64], seen: Floats) -> Floats | None:
+    """The scores of training rows by the parts that have not seen them, ``(n,)``; None where there are no such parts.
+
+    Args:
+        baseline: fitted to the rows of ``data``.
+        data: the rows that trained it.
+        rows: ``(n,)`` of them.
+        seen: ``(n,)`` their scores by all parts, which stand for those of a row that none or all have seen.
+    """
+    unseen = baseline.out_of_bag()
+    if unseen is None:
+        return None
+    of_row = dict(zip(data.rows.tolist(), unseen.tolist(), strict=True))
+    scores = np.array([of_row.get(row, np.nan) for row in rows.tolist()])
+    return np.where(np.isnan(scores), seen, scores)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,11 @@ def conformal_threshold(normal_scores: ArrayLike, fpr: float) -> float:
     return float(scores[rank - 1]) if rank <= len(scores) else math.inf
 
 
+def promises(count: int, fpr: float) -> bool:
+    """Whether so many calibration rows suffice for a finite threshold that promises ``fpr``."""
+    return math.isfinite(conformal_threshold(np.zeros(count), fpr))
+
+
 def p_values(normal_scores: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
     """The conformal p-value of each score, ``(N,)``: (1 + how many of the n calibration scores reach it) / (n + 1).
 

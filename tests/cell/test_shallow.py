@@ -9,6 +9,7 @@ import torch
 from hydra.utils import get_class
 from support.cells import SHORT
 
+from sad_lightning import Detector
 from sad_lightning.cell import loading
 from sad_lightning.cell import prepare as preparing
 from sad_lightning.cell.learner import build_method
@@ -166,3 +167,25 @@ def test_a_sweep_over_shallow_and_deep_methods(tmp_path):
 def test_real_cell(settings, tmp_path, real_data):
     result, _ = cell(settings, tmp_path, "ssad", "data=satimage-2", f"data.root={real_data}", *HOLDOUT[:1])
     assert result.metrics["auroc"] > 0.97
+
+
+@pytest.mark.filterwarnings("ignore:80 rows are too few")
+def test_trees_of_a_small_table_set_the_threshold_by_rows_that_they_have_not_seen():
+    """In-sample their scores of normal rows are all but zero, and nine tenths of new normal rows would be flagged."""
+    rates = []
+    for seed in range(2):
+        x = np.random.default_rng(seed).normal(size=(1090, 5)).astype(np.float32)
+        x[:10, :2] += 3
+        semi = np.repeat([-1, 0], [10, 80])
+        settings = {"method.trees": 40}
+        detector = Detector("extra_trees", settings=settings, random_state=seed).fit(x[:90], semi)
+        rates.append(float((detector.predict(x[90:]) < 0).mean()))
+    assert detector.model_.calibration_rows == "out-of-bag"
+    assert detector.model_.threshold == detector.model_.card["metrics"]["threshold"]
+    assert 0.01 < np.mean(rates) < 0.1, rates
+    with pytest.raises(InputError, match="those of this model are of out-of-bag rows"):
+        detector.predict(x, fdr=0.1)
+    few = Detector("extra_trees", settings={"method.trees": 40}, target_fpr=0.01)
+    with pytest.warns(UserWarning, match="90 rows are too few"):
+        few.fit(x[:100], np.repeat([-1, 0], [10, 90]))
+    assert few.model_.calibration_rows == "in-sample"  # 90 scores do not reach the rarest hundredth
