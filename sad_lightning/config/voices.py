@@ -31,6 +31,6 @@ def voice_of(cfg: DictConfig, name: str) -> DictConfig:
     settings: Any = OmegaConf.to_container(cfg)  # plain data: a copy of composed settings takes three times as long
     own = settings["voices"][name]
     settings |= {key: own[key] for key in OF_VOICE} | {"voices": {}}
-    voice = OmegaConf.create(settings)
+    voice: DictConfig = OmegaConf.create(settings)
     OmegaConf.set_struct(voice, True)
     return voice

@@ -49,15 +49,15 @@ class Journal:
             if checksum == _checksum(text):  # else it is empty, was cut by a kill, or was changed
                 yield json.loads(text)
 
-    def is_done(self, part: DataPart, output: Path) -> bool:
-        """Whether there are scores of the part, and it has not changed since."""
+    def is_done(self, part: DataPart, output: Path, state: str) -> bool:
+        """Whether there are scores of the part in this state."""
         record = self.done.get(part.name)
-        return record is not None and output.exists() and record["state"] == part.state()
+        return record is not None and output.exists() and record["state"] == state
 
-    def write(self, part: DataPart, **numbers: Any) -> None:
-        """Add a part that is done."""
+    def write(self, part: DataPart, state: str, **numbers: Any) -> None:
+        """Add a part that is done, with its state before it was read."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        record = json.dumps({"run": self._run, "part": part.name, "state": part.state(), **numbers}).encode()
+        record = json.dumps({"run": self._run, "part": part.name, "state": state, **numbers}).encode()
         with open(self.path, "ab") as file:
             file.write(b"\n%b %b" % (_checksum(record), record))  # what a kill has cut stays a line of its own
 

@@ -158,7 +158,8 @@ def predict_parts(
         engine: scores the parts; None for this process.
     """
     tasks = [(part, output_of(part, folder, suffix)) for part in parts]
-    tasks = [(part, output) for part, output in tasks if not journal.is_done(part, output)]
+    states = {part.name: part.state() for part in parts}
+    tasks = [(part, output) for part, output in tasks if not journal.is_done(part, output, states[part.name])]
     total, left = ScoredFile(Counts(), {}, _new_sample(model)), [part.name for part, _ in tasks]
     before, failed, waiting = len(parts) - len(tasks), 0, dict[str, ScoredFile]()
     results = (engine or partial(_score_here, model, options))(tasks)
@@ -168,7 +169,7 @@ def predict_parts(
             left.remove(part.name)
             print(f"sad_lightning.predict: {result}", file=sys.stderr)
         else:
-            journal.write(part, rows=result.counts.rows, anomalies=result.counts.anomalies)
+            journal.write(part, states[part.name], rows=result.counts.rows, anomalies=result.counts.anomalies)
             waiting[part.name] = result
         while left and left[0] in waiting:  # samples are joined in the order of the parts
             total = _joined(total, waiting.pop(left.pop(0)))

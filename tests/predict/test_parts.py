@@ -155,6 +155,88 @@ def test_patterns_several_files_and_addresses(model, parts, tmp_path):
     memory.rm("/store", recursive=True)
 
 
+def test_a_store_that_goes_away_costs_the_parts_that_it_holds(model, parts, tmp_path, monkeypatch):
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    fsspec.filesystem("memory").put(str(parts), "/gone/rows", recursive=True)
+    opened, real = [], MemoryFileSystem.open
+
+    def fails(self, path, *arguments):
+        opened.append(path)
+        if len(opened) > 4:  # a part is opened twice, for its columns and for its rows
+            raise ConnectionError("no route\nto host")
+        return real(self, path, *arguments)
+
+    command = (model, "memory://gone/rows", "--output", tmp_path / "out", "--ignore", "note")
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryFileSystem, "open", fails)
+        told = predict(*command)
+    assert told.code == 2
+    *lines, last = told.err.splitlines()
+    assert "of 4 parts failed" in last
+    assert all("/part-" in line and "(no route to host)" in line and "try again" in line.replace("tries", "try")
+               for line in lines)  # fmt: skip
+    whole = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(whole) == 1 + 4 - len(lines) > 1  # the journal too
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryFileSystem, "find", fails)
+        told = predict(*command)
+    assert told.code == 2
+    assert told.err.count("\n") == 1
+    assert "memory://gone/rows: can not be read now (no route to host)" in told.err
+    told = predict(*command)
+    assert told.code == 0, told.err
+    assert f"4  ({4 - len(lines)} scored before, 0 failed)" in told.out
+    fsspec.filesystem("memory").rm("/gone", recursive=True)
+
+
+@pytest.mark.slow
+def test_a_real_store_that_goes_away(model, parts, tmp_path, monkeypatch):
+    """S3 as moto serves it on loopback; it forgets nothing while it is away."""
+    server = pytest.importorskip("moto.server", reason="moto is not there: pip install 'moto[s3]' flask flask-cors")
+    from pyarrow import fs
+
+    from sad_lightning.predict import scoring
+
+    store = server.ThreadedMotoServer("127.0.0.1", port=0)
+    store.start()
+    host, port = store.get_host_and_port()
+    for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "y", "DEFAULT_REGION": "us-east-1",
+                        "ENDPOINT_URL": f"http://{host}:{port}"}.items():  # fmt: skip
+        monkeypatch.setenv(f"AWS_{name}", value)
+    s3 = fs.S3FileSystem(endpoint_override=f"{host}:{port}", scheme="http", allow_bucket_creation=True)
+    s3.create_dir("rows")
+    fs.copy_files(str(parts), "rows", destination_filesystem=s3)
+    command = (model, "s3://rows/", "--output", tmp_path / "out", "--ignore", "note")
+    scored, score = [], scoring.scores_of
+
+    def goes_away(*arguments):
+        scored.append(1)
+        if len(scored) == 2:
+            store.stop()
+        return score(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scoring, "scores_of", goes_away)
+        told = predict(*command)
+    assert told.code == 2
+    *lines, last = told.err.splitlines()
+    assert f"{len(lines)} of 4 parts failed" in last
+    assert 1 <= len(lines) <= 3
+    assert all("s3://rows/" in line and "AWS Error NETWORK_CONNECTION" in line for line in lines)
+    gone = predict(*command)
+    assert gone.code == 2
+    assert gone.err.startswith("sad_lightning.predict: s3://rows/: can not be read now (")
+    again = server.ThreadedMotoServer("127.0.0.1", port=port)
+    again.start()
+    told = predict(*command)
+    again.stop()
+    assert told.code == 0, told.err
+    assert f"4  ({4 - len(lines)} scored before, 0 failed)" in told.out
+    assert predict(model, parts, "--output", tmp_path / "here", "--ignore", "note").code == 0
+    assert written(tmp_path / "out") == written(tmp_path / "here")
+
+
 @pytest.mark.parametrize("name", ["csv", "csv.gz"])
 def test_a_csv_elsewhere_is_read_too(name, model, tmp_path):
     import gzip

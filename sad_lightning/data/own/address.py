@@ -36,15 +36,35 @@ class Address(NamedTuple):
 
     def exists(self) -> bool:
         """Whether there is a file or a folder."""
-        return bool(self.filesystem.exists(self.path))
+        return bool(self._ask("exists"))
 
     def is_dir(self) -> bool:
         """Whether it is a folder."""
-        return bool(self.filesystem.isdir(self.path))
+        return bool(self._ask("isdir"))
 
     def open(self) -> Any:
         """The file, opened to read bytes; it can seek."""
-        return self.filesystem.open(self.path, "rb")
+        return self._ask("open", "rb")
+
+    def info(self) -> dict[str, Any]:
+        """Its size, and when it was changed, by the names that the file system has for them."""
+        return dict(self._ask("info"))
+
+    def below(self) -> list[str]:
+        """The paths of all files below the folder."""
+        return list(map(str, self._ask("find")))
+
+    def _ask(self, what: str, *arguments: str) -> Any:
+        """Call a function of the file system with the path.
+
+        Raises:
+            InputError: the other machine does not answer, or refuses.
+        """
+        try:
+            return getattr(self.filesystem, what)(self.path, *arguments)
+        except Exception as error:  # each file system has errors of its own
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise InputError(f"{self.url}: can not be read now ({reason}); the same command tries again") from error
 
     def __str__(self) -> str:
         return self.url

@@ -180,7 +180,7 @@ class ArrowFile:
                 ) from error
             raise InputError(
                 f"{self.path}: must be a whole {'CSV' if self.is_csv else 'parquet'} file, but reading it fails "
-                f"({reason}); mend the file"
+                f"({reason}); mend the file{'' if isinstance(self.path, Path) else ', or try again'}"
             ) from error
 
 

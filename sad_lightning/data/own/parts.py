@@ -36,7 +36,7 @@ class DataPart:
         if isinstance(self.place, Path):
             at = self.place.stat()
             return f"{at.st_size} {at.st_mtime_ns}"
-        info = self.place.filesystem.info(self.place.path)
+        info = self.place.info()
         changed = next((info[key] for key in ("ETag", "etag", "mtime", "LastModified", "created") if key in info), "")
         return f"{info.get('size')} {changed}"
 
@@ -123,8 +123,8 @@ def _below(top: Place) -> list[str]:
         files = [file.relative_to(top).as_posix() for file in top.rglob("*") if file.is_file()]
     else:
         start = top.path.rstrip("/") + "/"
-        files = [str(file).removeprefix("/" if not start.startswith("/") else "").removeprefix(start)
-                 for file in top.filesystem.find(top.path)]  # fmt: skip
+        files = [file.removeprefix("/" if not start.startswith("/") else "").removeprefix(start)
+                 for file in top.below()]  # fmt: skip
     hidden = ("_", ".")
     return sorted(
         file for file in files
