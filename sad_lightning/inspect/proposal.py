@@ -278,6 +278,9 @@ def _leak(column: ColumnProfile, label_column: ColumnProfile, label: Label) -> s
 def _problems(table: TableProfile, ignore: Mapping[str, str], label: Label | None) -> Iterator[str]:
     if table.ragged:
         yield f"{table.ragged:,} rows have more or fewer fields than the header; mend or remove them"
+    for column in table.columns:
+        if column.values.kind == "time" and column.times[0] is None:
+            yield f"{column.name} {column.times[1]}"
     if label is None:
         yield "no column looks like labels: without any, what is rare is found; or name one with --label COLUMN"
     elif not label.anomaly:

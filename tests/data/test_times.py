@@ -213,6 +213,9 @@ def test_a_detector_of_time_stamps_in_frames_and_files(tmp_path):
     later = new.assign(t=new["t"] + datetime.timedelta(weeks=520))
     np.testing.assert_allclose(detector.anomaly_score(later), scores, rtol=1e-5)
     assert detector.explain(new[:1]).values(0)[0] == "Mon 23:00"
+    more = Detector("knn").fit(frame).fit_more(frame)
+    assert more.model_.preparation.schema == detector.model_.preparation.schema
+    assert more.anomaly_score(new)[:30].min() > more.anomaly_score(new)[30:].max()
 
     detector.save(tmp_path / "model.pt")
     np.testing.assert_array_equal(Detector.load(tmp_path / "model.pt").anomaly_score(new), scores)

@@ -12,6 +12,7 @@ from sad_lightning.data.schema import Dialect
 from sad_lightning.inspect.columns import profile_table
 from sad_lightning.inspect.dialect import guess_dialect
 from sad_lightning.inspect.proposal import propose
+from sad_lightning.inspect.text import table_text
 from sad_lightning.model import Model
 
 pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
@@ -206,3 +207,33 @@ def test_a_mistake_is_one_line(arguments, words, tmp_path, monkeypatch):
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
     assert words in outcome.err
+
+
+def test_time_stamps_are_told_with_what_is_used_of_them(tmp_path):
+    from pyarrow import parquet
+
+    hours = np.datetime64("2026-01-01", "us") + 3_600_000_000 * np.arange(400)
+    columns = {
+        "index": pa.array(hours, pa.timestamp("us")), "noon": pa.array((hours[::-1]).astype("M8[D]")),
+        "minutes": [f"2026-01-01 10:{k % 60:02}" for k in range(400)],
+        "mixed": [f"{1 + k % 9}/{1 + k % 8}/2026" for k in range(400)],
+        "late": ["?" if k % 50 == 7 else "soon" if k % 50 == 8 else f"{k % 24}:{k % 60:02}" for k in range(400)],
+        "host": [f"10.0.{k % 150}.1" for k in range(400)],
+    }  # fmt: skip
+    parquet.write_table(pa.table(columns), tmp_path / "x.parquet")
+    look = profile_table(tmp_path / "x.parquet")
+    proposal = propose(look)
+    assert [column.values.kind for column in look.columns] == ["time"] * 5 + ["category"]
+    assert proposal.notes["index"] == [
+        "time stamps: time of day and weekday",
+        "one a row, in order: their date is not used",
+    ]
+    assert proposal.notes["noon"] == ["time stamps: weekday"]
+    assert proposal.notes["late"] == ["time stamps: time of day", "2 other values count as missing"]
+    assert proposal.notes["host"] == ["many words: hashed into 64 columns"]
+    assert proposal.ignore["minutes"].startswith("time stamps: spans 0.983 hours, in which no time of day")
+    assert proposal.ignore["mixed"].startswith("time stamps: holds dates such as 1/1/2026")
+    assert "set data.day_first=true or data.day_first=false" in proposal.problems[0]
+    text = table_text(look, proposal)
+    assert "2026-01-01 00:00:00 to" in text
+    assert "00:00:00 to 23:59:00" in text

@@ -164,13 +164,13 @@ def time_values(where: str, values: Values, column: Column) -> tuple[NDArray[np.
     """
     if not values.words:
         return values.numbers, 0
-    if column.day_first is None and any((match := _match(word)) and match.re is _DIGITS for word in values.words):
+    times = read_times(values.words, column.day_first is not False)
+    if column.day_first is None and times.day_first is not None:
         odd = next(word for word in values.words if (match := _match(word)) and match.re is _DIGITS)
         raise InputError(
             f"{where}: column {column.name} must begin with the year or name the month, as in training, it holds "
             f"{odd!r}; write it as 2026-01-31"
         )
-    times = read_times(values.words, column.day_first)
     read = times.is_read & (times.has_date if WEEK in column.periods else True)
     if not read.any():
         raise InputError(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sad_lightning.data.own.address import Place
 from sad_lightning.errors import InputError
 
+_WHOLE = re.compile(r"^(-?\d+)\.0+$")
 NOT_TEXT = "text that is not UTF-8"
 LIKE_A_NUMBER = re.compile(r"(?=[-+]?[.,]?\d)[-+]?(\d{1,3}([.,]\d{3})+|\d+)?([.,]\d*)?([eE][-+]?\d+)?")  # as 1,5
 
@@ -68,8 +69,9 @@ Table = dict[str, Values]
 def spell(value: object) -> str:
     """The one spelling by which labels are compared: 1.0 is 1, True is true, and spaces around do not count."""
     text = str(value).strip()
-    text = re.sub(r"^(-?\d+)\.0+$", r"\1", text)
-    return text.lower() if text.lower() in ("true", "false") else text
+    if text.endswith("0"):
+        text = _WHOLE.sub(r"\1", text)
+    return text.lower() if len(text) < 6 and text.lower() in ("true", "false") else text
 
 
 def listed(names: Sequence[str]) -> str:
