@@ -29,8 +29,8 @@ def csv_table(head: Sequence[str], lines: Iterable[Iterable[object]]) -> str:
 
 
 def _field(value: object) -> object:
-    if isinstance(value, float) and math.isnan(value):
-        return ""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else value
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@")):
         try:
             float(value)

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sad_lightning.data.own.reading import raw_rows, text_rows, without_missing
-from sad_lightning.data.own.values import Values, listed
+from sad_lightning.data.own.frames import X, frame_rows, frame_table
+from sad_lightning.data.own.reading import check_columns, text_rows
 from sad_lightning.data.schema import ImageSchema, TableSchema, TextSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
@@ -29,7 +29,6 @@ from sad_lightning.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
-_ROWS = Path("the data frame")  # for errors
 _TYPES = {"number": "double", "boolean": "boolean"}  # others are strings
 _EXAMPLES = 5  # rows
 
@@ -65,26 +64,12 @@ class Scorer:
         schema = self.model.preparation.schema
         if isinstance(schema, ImageSchema):
             return np.ascontiguousarray(rows, dtype=np.uint8)
-        missing = [name for name in schema.names if name not in rows]
-        if missing:
-            raise InputError(f"{_ROWS}: must hold the columns of the training; missing: {listed(missing)}; add them")
-        table = {column.name: _values(rows[column.name], is_word=column.is_text) for column in schema.columns}
-        table = without_missing(table, schema.dialect)
-        return (
-            text_rows(table[schema.name], schema)
-            if isinstance(schema, TextSchema)
-            else raw_rows(_ROWS, table, schema)[0]
-        )
-
-
-def _values(column: "pd.Series[Any]", *, is_word: bool) -> Values:
-    if not is_word:
-        try:
-            return Values("number", column.astype("float64").to_numpy())
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{_ROWS}: column {column.name} must hold numbers, as in training ({error})") from error
-    codes, words = column.factorize()
-    return Values.categories(np.where(codes < 0, np.nan, codes.astype(np.float64)), words.tolist())
+        known = rows[[name for name in schema.names if name in rows]]  # others do not count
+        if isinstance(schema, TableSchema):
+            return frame_rows(known, schema)
+        table = frame_table(known)
+        check_columns(X, list(table), schema)
+        return text_rows(table[schema.name].as_words(), schema)
 
 
 def _load_pyfunc(path: str) -> Scorer:

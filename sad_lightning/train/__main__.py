@@ -25,6 +25,7 @@ from sad_lightning.config.compose import with_voices
 from sad_lightning.config.location import CONF
 from sad_lightning.config.mistakes import is_not_defined, one_line
 from sad_lightning.config.voices import method_name
+from sad_lightning.data.own.parts import is_many
 from sad_lightning.data.own.sample import ReadRows
 from sad_lightning.errors import InputError
 from sad_lightning.files import CARD_FILE, MODEL_FILE
@@ -107,7 +108,7 @@ def next_steps(folder: Path, cfg: DictConfig) -> str:
     if (folder / MODEL_FILE).exists() and cfg.data.get("path") is not None and "root" not in cfg.data:
         where = f"{shlex.quote(str(folder))} {shlex.quote(str(cfg.data.path))}"
         next_ones = {f"python -m sad_lightning.predict {where}": "scores and decisions of these rows, or of new ones"}
-        if cfg.data.get("text") is None:
+        if cfg.data.get("text") is None and not is_many([str(cfg.data.path)]):
             next_ones[f"python -m sad_lightning.explain {where}"] = "why the most anomalous rows score as they do"
         commands = next_ones | commands
         if (page := _page(folder, cfg, list(commands))) is not None:

@@ -51,7 +51,7 @@ def test_a_folder_and_a_pattern_are_one_table(folder, read):
 
 def test_a_sample_keeps_every_label_and_takes_its_share_of_every_stretch(folder, read):
     with pytest.warns(
-        UserWarning, match=r"a sample of 1,200 of 6,000 rows \(data.rows\): all 180 labeled ones, and 1,020"
+        UserWarning, match=r"a sample of 1,200 of 6,000 rows \(data.rows\), .*: all 180 labeled ones, and 1,020"
     ):
         arrays = read(f"data.path={folder}", "data.rows=1200")
     rows, labeled = arrays.x[:, 0] // 2, arrays.labels.semi != 0
@@ -134,3 +134,5 @@ def test_a_training_begins_with_what_it_leaves_out(folder, tmp_path):
     assert first.endswith("the same share of every stretch of rows")
     (result,) = (tmp_path / "runs").rglob("result.json")
     assert "a sample of 1,200 of 6,000 rows" in result.read_text()
+    assert "python -m sad_lightning.predict" in outcome.out
+    assert "python -m sad_lightning.explain" not in outcome.out  # it reads one file

@@ -10,15 +10,17 @@ from support.methods import make as make
 
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
-from sad_lightning.data.schema import Column, ImageSchema, TableSchema
+from sad_lightning.data.schema import DAY, Column, ImageSchema, TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.export.__main__ import export_mlflow
 from sad_lightning.export.mlflow_model import Scorer, example_of, pinned
 from sad_lightning.model import Model
 
 pd = pytest.importorskip("pandas", reason="MLflow needs pandas")
-NUMBERS = [Column(f"x{k}") for k in range(5)]
-TABLE = TableSchema((*NUMBERS, Column("wet", "boolean"), Column("soil", "category", ("clay", "sand", "silt"))))
+WORDS = (Column("soil", "category", ("clay", "sand")), Column("shop", "hash", buckets=2))
+TABLE = TableSchema(
+    (Column("x0"), Column("x1"), Column("wet", "boolean"), *WORDS, Column("at", "time", periods=(DAY,)))
+)
 
 
 @pytest.fixture(params=["table", "images"])
@@ -29,9 +31,9 @@ def path(request, make, tmp_path):
         rows = generator.integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
         preparation = Preparation(ImageSchema(8, 8, 1), Scaling(np.float32([1 / 255]), np.float32([0])))
     else:
-        rows = generator.normal(size=(40, 7)).astype(np.float32)
-        rows[:, 5], rows[:, 6] = np.arange(40) % 2, np.arange(40) % 3
-        rows[1, 0], rows[2, 5], rows[3, 6] = np.nan, np.nan, np.nan
+        rows = generator.normal(size=(40, 6)).astype(np.float32)
+        rows[:, 2:5], rows[:, 5] = np.arange(40)[:, None] % 2, 3600 * (np.arange(40) % 24)
+        rows[1, 0], rows[2, 2], rows[3, 3], rows[4, 5] = np.nan, np.nan, np.nan, np.nan
         preparation = Preparation(TABLE, Scaling(np.ones(9, dtype=np.float32), np.zeros(9, dtype=np.float32)))
     method = make("deep_sad", request.param)
     known = {"calibration_rows": "validation", "target_fpr": 0.1, "card": {}}
@@ -56,7 +58,7 @@ def test_a_data_frame_scores_as_its_raw_rows(path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rows: rows.drop(columns="x1"), "missing: x1; add them"),
+        (lambda rows: rows.drop(columns="x1"), "missing: x1;"),
         (lambda rows: rows.assign(x1="wet"), "column x1 must hold numbers, as in training"),
         (lambda rows: rows.assign(wet=2), "column wet must hold true and false"),
         (lambda rows: rows.assign(x1=np.inf), "column x1 must hold finite numbers"),

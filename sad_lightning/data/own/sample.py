@@ -95,11 +95,12 @@ def read_parts(
     }
     columns |= {n: Values("values that are not read", np.full(table.num_rows, np.nan)) for n in ignore
                 if n in files[0].names and n not in columns}  # fmt: skip
-    count = f"{name}: {table.num_rows:,} rows of {len(parts)} file{'s' * (len(parts) > 1)}"
+    files_read = f"{len(parts)} file{'s' * (len(parts) > 1)}"
+    count = f"{name}: {table.num_rows:,} rows of {files_read}, numbered in their order"
     if keep < others:
         count = (
-            f"{name}: a sample of {table.num_rows:,} of {total:,} rows (data.rows): all {labeled:,} labeled ones, and "
-            f"{keep:,} of the others, the same share of every stretch of rows"
+            f"{name}: a sample of {table.num_rows:,} of {total:,} rows (data.rows), numbered as they are read: all "
+            f"{labeled:,} labeled ones, and {keep:,} of the others, the same share of every stretch of rows"
         )
     return without_missing(columns, dialect), count
 

@@ -85,10 +85,15 @@ class CellResult:
         weights: list[float] | None = self.result.settings["split"].get("known_weights")
         return weights
 
-    @property
+    @cached_property
     def pair_key(self) -> PairKey:
         """What it shares with the cells of other methods that it is compared with: classes and seed."""
         return tuple(self.result.normal_classes), self.known_classes, self.result.coordinates.seed
+
+    @cached_property
+    def numbers(self) -> str:
+        """All its metrics, as text, in which nan equals nan."""
+        return str(tuple(self.result.metrics.values()))
 
     @property
     def auroc(self) -> float:

@@ -16,8 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
 from sad_lightning.report.gather.cells import CellResult
 from sad_lightning.report.gather.groups import Group
 from sad_lightning.report.gather.published import PublishedNumber, published_change
@@ -141,15 +139,16 @@ _Pair = tuple[CellResult, CellResult]
 def compare_labels(groups: Sequence[Group]) -> list[Directions]:
     """Every pair of a label-free method and one with labels that has cells in common."""
     free: dict[object, dict[str, list[CellResult]]] = {}
+    texts: dict[object, str] = {}
     for group, cell in _each(groups):
         if -1 not in (cell.result.trained_on or (-1,)):
-            free.setdefault(_rows(cell), {}).setdefault(group.method, []).append(cell)
+            free.setdefault(_rows(cell, texts), {}).setdefault(group.method, []).append(cell)
     pairs: dict[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], list[_Pair]] = {}
     for group, cell in _each(groups):
         if -1 in (cell.result.trained_on or ()) and cell.known_classes:
-            for name, cells in free.get(_rows(cell), {}).items():
+            for name, cells in free.get(_rows(cell, texts), {}).items():
                 key = (group.data, name, group.name, tuple(cell.result.normal_classes), _known(cell))
-                pairs.setdefault(key, []).append((max(cells, key=lambda other: _alike(other, cell)), cell))
+                pairs.setdefault(key, []).append((_closest(cells, cell), cell))
     return [_directions(*key, cells) for key, cells in sorted(pairs.items())]
 
 
@@ -157,21 +156,32 @@ def _each(groups: Iterable[Group]) -> Iterator[tuple[Group, CellResult]]:
     return ((group, cell) for group in groups for cell in group.cells)
 
 
-def _rows(cell: CellResult) -> object:
-    """A key that is equal for cells with the same label-free training rows."""
+def _rows(cell: CellResult, texts: dict[object, str]) -> object:
+    """A key that is equal for cells with the same label-free training rows.
+
+    Args:
+        cell: of which.
+        texts: of settings that several results share, by their identities.
+    """
     settings = cell.result.settings
     split: Mapping[str, object] = settings["split"]
-    clean = {"labeled_ratio"} if not split["pollution_ratio"] else set()  # only pollution is counted from it
-    rows = {name: value for name, value in split.items() if name not in _KNOWN | clean}
     others = {name: settings.get(name) for name in ("data", "preprocess", "target_fpr")}
-    return cell.result.data, cell.place.seed, json.dumps([rows, others], sort_keys=True)
+    identities = tuple(id(value) if isinstance(value, dict) else value for value in (split, *others.values()))
+    if identities not in texts:
+        clean = {"labeled_ratio"} if not split["pollution_ratio"] else set()  # only pollution is counted from it
+        rows = {name: value for name, value in split.items() if name not in _KNOWN | clean}
+        texts[identities] = json.dumps([rows, others], sort_keys=True)
+    return cell.result.data, cell.place.seed, texts[identities]
 
 
-def _alike(free: CellResult, cell: CellResult) -> tuple[bool, int]:
-    """How close a label-free cell is to another: the same known classes, then how it trained."""
-    ours, theirs = free.result.settings, cell.result.settings
+def _closest(free: Sequence[CellResult], cell: CellResult) -> CellResult:
+    """The label-free cell that is closest to another: the same known classes, then how it trained."""
+    alike = [other for other in free if other.place.known == cell.place.known] or free
+    if len(alike) == 1:
+        return alike[0]
     training = ("optimizer", "network", "pretrain", "trainer", "batch_size", "ensemble")
-    return free.place.known == cell.place.known, sum(ours.get(name) == theirs.get(name) for name in training)
+    settings = cell.result.settings
+    return max(alike, key=lambda other: sum(other.result.settings.get(n) == settings.get(n) for n in training))
 
 
 def _known(cell: CellResult) -> tuple[str, ...]:
@@ -197,7 +207,7 @@ def _directions(
     order = {name: i for i, name in enumerate(after)}  # the paper's: the most similar to the known class first
     far = {name: float(cell.result.per_class[name].get("distance", math.nan)) for name in names}
     changes = []
-    for name in sorted(names, key=lambda name: (order.get(name, 0), np.nan_to_num(far[name]))):
+    for name in sorted(names, key=lambda name: (order.get(name, 0), 0.0 if math.isnan(far[name]) else far[name])):
         theirs = (before[name], after[name]) if name in before and name in after else None
         means, interval = _difference(name, pairs, 1 - LEVEL / len(names))
         changes.append(Change(name, name in cell.known_classes, far[name], *means, interval, theirs, arrows.get(name)))

@@ -116,7 +116,7 @@ def read(folders: Iterable[Path]) -> Grids:
                     cell = CellResult(path, results.read(name, files[FILE]))
                     _group([cell], {})  # fails where it lacks what a report needs
                     roc = rocs.of(cell, name, files[FILE] + files[SCORES]) if SCORES in files else None
-                    cells.append(replace(cell, remembered_roc=roc))
+                    cells.append(cell if roc is None else CellResult(path, cell.result, roc))
                 except (InputError, OSError) as error:
                     problems.append(str(error))
                 except (KeyError, TypeError, AttributeError) as error:

@@ -106,8 +106,8 @@ def common_values(ours: Sequence[CellResult], theirs: Sequence[CellResult]) -> t
     values: dict[object, tuple[float, float]] = {}
     for key, cell in mine.items():
         if other := others.get(key):
-            numbers = (*cell.result.metrics.values(), *other.result.metrics.values())
-            values.setdefault((cell.place.normal, cell.place.seed, str(numbers)), (cell.auroc, other.auroc))
+            numbers = (cell.place.normal, cell.place.seed, cell.numbers, other.numbers)
+            values.setdefault(numbers, (cell.auroc, other.auroc))
     return tuple(values.values())
 
 
