@@ -37,16 +37,8 @@ from sad_lightning.stats.threshold import conformal_threshold
 
 Floats = NDArray[np.float64]
 _TABLE, _IMAGES = "data=table", "data=folder"
-_OWN = (
-    "data",
-    "logger",
-    "seed",
-    "target_fpr",
-    "runs",
-    "overwrite",
-    "method",
-    "warm_start",
-)  # settings that the estimator decides
+# settings that the estimator decides
+_OWN = ("data", "logger", "seed", "target_fpr", "runs", "overwrite", "method", "warm_start")
 
 
 class Detector(OutlierMixin, BaseEstimator):

@@ -1,7 +1,7 @@
 """A model file as a folder for a model hub: what is public there, and its ``README.md``.
 
-The example rows and the values of columns that a model file keeps of the training rows are left out, and paths become
-names of files. What a method itself keeps of the rows, such as neighbours, stays: it scores by them.
+The example rows, the values of columns and the hashes of held-out rows that a model file keeps are left out, and paths
+become names of files. What a method itself keeps of the rows, such as neighbours, stays: it scores by them.
 """
 
 import json
@@ -24,7 +24,7 @@ def export_hub(model: Model, folder: Path) -> None:
         InputError: safetensors is not installed.
         OSError: a file can not be written.
     """
-    document = model.document() | {"examples": None, "reference": None}
+    document = model.document() | {"examples": None, "reference": None, "apart": None}
     write_hub(folder, {**document, "card": _without_paths(document["card"])}, readme(model))
 
 

@@ -46,7 +46,7 @@ def model(settings, make) -> Model:
     card = {"method": "recommended", "metrics": {"auroc": float("nan")}, "settings": {"path": "/home/me/x.csv"}}
     return Model(
         preparation, mixture, calibration=mixture.score(x).detach(), calibration_rows="validation", target_fpr=0.1,
-        card=card, examples=rows_of(3), reference=rows_of(5),
+        card=card, examples=rows_of(3), reference=rows_of(5), apart={"test": torch.arange(4)},
     )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def test_a_folder_scores_as_the_model_does(model, tmp_path):
     assert loaded.preparation.schema == SCHEMA
     assert np.isnan(loaded.card["metrics"]["auroc"])
     assert loaded.card["settings"] == {"path": "x.csv"}
-    assert (loaded.examples, loaded.reference) == (None, None)
+    assert (loaded.examples, loaded.reference, loaded.apart) == (None, None, {})  # nothing of single rows
     config = json.loads((tmp_path / "hub" / "config.json").read_text(), parse_constant=pytest.fail)  # strict JSON
     assert config["format"] == "sad_lightning model"
     head, text = (tmp_path / "hub" / "README.md").read_text().removeprefix("---\n").split("\n---\n")
