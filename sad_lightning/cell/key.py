@@ -8,7 +8,7 @@ from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from sad_lightning.config.compose import with_voices
 from sad_lightning.config.voices import OF_VOICE, method_name, voice_of
@@ -149,7 +149,7 @@ def contents_of(data: Mapping[str, Any]) -> dict[str, str]:
     return {
         name: _content_of_data(str(data[key]), root)
         for key, name in (("path", "data_content"), ("labels", "labels_content"))
-        if data.get(key) is not None
+        if data.get(key) not in (None, MISSING)  # rows in memory have no path
     }
 
 

@@ -65,6 +65,7 @@ def test_own_files_are_named_by_their_content_also_where_an_audit_wraps_them(tmp
     before = contents_of(data)
     assert before.keys() == {"data_content", "labels_content"}
     assert contents_of({"path": data["path"], "data": data}) == before
+    assert contents_of({"path": "???", "root": None}) == {}  # rows in memory
     (tmp_path / "labels.csv").write_text("file,label,group")
     assert contents_of({"path": data["path"], "data": data})["labels_content"] != before["labels_content"]
 

@@ -1,8 +1,10 @@
 """Many files in, many files out: each part as it is alone, resumed, and what is wrong with one stops no other."""
 
 import json
+import os
 import re
 import shutil
+from pathlib import Path
 
 import fsspec
 import numpy as np
@@ -134,6 +136,14 @@ def test_a_folder_may_name_a_column_of_the_model(model, tmp_path):
     found = written(tmp_path / "out")["line=3/a.parquet"]
     np.testing.assert_allclose(found["score"], alone["score"], rtol=1e-5)
     assert found["line"] == ["3"] * 40
+
+
+def test_a_pattern_does_not_look_through_what_lies_deeper(parts, monkeypatch):
+    looked = []
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looked.append(Path(path).name) or scan(path))
+    assert find_parts([f"{parts}/*.parquet"]) == []
+    assert looked == [parts.name]
 
 
 def test_patterns_several_files_and_addresses(model, parts, tmp_path):

@@ -11,6 +11,7 @@ from sad_lightning.data.own.reading import SUFFIXES
 from sad_lightning.errors import InputError
 
 _SIGNS = "*?["  # of a pattern
+_ALL = "**/*"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def _parts_of(name: str) -> list[DataPart]:
         return [_part(place, each) for each in _below(place)] if place.is_dir() else [DataPart(place, place.name)]
     folder, pattern = _split(name)
     top = place_of(folder)
-    return [_part(top, each) for each in _below(top) if _fits(PurePosixPath(each).parts, pattern.split("/"))]
+    below = _below(top, _ALL if "**" in pattern else pattern)  # folders that can not hold one are not looked through
+    return [_part(top, each) for each in below if _fits(PurePosixPath(each).parts, pattern.split("/"))]
 
 
 def _fits(parts: Sequence[str], patterns: Sequence[str]) -> bool:
@@ -117,10 +119,10 @@ def _part(top: Place, file: str) -> DataPart:
     return DataPart(Address(f"{top.url.rstrip('/')}/{file}", top.filesystem, path), file)
 
 
-def _below(top: Place) -> list[str]:
-    """The tables below a folder, relative to it, by name."""
+def _below(top: Place, pattern: str = _ALL) -> list[str]:
+    """The tables below a folder, relative to it, by name; of a local folder those that fit a pattern."""
     if isinstance(top, Path):
-        files = [file.relative_to(top).as_posix() for file in top.rglob("*") if file.is_file()]
+        files = [file.relative_to(top).as_posix() for file in top.glob(pattern) if file.is_file()]
     else:
         start = top.path.rstrip("/") + "/"
         files = [file.removeprefix("/" if not start.startswith("/") else "").removeprefix(start)
