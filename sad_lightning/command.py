@@ -43,6 +43,8 @@ def command_frame(
 ) -> Iterator[None]:
     """Run a command: a mistake of the user is one line on stderr and exit code 2.
 
+    PyTorch's threads sleep while they wait for each other, unless OMP_WAIT_POLICY says otherwise.
+
     Ctrl-C gives exit code 130, and a reader of stdout that stops reading, as ``head`` does, 1. Any other exception is a
     bug and keeps its traceback.
 
@@ -51,6 +53,9 @@ def command_frame(
         interrupted: what becomes of the work after Ctrl-C.
         way_out: what a person should do if a file can not be written.
     """
+    # Threads that spin take the core from whoever they wait for: beside another job, steps of small networks then take
+    # more than ten times as long. It counts if it is set before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # not every terminal can write every letter of a name
     try:

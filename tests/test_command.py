@@ -30,6 +30,15 @@ def answer(run, arguments, monkeypatch, capsys) -> tuple[int, str]:
     return stopped.value.code, capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("given", "expected"), [("", "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_somebody_says_otherwise(given, expected, monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    if not given:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    with command_frame("a command"):
+        assert os.environ["OMP_WAIT_POLICY"] == expected
+
+
 @pytest.mark.parametrize("verb", PARSERS)
 def test_a_verb_is_the_module_of_its_name(verb, monkeypatch, capsys):
     module = import_module(f"sad_lightning.{verb}.__main__")
