@@ -19,7 +19,7 @@ from sad_lightning.config.options import ADDED, groups, options_of
 HERE = Path(__file__).resolve().parent
 NOTEBOOKS = HERE.parent / "notebooks"
 PYTHON = {  # what users import, by page
-    "Detector and Model": ("detector", "model"),
+    "Detector and Model": ("detector", "model.model", "model.scorer"),
     "Methods": ("methods.method", "methods.hypersphere", "methods.autoencoder", "methods.variational", "methods.steps"),
     "Data": ("data.arrays", "data.split", "data.preprocess", "data.module"),
     "Statistics": ("stats",),

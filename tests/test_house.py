@@ -39,7 +39,7 @@ def name_of(path: Path) -> str:
 # sample goes data -> networks -> methods, baselines -> training -> cell -> grid, and the commands read what they leave.
 ROOMS = (
     "version", "errors", "exports", "checks", "seeding", "files", "index", "config", "command", "stats", "result",
-    "results", "backbones", "data", "networks", "methods", "baselines", "training", "hub", "model", "tracking",
+    "results", "backbones", "data", "networks", "methods", "baselines", "training", "model", "tracking",
     "drawing", "info", "inspect", "cell", "grid", "predict", "monitor", "export", "explain", "detector", "card", "hpo",
     "audit", "report", "convergence", "planning", "illustrate", "train", "__main__",
 )  # fmt: skip

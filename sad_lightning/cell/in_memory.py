@@ -14,7 +14,8 @@ from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.arrays import Arrays, Labels
 from sad_lightning.data.schema import Schema, TableSchema
-from sad_lightning.model import FILE, Model, float32
+from sad_lightning.files import MODEL_FILE
+from sad_lightning.model import Model, float32
 
 MEMORY = "memory"
 
@@ -53,4 +54,4 @@ def fit_rows(
         with float32(), torch.inference_mode(False), torch.enable_grad():  # whatever the caller has set
             run_cell(Cell(cfg, Path(folder), MEMORY, name, arrays=arrays))
         gc.collect()  # a Trainer and its module refer to each other
-        return Model.load(Path(folder) / FILE)
+        return Model.load(Path(folder) / MODEL_FILE)

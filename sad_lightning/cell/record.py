@@ -19,7 +19,7 @@ from sad_lightning.data.own.labeled_split import row_hash, values_of
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import impute
 from sad_lightning.data.schema import Schema, TableSchema
-from sad_lightning.model import FILE as MODEL
+from sad_lightning.files import MODEL_FILE
 from sad_lightning.model import OUT_OF_BAG, Model
 from sad_lightning.result import Result, finished, forget_checkpoints, write_arrays
 from sad_lightning.seeding import derive
@@ -138,7 +138,7 @@ def _write_model(folder: Path, schema: Schema, arrays: Arrays, scored: ScoredCel
         examples=torch.from_numpy(schema.raw(raw[scores.split.calibration[:_EXAMPLES]])),
         reference=_reference(schema, scored.prepared.arrays, scores, result.metrics["threshold"]),
         apart=_apart(scored.prepared),
-    ).save(folder / MODEL)
+    ).save(folder / MODEL_FILE)
 
 
 def _apart(prepared: PreparedCell) -> dict[str, torch.Tensor]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sad_lightning.data.schema import ImageSchema, TableSchema
-from sad_lightning.hub import write_hub
 from sad_lightning.model import Model
+from sad_lightning.model.hub import write_hub
 from sad_lightning.version import __version__
 
 _METRICS = ("auroc", "average_precision", "recall_at_target_fpr")

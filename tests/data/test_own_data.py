@@ -172,7 +172,7 @@ def test_batches_and_one_by_one_give_equal_scores(trained, tmp_path, monkeypatch
     path = write(tmp_path / "x.csv", {name: columns_of()[name] for name in COLUMNS})
     run_predict(trained, path, "--output", tmp_path / "whole.npz")
     monkeypatch.setattr("sad_lightning.data.own.arrow.BLOCK", 1000)  # bytes: some thirty rows
-    monkeypatch.setattr("sad_lightning.model._PART", 7)
+    monkeypatch.setattr("sad_lightning.model.model._PART", 7)
     run_predict(trained, path, "--output", tmp_path / "parts.npz")
     whole, parts = load(tmp_path / "whole.npz"), load(tmp_path / "parts.npz")
     assert np.array_equal(whole["row"], parts["row"])

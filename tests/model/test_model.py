@@ -22,7 +22,7 @@ from sad_lightning.stats.calibration import fit_calibration
 from sad_lightning.training.ensemble import Ensemble
 from sad_lightning.training.mixture import CalibrationLayer, Mixture
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 BASELINES = sorted({path.stem for path in (CONF / "method").glob("*.yaml")} - {*METHODS} - {"kde_hybrid"})
 TABLE = TableSchema((Column("a"), Column("soil", "category", ("clay", "sand")), Column("wet", "boolean"), Column("b")))
 CARD = {"data": "made up", "labels": {"known_anomaly": 3}, "metrics": {"auroc": 0.9}, "note": None}

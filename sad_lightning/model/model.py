@@ -1,8 +1,4 @@
-"""A detector in one file, ``model.pt``: from raw rows to scores, p-values and decisions, on any machine.
-
-The file holds plain data and tensors and loads with ``weights_only=True``; nothing is unpickled. It names classes of
-methods, networks and baselines; only those of this package and those that are imported are found, so a file never
-decides what else is imported.
+"""A detector: raw rows to scores, p-values and decisions.
 
     score       of the prepared rows; higher = more anomalous
     p-value     split conformal, against the scores of held-out normal rows (``stats.threshold``)
@@ -12,69 +8,31 @@ A false-discovery rate among all rows of a prediction has a threshold too (``thr
 """
 
 import math
-import pkgutil
-import sys
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from importlib import import_module
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
-from torch.nn import functional
 
-from sad_lightning import baselines, methods
 from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import ImageSchema, TableSchema, TextSchema, schema_of
 from sad_lightning.errors import InputError
-from sad_lightning.files import MODEL_FILE, model_file, printable, write_archive
-from sad_lightning.hub import read_hub
-from sad_lightning.methods.method import Method
+from sad_lightning.files import model_file, printable, write_archive
+from sad_lightning.model.file import FORMAT, VERSION, read_document
+from sad_lightning.model.recipe import on_cpu, recipe_of, scorer_of
+from sad_lightning.model.scorer import Scorer, heat_maps
 from sad_lightning.stats.threshold import conformal_threshold, reached_by, threshold_at_fdr, threshold_at_fpr
-from sad_lightning.training.ensemble import Ensemble, method_of
-from sad_lightning.training.mixture import CalibrationLayer, Mixture
 from sad_lightning.version import __version__
 
-if TYPE_CHECKING:
-    from sad_lightning.baselines.baseline import Baseline
-
-FILE = MODEL_FILE
 OUT_OF_BAG = "out-of-bag"  # training rows, scored by the parts that have not seen them
 _PART = 1 << 13  # rows
 _TEXTS = 1 << 10  # of texts, each of which is many steps
-_SMOOTH = 4 / 224  # of the side of an image
-_FORMAT = "sad_lightning model"
-_VERSION = 1
-
-
-class BaselineScore(nn.Module):
-    """A fitted baseline with the ``score`` of a method, computed on the CPU.
-
-    Args:
-        baseline: fitted.
-        first: the method whose encoder computes its features; None for the prepared rows themselves.
-    """
-
-    def __init__(self, baseline: "Baseline", first: Method | None = None) -> None:
-        super().__init__()
-        self.baseline, self.first = baseline, first
-
-    def score(self, x: Tensor) -> Tensor:
-        """The baseline's anomaly score of each row, ``(B,)`` float64."""
-        features = x if self.first is None else self.first.get_encoder()(x)
-        scores = self.baseline.anomaly_score(features.detach().flatten(start_dim=1).double().cpu().numpy())
-        return torch.from_numpy(np.ascontiguousarray(scores)).to(x.device)
-
-    def patch_scores(self, x: Tensor) -> NDArray[np.float64] | None:
-        """The score of each patch of prepared images, ``(B, h, w)``; None where the baseline looks at no patch."""
-        return self.baseline.patch_scores(x.detach().flatten(start_dim=1).cpu().numpy())
 
 
 @contextmanager
@@ -86,28 +44,6 @@ def float32() -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
-
-
-Scorer = Method | Ensemble | BaselineScore | Mixture
-
-
-def heat_maps(scorer: Scorer, x: Tensor, size: Sequence[int]) -> NDArray[np.float32] | None:
-    """Where prepared images are anomalous, ``(B, H, W)``, higher = more anomalous; None where the scorer can not tell.
-
-    The scores of patches, enlarged and smoothed as PatchCore does, by 4 pixels of 224.
-
-    Args:
-        scorer: of patches, or another.
-        x: ``(B, D, h, w)``.
-        size: ``(H, W)``.
-    """
-    patches = scorer.patch_scores(x) if isinstance(scorer, BaselineScore) and x.ndim == 4 else None
-    if patches is None:
-        return None
-    height, width = size
-    scores = torch.from_numpy(patches).float()[:, None]
-    enlarged = functional.interpolate(scores, (height, width), mode="bilinear", align_corners=False)[:, 0].numpy()
-    return np.asarray(gaussian_filter(enlarged, (0, _SMOOTH * height, _SMOOTH * width)), dtype=np.float32)
 
 
 class Model(nn.Module):
@@ -263,13 +199,13 @@ class Model(nn.Module):
     def document(self) -> dict[str, Any]:
         """All that a model file holds: plain data and tensors."""
         return {
-            "format": _FORMAT,
-            "version": _VERSION,
+            "format": FORMAT,
+            "version": VERSION,
             "package": __version__,
             "schema": self.preparation.schema.plain(),
             "backbone": None if self.preparation.extractor is None else self.preparation.extractor.recipe(),
-            "preparation": _on_cpu(self.preparation),
-            **_recipe(self.scorer),
+            "preparation": on_cpu(self.preparation),
+            **recipe_of(self.scorer),
             "calibration": self.calibration.cpu(),
             "calibration_rows": self.calibration_rows,
             "target_fpr": self.target_fpr,
@@ -298,8 +234,7 @@ class Model(nn.Module):
             InputError: it does not exist, is damaged or something else, is of a newer version, or names a method that
                 is not imported.
         """
-        document = _read(Path(path))
-        _import_methods()
+        document = read_document(Path(path))
         try:
             with float32():
                 state = document["preparation"]
@@ -311,7 +246,7 @@ class Model(nn.Module):
                 document["card"] = printable(document["card"])
                 model = Model(
                     preparation,
-                    _scorer(document["scorer"], document["state"]),
+                    scorer_of(document["scorer"], document["state"]),
                     **{
                         key: document[key]
                         for key in ("calibration", "calibration_rows", "target_fpr", "card", "examples")
@@ -323,88 +258,3 @@ class Model(nn.Module):
             reason = " ".join(str(error).split())
             raise InputError(f"{path}: does not hold together as a model ({reason}); train it again") from error
         return model.to(device)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such model file; a training on own data leaves one, {FILE}")
-    if path.suffix == ".safetensors":
-        return _checked(path, read_hub(path.parent))
-    try:
-        with zipfile.ZipFile(path) as file:  # torch does not verify the checksums
-            damaged = file.testzip()
-        if damaged is not None:
-            raise ValueError(f"{damaged} is damaged")
-        document = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # damaged bytes make torch raise many types of error
-        raise InputError(
-            f"{path}: must be a model file of sad_lightning, but reading it fails: it is damaged or something else; "
-            f"copy it again, or train it again"
-        ) from error
-    return _checked(path, document)
-
-
-def _checked(path: Path, document: Any) -> dict[str, Any]:
-    """The document of a model file, if it is one of this version."""
-    if not isinstance(document, dict) or document.get("format") != _FORMAT:
-        what = "a Lightning checkpoint" if isinstance(document, dict) and "state_dict" in document else "something else"
-        raise InputError(f"{path}: must be a model file of sad_lightning, it is {what}; a training leaves {FILE}")
-    if document["version"] != _VERSION:
-        raise InputError(
-            f"{path}: has format {document['version']}, of sad_lightning {document['package']}; this version "
-            f"({__version__}) reads {_VERSION}; install that one, or train again"
-        )
-    return document
-
-
-def _recipe(scorer: nn.Module) -> dict[str, Any]:
-    """The class of a scorer, its settings as plain data, and its tensors."""
-    if isinstance(scorer, BaselineScore):
-        arrays = scorer.baseline.to_arrays()
-        settings = str(arrays.pop("parameters"))
-        first = None if scorer.first is None else _recipe(scorer.first)
-        tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
-        return {
-            "scorer": {"type": type(scorer.baseline).__name__, "parameters": settings, "first": first},
-            "state": tensors,
-        }
-    if isinstance(scorer, Mixture):
-        voices = {name: _recipe(voice) for name, voice in scorer.voices.items()}
-        return {"scorer": {"type": "Mixture", "voices": voices}, "state": _on_cpu(scorer.calibrations)}
-    recipe = {"type": type(scorer).__name__, **dict(scorer.hparams)}  # type: ignore[arg-type]
-    return {"scorer": recipe, "state": _on_cpu(scorer)}
-
-
-def _scorer(recipe: Mapping[str, Any], state: Mapping[str, Tensor]) -> Scorer:
-    if recipe["type"] == "Mixture":
-        voices = {name: _scorer(voice["scorer"], voice["state"]) for name, voice in recipe["voices"].items()}
-        return Mixture(voices, {name: CalibrationLayer.from_state(state, f"{name}.") for name in voices})
-    if (baseline := _baseline(recipe["type"])) is not None:
-        arrays = {"parameters": np.array(recipe["parameters"])} | {k: value.numpy() for k, value in state.items()}
-        first = None
-        if recipe["first"] is not None:
-            first = method_of(recipe["first"]["scorer"])
-            first.load_state_dict(recipe["first"]["state"])
-        return BaselineScore(baseline.from_arrays(arrays), first)
-    scorer = Ensemble(recipe["members"], recipe["mean"]) if recipe["type"] == "Ensemble" else method_of(recipe)
-    scorer.load_state_dict(state)
-    return scorer
-
-
-def _on_cpu(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().cpu() for name, value in module.state_dict().items()}
-
-
-def _baseline(name: str) -> "type[Baseline] | None":
-    """The baseline of that name, None where there is none; scikit-learn is imported for a baseline alone."""
-    with suppress(AttributeError):
-        getattr(baselines, name)  # imports the file of that name
-    module = sys.modules.get(f"{baselines.__name__}.baseline")
-    known = [] if module is None else module.Baseline.__subclasses__()
-    return next((baseline for baseline in known if baseline.__name__ == name), None)
-
-
-def _import_methods() -> None:
-    """Import the package's own methods, so that a file can name them."""
-    for module in pkgutil.iter_modules(methods.__path__, f"{methods.__name__}."):
-        import_module(module.name)

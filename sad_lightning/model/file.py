@@ -1,0 +1,52 @@
+"""Reading a model file: plain data and tensors, with ``weights_only=True``; nothing is unpickled."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sad_lightning.errors import InputError
+from sad_lightning.files import MODEL_FILE
+from sad_lightning.model.hub import read_hub
+from sad_lightning.version import __version__
+
+FORMAT = "sad_lightning model"
+VERSION = 1
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The document of a model file, or of the folder of a hub whose tensors ``path`` names.
+
+    Raises:
+        InputError: it does not exist, is damaged or something else, or is of another version.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such model file; a training on own data leaves one, {MODEL_FILE}")
+    if path.suffix == ".safetensors":
+        return _checked(path, read_hub(path.parent))
+    try:
+        with zipfile.ZipFile(path) as file:  # torch does not verify the checksums
+            damaged = file.testzip()
+        if damaged is not None:
+            raise ValueError(f"{damaged} is damaged")
+        document = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # damaged bytes make torch raise many types of error
+        raise InputError(
+            f"{path}: must be a model file of sad_lightning, but reading it fails: it is damaged or something else; "
+            f"copy it again, or train it again"
+        ) from error
+    return _checked(path, document)
+
+
+def _checked(path: Path, document: Any) -> dict[str, Any]:
+    """The document of a model file, if it is one of this version."""
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        what = "a Lightning checkpoint" if isinstance(document, dict) and "state_dict" in document else "something else"
+        raise InputError(f"{path}: must be a model file of sad_lightning, it is {what}; a training leaves {MODEL_FILE}")
+    if document["version"] != VERSION:
+        raise InputError(
+            f"{path}: has format {document['version']}, of sad_lightning {document['package']}; this version "
+            f"({__version__}) reads {VERSION}; install that one, or train again"
+        )
+    return document
