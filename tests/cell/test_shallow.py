@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sad_lightning.cell import loading
 from sad_lightning.cell import prepare as preparing
 from sad_lightning.cell.learner import build_method
 from sad_lightning.cell.run import run_cell
-from sad_lightning.cell.shallow import holdout
+from sad_lightning.cell.shallow import holdout, unseen_scores
 from sad_lightning.cell.values import Cell
 from sad_lightning.config.location import CONF
 from sad_lightning.data.sets.images import digits
@@ -189,3 +190,11 @@ def test_trees_of_a_small_table_set_the_threshold_by_rows_that_they_have_not_see
     with pytest.warns(UserWarning, match="90 rows are too few"):
         few.fit(x[:100], np.repeat([-1, 0], [10, 90]))
     assert few.model_.calibration_rows == "in-sample"  # 90 scores do not reach the rarest hundredth
+
+
+def test_a_row_that_all_parts_or_none_have_seen_keeps_its_score_by_all_parts():
+    baseline = SimpleNamespace(out_of_bag=lambda: np.array([0.1, np.nan, 0.3]))
+    data = SimpleNamespace(rows=torch.tensor([7, 8, 9]))
+    seen = np.array([1.0, 2.0, 3.0])
+    assert unseen_scores(baseline, data, np.array([9, 8, 5]), seen).tolist() == [0.3, 2.0, 3.0]
+    assert unseen_scores(SimpleNamespace(out_of_bag=lambda: None), data, np.array([9]), seen) is None

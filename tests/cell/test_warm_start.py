@@ -59,8 +59,8 @@ def test_rows_that_set_the_threshold_were_never_trained_on(path):
     assert after.model_.calibration_rows == "validation"
 
 
-def test_networks_start_from_their_weights_and_columns_keep_their_scaling(path):
-    detector = Detector.load(path)
+def test_networks_start_from_their_weights_and_centers_and_columns_keep_their_scaling():
+    detector = Detector("deep_sad", settings=SHORT).fit(POOL, ONE_KIND)
     before = detector.model_
     still = {**SHORT, "optimizer.lr": 1e-12, "optimizer.weight_decay": 0.0}
     wider = np.vstack([POOL, rows(100, NORMAL, 6) * 5 + 2])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from support.commands import run_main
 
+from sad_lightning.cell import loading
 from sad_lightning.cell.key import cell_key
 from sad_lightning.cell.loading import load
 from sad_lightning.data.own import sample
@@ -62,11 +63,14 @@ def test_a_sample_keeps_every_label_and_takes_its_share_of_every_stretch(folder,
     expected = share * np.where(np.arange(30) % 5 == 0, 200 - LABELED, 200)
     assert np.abs(free - expected).max() < 1
     assert not np.array_equal(np.diff(rows[~labeled][:20]), np.diff(rows[~labeled][40:60]))  # drawn, not every n-th
+    loading._loaded.cache_clear()
     with pytest.warns(UserWarning, match="a sample"):
         assert np.array_equal(read(f"data.path={folder}", "data.rows=1200").x, arrays.x)
 
 
 def test_more_rows_than_there_are_leave_none_out(folder, read):
+    with pytest.warns(UserWarning, match="a sample of 5,999 of 6,000"):
+        assert len(read(f"data.path={folder}", "data.rows=5999").x) == 5999
     with pytest.warns(UserWarning, match="6,000 rows of 3 files"):
         assert len(read(f"data.path={folder}", "data.rows=6000").x) == 6000
     with pytest.warns(UserWarning, match="2,000 rows of 1 file"):

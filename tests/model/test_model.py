@@ -117,6 +117,7 @@ def test_p_values_and_decisions_by_hand(make):
     assert model.decide(scores).tolist() == [False, False, True, True, True]
     assert model.decide(scores, 0.01).tolist() == [False, False, False, False, True]
     assert model.threshold_at(0.001) == float("inf")  # 100 rows promise nothing so rare
+    assert model_of(of_numbers(9), make("deep_sad", "table"), "out-of-bag").threshold_at(0.001) == float("inf")
     assert model_of(of_numbers(9), make("deep_sad", "table"), "in-sample").threshold_at(0.0) == 1.0
     for fpr in (0.01, 0.0371, 0.05, 0.3, 0.9):
         scores = torch.rand(1000, dtype=torch.float64)
