@@ -5,8 +5,8 @@
 
 The data is a small table with known anomalies, two seeds of each method. Ways to train: in a pack, killed and resumed,
 from the cache, with two threads, on two processes (DDP, without BatchNorm, whose statistics are those of each half),
-and as a sweep on this machine, by Ray and by Slurm's stand-in, where these are installed. Ways to score: the
-checkpoint, the model file, Detector, ONNX and torch.export.
+on a GPU alone and in a pack, and as a sweep on this machine, by Ray and by Slurm's stand-in, where there are these.
+Ways to score: the checkpoint, the model file, Detector, ONNX and torch.export.
 
 A number is the largest difference of a score, relative to the largest score. The exit code is 1 if one is above the
 bound of its way.
@@ -51,8 +51,9 @@ SHORT = (
     "split.test_ratio=0.5", "split.validation_ratio=0.2", "target_fpr=0.1",
 )  # fmt: skip
 BOUNDS = {
-    "packed": 1e-4, "resumed": 0.0, "cached": 0.0, "threads": 1e-3, "processes": 1e-4, "sweep": 0.0, "ray": 0.0,
-    "slurm": 0.0, "checkpoint": 1e-5, "model": 1e-5, "detector": 1e-5, "onnx": 1e-4, "pt2": 1e-4,
+    "packed": 1e-4, "resumed": 0.0, "cached": 0.0, "threads": 1e-3, "processes": 1e-4, "gpu": 1e-3, "gpu_packed": 1e-3,
+    "sweep": 0.0, "ray": 0.0, "slurm": 0.0, "checkpoint": 1e-5, "model": 1e-5, "detector": 1e-5, "onnx": 1e-4,
+    "pt2": 1e-4,
 }  # fmt: skip
 LAUNCHERS = {
     "sweep": (),
@@ -89,6 +90,8 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     warnings.simplefilter("ignore")  # of the methods about such short trainings
     ways = [way for way in given.ways if find_spec(NEEDS.get(way, "torch"))]
+    if not torch.cuda.is_available():
+        ways = [way for way in ways if not way.startswith("gpu")]
     apart: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -263,6 +266,20 @@ def processes(method: str, alone: Sequence[Alone]) -> float:
     return difference(scores_of(folder), one[0].scores)
 
 
+def gpu(method: str, alone: Sequence[Alone]) -> float:
+    """Trained on a GPU."""
+    if not alone[0].result.history:
+        raise Unlike
+    return furthest(train(method, "gpu", SEEDS, "trainer.accelerator=gpu"), alone)
+
+
+def gpu_packed(method: str, alone: Sequence[Alone]) -> float:
+    """Two seeds as one population on a GPU."""
+    if not (alone[0].folder / CHECKPOINT).exists() or alone[0].result.settings["voices"]:
+        raise Unlike
+    return furthest(train(method, "gpu_packed", SEEDS, "trainer.accelerator=gpu", stack=True), alone)
+
+
 def sweep(way: str, methods: Sequence[str]) -> dict[tuple[str, int], Floats]:
     """All cells as one sweep; the scores of each by method and seed."""
     seeds = ",".join(map(str, SEEDS))
@@ -329,7 +346,8 @@ def graph(kind: str) -> Callable[[str, Sequence[Alone]], float]:
 
 WAYS: dict[str, Callable[[str, Sequence[Alone]], float]] = {
     "packed": packed, "resumed": resumed, "cached": cached, "threads": threads, "processes": processes,
-    "checkpoint": checkpoint, "model": model_file, "detector": detector, "onnx": graph("onnx"), "pt2": graph("pt2"),
+    "gpu": gpu, "gpu_packed": gpu_packed, "checkpoint": checkpoint, "model": model_file, "detector": detector,
+    "onnx": graph("onnx"), "pt2": graph("pt2"),
 }  # fmt: skip
 
 
