@@ -53,7 +53,7 @@ class Measured(NamedTuple):
         milliseconds: of a step of a member.
         busy: the share of wall time in which kernels ran; None on a CPU.
         gibibytes: the most memory on the device; None on a CPU.
-        kernels: the three that take the longest, with their shares.
+        kernels: the three that take the longest, with their shares of the time of all.
     """
 
     milliseconds: float
@@ -135,9 +135,15 @@ def measure(cfg: DictConfig, settings: DictConfig, data: list[DataModule], epoch
         return Measured(1000 * clock.seconds / steps, None, None, "")
     kernels = sorted(clock.profiler.key_averages(), key=lambda each: each.self_device_time_total, reverse=True)
     total = sum(each.self_device_time_total for each in kernels)
-    longest = ", ".join(f"{each.key[:40]} {100 * each.self_device_time_total / total:.0f} %" for each in kernels[:3])
+    longest = ", ".join(f"{short(each.key)} {100 * each.self_device_time_total / total:.0f} %" for each in kernels[:3])
     memory = torch.cuda.max_memory_allocated() / 2**30
     return Measured(1000 * clock.seconds / steps, total / 1e6 / clock.profiled, memory, longest)
+
+
+def short(kernel: str) -> str:
+    """The name of a kernel without namespaces, types and arguments, at most 40 letters."""
+    plain = kernel.removeprefix("void ").replace("(anonymous namespace)::", "").split("(")[0].split("<")
+    return (plain[0].split("::")[-1] if plain[0].split("::")[-1] != "Kernel" else plain[-1])[:40]
 
 
 def packs(

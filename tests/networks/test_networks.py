@@ -7,6 +7,7 @@ from sad_lightning.methods.adam import Adam
 from sad_lightning.methods.ae import AE
 from sad_lightning.methods.deep_svdd import DeepSVDD
 from sad_lightning.networks import LSTM, MLP, LeNet, Network, StridedCNN
+from sad_lightning.networks.lenet import Doubling, doubled
 from sad_lightning.networks.mlp import SomeColumns
 from sad_lightning.networks.network import check_hypersphere
 from sad_lightning.training.population import Population
@@ -82,6 +83,16 @@ def test_strided_networks_are_those_of_daniel2021():
     shapes = [tuple(p.shape) for p in StridedCNN(**CATS).encoder().parameters()]
     assert shapes == [(128, 3, 3, 3), (256, 128, 3, 3), (512, 256, 3, 3), (256, 512 * 8 * 8)]
     check_hypersphere(StridedCNN(**CATS).encoder())
+
+
+@pytest.mark.parametrize("double", [Doubling(), doubled], ids=["any", "gpu"])
+def test_a_pixel_becomes_four_and_its_gradient_is_their_sum(double):
+    x = torch.arange(12.0).view(2, 1, 2, 3).requires_grad_()
+    out = double(x)
+    assert out[1, 0].tolist() == [[6, 6, 7, 7, 8, 8]] * 2 + [[9, 9, 10, 10, 11, 11]] * 2
+    weights = torch.arange(48.0).view(2, 1, 4, 6)
+    (out * weights).sum().backward()
+    assert x.grad[0, 0].tolist() == [[14, 22, 30], [62, 70, 78]]  # 0 + 1 + 6 + 7, 2 + 3 + 8 + 9, ...
 
 
 @pytest.mark.parametrize("network", [LeNet(**{**MNIST, "bias": True}), MLP(**{**TABLE, "bias": True})])
