@@ -56,7 +56,7 @@ def estimate_duration(
     kinds: dict[tuple[str, str, Any], int] = defaultdict(int)
     for cell in training:
         kinds[cell.data, cell.method, cell.settings["trainer"]["max_epochs"]] += 1
-    means = {kind: _mean_seconds(runs, *kind) for kind in kinds}
+    means = {kind: _mean_seconds(runs, *kind, on_cpu=on_cpu) for kind in kinds}
     known = [means[kind] for kind in kinds]
     if all(mean is not None for mean in known):
         total = sum(count * (means[kind] or 0) for kind, count in kinds.items())
@@ -93,14 +93,15 @@ def seconds_of_steps(job: Job, settings: Mapping[str, Any], arrays: Arrays) -> f
     return float(settings["ensemble"]) * seconds
 
 
-def _mean_seconds(runs: Path, data: str, method: str, epochs: object) -> float | None:
+def _mean_seconds(runs: Path, data: str, method: str, epochs: object, *, on_cpu: bool) -> float | None:
+    """Of finished cells of a kind that ran on such a device; a GPU takes a sixtieth of a CPU's time for an image."""
     durations = []
     for path in sorted((runs / data / method).glob(f"*/{FILE}"))[:_SAMPLE]:
         try:
             result = Result.read(path.parent)
         except InputError:  # a damaged one is reported when its cell is run
             continue
-        if result.coordinates.epochs == epochs:
+        if result.coordinates.epochs == epochs and str(result.environment.get("device")).startswith("cpu") == on_cpu:
             durations.append(sum(result.seconds.values()))
     return sum(durations) / len(durations) if durations else None
 

@@ -195,10 +195,11 @@ def test_an_estimate_is_based_on_finished_cells_and_else_on_steps(tmp_path):
         "counts": {"known_anomaly": 0},
         "metrics": {"auroc": 0.9, "average_precision": 0.9, "recall_at_target_fpr": 0.9, "threshold": 1.0},
         "pretraining": "", "resumed": False, "per_class": {}, "seconds": {"train": 8.0, "score": 2.0},
-        "environment": {}, "history": {}, "warnings": [],
+        "environment": {"device": "cuda NVIDIA H100"}, "history": {}, "warnings": [],
     }  # fmt: skip
     (folder / "result.json").write_text(json.dumps(document))
     assert estimate_duration(jobs, work, tmp_path, slots=2, on_cpu=False).seconds == 10.0  # two cells at a time
+    assert estimate_duration(jobs, work, tmp_path, slots=2, on_cpu=True).seconds == rough.seconds  # a CPU is no GPU
     assert str(Estimate(7200.0, "x")) == "about 2.0 hours (x)"
     assert "not known" in str(Estimate(None, "x"))
 
