@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 from scipy.special import stdtrit
 
+from sad_lightning.config.voices import MIXTURE
 from sad_lightning.drawing.numbers import difference_words, summary_words
 from sad_lightning.drawing.tables import csv_table, markdown_table
 from sad_lightning.files import whole_file
@@ -62,8 +63,9 @@ class Cell(NamedTuple):
         key: of all settings that determine the numbers.
         version: of sad_lightning.
         torch: its version.
+        device: what it trained on.
         cores: of the machine.
-        commit: of the code.
+        commit: of the code, and whether files differed from it.
     """
 
     data: str
@@ -83,6 +85,7 @@ class Cell(NamedTuple):
     key: str
     version: str
     torch: str
+    device: str
     cores: str
     commit: str
 
@@ -146,7 +149,8 @@ class Row(NamedTuple):
     def command(self) -> str:
         """The command that makes it again."""
         first, known = self.cells[0], sorted({cell.known for cell in self.cells})
-        words = [f"+experiment={self.experiment}", f"data={first.data}", f"method={first.method}"]
+        words = [f"+experiment={self.experiment}", f"data={first.data}"]
+        words += [] if first.method == MIXTURE else [f"method={first.method}"]  # its voices have one each
         if known != [""] and "odds" not in self.experiment:
             words += [
                 f"split.{name}={getattr(first, name)}" for name in ("labeled_ratio", "pollution_ratio", "n_known")
@@ -202,8 +206,9 @@ def _cell(result: Result, overrides: Sequence[str]) -> Cell:
         key=result.key,
         version=str(seen["sad_lightning"]),
         torch=str(seen["torch"]),
+        device=str(seen["device"]).removeprefix("cuda "),
         cores=str(seen.get("cores") or len(os.sched_getaffinity(0))),  # older results do not say
-        commit=(seen["git_commit"] or "")[:12],
+        commit=re.sub(r"(\w{12})\w*", r"\1", seen["git_commit"] or ""),
     )
 
 

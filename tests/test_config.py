@@ -178,7 +178,7 @@ def effective(path: Path) -> list[str]:
 def test_an_experiment_that_is_a_protocol_on_a_set_says_just_that():
     of_protocols = [path for path in (CONF / "experiment").glob("*.yaml") if "scenario" in path.stem or
                     path.stem.endswith(("_eta", "_rep_dim"))]  # fmt: skip
-    plain = [path for path in of_protocols if not path.stem.startswith(("ye2021", "daniel2021"))]
+    plain = [path for path in of_protocols if not path.stem.startswith(("ye2021", "daniel2021", "images"))]
     plain += [CONF / "experiment" / f"daniel2021_{data}_scenario1.yaml" for data in NAMES]
     columns = ("deep", "label_free", "shallow", "ssad")
     plain += [CONF / "experiment" / f"{data}_{some}.yaml" for data in NAMES for some in columns]

@@ -30,7 +30,8 @@ def cell(evidence):
     usual = {
         "data": "cardio", "method": "deep_sad", "settings": "", "normal": "0", "known": "0", "labeled_ratio": "0.01",
         "pollution_ratio": "0", "n_known": "1", "ensemble": "1", "seed": "0", "auroc": "95", "average_precision": "50",
-        "recall": "50", "seconds": "1", "version": "0", "torch": "2", "cores": "2", "commit": "a",
+        "recall": "50", "seconds": "1", "version": "0", "torch": "2", "device": "cpu", "cores": "2",
+        "commit": "a",
     }  # fmt: skip
     return lambda **given: evidence.Cell(**usual | given, key=str(given))
 
@@ -43,7 +44,10 @@ def store(tmp_path):
         known = write_cell(tmp_path, "deep_sad", 2.0 + 0.1 * seed, data="cardio", ratio=0.01, seed=seed)
         (folder,) = (path.parent for path in tmp_path.rglob("result.json") if Result.read(path.parent).key == known.key)
         with edited(folder / "result.json") as document:
-            document["environment"] = {"sad_lightning": "0.1.0", "torch": "2", "git_commit": "a" * 40, "cores": "2"}
+            document["environment"] = {
+                "sad_lightning": "0.1.0", "torch": "2", "device": "cuda H", "cores": "2",
+                "git_commit": "a" * 40 + "-dirty",
+            }  # fmt: skip
         overrides = ("data=cardio", f"seed={seed}", f"runs={tmp_path}", "batch_size=64")
         experiment = "odds_deep" if seed < 10 else "scenario1"
         overrides += (f"+{'experiment' if seed < 10 else 'protocol'}={experiment}",)
@@ -62,7 +66,8 @@ def test_a_store_becomes_a_table(evidence, store, tmp_path):
     first = cells[0]
     where = (first.data, first.method, first.normal, first.known, first.labeled_ratio)
     assert where == ("cardio", "deep_sad", "0", "0", "0.01")
-    assert (first.version, first.torch, first.cores, first.commit) == ("0.1.0", "2", "2", "a" * 12)
+    where = (first.version, first.torch, first.device, first.cores, first.commit)
+    assert where == ("0.1.0", "2", "H", "2", "a" * 12 + "-dirty")
     (folder,) = (p.parent for p in store.rglob("result.json") if Result.read(p.parent).key == first.key)
     assert float(first.auroc) == pytest.approx(100 * Result.read(folder).metrics["auroc"], abs=1e-4)
     assert first.seconds == "12.1"
@@ -117,6 +122,11 @@ def test_a_row_of_a_part_of_a_scenario_says_which(evidence, cell):
     assert evidence._row("mnist_label_free", label_free).count == "10"
 
 
+def test_a_command_names_no_method_of_a_mixture(evidence, cell):
+    row = evidence._row("images_scenario1", [cell(data="mnist", method="mixture", labeled_ratio="0.05")])
+    assert row.command.startswith("python -m sad_lightning +experiment=images_scenario1 data=mnist split.")
+
+
 def test_an_ablation_stands_beside_its_own_number(evidence, cell):
     at = {"method": "dp_vae", "ensemble": "5"}
     usual = evidence._row("daniel2021_ablation", [cell(**at)])
@@ -148,7 +158,10 @@ def test_the_pages_are_made_of_the_tables(evidence, name):
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_the_cells_of_a_table_are_those_of_today(evidence, path):
     cells = evidence.read_table(path)
-    for settings in {cell.settings for cell in cells}:
-        planned = {cell.key for cell in cells_of(f"+experiment={path.stem}", *settings.split())}
-        stale = [cell.key for cell in cells if cell.settings == settings and cell.key not in planned]
+    for settings, ratio in {(cell.settings, cell.labeled_ratio) for cell in cells}:
+        mine = [cell for cell in cells if (cell.settings, cell.labeled_ratio) == (settings, ratio)]
+        part = [f"split.labeled_ratio={ratio}"] if "scenario1" in path.stem else []
+        part += [f"data={','.join(sorted({cell.data for cell in mine}))}"]
+        planned = {cell.key for cell in cells_of(f"+experiment={path.stem}", *part, *settings.split())}
+        stale = [cell.key for cell in mine if cell.key not in planned]
         assert not stale, f"{path.name}: other settings than when they were run; run them again"
