@@ -65,10 +65,10 @@ def command_frame(
     except KeyboardInterrupt as stop:
         print(f"{name}: {str(stop) or f'interrupted; {interrupted}'}", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it at exit
-        sys.exit(1)
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it at exit
+            sys.exit(1)
         from sad_lightning.config.mistakes import one_line  # imports Hydra, a quarter of a second
 
         line = one_line(error, way_out)
@@ -76,6 +76,16 @@ def command_frame(
             raise
         print(f"{name}: {printable(_short(' '.join(line.split())))}", file=sys.stderr)
         sys.exit(2)
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads stdout any more."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def _short(line: str) -> str:

@@ -38,7 +38,7 @@ from sad_lightning.stats.threshold import conformal_threshold
 Floats = NDArray[np.float64]
 _TABLE, _IMAGES = "data=table", "data=folder"
 # settings that the estimator decides
-_OWN = ("data", "logger", "seed", "target_fpr", "runs", "overwrite", "method", "warm_start")
+_OWN = ("data", "split", "logger", "seed", "target_fpr", "runs", "overwrite", "method", "warm_start")
 
 
 class Detector(OutlierMixin, BaseEstimator):
@@ -160,9 +160,9 @@ class Detector(OutlierMixin, BaseEstimator):
         counts = self.model_.reached_by(torch.from_numpy(scores))
         return np.where(scores > self.model_.threshold_at_fdr(counts, fdr), -1, 1)
 
-    def fit_predict(self, X: Any, y: ArrayLike | None = None, **kwargs: Any) -> NDArray[np.int64]:
-        """``fit`` with the labels ``y``, then ``predict`` of the same rows."""
-        return self.fit(X, y, **kwargs).predict(X)
+    def fit_predict(self, X: Any, semi: ArrayLike | None = None) -> NDArray[np.int64]:
+        """``fit`` with the labels ``semi``, then ``predict`` of the same rows."""
+        return self.fit(X, semi).predict(X)
 
     def score(self, X: Any, y: ArrayLike) -> float:
         """The AUROC in [0, 1]; nan if all rows are normal or all are anomalies.

@@ -182,7 +182,7 @@ def test_a_reader_that_goes_away_is_no_mistake(monkeypatch, capsys, tmp_path):
     assert (tmp_path / "out").read_bytes() == b""
 
 
-@pytest.mark.parametrize("bug", [ValueError("x"), KeyError("x"), OSError("x")])
+@pytest.mark.parametrize("bug", [ValueError("x"), KeyError("x"), OSError("x"), BrokenPipeError("of a worker")])
 def test_a_bug_keeps_its_traceback(bug):
     with pytest.raises(type(bug)), command_frame("it"):
         raise bug

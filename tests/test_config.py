@@ -18,6 +18,7 @@ from support.grids import sweep
 
 import sad_lightning
 from sad_lightning.cell.key import cell_key, defining
+from sad_lightning.config import own_code
 from sad_lightning.config.compose import composed
 from sad_lightning.config.location import CONF
 from sad_lightning.config.voices import voice_of
@@ -36,6 +37,24 @@ SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28
           "synthetic_spectrograms": (1, 125, 128), "table": (30,), "folder": (3, 32, 32), "images": (3, 32, 32),
           "npz": (1, 28, 28), "odds": (21,), "motion_planning": (139,), "sentences": (22,),
           "cats_vs_dogs": (3, 64, 64)}  # fmt: skip
+
+
+def test_the_code_of_what_is_not_installed_is_part_of_the_key(settings, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    own_code._files.cache_clear()
+    (tmp_path / "my_methods").mkdir()
+    (tmp_path / "my_methods" / "mine.py").write_text("raise ImportError('a key imports nothing')")
+    (tmp_path / "my_parts.py").write_text("")
+    mine = settings("data=mnist", "method._target_=my_methods.mine.Mine", "network._target_=my_parts.Net")
+    key, ours = cell_key(mine), cell_key(settings("data=mnist"))
+    assert defining(mine).keys() - defining(settings("data=mnist")).keys() == {
+        "method_code", "network_code", "pretrain_code"
+    }  # fmt: skip
+    (tmp_path / "my_methods" / "mine.py").write_text("class Mine: ...")
+    changed = cell_key(mine)
+    (tmp_path / "my_parts.py").write_text("class Net: ...")
+    assert len({key, changed, cell_key(mine)}) == 3
+    assert cell_key(settings("data=mnist")) == ours
 
 
 @pytest.mark.parametrize("data", DATA)

@@ -229,6 +229,7 @@ def test_the_seed_decides(data):
         ({"settings": {"method.eta": "abc"}}, "method.eta must be a positive number, got 'abc'"),
         ({"settings": {"data.path": "x.csv"}}, "settings must not hold data.path"),
         ({"settings": {"split.labeled_ratio": 0.1}}, "settings must not hold split.labeled_ratio"),
+        ({"settings": {"split": "classes"}}, "settings must not hold split"),
         ({"settings": {"network": "lenet"}}, "network: LeNet needs square images"),
         ({"settings": {"split.validation_ratio": 0.01}}, "needs more than 1/target_fpr - 1 validation rows"),
         ({"settings": ["seed"]}, "method must be a name and settings a dictionary"),

@@ -77,7 +77,7 @@ def deep_learner(trainings: Sequence[Training], split: Split, *, patience: int, 
         return Deep(tuple(trainings))
     y = (split.selection_semi < 0).astype(np.int64)
     if len(trainings) > 1:
-        raise InputError(f"patience must be 0 for an ensemble and for a baseline, got {patience}; set ensemble=1")
+        raise InputError(f"patience must be 0 for an ensemble, got {patience}; leave it, or set ensemble=1")
     if not 0 < y.sum() < len(y):
         raise InputError(
             f"patience={patience} selects the epoch by held-out labels, which are {y.sum()} known anomalies and "

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from sad_lightning.config.compose import with_voices
+from sad_lightning.config.own_code import own_code, targets_of
 from sad_lightning.config.voices import OF_VOICE, method_name, voice_of
 from sad_lightning.data.arrays import data_root
 from sad_lightning.data.own.address import is_address
@@ -130,7 +131,7 @@ def defining_part(settings: Mapping[str, Any], files: Mapping[str, str]) -> dict
 
 
 def files_of(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of the files that a cell's resolved settings name: its own data, weights and word vectors."""
+    """The digests of the files that a cell's resolved settings name: own data, weights, word vectors and code."""
     data, backbone, network = settings.get("data"), settings.get("backbone"), settings.get("network")
     files = contents_of(data if isinstance(data, dict) else {})
     if settings.get("warm_start") is not None:
@@ -139,7 +140,8 @@ def files_of(settings: Mapping[str, Any]) -> dict[str, str]:
         files["vectors_content"] = content_of(Path(str(network["vectors"])).expanduser())
     if backbone and backbone["weights"] is not None:
         files["weights_content"] = content_of(Path(str(backbone["weights"])).expanduser())
-    return files
+    codes = {f"{name}_code": own_code(targets_of(value)) for name, value in settings.items()}
+    return files | {name: code for name, code in codes.items() if code}
 
 
 def contents_of(data: Mapping[str, Any]) -> dict[str, str]:
@@ -230,11 +232,6 @@ def folder_of(data: str, method: str, normal_class: Any, seed: Any, key: str) ->
         return f"{data}/{method}/seed{seed}_{key}"
     normal = "-".join(map(str, normal_class if isinstance(normal_class, list) else [normal_class]))
     return f"{data}/{method}/normal{normal}_seed{seed}_{key}"
-
-
-def digest(settings: Mapping[str, Any]) -> str:
-    """Ten letters that depend on plain settings."""
-    return digest_of(text_of(name, value) for name, value in settings.items())
 
 
 def text_of(name: str, value: Any) -> str:

@@ -236,7 +236,7 @@ def _pretrains(cfg: DictConfig, models: Sequence["Method | Baseline"]) -> bool:
     if cfg.ensemble != 1:
         raise InputError(f"ensemble must be 1 for a method that is not trained by steps, got {cfg.ensemble}; leave it")
     if whole_number("patience", cfg.patience, least=0):
-        raise InputError(f"patience must be 0 for an ensemble and for a baseline, got {cfg.patience}; set ensemble=1")
+        raise InputError(f"patience must be 0 for a method that is not trained by steps, got {cfg.patience}; leave it")
     codes = choice("features", cfg.features, ("raw", "codes", "patches")) == "codes"
     if codes and not has_pretraining:
         raise InputError("pretrain must train an autoencoder for features=codes, got none; choose pretrain=ae")

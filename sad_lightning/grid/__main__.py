@@ -10,6 +10,7 @@ from sad_lightning.command import command_frame, command_parser
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.grid.store import Grid, command_of, failure_of, grids, outcomes_of
+from sad_lightning.grid.wording import mean_auroc
 from sad_lightning.result import FILE, Result
 from sad_lightning.results import Results, files_below
 
@@ -57,9 +58,8 @@ def _status(grid: Grid, runs: Path) -> list[str]:
     ]
     if to_resume:
         lines.append(f"  {to_resume} of those to run have a resume checkpoint")
-    areas = [100 * each.auroc for each in outcomes.values() if each.auroc is not None]
-    if areas:
-        lines.append(f"  mean AUROC so far {sum(areas) / len(areas):.2f} %")
+    if mean := mean_auroc(outcomes.values()):
+        lines.append(f"  {mean} so far")
     for cell in grid.cells:
         outcome = outcomes.get(cell.key)
         if outcome is not None and outcome.status in ("failed", "damaged"):

@@ -1,18 +1,18 @@
 """Reading a model file: plain data and tensors, with ``weights_only=True``; nothing is unpickled."""
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sad_lightning.errors import InputError
-from sad_lightning.files import MODEL_FILE
+from sad_lightning.errors import DamagedError, InputError
+from sad_lightning.files import MODEL_FILE, read_archive
 from sad_lightning.model.hub import read_hub
 from sad_lightning.version import __version__
 
 FORMAT = "sad_lightning model"
 VERSION = 1
+ARCHIVE = "model file"  # what its checksum names it
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -26,16 +26,11 @@ def read_document(path: Path) -> dict[str, Any]:
     if path.suffix == ".safetensors":
         return _checked(path, read_hub(path.parent))
     try:
-        with zipfile.ZipFile(path) as file:  # torch does not verify the checksums
-            damaged = file.testzip()
-        if damaged is not None:
-            raise ValueError(f"{damaged} is damaged")
-        document = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # damaged bytes make torch raise many types of error
-        raise InputError(
-            f"{path}: must be a model file of sad_lightning, but reading it fails: it is damaged or something else; "
-            f"copy it again, or train it again"
-        ) from error
+        document = torch.load(read_archive(path, ARCHIVE), weights_only=True, map_location="cpu")
+    except DamagedError as error:
+        raise InputError(f"{path}: {error.reason}; copy it again, or train it again") from error
+    except Exception as error:  # a checksum that fits and bytes that do not make torch raise many types of error
+        raise InputError(f"{path}: must be a {ARCHIVE}, it is something else; train it again") from error
     return _checked(path, document)
 
 

@@ -24,7 +24,7 @@ from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import ImageSchema, TableSchema, TextSchema, schema_of
 from sad_lightning.errors import InputError
 from sad_lightning.files import model_file, printable, write_archive
-from sad_lightning.model.file import FORMAT, VERSION, read_document
+from sad_lightning.model.file import ARCHIVE, FORMAT, VERSION, read_document
 from sad_lightning.model.recipe import on_cpu, recipe_of, scorer_of
 from sad_lightning.model.scorer import Scorer, heat_maps
 from sad_lightning.stats.threshold import conformal_threshold, reached_by, threshold_at_fdr, threshold_at_fpr
@@ -219,7 +219,7 @@ class Model(nn.Module):
     def save(self, path: Path) -> None:
         """Write the model file: whole, or not at all."""
         document = self.document()
-        write_archive(path, "model file", lambda file: torch.save(document, file))
+        write_archive(path, ARCHIVE, lambda file: torch.save(document, file))
 
     @staticmethod
     def find(path: Path) -> Path:

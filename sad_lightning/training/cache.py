@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from sad_lightning.config.own_code import own_code
 from sad_lightning.data.module import DataModule
 from sad_lightning.errors import DamagedError
 from sad_lightning.files import read_archive, set_aside, write_archive
@@ -119,7 +120,7 @@ def _kind(path: Path) -> str:
 
 
 def content_key(method: Method, data: DataModule, settings: Mapping[str, Any], processes: int) -> str:
-    """A key of the rows, the scaling, the network, its initial weights and the optimisation, which fix the weights."""
+    """A key of the rows, the scaling, the network, its initial weights, the optimisation and code that is not ours."""
     digest = blake2b(digest_size=10)
     fill = () if data.fill is None else (data.fill,)
     for part in (data.x[data.rows], data.semi, data.scale, data.shift, *fill, *method.state_dict().values()):
@@ -135,5 +136,8 @@ def content_key(method: Method, data: DataModule, settings: Mapping[str, Any], p
         "processes": processes,
         "trainer": dict(settings),
     }
+    classes = {kind for module in method.modules() for kind in type(module).__mro__}
+    if code := own_code(kind.__module__ for kind in {*classes, type(method.optimizer)}):
+        recipe["code"] = code
     digest.update(json.dumps(recipe, sort_keys=True, default=repr).encode())
     return digest.hexdigest()

@@ -205,7 +205,7 @@ class PopulationData(LightningDataModule):
                 raise ValueError("the members of a population must train on rows of one array")
             if member.shape != first.shape or member.streams != first.streams or member.balance != first.balance:
                 raise ValueError("the members of a population must agree on steps an epoch, batches and streams")
-        self.members = list(members)
+        self.members, self.seed = list(members), first.seed
         self.x = first.x
         # A member may have fewer rows than another; its draws never point at the padding.
         self.rows, self.semi = (

@@ -90,7 +90,9 @@ class Stage:
                     f"optimizer.lr must let the training converge, but {self.name}/{name} is {value} in epoch "
                     f"{epoch + 1}; lower it"
                 )
-            self.curves.setdefault(name, [None] * epoch).append(float(f"{value:.5g}"))
+            curve = self.curves.setdefault(name, [])
+            curve += [None] * (epoch - len(curve))
+            curve.append(float(f"{value:.5g}"))
             kind = name.split("/")[0]
             if kind in _COLLAPSE and value < _COLLAPSE[kind][0]:
                 self._note(name, f"{_COLLAPSE[kind][1]} ({kind} {value:.2g} in epoch {epoch + 1})")
@@ -142,8 +144,8 @@ class History(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Seed the global generator, from which dropout draws: an epoch draws what it drew before a kill."""
-        stage = self.stages[0]
-        torch.manual_seed(derive(trainer.current_epoch, stage.name, stage.key, trainer.global_rank))
+        seed = trainer.datamodule.seed  # type: ignore[attr-defined]
+        torch.manual_seed(derive(seed, "dropout", trainer.current_epoch, trainer.global_rank))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add one epoch.

@@ -569,7 +569,7 @@ def test_a_false_discovery_rate_looks_at_all_rows(trained, tmp_path, monkeypatch
 
 WRONG_PREDICTIONS = {
     "no model": (("{tmp}/gone.pt", "{tmp}/x.csv"), "there is no such model file"),
-    "a table as the model": (("{tmp}/x.csv", "{tmp}/x.csv"), "must be a model file of sad_lightning"),
+    "a table as the model": (("{tmp}/x.csv", "{tmp}/x.csv"), "must be a model file, but it is cut or something else"),
     "a checkpoint as the model": (("{run}/model.ckpt", "{tmp}/x.csv"), "it is a Lightning checkpoint"),
     "no data": (("{run}", "{tmp}/gone.csv"), "there is no such file"),
     "a folder to a file": (("{run}", "{tmp}"), "must be a folder, for {tmp} is more than one file"),

@@ -266,7 +266,7 @@ def test_cells_whose_worker_always_dies_have_failed_and_the_others_go_on(run_gri
     assert len(list(tmp_path.rglob("failure.json"))) == 3
     grid_main(["status", str(tmp_path)])
     told = capsys.readouterr().out
-    assert "8 cells, 6 distinct: 3 failed, 3 finished" in told
+    assert "8 cells, 6 distinct: 3 failed, 3 finished\n  mean AUROC " in told
     assert told.count("once more: python -m sad_lightning") == 3
     work = Work()
     assert len(run_grid(work)) == 8  # the same command tries them again

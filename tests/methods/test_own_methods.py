@@ -14,6 +14,7 @@ from sad_lightning.cell.run import run_cell, run_cells
 from sad_lightning.cell.values import Cell
 from sad_lightning.grid.launcher import _alone
 from sad_lightning.methods.deep_sad import DeepSAD
+from sad_lightning.methods.deep_svdd import DeepSVDD
 from sad_lightning.result import Result, read_arrays
 from sad_lightning.training.population import why_alone
 
@@ -56,6 +57,11 @@ class Frozen(DeepSAD):
 
 
 class Dropout(DeepSAD):
+    def loss(self, batch):
+        return super().loss(batch._replace(x=nn.functional.dropout(batch.x, 0.5, training=self.training)))
+
+
+class LabelFreeDropout(DeepSVDD):
     def loss(self, batch):
         return super().loss(batch._replace(x=nn.functional.dropout(batch.x, 0.5, training=self.training)))
 
@@ -150,3 +156,17 @@ def test_a_cell_of_the_grid_trains_alone_for_its_method_or_its_callbacks():
     assert _alone(cell) == "for trainer.callbacks watch one training"
     (cell,) = cells_of("seed=3")
     assert _alone(cell) == ""
+
+
+def test_what_is_dropped_hangs_on_the_seed_alone(settings, tmp_path):
+    """Not on whether the training is shared with cells of other known anomalies, which ``overwrite`` turns off."""
+    scores = []
+    for number, overwrite in enumerate(("false", "true")):
+        target = f"method._target_={__name__}.LabelFreeDropout"
+        cfg = settings("method=deep_svdd", *SHORT, "pretrain=none", target, f"overwrite={overwrite}",
+                       f"pretrain.cache={tmp_path / 'cache'}")  # fmt: skip
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        result = run_cell(Cell(cfg, folder, "digits", "LabelFreeDropout"))
+        scores.append(read_arrays(folder / "scores.npz", result.key)["score"])
+    np.testing.assert_array_equal(*scores)

@@ -1,11 +1,13 @@
 """The key of cached weights names all that determines them."""
 
+import importlib
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pytest
 
+from sad_lightning.config import own_code
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.methods.method import Method
@@ -58,3 +60,16 @@ def test_what_determines_the_weights_counts(change, key):
 
 def test_so_do_the_initial_weights(make):
     assert key_of(make("ae", "table")) != key_of(make("ae", "table", seed=1))
+
+
+def test_the_code_of_an_own_layer_counts(key, make, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    own_code._files.cache_clear()
+    (tmp_path / "my_layer.py").write_text("from torch import nn\n\nclass Mine(nn.Identity):\n    ...\n")
+    layer = importlib.import_module("my_layer").Mine()
+    method = make("ae", "table")
+    method.add_module("mine", layer)
+    before = key_of(method)
+    assert before != key()
+    (tmp_path / "my_layer.py").write_text("from torch import nn\n\nclass Mine(nn.Tanh):\n    ...\n")
+    assert key_of(method) != before

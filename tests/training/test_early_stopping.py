@@ -104,6 +104,13 @@ def test_its_metrics_are_curves_of_the_stage_and_are_logged():
     assert set(stage.log[0][1]) == {f"train/{name}" for name in stage.curves}
 
 
+def test_an_epoch_without_a_value_is_none():
+    stage = Stage("train", "key", Log())
+    stage.add(1, {"loss": 1.0})
+    stage.add(3, {"loss": 2.0})
+    assert stage.curves == {"loss": [None, 1.0, None, 2.0]}
+
+
 @pytest.mark.parametrize(("aurocs", "best"), [([0.5, 0.5 + 1e-8], 0), ([0.5, 0.6, 0.6 + 1e-7], 1), ([0.5, 0.50001], 1)])
 def test_a_difference_of_rounding_is_none(aurocs, best):
     early_stopping = callback(9)
