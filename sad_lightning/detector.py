@@ -7,7 +7,6 @@ for what is more anomalous; ``score_samples``, ``decision_function`` and ``predi
 more anomalous, and below zero an anomaly.
 """
 
-import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +32,7 @@ from sad_lightning.errors import InputError
 from sad_lightning.explain.explanation import Explanation, explain_scores
 from sad_lightning.model import Model
 from sad_lightning.stats.ranking import auroc
-from sad_lightning.stats.threshold import conformal_threshold
+from sad_lightning.stats.threshold import promises
 
 Floats = NDArray[np.float64]
 _TABLE, _IMAGES = "data=table", "data=folder"
@@ -112,8 +111,14 @@ class Detector(OutlierMixin, BaseEstimator):
         labels = _labels(semi, len(rows))
         with one_line_errors():
             cfg = composed(*self._typed(images=rows.ndim == 4, labeled=bool((labels < 0).any())))
-            if not self._holds_out(cfg, int((labels >= 0).sum())):
+            count, chosen = int((labels >= 0).sum()), "split.validation_ratio" in (self.settings or {})
+            if not chosen and not promises(round(cfg.split.validation_ratio * count), self.target_fpr):
                 cfg.split.validation_ratio = 0.0
+                warnings.warn(
+                    f"{count} rows are too few to hold some out: the threshold is set on training rows and promises no "
+                    f"rate",
+                    stacklevel=3,
+                )
             name = method_name(cfg, self.method or "recommended")
             self.model_ = fit_rows(cfg, rows, labels, schema, name=name, before=before)
         self.model_.card["detector"] = {
@@ -268,19 +273,6 @@ class Detector(OutlierMixin, BaseEstimator):
         chosen = f"+preset={name}" if name in options_of("preset") else f"method={name}"
         own = {"target_fpr": self.target_fpr, "seed": self.random_state}
         return [_IMAGES if images else _TABLE, "logger=none", chosen, *typed(own), *typed(settings)]
-
-    def _holds_out(self, cfg: Any, count: int) -> bool:
-        """Whether rows are held out to set the threshold: if settings say so or they suffice to promise a rate."""
-        held = round(cfg.split.validation_ratio * count)
-        if "split.validation_ratio" in (self.settings or {}) or math.isfinite(
-            conformal_threshold(np.zeros(held), self.target_fpr)
-        ):
-            return True
-        warnings.warn(
-            f"{count} rows are too few to hold some out: the threshold is set on training rows and promises no rate",
-            stacklevel=4,
-        )
-        return False
 
     def _frame(self, X: Any) -> tuple[NDArray[Any], Schema]:
         """The raw rows to train on and the schema of a data frame with words, with the settings of ``data=table``."""

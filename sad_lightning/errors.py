@@ -25,6 +25,11 @@ class DamagedError(InputError):
         self.reason = reason
 
 
+def words_of(error: BaseException) -> str:
+    """What another library's error says, all of it on one line; its type if it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def first_line(error: BaseException) -> str:
-    """What another library's error says, in a line; its type if it says nothing."""
+    """The first line of what another library's error says; its type if it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -38,7 +38,7 @@ class Results:
         content = self._index.get(name, stamp)
         if content is None:
             result = Result.read(Path(path))
-            plain = {name: getattr(result, name) for name in _FIELDS} | {"coordinates": vars(result.coordinates)}
+            plain = {field: getattr(result, field) for field in _FIELDS} | {"coordinates": vars(result.coordinates)}
             content = self._index.put(name, stamp, plain)
         return Result(**{**content, "coordinates": Coordinates.read(content["coordinates"])}, history={})
 

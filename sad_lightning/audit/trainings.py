@@ -22,7 +22,7 @@ from sad_lightning.data.arrays import Arrays
 from sad_lightning.errors import DamagedError, InputError
 from sad_lightning.files import set_aside, whole_file
 from sad_lightning.result import finished, read_arrays
-from sad_lightning.stats.threshold import conformal_threshold
+from sad_lightning.stats.threshold import promises
 
 _FILES = ("calibration.npz", "scores.npz")  # the files of a training that an audit reads
 _OWN = {  # settings of a training that an audit refuses, and why
@@ -221,7 +221,7 @@ def _check_calibration(arrays: Arrays, fpr: float) -> None:
     assert arrays.labels is not None  # for mypy: hold_out_group has checked it
     assert arrays.labels.part is not None
     n = int(((arrays.labels.part == 1) & (arrays.labels.semi >= 0)).sum())
-    if np.isinf(conformal_threshold(np.zeros(n), fpr)):
+    if not promises(n, fpr):
         raise InputError(
             f"target_fpr={fpr} needs more than 1/target_fpr - 1 rows that set the threshold, there are {n}; raise "
             f"--calibrate or target_fpr, or lower --test"

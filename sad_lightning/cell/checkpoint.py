@@ -7,7 +7,7 @@ from typing import Any
 
 from sad_lightning import methods
 from sad_lightning.cell.key import key_of
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, words_of
 from sad_lightning.files import read_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.training.ensemble import Ensemble
@@ -40,7 +40,7 @@ def load_model(path: Path, settings: Mapping[str, Any]) -> Method | Ensemble:
         file = read_archive(path, kind_of(key_of(settings)))
         model = kind.load_from_checkpoint(file, map_location="cpu", weights_only=True).eval()
     except Exception as error:  # code that was changed since fails in many ways
-        reason = " ".join(str(error).split())
+        reason = words_of(error)
         raise InputError(f"{path}: must be the checkpoint of the cell ({reason}); run the cell again") from error
     assert isinstance(model, Method | Ensemble)
     return model

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from sad_lightning.config.compose import with_voices
-from sad_lightning.config.own_code import own_code, targets_of
+from sad_lightning.config.own_code import code_digest, targets_of
 from sad_lightning.config.voices import OF_VOICE, method_name, voice_of
 from sad_lightning.data.arrays import data_root
 from sad_lightning.data.own.address import is_address
@@ -140,7 +140,7 @@ def files_of(settings: Mapping[str, Any]) -> dict[str, str]:
         files["vectors_content"] = content_of(Path(str(network["vectors"])).expanduser())
     if backbone and backbone["weights"] is not None:
         files["weights_content"] = content_of(Path(str(backbone["weights"])).expanduser())
-    codes = {f"{name}_code": own_code(targets_of(value)) for name, value in settings.items()}
+    codes = {f"{name}_code": code_digest(targets_of(value)) for name, value in settings.items()}
     return files | {name: code for name, code in codes.items() if code}
 
 

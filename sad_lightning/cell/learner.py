@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.values import Learner
+from sad_lightning.cell.warm_start import going_on
 from sad_lightning.checks import choice, fraction, true_or_false, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.module import Balance, DataModule, Rows, Stream
@@ -86,7 +87,7 @@ def rows_of(arrays: Arrays) -> Rows:
 
 
 def new_learner(
-    cfg: DictConfig, rows: CellRows, log: CellLog, name: str, suffix: str = "", *, goes_on: bool = False
+    cfg: DictConfig, rows: CellRows, log: CellLog, name: str, suffix: str = "", *, networks: Sequence[Method] = ()
 ) -> tuple[Learner, tuple[Training, ...]]:
     """What a cell or a voice trains, and the trainings that it starts from.
 
@@ -96,7 +97,7 @@ def new_learner(
         log: of the cell.
         name: of the method.
         suffix: added to the names of its stages.
-        goes_on: whether its networks start from an earlier training, so that nothing is pretrained.
+        networks: of an earlier training, from whose weights it goes on; nothing is pretrained then.
 
     Raises:
         NotDefinedError: the method needs known anomalies, and the cell has none.
@@ -116,7 +117,7 @@ def new_learner(
         _check_reads_words(models[0], name, rows.balance, trim)
     data = [rows.serve(model, model.rows, cfg.batch_size, trim) for model in models]
     methods = [model for model in models if isinstance(model, Method)]
-    pretrains = _pretrains(cfg, models) and not goes_on
+    pretrains = _pretrains(cfg, models) and not networks
     pretraining = _pretraining(cfg, rows, log, len(models), suffix) if pretrains else ()
     if methods:
         from sad_lightning.cell.deep import deep_learner
@@ -126,11 +127,11 @@ def new_learner(
             for method, part in zip(methods, data, strict=True)
         ]
         deep = deep_learner(trainings, rows.split, patience=cfg.patience, target_fpr=cfg.target_fpr)
-        return deep, pretraining
+        return going_on(deep, networks), pretraining
     from sad_lightning.cell.shallow import Shallow  # scikit-learn: half a second of import
 
     selection = instantiate(cfg.selection, _convert_="all")
-    return Shallow(models[0], data[0], selection), pretraining  # type: ignore[arg-type]
+    return going_on(Shallow(models[0], data[0], selection), networks), pretraining  # type: ignore[arg-type]
 
 
 def _check_reads_words(model: "Method | Baseline", name: str, balance: Balance, trim: float) -> None:

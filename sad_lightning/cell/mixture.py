@@ -20,7 +20,7 @@ from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner
 from sad_lightning.cell.seconds import add_seconds
 from sad_lightning.cell.shallow import Shallow, unseen_scores
 from sad_lightning.cell.values import Cell, Learner, PreparedCell, Scores
-from sad_lightning.cell.warm_start import going_on, networks_before, shortened
+from sad_lightning.cell.warm_start import networks_before, shortened
 from sad_lightning.checks import whole_number
 from sad_lightning.config.compose import one_line_errors
 from sad_lightning.config.voices import voice_of
@@ -185,8 +185,7 @@ def new_mixture(
             networks = networks_before(before, name)
             cfg = shortened(cfg) if networks else cfg
             try:
-                learner, pretraining = new_learner(cfg, of_voice, log, name, suffix=f".{name}", goes_on=bool(networks))
-                learner = going_on(learner, networks)
+                learner, pretraining = new_learner(cfg, of_voice, log, name, suffix=f".{name}", networks=networks)
             except NotDefinedError:
                 notes.append(f"voices.{name}: is left out, it needs known anomalies and this cell has none")
                 continue

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 
@@ -20,7 +20,6 @@ from sad_lightning.cell.trainer_settings import check_trainer
 from sad_lightning.cell.trim import suspicion, trims
 from sad_lightning.cell.values import Cell, Learner, PreparedCell, trainer_of
 from sad_lightning.cell.warm_start import (
-    going_on,
     model_before,
     networks_before,
     record,
@@ -33,14 +32,12 @@ from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.labeled_split import draw_labeled_split
 from sad_lightning.data.preprocess import fit_scaling
 from sad_lightning.data.schema import TextSchema
-from sad_lightning.data.split import Split, draw_split
+from sad_lightning.data.split import Split, as_tuple, draw_split
 from sad_lightning.data.vocabulary import with_vocabulary
 from sad_lightning.errors import InputError
 from sad_lightning.result import Coordinates
-from sad_lightning.stats.threshold import conformal_threshold
+from sad_lightning.stats.threshold import promises
 from sad_lightning.tracking.logger import CellLog
-
-_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32")
 
 
 def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None) -> PreparedCell:
@@ -57,8 +54,8 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
     """
     seed = whole_number("seed", cell.cfg.seed, least=0)
     fraction("target_fpr", cell.cfg.target_fpr)
-    check_trainer(cell.cfg.trainer)
-    choice("trainer.precision", str(cell.cfg.trainer.precision), _PRECISIONS)
+    check_trainer(cell.cfg.trainer, sweep=cell.sweep)
+    choice("trainer.precision", str(cell.cfg.trainer.precision), ("32-true", "bf16-mixed", "16-mixed", "32"))
     balance = check_optimisation(cell.cfg)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings(record=True) as caught, timed("data") as seconds:
@@ -96,8 +93,7 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
         learner = new_mixture(cell, rows, log, new_prepared, notes, before)
         pretraining = tuple(training for voice in learner.voices for training in voice.pretraining)
     else:
-        learner, pretraining = new_learner(cfg, rows, log, cell.method, goes_on=bool(networks))
-        learner = going_on(learner, networks)
+        learner, pretraining = new_learner(cfg, rows, log, cell.method, networks=networks)
     if live:
         log.open()
     return new_prepared(
@@ -140,7 +136,7 @@ def split_of(
     patience = whole_number("patience", cfg.patience, least=0)
     split = draw_labeled_split(arrays, **to_kwargs(cfg.split), early_stopping=patience > 0, seed=seed, apart=apart)
     n = len(split.validation)
-    if n and np.isinf(conformal_threshold(np.zeros(n), cfg.target_fpr)):
+    if n and not promises(n, cfg.target_fpr):
         raise InputError(
             f"target_fpr={cfg.target_fpr} needs more than 1/target_fpr - 1 validation rows to promise that rate, there "
             f"are {n}; raise split.validation_ratio or target_fpr, or set split.validation_ratio=0, which promises none"
@@ -152,9 +148,9 @@ def coordinates_of(cfg: DictConfig, arrays: Arrays, split: Split) -> Coordinates
     """The coordinates of the cell: from its settings, or for own data, whose labels are not drawn, from its split."""
     known: tuple[int, ...] | None
     if arrays.labels is None:
-        normal, known, n_known = _as_tuple(cfg.split.normal_class), None, int(cfg.split.n_known)
+        normal, known, n_known = as_tuple(cfg.split.normal_class), None, int(cfg.split.n_known)
         if cfg.split.known_anomaly is not None:
-            known = _as_tuple(cfg.split.known_anomaly)
+            known = as_tuple(cfg.split.known_anomaly)
         labeled_ratio = float(cfg.split.labeled_ratio)
     else:
         normal, n_known = split.normal_classes, len(split.known_classes)
@@ -172,7 +168,3 @@ def coordinates_of(cfg: DictConfig, arrays: Arrays, split: Split) -> Coordinates
         epochs=int(cfg.trainer.max_epochs),
         ensemble=int(cfg.ensemble),
     )
-
-
-def _as_tuple(value: int | Sequence[int]) -> tuple[int, ...]:
-    return (value,) if isinstance(value, int) else tuple(value)

@@ -1,7 +1,7 @@
 """Writes what a cell leaves: metrics, curves, scores, a model file, and last ``result.json``: then it is finished."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +31,8 @@ _REFERENCE, _REFERENCE_VALUES = 1000, 2_000_000  # at most so many rows and valu
 _ORDER = ("data", "pretrain", "train", "score")  # of the seconds in a result
 
 
-@dataclass(frozen=True)
-class ScoredCell:
-    """A cell that is trained and scored.
-
-    Attributes:
-        prepared: the cell before training.
-        scores: its scores.
-    """
-
-    prepared: PreparedCell
-    scores: Scores
-
-
-def record_cell(scored: ScoredCell) -> Result:
-    """Compute the metrics, log them, and write the files of the cell."""
-    prepared, scores = scored.prepared, scored.scores
+def record_cell(prepared: PreparedCell, scores: Scores) -> Result:
+    """Compute the metrics of a scored cell, log them, and write its files."""
     cell, split, folder = prepared.cell, scores.split, prepared.cell.folder
     if not prepared.live and not prepared.cfg.overwrite and (before := finished(folder, prepared.key)) is not None:
         return before  # it trained again only for the other members of its pack
@@ -80,7 +66,7 @@ def record_cell(scored: ScoredCell) -> Result:
         training=_origin(prepared.learner.trainings),
         resumed=any(stage.resumed for stage in prepared.stages),
         per_class=per_class,
-        seconds=_seconds(scored),
+        seconds=_seconds(prepared, scores),
         environment=describe(prepared.score_trainer.strategy.root_device),
         history={stage.name: stage.curves for stage in prepared.stages},
         warnings=[*prepared.warnings, *scores.warnings, *(note for stage in prepared.stages for note in stage.notes)],
@@ -90,7 +76,7 @@ def record_cell(scored: ScoredCell) -> Result:
     )
     if prepared.score_trainer.is_global_zero:
         if arrays.schema is not None:
-            _write_model(folder, arrays.schema, arrays, scored, result)
+            _write_model(arrays.schema, arrays, prepared, scores, result)
         _write_scores(folder, prepared.key, arrays, scores, metrics)
         result.write(folder)
         forget_checkpoints(folder)
@@ -108,36 +94,35 @@ def _origin(trainings: Sequence[Training]) -> str:
     return "cached" if all(training.stage.cached for training in trainings) else "trained"
 
 
-def _seconds(scored: ScoredCell) -> dict[str, float]:
+def _seconds(prepared: PreparedCell, scores: Scores) -> dict[str, float]:
     """Wall time by stage, including the trainings."""
-    prepared = scored.prepared
 
     def spent(trainings: Sequence[Training]) -> float:
         return sum(training.stage.seconds for training in trainings)
 
-    seconds = add_seconds(prepared.seconds, scored.scores.seconds)
+    seconds = add_seconds(prepared.seconds, scores.seconds)
     seconds["pretrain"] = seconds.get("pretrain", 0.0) + spent(prepared.pretraining)
     seconds["train"] = seconds.get("train", 0.0) + spent(prepared.learner.trainings)
     return {name: round(seconds[name], 3) for name in _ORDER if seconds.get(name)}
 
 
-def _write_model(folder: Path, schema: Schema, arrays: Arrays, scored: ScoredCell, result: Result) -> None:
+def _write_model(schema: Schema, arrays: Arrays, prepared: PreparedCell, scores: Scores, result: Result) -> None:
     """Write the model file of own data, with its model card and a few raw rows."""
-    scores, card, cfg = scored.scores, asdict(result), scored.prepared.cfg
+    card, cfg, folder = asdict(result), prepared.cfg, prepared.cell.folder
     raw = arrays.x if arrays.images is None else arrays.images
     del card["history"]
     lists = {name: list(value) if isinstance(value, tuple) else value for name, value in card["coordinates"].items()}
     card["coordinates"] = lists  # as JSON has it
     Model(
-        Preparation(schema, scored.prepared.scaling, extractor_of(arrays, cfg)),
+        Preparation(schema, prepared.scaling, extractor_of(arrays, cfg)),
         scores.scorer,
         calibration=torch.from_numpy(scores.normal),
         calibration_rows=result.threshold_rows,
         target_fpr=result.target_fpr,
         card=card,
         examples=torch.from_numpy(schema.raw(raw[scores.split.calibration[:_EXAMPLES]])),
-        reference=_reference(schema, scored.prepared.arrays, scores, result.metrics["threshold"]),
-        apart=_apart(scored.prepared),
+        reference=_reference(schema, prepared.arrays, scores, result.metrics["threshold"]),
+        apart=_apart(prepared),
     ).save(folder / MODEL_FILE)
 
 

@@ -1,20 +1,21 @@
 """Runs cells from settings to results. Several cells are run together, and share what they can train as one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lightning import Trainer
 
 from sad_lightning.cell.prepare import prepare_cell
-from sad_lightning.cell.record import ScoredCell, record_cell
+from sad_lightning.cell.record import record_cell
 from sad_lightning.cell.seconds import add_seconds, timed
 from sad_lightning.cell.values import Cell, PreparedCell
 from sad_lightning.errors import InputError
 from sad_lightning.result import Result, forget_checkpoints
 from sad_lightning.training.cache import fit_cached
-from sad_lightning.training.members import fit_members
+from sad_lightning.training.members import NewTrainer, fit_members
+from sad_lightning.training.stage import Training
 
 Before = TypeVar("Before")
 After = TypeVar("After")
@@ -48,8 +49,7 @@ def run_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[Resul
         pretrained = together(lambda cells: pretrain(cells, stack), prepared)
         started = attempt(start, pretrained)
         trained = together(lambda cells: train(cells, stack), started)
-        scored = attempt(score, trained)
-        return attempt(record_cell, scored)
+        return attempt(score, trained)
     finally:
         for cell in prepared:
             if isinstance(cell, PreparedCell):
@@ -90,20 +90,10 @@ def prepare_all(cells: Sequence[Cell], *, live: bool) -> list[PreparedCell | Exc
 def pretrain(cells: Sequence[PreparedCell], stack: bool | None) -> None:
     """Train what the learners start from, or read it from the cache."""
     for group in by_voice(cells):
-        _pretrain(group, stack)
-
-
-def _pretrain(cells: Sequence[PreparedCell], stack: bool | None) -> None:
-    first = cells[0]
-    fit_cached(
-        [training for cell in cells for training in cell.pretraining],
-        first.pretrainer,
-        settings={**first.settings["trainer"], "max_epochs": first.pretrain_epochs},
-        processes=first.score_trainer.world_size,
-        cache=Path(first.cfg.pretrain.cache),
-        writes=first.score_trainer.is_global_zero,
-        stack=stack,
-    )
+        first = group[0]
+        settings = {**first.settings["trainer"], "max_epochs": first.pretrain_epochs}
+        trainings = [training for cell in group for training in cell.pretraining]
+        _fit_cached(first, trainings, first.pretrainer, settings, stack)
 
 
 def start(cell: PreparedCell) -> PreparedCell:
@@ -116,25 +106,27 @@ def start(cell: PreparedCell) -> PreparedCell:
 def train(cells: Sequence[PreparedCell], stack: bool | None) -> None:
     """Train the learners; cells that differ only in labels that the method does not use share one training."""
     for group in by_voice(cells):
-        _train(group, stack)
+        first = group[0]
+        trainings = [training for cell in group for training in cell.learner.trainings]
+        label_free = -1 not in first.learner.rows and any(cell.split.counts["known_anomaly"] for cell in group)
+        if label_free and not first.cfg.overwrite and not first.learner.callbacks:
+            _fit_cached(first, trainings, first.trainer, first.settings["trainer"], stack)
+        else:
+            fit_members(trainings, first.trainer, stack=stack)
 
 
-def _train(cells: Sequence[PreparedCell], stack: bool | None) -> None:
-    first = cells[0]
-    trainings = [training for cell in cells for training in cell.learner.trainings]
-    label_free = -1 not in first.learner.rows and any(cell.split.counts["known_anomaly"] for cell in cells)
-    if label_free and not first.cfg.overwrite and not first.learner.callbacks:
-        fit_cached(
-            trainings,
-            first.trainer,
-            settings=first.settings["trainer"],
-            processes=first.score_trainer.world_size,
-            cache=Path(first.cfg.pretrain.cache),
-            writes=first.score_trainer.is_global_zero,
-            stack=stack,
-        )
-    else:
-        fit_members(trainings, first.trainer, stack=stack)
+def _fit_cached(
+    first: PreparedCell,
+    trainings: Sequence[Training],
+    trainer: NewTrainer,
+    settings: Mapping[str, Any],
+    stack: bool | None,
+) -> None:
+    """Train what the cache has not, of cells that differ in split and seed from the first."""
+    fit_cached(
+        trainings, trainer, settings=settings, processes=first.score_trainer.world_size,
+        cache=Path(first.cfg.pretrain.cache), writes=first.score_trainer.is_global_zero, stack=stack,
+    )  # fmt: skip
 
 
 def by_voice(cells: Sequence[PreparedCell]) -> list[list[PreparedCell]]:
@@ -146,9 +138,9 @@ def by_voice(cells: Sequence[PreparedCell]) -> list[list[PreparedCell]]:
     return list(groups.values())
 
 
-def score(cell: PreparedCell) -> ScoredCell:
-    """Score the test rows and the rows that set the threshold."""
-    return ScoredCell(cell, cell.learner.score(cell))
+def score(cell: PreparedCell) -> Result:
+    """Score the test rows and the rows that set the threshold, and write what the cell leaves."""
+    return record_cell(cell, cell.learner.score(cell))
 
 
 def attempt(step: Callable[[Before], After], values: Sequence[Before | Exception]) -> list[After | Exception]:

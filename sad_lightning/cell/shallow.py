@@ -18,7 +18,6 @@ from sad_lightning.cell.seconds import timed
 from sad_lightning.cell.values import PreparedCell, Scores
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.module import DataModule
-from sad_lightning.data.split import Split
 from sad_lightning.errors import InputError
 from sad_lightning.methods.method import Method
 from sad_lightning.model import OUT_OF_BAG, BaselineScore
@@ -64,28 +63,70 @@ class Shallow:
 
     def score(self, prepared: PreparedCell) -> Scores:
         """Fit it, score, and write ``model.npz``."""
-        pretrained = prepared.pretraining[0].method if prepared.pretraining else None
         with timed("train") as seconds:
-            fitted = fit_baseline(
-                self.baseline, self.selection, self.data, pretrained,
-                arrays=prepared.arrays, split=prepared.split, seed=prepared.seed,
-            )  # fmt: skip
-        split, normal = fitted.split, fitted.normal_scores
+            baseline, scores = self.fit(prepared)
+        split, normal, notes = scores.split, scores.normal, scores.warnings
         if split.calibrated_on == "in-sample" and promises(len(normal), prepared.cfg.target_fpr):
-            unseen = unseen_scores(fitted.baseline, self.data, split.calibration, normal)
+            unseen = unseen_scores(baseline, self.data, split.calibration, normal)
             if unseen is not None:
                 split, normal = replace(split, calibrated_on=OUT_OF_BAG), unseen
         # type(baseline).from_arrays(np.load(path)) reads it
-        path, arrays = prepared.cell.folder / "model.npz", fitted.baseline.to_arrays()
-        trainer, warnings = prepared.score_trainer, fitted.warnings
+        path, arrays, trainer = prepared.cell.folder / "model.npz", baseline.to_arrays(), prepared.score_trainer
         if trainer.is_global_zero:
             write_arrays(path, prepared.key, arrays, compress=False)
         if trainer.world_size > 1:
-            warnings += (f"trainer.devices: {type(fitted.baseline).__name__} was fitted by one process",)
-        return Scores(
-            split, fitted.scores, normal, BaselineScore(fitted.baseline, pretrained), seconds, fitted.selection,
-            warnings,
-        )  # fmt: skip
+            notes += (f"trainer.devices: {type(baseline).__name__} was fitted by one process",)
+        return replace(scores, split=split, normal=normal, seconds=seconds, warnings=notes)
+
+    def fit(self, prepared: PreparedCell) -> tuple[Baseline, Scores]:
+        """The baseline, fitted with chosen settings, and the scores of the test rows and of those of the threshold.
+
+        Raises:
+            InputError: a setting is out of range, or is not one of the baseline's.
+        """
+        baseline, selection, data = self.baseline, self.selection, self.data
+        arrays, split = prepared.arrays, prepared.split
+        self._check(arrays)
+        pretrained = prepared.pretraining[0].method if prepared.pretraining else None
+        precision = torch.float32 if arrays.patches else torch.float64  # there are many patches
+        x, scored = (features(data, rows, pretrained, precision) for rows in (data.rows, data.scored))
+        semi = data.semi.cpu().numpy()
+        tests, normals = scored[: len(split.test)], scored[len(split.test) :]
+        counted, counts = np.ones(len(tests), dtype=bool), dict(split.counts)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            if selection.rule == "test_holdout" and (selection.grid or selection.best_final):
+                y = ~np.isin(arrays.target_class[split.test], split.normal_classes)
+                held = holdout(y, selection.share, prepared.seed)
+                counted[held] = selection.holdout_scored
+                counts |= {"test": int(counted.sum()), "test_anomaly": int(y[counted].sum())}
+                fitted, scores, record = _choose(baseline, selection, x, semi, tests, y, held, counted)
+            else:
+                masks = None if arrays.masks is None else arrays.masks[data.rows.cpu().numpy()]
+                fitted = baseline.fit_patches(x, semi, arrays.shape, masks) if arrays.patches else baseline.fit(x, semi)
+                record = {"rule": "none"}
+                scores = fitted.anomaly_score(tests) if len(tests) else np.empty(0)
+            normal_scores = fitted.anomaly_score(normals)
+        return fitted, Scores(
+            split=replace(split, test=split.test[counted], counts=counts),
+            test=scores[counted],
+            normal=normal_scores,
+            scorer=BaselineScore(fitted, pretrained),
+            seconds={},
+            selection=record,
+            warnings=tuple(str(warning.message) for warning in caught),
+        )
+
+    def _check(self, arrays: Arrays) -> None:
+        settings, selection = self.baseline.get_params(), self.selection
+        unknown = sorted({*selection.grid, *selection.best_final} - set(settings))
+        if unknown:
+            raise InputError(
+                f"selection.grid must hold settings of the method, got {', '.join(unknown)}; there are "
+                f"{', '.join(settings)}"
+            )
+        if arrays.patches and selection.rule != "none":
+            raise InputError(f"selection.rule must be none for features=patches, got {selection.rule}; leave it out")
 
 
 def unseen_scores(baseline: Baseline, data: DataModule, rows: NDArray[np.int64], seen: Floats) -> Floats | None:
@@ -103,88 +144,6 @@ def unseen_scores(baseline: Baseline, data: DataModule, rows: NDArray[np.int64],
     of_row = dict(zip(data.rows.tolist(), unseen.tolist(), strict=True))
     scores = np.array([of_row.get(row, np.nan) for row in rows.tolist()])
     return np.where(np.isnan(scores), seen, scores)
-
-
-@dataclass(frozen=True)
-class BaselineFit:
-    """A baseline with chosen settings, and its scores.
-
-    Attributes:
-        baseline: fitted.
-        split: without test rows that its settings were chosen on, if these do not count.
-        scores: ``(N,)`` of the test rows.
-        normal_scores: of the rows that set the threshold.
-        selection: how its settings were chosen.
-        warnings: for a person.
-    """
-
-    baseline: Baseline
-    split: Split
-    scores: Floats
-    normal_scores: Floats
-    selection: dict[str, Any]
-    warnings: tuple[str, ...]
-
-
-def fit_baseline(
-    baseline: Baseline,
-    selection: Selection,
-    data: DataModule,
-    pretrained: Method | None,
-    *,
-    arrays: Arrays,
-    split: Split,
-    seed: int,
-) -> BaselineFit:
-    """Fit a baseline to the training rows, choose its settings, and score test rows and rows that set the threshold.
-
-    Args:
-        baseline: not fitted.
-        selection: how its settings are chosen.
-        data: the rows that train, and those that are scored: the test rows, then the rows that set the threshold.
-        pretrained: the method whose encoder computes the features; None for the scaled rows.
-        arrays: the data set; only ``test_holdout`` reads its classes, and only those of the test rows.
-        split: the rows of the cell.
-        seed: of the cell, for the draw of the holdout.
-
-    Raises:
-        InputError: a setting is out of range, or is not one of the baseline's.
-    """
-    unknown = sorted({*selection.grid, *selection.best_final} - set(baseline.get_params()))
-    if unknown:
-        raise InputError(
-            f"selection.grid must hold settings of the method, got {', '.join(unknown)}; there are "
-            f"{', '.join(baseline.get_params())}"
-        )
-    if arrays.patches and selection.rule != "none":
-        raise InputError(f"selection.rule must be none for features=patches, got {selection.rule}; leave it out")
-    precision = torch.float32 if arrays.patches else torch.float64  # there are many patches
-    x, scored = (features(data, rows, pretrained, precision) for rows in (data.rows, data.scored))
-    semi = data.semi.cpu().numpy()
-    tests, normals = scored[: len(split.test)], scored[len(split.test) :]
-    counted, counts = np.ones(len(tests), dtype=bool), dict(split.counts)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        if selection.rule == "test_holdout" and (selection.grid or selection.best_final):
-            y = ~np.isin(arrays.target_class[split.test], split.normal_classes)
-            held = holdout(y, selection.share, seed)
-            counted[held] = selection.holdout_scored
-            counts |= {"test": int(counted.sum()), "test_anomaly": int(y[counted].sum())}
-            fitted, scores, record = _choose(baseline, selection, x, semi, tests, y, held, counted)
-        else:
-            masks = None if arrays.masks is None else arrays.masks[data.rows.cpu().numpy()]
-            fitted = baseline.fit_patches(x, semi, arrays.shape, masks) if arrays.patches else baseline.fit(x, semi)
-            record = {"rule": "none"}
-            scores = fitted.anomaly_score(tests) if len(tests) else np.empty(0)
-        normal_scores = fitted.anomaly_score(normals)
-    return BaselineFit(
-        baseline=fitted,
-        split=replace(split, test=split.test[counted], counts=counts),
-        scores=scores[counted],
-        normal_scores=normal_scores,
-        selection=record,
-        warnings=tuple(str(warning.message) for warning in caught),
-    )
 
 
 def _choose(

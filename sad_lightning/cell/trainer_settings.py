@@ -1,6 +1,6 @@
 """The settings of the Trainer that a cell supports; others are refused, not dropped. It does not import torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sad_lightning.errors import InputError
@@ -24,12 +24,20 @@ _INSTEAD = {
 }
 
 
-def check_trainer(settings: Mapping[str, Any]) -> None:
+def check_trainer(settings: Mapping[str, Any], *, sweep: bool) -> None:
     """Refuse settings that would be dropped, or would change numbers without a record of it.
+
+    Args:
+        settings: of the Trainer.
+        sweep: whether the cell is one of a sweep.
 
     Raises:
         InputError: one of them is not supported.
     """
+    devices = settings.get("devices", 1)
+    is_one = devices == 1 or (isinstance(devices, Sequence) and not isinstance(devices, str) and len(devices) == 1)
+    if sweep and not is_one:
+        raise InputError(f"trainer.devices must be 1 within a sweep, got {devices!r}; a sweep scales by cells")
     for name in settings:
         if name not in _SUPPORTED:
             instead = _INSTEAD.get(str(name), f"leave it out; there are {', '.join(sorted(_SUPPORTED))}")

@@ -24,7 +24,7 @@ def targets_of(value: Any) -> Iterator[str]:
         yield from targets_of(item)
 
 
-def own_code(names: Iterable[str]) -> str:
+def code_digest(names: Iterable[str]) -> str:
     """A digest of the Python files of the modules of dotted names; empty where all of them are installed.
 
     Of ``my_methods.deep.Mine`` all files of ``my_methods`` count. Nothing is imported.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.schema import Schema
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, words_of
 
 OPEN = 3  # a part: trains or validates, as the split draws
 UNMARKED = 255  # all pixels of a mask: where the defects of this image are is not known
@@ -120,7 +120,7 @@ def read_npz(path: Path, expected: Mapping[str, int]) -> dict[str, NDArray[np.ge
         raise
     except Exception as error:  # foreign or damaged bytes fail in many ways
         raise InputError(
-            f"{path}: must be a whole npz file of plain arrays, but reading it fails ({_one_line(error)}); "
+            f"{path}: must be a whole npz file of plain arrays, but reading it fails ({words_of(error)}); "
             f"remove the file to have it fetched again"
         ) from error
     for name, dimensions in expected.items():
@@ -145,7 +145,7 @@ def read_npz_all(path: Path) -> dict[str, NDArray[Any]]:
         raise
     except Exception as error:  # foreign or damaged bytes fail in many ways
         raise InputError(
-            f"{path}: must be a whole npz file of plain arrays, but reading it fails ({_one_line(error)}); write it "
+            f"{path}: must be a whole npz file of plain arrays, but reading it fails ({words_of(error)}); write it "
             f"again with np.savez"
         ) from error
 
@@ -168,7 +168,3 @@ def warn_of_change(path: Path) -> None:
         f"again",
         stacklevel=3,
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -230,7 +230,8 @@ def _generator(seed: int, stage: str) -> np.random.Generator:
     return np.random.default_rng(derive(seed, "split", stage))
 
 
-def _as_tuple(value: int | Sequence[int]) -> tuple[int, ...]:
+def as_tuple(value: int | Sequence[int]) -> tuple[int, ...]:
+    """One class, or several."""
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
 
 
@@ -240,7 +241,7 @@ def _is_index(value: object, count: int) -> bool:
 
 def _normal_classes(normal_class: int | Sequence[int], arrays: Arrays) -> tuple[int, ...]:
     count = len(arrays.classes)
-    normal = _as_tuple(normal_class)
+    normal = as_tuple(normal_class)
     if not normal or not all(_is_index(c, count) for c in normal) or len(set(normal)) < len(normal):
         named = ", ".join(f"{i} {name}" for i, name in enumerate(arrays.classes))
         raise InputError(
@@ -265,7 +266,7 @@ def _known_classes(
         return ()
     if known_anomaly is None:
         return tuple(sorted(_generator(seed, "known_classes").choice(others, n_known, replace=False).tolist()))
-    indices = _as_tuple(known_anomaly)
+    indices = as_tuple(known_anomaly)
     if not all(_is_index(i, len(others)) for i in indices) or len(set(indices)) < len(indices):
         named = ", ".join(f"{i} {arrays.classes[c]}" for i, c in enumerate(others))
         raise InputError(

@@ -95,12 +95,9 @@ def launch(
 
 
 def _check(settings: Mapping[str, Any]) -> None:
-    check_trainer(settings["trainer"])
-    devices, pack = settings["trainer"]["devices"], settings["pack"]
-    if devices != 1 and not (isinstance(devices, list) and len(devices) == 1):
-        raise InputError(f"trainer.devices must be 1 within a sweep, got {devices!r}; a sweep scales by cells")
-    if pack != "auto":
-        whole_number("pack", pack)
+    check_trainer(settings["trainer"], sweep=True)
+    if settings["pack"] != "auto":
+        whole_number("pack", settings["pack"])
     true_or_false("overwrite", settings["overwrite"])
     true_or_false("plan_only", settings["plan_only"])
 

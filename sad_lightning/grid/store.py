@@ -25,7 +25,6 @@ from sad_lightning.results import Results
 from sad_lightning.version import NUMBERS_VERSION
 
 _SCHEMA = 2
-_MANY = 1000  # cells from which the index of a store is read sooner than their results
 
 
 class Outcome(NamedTuple):
@@ -151,13 +150,9 @@ def outcomes_of(cells: Sequence[PlannedCell], runs: Path, *, again: bool = False
     Raises:
         InputError: the folder of a cell holds the result of another.
     """
-    outcomes: dict[str, Outcome | None] = {}
-    if len(cells) < _MANY:
-        outcomes = {cell.key: outcome_of(cell, again=again) for cell in cells}
-    else:
-        results = Results(runs)
-        outcomes = {cell.key: _outcome_by(results, cell, again=again) for cell in cells}
-        results.save()
+    results = Results(runs)
+    outcomes = {cell.key: _outcome_by(results, cell, again=again) for cell in cells}
+    results.save()
     return {key: outcome for key, outcome in outcomes.items() if outcome is not None}
 
 

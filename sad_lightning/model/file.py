@@ -37,8 +37,7 @@ def read_document(path: Path) -> dict[str, Any]:
 def _checked(path: Path, document: Any) -> dict[str, Any]:
     """The document of a model file, if it is one of this version."""
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        what = "a Lightning checkpoint" if isinstance(document, dict) and "state_dict" in document else "something else"
-        raise InputError(f"{path}: must be a model file of sad_lightning, it is {what}; a training leaves {MODEL_FILE}")
+        raise InputError(f"{path}: must be a {ARCHIVE}, it is something else; a training leaves {MODEL_FILE}")
     if document["version"] != VERSION:
         raise InputError(
             f"{path}: has format {document['version']}, of sad_lightning {document['package']}; this version "

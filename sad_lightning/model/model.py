@@ -22,7 +22,7 @@ from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import ImageSchema, TableSchema, TextSchema, schema_of
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, words_of
 from sad_lightning.files import model_file, printable, write_archive
 from sad_lightning.model.file import ARCHIVE, FORMAT, VERSION, read_document
 from sad_lightning.model.recipe import on_cpu, recipe_of, scorer_of
@@ -135,7 +135,8 @@ class Model(nn.Module):
         schema = self.preparation.schema
         if isinstance(schema, TableSchema) and schema.missing == "refuse":
             numbers = np.array([column.kind not in ("category", "hash") for column in schema.columns])
-            for row, column in np.argwhere(np.isnan(raw) & numbers)[:1]:
+            if len(missing := np.argwhere(np.isnan(raw) & numbers)):
+                row, column = missing[0]
                 raise InputError(
                     f"row {row}: column {schema.names[column]} has no value, and this model refuses that; fill it, or "
                     f"train with data.missing=median"
@@ -143,10 +144,10 @@ class Model(nn.Module):
         with torch.inference_mode():
             parts = [self.score(self.prepare(part)).double() for part in torch.split(torch.from_numpy(raw), self.batch)]
         scores = torch.cat(parts).cpu().numpy()
-        for row in np.flatnonzero(~np.isfinite(scores))[:1]:
+        if len(broken := np.flatnonzero(~np.isfinite(scores))):
             raise InputError(
-                f"row {row}: must hold values that the network can take, the score is not finite; mend it or leave it "
-                f"out"
+                f"row {broken[0]}: must hold values that the network can take, the score is not finite; mend it or "
+                f"leave it out"
             )
         return scores
 
@@ -255,6 +256,6 @@ class Model(nn.Module):
                     apart=document.get("apart"),
                 )
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
+            reason = words_of(error)
             raise InputError(f"{path}: does not hold together as a model ({reason}); train it again") from error
         return model.to(device)

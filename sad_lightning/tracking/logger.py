@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from numpy.typing import NDArray
 from omegaconf import DictConfig, open_dict
 
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, words_of
 from sad_lightning.stats.ranking import roc_curve
 from sad_lightning.tracking.login import logged_in
 
@@ -105,7 +105,7 @@ def _begin(logger: Logger, hyperparameters: dict[str, Any], cell: Mapping[str, A
         logger.log_hyperparams(hyperparameters)
         logger.experiment.config.update({"cell": dict(cell)})
     except wandb.Error as error:
-        reason = " ".join(str(error).split())
+        reason = words_of(error)
         raise InputError(f"logger: W&B did not start ({reason}); `wandb login`, or logger.offline=true") from error
 
 

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.key import cell_folder, cell_key
 from sad_lightning.cell.loading import load
+from sad_lightning.cell.trainer_settings import check_trainer
 from sad_lightning.command import VERSION, announce, command_frame
 from sad_lightning.config.compose import with_voices
 from sad_lightning.config.location import CONF
@@ -137,9 +138,7 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
     sweep = job.mode is RunMode.MULTIRUN
     if cfg.plan_only:
         raise InputError("plan_only=true plans a sweep with hydra/launcher=grid, and this is one cell; add --multirun")
-    devices = cfg.trainer.devices
-    if sweep and devices != 1 and not (OmegaConf.is_list(devices) and len(devices) == 1):
-        raise InputError(f"trainer.devices must be 1 within a sweep, got {devices!r}; a sweep scales by cells")
+    check_trainer(cfg.trainer, sweep=sweep)
     if cfg.overwrite:
         forget_checkpoints(folder)
     elif (result := finished(folder, cell_key(cfg))) is not None:

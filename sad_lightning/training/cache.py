@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sad_lightning.config.own_code import own_code
+from sad_lightning.config.own_code import code_digest
 from sad_lightning.data.module import DataModule
 from sad_lightning.errors import DamagedError
 from sad_lightning.files import read_archive, set_aside, write_archive
@@ -137,7 +137,7 @@ def content_key(method: Method, data: DataModule, settings: Mapping[str, Any], p
         "trainer": dict(settings),
     }
     classes = {kind for module in method.modules() for kind in type(module).__mro__}
-    if code := own_code(kind.__module__ for kind in {*classes, type(method.optimizer)}):
+    if code := code_digest(kind.__module__ for kind in {*classes, type(method.optimizer)}):
         recipe["code"] = code
     digest.update(json.dumps(recipe, sort_keys=True, default=repr).encode())
     return digest.hexdigest()

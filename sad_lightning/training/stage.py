@@ -25,7 +25,7 @@ from torch.distributed import DistError
 from tqdm import tqdm
 
 from sad_lightning.data.module import DataModule
-from sad_lightning.errors import DamagedError, InputError, first_line
+from sad_lightning.errors import DamagedError, InputError, first_line, words_of
 from sad_lightning.files import read_archive, set_aside, write_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.methods.steps import Steps
@@ -315,7 +315,7 @@ def new_trainer(
                 default_root_dir=folder,
             )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
-        reason = " ".join(str(error).split())
+        reason = words_of(error)
         raise InputError(
             f"trainer: the Trainer refuses its settings: {reason}; change them with trainer.KEY=VALUE"
         ) from error
@@ -357,7 +357,7 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     except SystemExit as stop:  # how Lightning answers Ctrl-C
         raise KeyboardInterrupt from stop
     except MisconfigurationException as error:
-        raise InputError(f"trainer: {' '.join(str(error).split())}; change it with trainer.KEY=VALUE") from error
+        raise InputError(f"trainer: {words_of(error)}; change it with trainer.KEY=VALUE") from error
     except InputError:
         resume.path.unlink(missing_ok=True)
         if any(stage.error is None for stage in history.stages):

@@ -69,7 +69,7 @@ def test_no_more_processes_than_cores(settings, tmp_path):
 
 def test_a_profiler_without_a_file_is_refused():
     with pytest.raises(InputError, match="which file it writes"):
-        check_trainer({"profiler": "simple"})
+        check_trainer({"profiler": "simple"}, sweep=False)
 
 
 def test_what_changes_no_number_is_no_part_of_the_key(settings):

@@ -17,6 +17,7 @@ from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import Column, ImageSchema, TableSchema, schema_of
 from sad_lightning.errors import InputError
+from sad_lightning.files import write_archive
 from sad_lightning.model import BaselineScore, Model
 from sad_lightning.stats.calibration import fit_calibration
 from sad_lightning.training.ensemble import Ensemble
@@ -138,28 +139,30 @@ def test_what_is_no_model_file_is_one_line(make, tmp_path, capsys):
     document = torch.load(path, weights_only=True)
 
     def told(content: object, words: str) -> None:
-        path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            write_archive(path, "model file", lambda file: torch.save(content, file))
         with pytest.raises(InputError, match=words) as caught:
             Model.load(path)
         assert "\n" not in str(caught.value)
         assert str(path) in str(caught.value)
 
-    told(b"", "reading it fails")
-    told(b"status,a\n1,2\n", "reading it fails")
-    told(good[: len(good) // 2], "reading it fails")
+    told(b"", "cut or something else")
+    told(b"status,a\n1,2\n", "cut or something else")
+    told(good[: len(good) // 2], "cut or something else")
     with zipfile.ZipFile(path.with_name("a.zip"), "w") as file:
         file.writestr("data.pkl", b"junk")
-    told(path.with_name("a.zip").read_bytes(), "reading it fails")
+    told(path.with_name("a.zip").read_bytes(), "cut or something else")
     told([1, 2], "it is something else")
-    told({"state_dict": {}}, "it is a Lightning checkpoint")
+    write_archive(path, "checkpoint abc", lambda file: torch.save({"state_dict": {}}, file))
+    told(path.read_bytes(), "must be a model file, it is a checkpoint abc")
     told({**document, "version": 2, "package": "9.1"}, r"has format 2, of sad_lightning 9\.1; this version")
     told({**document, "scorer": {**document["scorer"], "type": "NotImported"}}, "import the module that defines it")
     told({**document, "state": {}}, "does not hold together")
     told({k: v for k, v in document.items() if k != "card"}, "does not hold together")
     told({**document, "calibration": torch.zeros(0)}, "does not hold together")
-    torch.save({**document, "card": Cruel()}, path)
-    with pytest.raises(InputError, match="reading it fails"):
-        Model.load(path)
+    told({**document, "card": Cruel()}, "it is something else")
     assert capsys.readouterr().out == ""  # nothing was executed
     path.unlink()
     with pytest.raises(InputError, match="there is no such model file"):
@@ -173,7 +176,7 @@ def test_a_flipped_byte_of_the_weights_is_told(make, tmp_path):
     content = bytearray(path.read_bytes())
     content[content.index(method.get_encoder()[0].weight.detach().numpy().tobytes()) + 5] ^= 0xFF
     path.write_bytes(content)
-    with pytest.raises(InputError, match="reading it fails"):
+    with pytest.raises(InputError, match="its checksum does not fit"):
         Model.load(path)
 
 

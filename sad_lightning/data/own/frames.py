@@ -10,7 +10,7 @@ from sad_lightning.data.own.arrow import arrow_values
 from sad_lightning.data.own.reading import check_columns, raw_rows
 from sad_lightning.data.own.values import Table, check_names_once
 from sad_lightning.data.schema import TableSchema
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, words_of
 
 X = Path("X")  # how errors name a frame
 
@@ -37,7 +37,7 @@ def frame_table(frame: Any) -> Table:
     try:
         table = pyarrow.table(frame)
     except (pyarrow.ArrowException, TypeError) as error:
-        reason = " ".join(str(error).split())
+        reason = words_of(error)
         raise InputError(f"X: a column must hold values of one kind ({reason}); mend it") from error
     names = [str(name) for name in frame.columns]
     return {name: arrow_values(X, name, table.column(name).combine_chunks(), as_words=False) for name in names}

@@ -25,7 +25,7 @@ from sad_lightning.data.own.labels import as_words, labels_of, part_of, semi_of
 from sad_lightning.data.own.reading import read_table
 from sad_lightning.data.own.values import Values, listed, spell
 from sad_lightning.data.schema import ImageSchema
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, words_of
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _PARTS = {"train", "training", "val", "valid", "validation", "test"}
@@ -180,7 +180,7 @@ def _read(file: Path, schema: ImageSchema) -> Pixels:
             bytewise = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if deep else image
             small = bytewise.convert(mode).resize((schema.width, schema.height), Image.Resampling.BILINEAR)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        reason = " ".join(str(error).split())
+        reason = words_of(error)
         raise InputError(f"{file}: must be a whole image, but reading it fails ({reason}); remove it") from error
     return np.asarray(small, dtype=np.uint8).reshape(schema.height, schema.width, schema.channels)
 
