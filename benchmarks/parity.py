@@ -42,7 +42,7 @@ from sad_lightning.errors import InputError
 from sad_lightning.export.graph import to_graph
 from sad_lightning.model import Model
 from sad_lightning.result import Result, read_arrays
-from sad_lightning.training.stage import ResumeCheckpoint
+from sad_lightning.training.callbacks import ResumeCheckpoint
 
 Floats = NDArray[np.float64]
 ROWS, COLUMNS, SEEDS = 400, 6, (0, 1)

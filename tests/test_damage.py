@@ -33,7 +33,7 @@ from sad_lightning.methods.deep_sad import DeepSAD
 from sad_lightning.report.gather.groups import read
 from sad_lightning.result import FAILURE, Result, finished, read_arrays, write_arrays
 from sad_lightning.results import Results
-from sad_lightning.training.stage import ResumeCheckpoint
+from sad_lightning.training.callbacks import ResumeCheckpoint
 
 
 def cut(path: Path, other: Path) -> None:

@@ -14,7 +14,8 @@ from sad_lightning.data.split import Split
 from sad_lightning.errors import InputError
 from sad_lightning.training.early_stopping import EarlyStopping
 from sad_lightning.training.ensemble import Ensemble
-from sad_lightning.training.stage import Training, score_rows
+from sad_lightning.training.stage import Training
+from sad_lightning.training.trainer import score_rows
 
 
 @dataclass(frozen=True)

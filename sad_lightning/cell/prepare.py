@@ -29,12 +29,14 @@ from sad_lightning.cell.warm_start import (
 )
 from sad_lightning.checks import choice, fraction, whole_number
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.module import Balance
 from sad_lightning.data.own.labeled_split import draw_labeled_split
 from sad_lightning.data.preprocess import fit_scaling
 from sad_lightning.data.schema import TextSchema
 from sad_lightning.data.split import Split, as_tuple, draw_split
 from sad_lightning.data.vocabulary import with_vocabulary
 from sad_lightning.errors import InputError
+from sad_lightning.model import Model
 from sad_lightning.result import Coordinates
 from sad_lightning.stats.threshold import promises
 from sad_lightning.tracking.logger import CellLog
@@ -60,21 +62,11 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings(record=True) as caught, timed("data") as seconds:
         warnings.simplefilter("always")
-        arrays = embedded(load(cell.cfg.data) if cell.arrays is None else cell.arrays, cell.cfg)
-        before = model_before(cell.cfg, arrays)
-        split = split_of(cell.cfg, arrays, seed, rows_apart(before))
-        arrays = _with_vocabulary(arrays, split, cell.cfg.network)
-        scaling = fit_scaling(arrays, split, **to_kwargs(cell.cfg.preprocess))
-        if before is not None:
-            scaling = scaling_before(before, scaling)
-        rows = CellRows(arrays, split, scaling, seed, balance)
-        if trims(cell.cfg):
-            rows = replace(rows, suspicion=suspicion(rows))
+        rows, before = _rows(cell, seed, balance)
+    arrays, split, settings = rows.arrays, rows.split, defining(cell.cfg)
     cfg, networks = with_shape(cell.cfg, arrays), () if cell.cfg.voices else networks_before(before)
     cfg = shortened(cfg) if networks else cfg
-    settings = defining(cell.cfg)
-    key = key_of(settings)
-    coordinates = coordinates_of(cfg, arrays, split)
+    key, coordinates = key_of(settings), coordinates_of(cfg, arrays, split)
     log = CellLog(
         cfg.logger, settings, experiment=cell.experiment, sweep=cell.sweep,
         cell={"key": key, "data": cell.data, "method": cell.method, **asdict(coordinates)},
@@ -83,7 +75,7 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
         score_trainer = trainer_of(cfg, cell.folder, [])  # wrong settings raise here, before anything is logged
     notes = [str(warning.message) for warning in caught]
     new_prepared = partial(
-        PreparedCell, key=key, seed=seed, coordinates=coordinates, arrays=arrays, scaling=scaling,
+        PreparedCell, key=key, seed=seed, coordinates=coordinates, arrays=arrays, scaling=rows.scaling,
         score_trainer=score_trainer, log=log, live=live,
     )  # fmt: skip
     learner: Learner
@@ -102,6 +94,18 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
         warm_start=record(before, {one.cell.method: (one.learner, one.cfg) for one in learner.voices} or
                           {cell.method: (learner, cfg)}),
     )  # fmt: skip
+
+
+def _rows(cell: Cell, seed: int, balance: Balance) -> tuple[CellRows, Model | None]:
+    """The rows of a cell, split and with their scaling, and the model that it goes on from, if there is one."""
+    cfg = cell.cfg
+    arrays = embedded(load(cfg.data) if cell.arrays is None else cell.arrays, cfg)
+    before = model_before(cfg, arrays)
+    split = split_of(cfg, arrays, seed, rows_apart(before))
+    arrays = _with_vocabulary(arrays, split, cfg.network)
+    scaling = fit_scaling(arrays, split, **to_kwargs(cfg.preprocess))
+    rows = CellRows(arrays, split, scaling if before is None else scaling_before(before, scaling), seed, balance)
+    return replace(rows, suspicion=suspicion(rows)) if trims(cfg) else rows, before
 
 
 def _with_vocabulary(arrays: Arrays, split: Split, network: DictConfig) -> Arrays:

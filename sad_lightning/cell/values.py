@@ -20,7 +20,8 @@ from sad_lightning.data.split import Split
 from sad_lightning.model import Scorer
 from sad_lightning.result import Coordinates
 from sad_lightning.tracking.logger import CellLog
-from sad_lightning.training.stage import Stage, Training, new_trainer
+from sad_lightning.training.stage import Stage, Training
+from sad_lightning.training.trainer import new_trainer
 
 
 @dataclass(frozen=True)

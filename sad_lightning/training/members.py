@@ -12,7 +12,8 @@ from sad_lightning.errors import InputError, first_line
 from sad_lightning.methods.method import Method
 from sad_lightning.training.population import Population, PopulationData, why_alone
 from sad_lightning.training.stacking import stacking_pays
-from sad_lightning.training.stage import Stage, Training, fit, own_callbacks
+from sad_lightning.training.stage import Stage, Training
+from sad_lightning.training.trainer import fit, own_callbacks
 
 NewTrainer = Callable[[Sequence[Stage]], Trainer]
 _ONE_BY_ONE = "trained one network after the other, not stacked, since {} processes share each batch"

@@ -29,9 +29,10 @@ from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.methods.deep_sad import DeepSAD
 from sad_lightning.result import Result, finished
+from sad_lightning.training.callbacks import ResumeCheckpoint
 from sad_lightning.training.ensemble import Ensemble
 from sad_lightning.training.stacking import Verdict
-from sad_lightning.training.stage import ResumeCheckpoint, Stage
+from sad_lightning.training.stage import Stage
 
 
 def cell(settings, folder: Path, *overrides: str) -> tuple[Result, np.ndarray]:
@@ -90,7 +91,7 @@ def test_a_killed_cell_goes_on_and_ends_in_the_same_numbers(stage, method, setti
     monkeypatch.setattr(values, "new_trainer", real)
     epochs: list[int] = []
     monkeypatch.setattr(
-        "sad_lightning.training.stage.ProgressBar.on_train_epoch_end",
+        "sad_lightning.training.callbacks.ProgressBar.on_train_epoch_end",
         lambda self, trainer, module: (
             epochs.append(trainer.current_epoch) if self.history.stages[0].name == stage else None
         ),

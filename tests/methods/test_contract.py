@@ -17,7 +17,7 @@ from sad_lightning.cell.learner import build_method
 from sad_lightning.data.module import Balance, Batch, DataModule
 from sad_lightning.methods.method import Method, Shared
 from sad_lightning.training.population import Population, PopulationData
-from sad_lightning.training.stage import quiet
+from sad_lightning.training.trainer import quiet
 
 
 @pytest.mark.parametrize("name", METHODS)

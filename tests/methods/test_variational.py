@@ -23,7 +23,7 @@ from sad_lightning.methods.mml_vae import MMLVAE
 from sad_lightning.methods.vae import VAE
 from sad_lightning.methods.variational import ELBO, Variational, gaussian_kl, reparameterize
 from sad_lightning.networks import MLP
-from sad_lightning.training.stage import quiet
+from sad_lightning.training.trainer import quiet
 
 ADAM = Adam(lr=1e-2, milestones=[], decay=0.1, weight_decay=1e-3)
 NETWORK = MLP(

@@ -10,7 +10,7 @@ from sad_lightning.config.location import CONF
 from sad_lightning.data.module import Batch, DataModule
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.methods.method import Method
-from sad_lightning.training.stage import quiet
+from sad_lightning.training.trainer import quiet
 
 DEEP = (path for path in (CONF / "method").glob("*.yaml") if "features:" not in path.read_text())
 METHODS = sorted(path.stem for path in DEEP)
