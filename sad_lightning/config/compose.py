@@ -21,6 +21,7 @@ from sad_lightning.config.mistakes import one_line
 from sad_lightning.config.voices import OF_CELL, OF_VOICE
 from sad_lightning.errors import InputError
 
+Files = tuple[tuple[str, ...], frozenset[tuple[str, int]]]
 _ONE_AT_A_TIME = threading.RLock()
 _LENGTH = ("max_epochs", "limit_train_batches")  # settings of the trainer that a voice may change
 # Overrides that a voice is composed without: the voices themselves, and values of the cell that differ within a sweep.
@@ -50,21 +51,28 @@ def with_voices(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     if not cfg.get("voices"):
         return cfg
     typed = tuple(one for one in overrides if not _NOT_OF_VOICE.match(one))
-    voices = {str(name): _voice(str(name), wanted, typed) for name, wanted in cfg.voices.items()}
+    with _hydra() as loader:
+        files = _files(_folders(loader))
+    voices = {str(name): _voice(str(name), _wanted(name, each), typed, files) for name, each in cfg.voices.items()}
     cfg = cfg.copy()
     with read_write(cfg), open_dict(cfg):
         cfg.voices = voices
     return cfg
 
 
-def _voice(name: str, wanted: object, typed: tuple[str, ...]) -> dict[str, Any]:
-    if not name.isidentifier() or not isinstance(wanted, ListConfig):
+def _wanted(name: object, settings: object) -> tuple[str, ...]:
+    if not str(name).isidentifier() or not isinstance(settings, ListConfig):
         raise InputError(
-            f"voices.{name} must be a list of settings under a plain name, got {wanted}; for example "
+            f"voices.{name} must be a list of settings under a plain name, got {settings}; for example "
             f"voices: {{trees: [method=extra_trees]}}"
         )
+    return tuple(map(str, settings))
+
+
+@lru_cache(maxsize=512)  # all cells of a sweep have the same voices
+def _voice(name: str, wanted: tuple[str, ...], typed: tuple[str, ...], files: Files) -> dict[str, Any]:
     with one_line_errors(f"voices.{name}: "):
-        cell, voice = _composed(typed), _composed((*typed, *map(str, wanted)))
+        cell, voice = _composed(typed), _composed((*typed, *wanted))
         for key in (*OF_CELL, *(f"trainer.{key}" for key in cell.trainer if key not in _LENGTH)):
             if OmegaConf.select(voice, key) != OmegaConf.select(cell, key):
                 raise InputError(f"{key} is decided for all voices together; set it beside voices")
@@ -115,8 +123,8 @@ def _composed(overrides: tuple[str, ...]) -> DictConfig:
         groups = [each for each in parsed if each.is_hydra_override() or _is_group(each, loader)]
         if len(values) + len(groups) < len(parsed):  # what is added or deleted takes its turn among the values
             values, groups = [], parsed
-        folders = tuple(source.path.removeprefix("file://") for source in loader.get_search_path().get_path())
-        cfg = _composed_once(tuple(str(each.input_line) for each in groups), folders, _files(folders)).copy()
+        files = _files(_folders(loader))
+        cfg = _composed_once(tuple(str(each.input_line) for each in groups), files).copy()
         ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
         return cfg
 
@@ -144,9 +152,7 @@ def _hydra() -> Iterator[Any]:
 
 
 @lru_cache(maxsize=512)
-def _composed_once(
-    overrides: tuple[str, ...], folders: tuple[str, ...], files: frozenset[tuple[str, int]]
-) -> DictConfig:
+def _composed_once(overrides: tuple[str, ...], files: Files) -> DictConfig:
     return compose("config", overrides=list(overrides))
 
 
@@ -169,7 +175,12 @@ def is_value(override: Override, loader: Any) -> bool:
     )
 
 
-def _files(folders: Iterable[str]) -> frozenset[tuple[str, int]]:
+def _folders(loader: Any) -> tuple[str, ...]:
+    """The folders of settings, in the order in which they are looked through."""
+    return tuple(source.path.removeprefix("file://") for source in loader.get_search_path().get_path())
+
+
+def _files(folders: Iterable[str]) -> Files:
     """The files in some folders and when they were changed: a yaml can be edited while a notebook runs."""
     files = (os.path.join(at, name) for folder in folders for at, _, names in os.walk(folder) for name in names)
-    return frozenset((file, os.stat(file).st_mtime_ns) for file in files)
+    return tuple(folders), frozenset((file, os.stat(file).st_mtime_ns) for file in files)

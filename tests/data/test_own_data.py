@@ -24,6 +24,7 @@ from sad_lightning.data.own import image_folder
 from sad_lightning.data.own.image_folder import read_images
 from sad_lightning.data.schema import ImageSchema
 from sad_lightning.errors import InputError
+from sad_lightning.files import write_archive
 from sad_lightning.model import Model
 from sad_lightning.networks import MLP, LeNet
 from sad_lightning.predict import __main__ as predict_module
@@ -674,7 +675,7 @@ def test_rates_on_fresh_normals_stay_within_the_guarantee(real_data, tmp_path):
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"nothing": 1}])
 def test_a_foreign_schema_is_told(wrong, trained, tmp_path):
     document = torch.load(trained / "model.pt", weights_only=True)
-    torch.save({**document, "schema": wrong}, tmp_path / "model.pt")
+    write_archive(tmp_path / "model.pt", "model file", lambda file: torch.save({**document, "schema": wrong}, file))
     with pytest.raises(InputError, match="does not hold together"):
         Model.load(tmp_path / "model.pt")
 
