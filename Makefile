@@ -2,6 +2,7 @@
 PYTHON ?= python3
 RUNS ?= runs
 READY := .venv/.ready
+export PYTHONDONTWRITEBYTECODE =  # where it is set, each process compiles all that it imports, which takes seconds
 
 run: $(READY)
 	.venv/bin/python -m sad_lightning
