@@ -26,6 +26,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,13 +115,13 @@ def resident(pid: int) -> float:
     return int(match[1]) / 1024 if match else 0.0
 
 
-def timed(job: Any) -> Any:
+def timed(book: Path, job: Any) -> Any:
     """Run a job of a grid in its worker, and write down when it began and ended."""
     from sad_lightning.grid.worker import work
 
     began = time.time()
     outcomes = work(job)
-    with open(os.environ["LEDGER"], "a") as file:
+    with open(book, "a") as file:
         file.write(json.dumps([began, time.time()]) + "\n")
     return outcomes
 
@@ -143,10 +144,10 @@ def ledger(data: list[str], epochs: int | None) -> None:
 
     watched("launch")
     watched("run_jobs")
-    worker.work = timed
     short = [f"trainer.max_epochs={epochs}", "optimizer.milestones=[]"] if epochs else []
     with tempfile.TemporaryDirectory() as runs:
-        os.environ["LEDGER"] = str(Path(runs) / "ledger")
+        book = Path(runs) / "ledger"
+        worker.work = partial(timed, book)  # type: ignore[assignment]
         sys.argv[1:] = [
             "--multirun",
             f"data={','.join(data)}",
@@ -157,7 +158,7 @@ def ledger(data: list[str], epochs: int | None) -> None:
         ]
         train()
         end = time.time()
-        jobs = [json.loads(line) for line in Path(os.environ["LEDGER"]).read_text().splitlines()]
+        jobs = [json.loads(line) for line in book.read_text().splitlines()]
         results = [json.loads(path.read_text()) for path in Path(runs).rglob("result.json")]
         workers = len(list(Path(runs).glob("grids/*/worker*.log")))
     training = sum(each["seconds"].get(stage, 0.0) for each in results for stage in ("pretrain", "train"))
