@@ -118,7 +118,7 @@ def measure(cfg: DictConfig, settings: DictConfig, data: list[DataModule], epoch
     methods = [build_method(settings, seed) for seed in range(len(data))]
     device = torch.device("cuda" if ON_GPU else "cpu")
     for method, own in zip(methods, data, strict=True):
-        method.to(device).prepare(own.sweep(device))
+        method.to(device).prepare(own.in_order(device))
     if ON_GPU:
         torch.cuda.reset_peak_memory_stats()
     clock = Clock(epochs)

@@ -187,9 +187,7 @@ class Detector(OutlierMixin, BaseEstimator):
 
         ``figure.file()`` is the SVG, to be written to a file.
         """
-        check_is_fitted(self)
-        rows = "normal rows" if self.model_.calibration_rows == "validation" else "training rows"
-        groups = {rows: self.model_.calibration.cpu().numpy()}
+        rows, groups = self._calibration()
         if X is not None:
             groups["new rows"] = self.anomaly_score(X)
         return score_histograms(groups, self.model_.threshold, {rows: 8, "new rows": 0}, "Scores")
@@ -204,17 +202,21 @@ class Detector(OutlierMixin, BaseEstimator):
         Raises:
             InputError: ``y`` holds something else, or is given without ``X``.
         """
-        check_is_fitted(self)
+        rows, groups = self._calibration()
         if X is None and y is not None:
             raise InputError("plot_threshold: y is the truth of the rows X; give both")
-        rows = "normal rows" if self.model_.calibration_rows == "validation" else "training rows"
-        groups = {rows: self.model_.calibration.cpu().numpy()}
         if X is not None:
             scores = self.anomaly_score(X)
             kinds = {"new rows": np.full(len(scores), True)} if y is None else _kinds(y)
             groups |= {name: scores[mask] for name, mask in kinds.items() if mask.any()}
         colours = {rows: 8, "new rows": 0, "new normal rows": 0, "new anomalies": 1}
         return flagged_shares(groups, self.model_.threshold, colours)
+
+    def _calibration(self) -> tuple[str, dict[str, Floats]]:
+        """What the rows that set the threshold are called, and their scores under that name."""
+        check_is_fitted(self)
+        name = "normal rows" if self.model_.calibration_rows == "validation" else "training rows"
+        return name, {name: self.model_.calibration.cpu().numpy()}
 
     def explain(self, X: Any) -> Explanation:
         """What each column, or each pixel, adds to the score of each row, for any method, baseline or mixture.

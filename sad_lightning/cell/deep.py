@@ -47,7 +47,7 @@ class Deep:
         for training in self.trainings:
             training.method.to(device)
             if not self.goes_on:
-                training.method.prepare(training.data.sweep(device))
+                training.method.prepare(training.data.in_order(device))
 
     def score(self, prepared: PreparedCell) -> Scores:
         """Compute what training only estimated (a radius), score, and write ``model.ckpt``."""
@@ -55,7 +55,7 @@ class Deep:
         device = trainer.strategy.root_device
         with timed("train") as train_seconds:
             for training in self.trainings:
-                training.method.to(device).finish(training.data.sweep(device))
+                training.method.to(device).finish(training.data.in_order(device))
         methods = [training.method for training in self.trainings]
         scorer = methods[0] if len(methods) == 1 else Ensemble(methods, prepared.cfg.ensemble_mean)
         with timed("score") as score_seconds:

@@ -183,7 +183,7 @@ def _of_file(path: Path, changed: int) -> str:
 
 
 def cell_key(cfg: DictConfig) -> str:
-    """The key of a cell, ten letters; cells with equal keys have equal numbers on equal hardware."""
+    """The key of a cell, ten hexadecimal digits; cells with equal keys have equal numbers on equal hardware."""
     return key_of(defining(cfg))
 
 
@@ -240,6 +240,6 @@ def text_of(name: str, value: Any) -> str:
 
 
 def digest_of(texts: Iterable[str]) -> str:
-    """Ten letters that depend on settings as ``text_of`` spells them, in any order; empty texts do not count."""
+    """Ten hexadecimal digits that depend on settings as ``text_of`` spells them, in any order; empty texts do not count."""
     text = "{" + ", ".join(sorted(filter(None, texts))) + "}"  # as JSON spells all of them
     return blake2b(text.encode(), digest_size=5).hexdigest()

@@ -107,7 +107,7 @@ def new_learner(
     models = [build(cfg.method, rows.seed, stage_name("train", member)) for member in range(cfg.ensemble)]
     if not rows.split.counts["known_anomaly"] and models[0].needs_anomalies:
         raise NotDefinedError(f"method={name} is not defined without known anomalies, and this cell has none")
-    if cfg.ensemble_mean == "geometric" and not (isinstance(models[0], Method) and models[0].distances):
+    if cfg.ensemble_mean == "geometric" and not (isinstance(models[0], Method) and models[0].scores_are_distances):
         raise InputError(
             f"ensemble_mean=geometric is for scores that are distances, those of method={name} are none; set "
             f"ensemble_mean=arithmetic"

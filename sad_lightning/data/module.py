@@ -189,9 +189,9 @@ class DataModule(LightningDataModule):
         self._move(rows.device)
         return to_network(self.x[rows], self.scale, self.shift, self.fill, image=self.x.ndim == 4)
 
-    def sweep(self, device: torch.device) -> "Sweep":
+    def in_order(self, device: torch.device) -> "RowsInOrder":
         """Every training row once, in order, on ``device``."""
-        return Sweep(self, device)
+        return RowsInOrder(self, device)
 
     def _move(self, device: torch.device) -> None:
         if self.x.device != device:
@@ -215,7 +215,7 @@ def mix(x: Tensor, draw: Draw, samples: Callable[[Tensor], Tensor]) -> Tensor:
     return torch.lerp(samples(draw.partners), x, shares)  # a share of 1 leaves a row as it is, to the last bit
 
 
-class Sweep:
+class RowsInOrder:
     """Every training row once, in order, in batches on a device; can be iterated over again."""
 
     def __init__(self, data: DataModule, device: torch.device) -> None:

@@ -18,7 +18,7 @@ class AE(Method):
     """Autoencoder; for ``initial_weights`` see the part ``Autoencoder``."""
 
     rows = NO_ANOMALIES
-    distances = True
+    scores_are_distances = True
 
     def __init__(self, *, initial_weights: str, **shared: Unpack[Shared]) -> None:
         super().__init__(initial_weights=initial_weights, **shared)

@@ -39,7 +39,7 @@ class DeepSAD(Method):
     """
 
     rows = ANY_LABEL
-    distances = True
+    scores_are_distances = True
     starts_pretrained = True
     eta: float
     eps: float

@@ -21,7 +21,7 @@ class DeepSVDD(Method):
     """One-class Deep SVDD."""
 
     rows = NO_ANOMALIES
-    distances = True
+    scores_are_distances = True
     starts_pretrained = True
 
     def __init__(self, **shared: Unpack[Shared]) -> None:

@@ -21,7 +21,7 @@ class HSC(Method):
     """Hypersphere classifier; ``norm`` is ``squared`` or ``pseudo_huber``."""
 
     rows = ANY_LABEL
-    distances = True
+    scores_are_distances = True
     needs_anomalies = True
     starts_pretrained = True
     norm: str

@@ -51,7 +51,7 @@ class Method(Steps):
     Attributes:
         rows: the values of ``semi`` whose rows it trains on.
         needs_anomalies: whether it is not defined without known anomalies.
-        distances: whether its scores are distances, never below zero, so that they have a geometric mean.
+        scores_are_distances: whether scores are never below zero, so that they have a geometric mean.
         starts_pretrained: whether its encoder starts with the weights of a pretrained encoder, if the cell has one.
         noise: the shape of the standard normal noise that it needs for each row.
     """
@@ -60,7 +60,7 @@ class Method(Steps):
     optimizer: Adam
     rows: ClassVar[frozenset[int]]
     needs_anomalies: ClassVar[bool] = False
-    distances: ClassVar[bool] = False
+    scores_are_distances: ClassVar[bool] = False
     starts_pretrained: bool = False
     noise: tuple[int, ...] = ()
 

@@ -27,7 +27,7 @@ class SAE(Method):
     """Supervised autoencoder; for ``initial_weights`` see the part ``Autoencoder``."""
 
     rows = ANY_LABEL
-    distances = True
+    scores_are_distances = True
     needs_anomalies = True
 
     def __init__(self, *, initial_weights: str, **shared: Unpack[Shared]) -> None:

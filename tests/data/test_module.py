@@ -118,7 +118,7 @@ def test_columns_are_scaled_one_by_one():
     x = np.arange(10, dtype=np.float32).reshape(5, 2)
     data = module(x, Scaling(np.array([2, 0], dtype=np.float32), np.array([1, 0], dtype=np.float32)))
     assert data.samples(torch.tensor([1, 2])).tolist() == [[5, 0], [9, 0]]
-    assert torch.cat([batch.x for batch in data.sweep(torch.device("cpu"))]).tolist() == [
+    assert torch.cat([batch.x for batch in data.in_order(torch.device("cpu"))]).tolist() == [
         [17, 0],
         [5, 0],
         [13, 0],

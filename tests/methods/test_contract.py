@@ -52,7 +52,7 @@ def test_training_finds_the_planted_outlier(name, kind, precision, make):
             settled = any(update.settles for update in method.updates)
             return copy.deepcopy(method).train(not settled).loss(everything._replace(epoch=torch.tensor(100.0)))
 
-    method.prepare(data.sweep(torch.device("cpu")))
+    method.prepare(data.in_order(torch.device("cpu")))
     untrained = loss_now()
     trained(method, data, precision=precision)
     free = [(key, value) for key, value in method.named_parameters() if value.requires_grad]
@@ -75,7 +75,7 @@ def test_a_value_far_from_all_others_leaves_finite_numbers(name, make):
     """10,000 deviations; shuttle has one of 200, which led a variance to overflow in the 89th epoch."""
     method = make(name, "table")
     data = data_of("table", method)
-    method.prepare(data.sweep(torch.device("cpu")))
+    method.prepare(data.in_order(torch.device("cpu")))
     batch = batch_of(data, 7)
     batch.x[0, 0], batch.x[1, 1] = 1e4, -1e4
     method.eval()
@@ -96,7 +96,7 @@ def test_save_and_load_give_equal_scores(name, kind, make, tmp_path):
         max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False,
     )  # fmt: skip
-    method.prepare(data.sweep(torch.device("cpu")))
+    method.prepare(data.in_order(torch.device("cpu")))
     with quiet():
         trainer.fit(method, datamodule=data)
     trainer.save_checkpoint(tmp_path / "model.ckpt", weights_only=True)
@@ -136,7 +136,7 @@ def test_stacked_members_equal_the_cells_trained_alone(name, kind, precision, ma
         trained(method, data, epochs=epochs, precision=precision)
     datas = [member_data(number, method) for number, method in enumerate(stacked)]
     for method, data in zip(stacked, datas, strict=True):
-        method.prepare(data.sweep(torch.device("cpu")))
+        method.prepare(data.in_order(torch.device("cpu")))
     population = Population(stacked)
     train(population, PopulationData(datas), epochs=epochs, precision=precision)
     population.unstack(stacked)

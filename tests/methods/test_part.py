@@ -65,7 +65,7 @@ def test_a_hypersphere_brings_its_guard():
 def test_a_hypersphere_brings_its_center_and_its_collapse_monitor():
     method = Plain(network=MLP(**TABLE), optimizer=replace(ADAM, lr=1e-12))
     data = data_of("table", method)
-    method.prepare(data.sweep(torch.device("cpu")))
+    method.prepare(data.in_order(torch.device("cpu")))
     assert (method.sphere.center.abs() >= 0.1).all()
     metrics = method.watch(data.gather(torch.arange(21)))
     assert metrics["spread"] > 0.01
@@ -80,7 +80,7 @@ def test_a_hypersphere_brings_its_center_and_its_collapse_monitor():
 def test_every_part_is_asked_however_deep_it_lies():
     method = Twice(network=MLP(**TABLE), optimizer=ADAM)
     data = data_of("table", method)
-    method.prepare(data.sweep(torch.device("cpu")))
+    method.prepare(data.in_order(torch.device("cpu")))
     assert (method.sphere.center.abs() >= 0.1).all()
     assert (method.others[0].center.abs() >= 0.1).all()  # the rows were there for the second part too
     metrics = method.watch(data.gather(torch.arange(21)))
@@ -122,8 +122,8 @@ def test_parts_solve_once_a_step_from_its_distances_alone_and_stacked():
             methods.append(Solving(network=MLP(**TABLE), optimizer=ADAM))
         data = data_of("table", alone[number], x, seed=number)
         data.rows = data.rows + 65 * number
-        alone[number].prepare(data.sweep(torch.device("cpu")))
-        stacked[number].prepare(data.sweep(torch.device("cpu")))
+        alone[number].prepare(data.in_order(torch.device("cpu")))
+        stacked[number].prepare(data.in_order(torch.device("cpu")))
         datas.append(data)
     steps = 4 * len(datas[0].train_dataloader())
     for method, data in zip(alone, datas, strict=True):

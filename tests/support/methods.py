@@ -81,6 +81,6 @@ def train(module, data, epochs: int = 30, precision: str = "32-true", callbacks=
 
 
 def trained(method: Method, data: DataModule, **options) -> Method:
-    method.prepare(data.sweep(torch.device("cpu")))
+    method.prepare(data.in_order(torch.device("cpu")))
     train(method, data, **options)
     return method.eval()

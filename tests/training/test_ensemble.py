@@ -34,7 +34,7 @@ def test_a_geometric_mean_is_for_distances_alone(settings, tmp_path):
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_whose_scores_are_distances_never_score_below_zero(name, make):
     method = make(name, "table").eval()
-    if not method.distances:
+    if not method.scores_are_distances:
         assert name not in ("deep_sad", "deep_svdd", "hsc", "ae", "sae")
         return
     with torch.no_grad():
