@@ -240,6 +240,6 @@ def text_of(name: str, value: Any) -> str:
 
 
 def digest_of(texts: Iterable[str]) -> str:
-    """Ten hexadecimal digits that depend on settings as ``text_of`` spells them, in any order; empty texts do not count."""
+    """Ten hexadecimal digits of settings as ``text_of`` spells them, in any order; empty texts do not count."""
     text = "{" + ", ".join(sorted(filter(None, texts))) + "}"  # as JSON spells all of them
     return blake2b(text.encode(), digest_size=5).hexdigest()
