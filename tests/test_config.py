@@ -21,7 +21,7 @@ from sad_lightning.cell.key import cell_key, defining
 from sad_lightning.config import own_code
 from sad_lightning.config.compose import composed
 from sad_lightning.config.location import CONF
-from sad_lightning.config.voices import voice_of
+from sad_lightning.config.voices import OF_CELL, OF_VOICE, voice_of
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError
@@ -104,6 +104,11 @@ def test_settings_follow_a_yaml_that_is_edited(tmp_path, monkeypatch):
         assert composed("seed=2").seed == 2
         (tmp_path / "config.yaml").write_text("seed: 1\nvoices: {}\nnew: 4")
         assert composed("seed=2").new == 4
+        for value in (5, 6):  # and so do voices
+            own = [f"{key}: {value}" for key in (*OF_VOICE, *OF_CELL) if key != "trainer"]
+            own += ["trainer: {max_epochs: 1}", "voices: {one: [batch_size=2]}"]
+            (tmp_path / "config.yaml").write_text("\n".join(own))
+            assert composed().voices.one.method == value
 
 
 def test_every_preset_composes(settings):

@@ -67,6 +67,15 @@ def test_no_more_processes_than_cores(settings, tmp_path):
         run_cell(Cell(settings("trainer.accelerator=cpu", f"trainer.devices={devices}"), tmp_path, "d", "m"))
 
 
+@pytest.mark.parametrize("devices", [2, "auto", "0", [0, 1]])
+def test_a_cell_of_a_sweep_has_one_device(devices):
+    with pytest.raises(InputError, match=r"^trainer\.devices must be 1 within a sweep"):
+        check_trainer({"devices": devices}, sweep=True)
+    check_trainer({"devices": devices}, sweep=False)
+    for one in (1, [3]):
+        check_trainer({"devices": one}, sweep=True)
+
+
 def test_a_profiler_without_a_file_is_refused():
     with pytest.raises(InputError, match="which file it writes"):
         check_trainer({"profiler": "simple"}, sweep=False)

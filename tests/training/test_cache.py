@@ -1,6 +1,7 @@
 """The key of cached weights names all that determines them."""
 
 import importlib
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -62,14 +63,19 @@ def test_so_do_the_initial_weights(make):
     assert key_of(make("ae", "table")) != key_of(make("ae", "table", seed=1))
 
 
-def test_the_code_of_an_own_layer_counts(key, make, tmp_path, monkeypatch):
+@pytest.mark.parametrize("base", ["nn.Identity", "Adam"])
+def test_the_code_of_an_own_layer_or_optimizer_counts(base, key, make, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     own_code._files.cache_clear()
-    (tmp_path / "my_layer.py").write_text("from torch import nn\n\nclass Mine(nn.Identity):\n    ...\n")
-    layer = importlib.import_module("my_layer").Mine()
-    method = make("ae", "table")
-    method.add_module("mine", layer)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    imports = "from torch import nn\nfrom sad_lightning.methods import Adam\n"
+    (tmp_path / "mine.py").write_text(f"{imports}class Mine({base}): ...")
+    mine, method = importlib.import_module("mine").Mine, make("ae", "table")
+    if base == "Adam":
+        method.optimizer = mine(**vars(method.optimizer))
+    else:
+        method.add_module("mine", mine())
     before = key_of(method)
     assert before != key()
-    (tmp_path / "my_layer.py").write_text("from torch import nn\n\nclass Mine(nn.Tanh):\n    ...\n")
+    (tmp_path / "mine.py").write_text(f"{imports}class Mine({base}):\n    other = 1")
     assert key_of(method) != before
