@@ -168,5 +168,6 @@ def test_what_is_dropped_hangs_on_the_seed_alone(settings, tmp_path):
         folder = tmp_path / str(number)
         folder.mkdir()
         result = run_cell(Cell(cfg, folder, "digits", "LabelFreeDropout"))
+        assert result.training == "trained"
         scores.append(read_arrays(folder / "scores.npz", result.key)["score"])
     np.testing.assert_array_equal(*scores)
