@@ -20,7 +20,7 @@ from typing import NamedTuple
 from sad_lightning.errors import DamagedError
 from sad_lightning.files import read_json, write_json
 from sad_lightning.grid.plan import Job, PlannedCell
-from sad_lightning.result import FAILURE, finished
+from sad_lightning.result import FAILURE, finished, forget_checkpoints
 from sad_lightning.results import Results
 from sad_lightning.version import NUMBERS_VERSION
 
@@ -160,6 +160,8 @@ def _outcome_by(results: Results, cell: PlannedCell, *, again: bool) -> Outcome 
     try:
         result = results.read(cell.folder.removeprefix(f"{results.folder}{os.sep}"))
         if result.key == cell.key:
+            if again:
+                forget_checkpoints(Path(cell.folder))
             return Outcome(cell.key, "finished", result.metrics["auroc"])
     except DamagedError:
         pass

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.grids import cell_named, cells_of
-from support.results import COORDINATES
+from support.results import COORDINATES, write_cell
 
 from sad_lightning.cell.key import contents_of
 from sad_lightning.data.sets.images import digits
@@ -14,7 +14,17 @@ from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
 from sad_lightning.grid.estimate import Estimate, estimate_duration, seconds_of_steps
 from sad_lightning.grid.plan import Job, PlannedCell, jobs_of
-from sad_lightning.grid.store import Grid, Outcome, command_of, failure_of, grid_name, grids, outcome_of, write_outcome
+from sad_lightning.grid.store import (
+    Grid,
+    Outcome,
+    command_of,
+    failure_of,
+    grid_name,
+    grids,
+    outcome_of,
+    outcomes_of,
+    write_outcome,
+)
 from sad_lightning.result import FAILURE
 from sad_lightning.training.stacking import stacking_pays
 
@@ -171,6 +181,21 @@ def test_how_a_cell_ended_is_kept_until_it_ends_well(tmp_path):
     assert outcome_of(cell) is None
     write_outcome(cell, Outcome(cell.key, "finished", 0.9))
     assert not (tmp_path / "cell" / FAILURE).exists()
+
+
+def test_a_folder_that_holds_another_cell_is_refused_and_what_a_kill_left_is_removed(tmp_path):
+    known = write_cell(tmp_path, "deep_sad", 2.0)
+    (folder,) = (path.parent for path in tmp_path.rglob("result.json"))
+    folder = folder.rename(tmp_path / "mine")
+    (folder / "train.abc.resume.ckpt").touch()
+    cell = cells_of("seed=1", f"runs={tmp_path}")[0]
+    with pytest.raises(InputError, match="holds the result of another cell"):
+        outcomes_of([replace(cell, folder=str(folder))], tmp_path, again=True)
+    whole = replace(cell, folder=str(folder), key=known.key)
+    for again in (False, True):
+        assert (folder / "train.abc.resume.ckpt").exists()
+        assert outcomes_of([whole], tmp_path, again=again)[known.key].status == "finished"
+    assert not (folder / "train.abc.resume.ckpt").exists()
 
 
 def test_an_estimate_is_based_on_finished_cells_and_else_on_steps(tmp_path):
