@@ -130,6 +130,18 @@ def published_auroc(data: str, method: str, setting: Setting, settings: Mapping[
     return sorted(numbers, key=lambda each: any(note.startswith("copied") for note in each.notes))
 
 
+def best_published(data: str, setting: Setting) -> PublishedNumber | None:
+    """The highest AUROC that the papers print of any method under a setting; None where they print none.
+
+    Where a paper prints a method twice, its first table counts.
+    """
+    first: dict[tuple[str, str], PublishedNumber] = {}
+    for (name, _, at), lines in _lines().items():
+        for line in lines if (name, at) == (data, setting) else ():
+            first.setdefault((line.published.paper, line.published.method), line.published)
+    return max(first.values(), key=lambda each: each.mean, default=None)
+
+
 def published_recall(
     data: str,
     method: str,
