@@ -50,6 +50,8 @@ class Detector(OutlierMixin, BaseEstimator):
         settings: settings to change, by their names on the command line: ``{"method.eta": 2.0, "ensemble": 5}``.
         target_fpr: the share of normal rows that ``predict`` may call anomalies.
         random_state: the seed of weights, order of rows and noise.
+        labels: what the labels mean, where they are not -1, 0 and 1: ``{"attack": -1, "ok": 1, "?": 0}``, or
+            ``{1: -1, 0: 0}`` where 1 is an anomaly.
 
     Attributes:
         model_: the trained model, as ``save`` writes it.
@@ -65,11 +67,13 @@ class Detector(OutlierMixin, BaseEstimator):
         settings: Mapping[str, Any] | None = None,
         target_fpr: float = 0.05,
         random_state: int = 0,
+        labels: Mapping[Any, int] | None = None,
     ) -> None:
         self.method = method
         self.settings = settings
         self.target_fpr = target_fpr
         self.random_state = random_state
+        self.labels = labels
 
     def fit(self, X: Any, semi: ArrayLike | None = None) -> Self:
         """Train.
@@ -77,10 +81,10 @@ class Detector(OutlierMixin, BaseEstimator):
         Args:
             X: rows as ``(N, D)`` numbers, NaN where one is missing: an array or a tensor; or a data frame of pandas or
                 polars, which may hold words and time stamps too; or images as ``(N, H, W)`` or ``(N, H, W, C)`` uint8.
-            semi: ``(N,)`` labels; None where there are none.
+            semi: ``(N,)`` labels, missing for an unlabeled row; None where there are none.
 
         Raises:
-            InputError: a setting, a label or the shape of the rows is wrong.
+            InputError: a setting, a label or the shape of the rows is wrong, or 0 and 1 may mean two things.
         """
         rows, schema = self._frame(X) if is_mixed(X) else self._numbers(X)
         return self._train(rows, schema, semi)
@@ -105,10 +109,10 @@ class Detector(OutlierMixin, BaseEstimator):
             raise InputError(
                 "fit_more: this model was trained on the command line; go on there, with warm_start=model.pt"
             )
-        return self._train(self._rows(X, reset=False), self.model_.preparation.schema, semi, self.model_)
+        return self._train(self._raw_rows(X), self.model_.preparation.schema, semi, self.model_)
 
     def _train(self, rows: NDArray[Any], schema: Schema, semi: ArrayLike | None, before: Model | None = None) -> Self:
-        labels = _labels(semi, len(rows))
+        labels = _semi_of(semi, len(rows), self.labels)
         with one_line_errors():
             cfg = composed(*self._typed(images=rows.ndim == 4, labeled=bool((labels < 0).any())))
             count, chosen = int((labels >= 0).sum()), "split.validation_ratio" in (self.settings or {})
@@ -125,6 +129,9 @@ class Detector(OutlierMixin, BaseEstimator):
             "method": self.method,
             "settings": None if self.settings is None else dict(self.settings),
             "random_state": self.random_state,
+            "labels": None
+            if self.labels is None
+            else [[_plain(name), int(sign)] for name, sign in self.labels.items()],
         }
         for note in self.model_.card["warnings"]:
             warnings.warn(note, stacklevel=3)
@@ -134,7 +141,7 @@ class Detector(OutlierMixin, BaseEstimator):
     def anomaly_score(self, X: Any) -> Floats:
         """The anomaly score of each row, ``(B,)``, higher = more anomalous."""
         check_is_fitted(self)
-        return self.model_.score_rows(self._rows(X, reset=False))
+        return self.model_.score_rows(self._raw_rows(X))
 
     def p_value(self, X: Any) -> Floats:
         """The conformal p-value of each row, ``(B,)`` in (0, 1], lower = more anomalous."""
@@ -225,7 +232,7 @@ class Detector(OutlierMixin, BaseEstimator):
         computed once for each column of all rows, so give the rows of interest.
         """
         check_is_fitted(self)
-        rows = self._rows(X, reset=False)
+        rows = self._raw_rows(X)
         return explain_scores(self.model_, rows, rows)
 
     def save(self, path: str | Path) -> None:
@@ -244,7 +251,10 @@ class Detector(OutlierMixin, BaseEstimator):
         schema = model.preparation.schema
         if isinstance(schema, TextSchema):
             raise InputError(f"{path}: reads texts; score them with python -m sad_lightning.predict")
-        detector = cls(**model.card.get("detector", {}), target_fpr=model.target_fpr)
+        parameters = dict(model.card.get("detector", {}))
+        if parameters.get("labels") is not None:
+            parameters["labels"] = {name: sign for name, sign in parameters["labels"]}
+        detector = cls(**parameters, target_fpr=model.target_fpr)
         detector.model_, detector.offset_ = model, -model.threshold
         if isinstance(schema, TableSchema):
             detector.n_features_in_ = len(schema.names)
@@ -285,23 +295,34 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def _numbers(self, X: Any) -> tuple[NDArray[Any], Schema]:
         """The raw rows to train on and the schema of numbers or images."""
-        rows = self._rows(X, reset=True)
+        rows = self._checked(X, None)
         if rows.ndim == 4:
             return rows, ImageSchema(*rows.shape[1:])
-        return rows, TableSchema.of_numbers(list(getattr(self, "feature_names_in_", _numbered(rows.shape[1]))))
+        schema = TableSchema.of_numbers(list(getattr(self, "feature_names_in_", _numbered(rows.shape[1]))), rows)
+        return _centered(rows, schema), schema
 
-    def _rows(self, X: Any, *, reset: bool) -> NDArray[Any]:
-        """``X`` as ``(N, C)`` float32 or ``(N, H, W, C)`` uint8, checked; columns must be those of ``fit``."""
-        X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
-        schema = None if reset else self.model_.preparation.schema
-        if isinstance(schema, TableSchema) and any(column.is_text for column in schema.columns):
+    def _raw_rows(self, X: Any) -> NDArray[Any]:
+        """``X`` as raw rows of the model, ``(N, C)`` float32 or ``(N, H, W, C)`` uint8."""
+        schema = self.model_.preparation.schema
+        if not isinstance(schema, TableSchema):
+            return self._checked(X, schema)
+        if any(column.is_text for column in schema.columns):
             return frame_rows(X, schema)
+        return _centered(self._checked(X, schema), schema)
+
+    def _checked(self, X: Any, schema: Schema | None) -> NDArray[Any]:
+        """``X`` as ``(N, C)`` numbers or ``(N, H, W, C)`` uint8; its columns must be those of ``fit``, if there are."""
+        X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
         if getattr(X, "ndim", 2) not in (3, 4) and not isinstance(schema, ImageSchema):
-            least = 2 if reset else 1
             x: NDArray[Any] = validate_data(
-                self, X, dtype=np.float32, ensure_all_finite="allow-nan", ensure_min_samples=least, reset=reset
+                self,
+                X,
+                dtype=[np.float64, np.float32],
+                ensure_all_finite="allow-nan",
+                ensure_min_samples=2 if schema is None else 1,
+                reset=schema is None,
             )
-            return np.require(x, requirements=["C", "W"])
+            return x
         pixels: NDArray[Any] = np.require(X, requirements=["C", "W"])
         pixels = pixels[..., None] if pixels.ndim == 3 else pixels
         images = ImageSchema(*pixels.shape[1:]) if pixels.ndim == 4 else None
@@ -311,13 +332,29 @@ class Detector(OutlierMixin, BaseEstimator):
         return pixels
 
 
+def _centered(rows: NDArray[Any], schema: TableSchema) -> NDArray[np.float32]:
+    """Raw rows of numbers.
+
+    Raises:
+        InputError: a number is too large.
+    """
+    raw = schema.centered(rows)
+    if np.isinf(raw).any():
+        row, column = np.argwhere(np.isinf(raw))[0]
+        raise InputError(
+            f"X must hold numbers below 3e38, it holds {rows[row, column]:g} in row {row}, column "
+            f"{schema.names[column]}; mend it"
+        )
+    return np.require(raw, requirements=["C", "W"])
+
+
 def label_auroc(detector: Detector, X: Any, semi: ArrayLike) -> float:
     """The AUROC of known anomalies against all other rows, for ``scoring=`` of a search over parameters.
 
     nan without a known anomaly; ``StratifiedKFold`` puts some into each fold.
     """
-    labels = np.asarray(semi)
-    return auroc(labels < 0, detector.anomaly_score(X))
+    scores = detector.anomaly_score(X)
+    return auroc(_semi_of(semi, len(scores), detector.labels) < 0, scores)
 
 
 def _numbered(count: int) -> list[str]:
@@ -339,8 +376,49 @@ def _kinds(y: ArrayLike) -> dict[str, NDArray[np.bool_]]:
     return {"new normal rows": truth == 0, "new anomalies": truth == 1}
 
 
-def _labels(semi: ArrayLike | None, count: int) -> NDArray[np.int8]:
-    labels = check_labels(semi, count)
-    if (labels > 0).any() and not (labels < 0).any():
-        warnings.warn("semi holds known normals, 1, and no known anomaly, -1; 1 is not an anomaly here", stacklevel=4)
-    return labels
+def _semi_of(labels: ArrayLike | None, count: int, meaning: Mapping[Any, int] | None) -> NDArray[np.int8]:
+    """Labels as -1, 0 and 1, ``(n,)``; a missing one is 0.
+
+    Args:
+        labels: as a person has them; None for none.
+        count: how many there must be.
+        meaning: -1, 0 or 1 for each; None where they are -1, 0 and 1 themselves.
+
+    Raises:
+        InputError: ``meaning`` does not say what one means, or 0 and 1 stand alone and nothing says what they mean.
+    """
+    if labels is None:
+        return check_labels(None, count)
+    given: NDArray[Any] = column_or_1d(labels)
+    kinds = {kind: _plain(kind) for kind in dict.fromkeys(given.tolist()) if not _is_missing(kind)}
+    if meaning is None:
+        if set(kinds) == {0, 1} or set(kinds) == {1}:
+            raise InputError(
+                "semi holds no labels but 0 and 1, which may mean two things: Detector(labels={1: -1, 0: 0}) if 1 is "
+                "an anomaly, Detector(labels={1: 1, 0: 0}) if 1 is known to be normal; or label with -1, 0 and 1"
+            )
+        if any(isinstance(kind, str) for kind in kinds):
+            raise InputError(
+                f"semi must be labels of -1, 0 and 1, it holds {', '.join(map(repr, list(kinds)[:5]))}; say what they "
+                f"mean with Detector(labels={{{next(iter(kinds))!r}: -1, ...}}): -1 is a known anomaly, 0 unlabeled, 1 "
+                f"a known normal"
+            )
+        meaning = {kind: kind for kind in kinds}
+    elif not isinstance(meaning, Mapping) or not set(meaning.values()) <= {-1, 0, 1}:
+        raise InputError(f"labels must say -1, 0 or 1 of each label, got {meaning!r}; for example {{'attack': -1}}")
+    elif unknown := [kind for kind in kinds if kind not in meaning]:
+        raise InputError(
+            f"labels must say -1, 0 or 1 of each label, it says nothing of {', '.join(map(repr, unknown[:5]))}; add "
+            f"{unknown[0]!r}: 0 if such rows are unlabeled"
+        )
+    return check_labels([0 if _is_missing(kind) else meaning[kind] for kind in given.tolist()], count)
+
+
+def _is_missing(label: Any) -> bool:
+    """Whether this is None, NaN or the missing value of pandas."""
+    return label is None or type(label).__name__ in ("NAType", "NaTType") or label != label
+
+
+def _plain(value: Any) -> Any:
+    """A scalar of numpy as one of Python."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -47,7 +47,9 @@ class Relabeled(Detector):
         return super().fit(X, semi)
 
 
-@parametrize_with_checks([Relabeled("deep_sad", settings=SHORT)], expected_failed_checks=lambda _: REFUSED)
+@parametrize_with_checks(
+    [Relabeled("deep_sad", settings=SHORT, labels={-1: -1, 0: 0, 1: 1})], expected_failed_checks=lambda _: REFUSED
+)
 @pytest.mark.filterwarnings("ignore")  # the checks' own
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
@@ -278,12 +280,62 @@ def test_wrong_labels_are_told(fitted, data):
     for wrong in (semi[:5], semi + 3):
         with pytest.raises(InputError, match="semi must be 300 labels of -1, 0 and 1"):
             Detector("iforest").fit(x, wrong)
-    with pytest.warns(UserWarning, match="1 is not an anomaly here"):
-        Detector("iforest").fit(x, np.abs(semi))
     with pytest.raises(InputError, match="scoring=label_auroc"):
         fitted.score(x, semi)
     with pytest.raises(InputError, match="without known anomalies"):
         Detector("hsc", settings=SHORT).fit(x)
+
+
+MEANINGS = {
+    "0 and 1": ([0, 1], {0: 0, 1: -1}, None),
+    "true and false": ([False, True], {False: 0, True: -1}, None),
+    "words": (["ok", "attack"], {"ok": 0, "attack": -1}, None),
+    "1 is normal": ([-7, 3], {-7: 0, 3: 1}, None),
+    "NaN": ([np.nan, -1.0], None, None),
+    "None": ([None, -1], None, None),
+    "None beside words": ([None, "attack"], {"attack": -1}, None),
+    "pandas' missing value": ([None, -1], None, "Int64"),
+}
+
+
+@pytest.mark.parametrize("name", MEANINGS)
+def test_labels_mean_what_is_said(name, data, tmp_path):
+    (usual, odd), meaning, dtype = MEANINGS[name]
+    odd_rows = np.arange(300) < 20
+    labels = [odd if each else usual for each in odd_rows]
+    if dtype:
+        labels = pytest.importorskip("pandas").array(labels, dtype=dtype)
+    detector = Detector("ssad", labels=meaning).fit(data[0], labels)
+    sign = 1 if name == "1 is normal" else -1
+    expected = Detector("ssad", labels={0: 0, sign: sign}).fit(data[0], np.where(odd_rows, sign, 0))
+    np.testing.assert_array_equal(detector.anomaly_score(data[0]), expected.anomaly_score(data[0]))
+    if sign < 0:
+        assert detector.model_.card["counts"]["known_anomaly"] == 20
+        assert label_auroc(detector, data[0], labels) == roc_auc_score(odd_rows, detector.anomaly_score(data[0]))
+    detector.save(tmp_path / "model.pt")
+    assert Detector.load(tmp_path / "model.pt").get_params() == detector.get_params()
+
+
+@pytest.mark.parametrize(
+    ("labels", "meaning", "words"),
+    [
+        ([0, 1], None, "labels={1: -1, 0: 0}) if 1 is an anomaly, Detector(labels={1: 1, 0: 0}) if 1 is known to be"),
+        ([False, True], None, "may mean two things"),
+        ([0.0, 1.0], None, "may mean two things"),
+        ([None, 1], None, "may mean two things"),
+        ([1, 1], None, "may mean two things"),
+        (["ok", "attack"], None, "it holds 'attack', 'ok'; say what they mean with Detector(labels={'attack': -1, "),
+        (["ok", "attack"], {"attack": -1}, "says nothing of 'ok'; add 'ok': 0 if"),
+        ([0, 1], "anomaly=1", "labels must say -1, 0 or 1 of each label, got 'anomaly=1'"),
+        ([0, 1], {0: 0, 1: 2}, "labels must say -1, 0 or 1 of each label, got {0: 0, 1: 2}"),
+    ],
+)
+def test_what_a_label_means_is_never_guessed(labels, meaning, words, data):
+    given = [labels[k < 20] for k in range(300)]
+    with pytest.raises(InputError) as told:
+        Detector("iforest", labels=meaning).fit(data[0], given)
+    assert words in str(told.value)
+    assert "\n" not in str(told.value)
 
 
 def test_importing_the_package_does_not_import_torch():

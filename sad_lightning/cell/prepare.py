@@ -20,6 +20,7 @@ from sad_lightning.cell.trainer_settings import check_trainer
 from sad_lightning.cell.trim import suspicion, trims
 from sad_lightning.cell.values import Cell, Learner, PreparedCell, trainer_of
 from sad_lightning.cell.warm_start import (
+    centered_before,
     model_before,
     networks_before,
     record,
@@ -101,6 +102,7 @@ def _rows(cell: Cell, seed: int, balance: Balance) -> tuple[CellRows, Model | No
     cfg = cell.cfg
     arrays = embedded(load(cfg.data) if cell.arrays is None else cell.arrays, cfg)
     before = model_before(cfg, arrays)
+    arrays = arrays if before is None else centered_before(before, arrays)
     split = split_of(cfg, arrays, seed, rows_apart(before))
     arrays = _with_vocabulary(arrays, split, cfg.network)
     scaling = fit_scaling(arrays, split, **to_kwargs(cfg.preprocess))

@@ -7,6 +7,7 @@ threshold.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def model_before(cfg: DictConfig, arrays: Arrays) -> Model | None:
         what = "texts, whose words have other numbers then" if new is not None else "the papers' data sets"
         raise InputError(f"warm_start is for own tables and images, not for {what}; leave it out")
     if isinstance(old, TableSchema) and isinstance(new, TableSchema):
-        if old.columns == new.columns:
+        if [replace(each, center=0.0) for each in old.columns] == [replace(each, center=0.0) for each in new.columns]:
             return model
         names = [name for name in old.names if name not in new.names], [n for n in new.names if n not in old.names]
         lacks, more = (", ".join(each[:5]) or "none" for each in names)
@@ -57,6 +58,15 @@ def model_before(cfg: DictConfig, arrays: Arrays) -> Model | None:
             f"warm_start: the data must be of the kind and size that {path} knows, it is another; leave warm_start out"
         )
     return model
+
+
+def centered_before(model: Model, arrays: Arrays) -> Arrays:
+    """The rows less the centers of the model's columns, in place of their own."""
+    old, new = model.preparation.schema, arrays.schema
+    if not isinstance(old, TableSchema) or not isinstance(new, TableSchema) or old.columns == new.columns:
+        return arrays
+    moved = (new.centers - old.centers)[new.sources()[0]]
+    return replace(arrays, x=(arrays.x + moved).astype(np.float32), schema=replace(new, columns=old.columns))
 
 
 def scaling_before(model: Model, scaling: Scaling) -> Scaling:

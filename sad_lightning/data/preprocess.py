@@ -73,9 +73,29 @@ def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) ->
         low, width = rows.mean(axis=0), np.full(rows.shape[1], np.sqrt(rows.var(axis=0).mean()))
     else:
         low, width = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
-    differs = width > np.finfo(np.float32).tiny  # a constant column maps to 0, and one whose scale has no number
+    if isinstance(arrays.schema, TableSchema) and scaling in ("min_max", "standardize"):
+        constant = np.ptp(rows, axis=0) == 0
+        events = arrays.x[split.train[split.semi < 0]][:, constant] - rows[0, constant]
+        width[constant] = _event_widths(events, is_word=~np.isnan(arrays.schema.sources()[1][constant]))
+        if scaling == "standardize":
+            width[constant] /= np.sqrt(len(rows))
+    differs = width > np.finfo(np.float32).tiny  # else a column maps to 0: it is constant, or its scale has no number
     scale = np.divide(1, width, out=np.zeros_like(width), where=differs)
     return Scaling(scale.astype(np.float32), (-low * scale).astype(np.float32), fill)
+
+
+def _event_widths(deviations: NDArray[Any], *, is_word: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How far a column that is constant in all other training rows goes where it is not, ``(D,)``.
+
+    What normal rows never show is evidence: the column is scaled as if one of them had gone that far.
+
+    Args:
+        deviations: ``(n, D)`` of the known anomalies from the constants. Where none deviates, the width is 1.
+        is_word: ``(D,)`` whether a column stands for a word. One that training never saw says nothing: width 0.
+    """
+    away = np.abs(np.nan_to_num(deviations.astype(np.float64)))
+    count = (away > 0).sum(axis=0)
+    return np.where(count > 0, away.sum(axis=0) / np.maximum(count, 1), np.where(is_word, 0.0, 1.0))
 
 
 def medians(rows: NDArray[Any]) -> Floats:

@@ -2,6 +2,7 @@
 
 import codecs
 import itertools
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ Floats = NDArray[np.float32]
 DAY, WEEK = 86_400, 604_800  # seconds
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 STEPS = 2**16  # to which sines are rounded, so that a sine of pi is 0
+_SAMPLE = 10_000  # rows that tell where a column lies
+_PRECISE = 1e4
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Column:
         day_first: of time stamps, whether the day comes first in those that begin with neither year nor month's name;
             None where training had none.
         has_zone: of time stamps, whether they have a time zone.
+        center: of numbers, what a raw row holds them less of, so that single precision suffices; 0 where it does so.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Column:
     periods: tuple[int, ...] = ()
     day_first: bool | None = None
     has_zone: bool = False
+    center: float = 0.0
 
     def __post_init__(self) -> None:
         choice(f"column {self.name!r}: kind", self.kind, ("number", "boolean", "category", "hash", "time"))
@@ -92,7 +97,25 @@ class Column:
             day, minute = divmod(round(value / 60) % (WEEK // 60), DAY // 60)
             clock = f"{minute // 60:02}:{minute % 60:02}"
             return f"{_WEEKDAYS[day]} {clock}" if WEEK in self.periods else clock
-        return ("true" if value else "false") if self.kind == "boolean" else f"{value:.6g}"
+        if self.kind == "boolean":
+            return "true" if value else "false"
+        return f"{self.center + float(value):.14g}" if self.center else f"{value:.6g}"
+
+
+def centers_of(x: NDArray[Any]) -> NDArray[np.float64]:
+    """What to subtract from columns of numbers ``(N, D)`` before they become float32, ``(D,)``; 0 where none is needed.
+
+    A column is centered at its median where this is more than 10,000 times the distance of its quartiles: single
+    precision would round such a number by more than a thousandth of that distance.
+    """
+    some = np.asarray(x[:: max(1, len(x) // _SAMPLE)], dtype=np.float64)
+    some = some[:, None] if some.ndim == 1 else some
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column may have no value in these rows, or infinite ones
+        low, first, middle, third, high = np.nanpercentile(some, (0, 25, 50, 75, 100), axis=0)
+        spread = np.where(third > first, third - first, high - low)
+        blurs = (spread > 0) & np.isfinite(spread) & (np.abs(middle) > _PRECISE * spread)
+    return np.where(blurs, middle, 0.0)
 
 
 def _seen_of(column: Column) -> list[tuple[float, float, float]]:
@@ -148,8 +171,8 @@ class Dialect:
 class TableSchema:
     """The columns of a table, in the order in which a raw row ``(C,)`` holds them.
 
-    A raw row is float32: the number, 0 or 1, the position of the category, the bucket, or the seconds since Monday,
-    0:00 UTC; NaN where the value is missing.
+    A raw row is float32: the number less the center of its column, 0 or 1, the position of the category, the bucket, or
+    the seconds since Monday, 0:00 UTC; NaN where the value is missing.
 
     Attributes:
         columns: at least one, no name twice.
@@ -172,9 +195,21 @@ class TableSchema:
             raise InputError(f"columns: a table needs at least one and no name twice, got {', '.join(twice) or 'none'}")
 
     @classmethod
-    def of_numbers(cls, names: Sequence[str]) -> "TableSchema":
-        """A table that has only numbers."""
-        return cls(tuple(Column(name) for name in names))
+    def of_numbers(cls, names: Sequence[str], x: NDArray[Any] | None = None) -> "TableSchema":
+        """A table that has only numbers, centered where the rows ``x``, ``(N, D)``, need it."""
+        centers = [0.0] * len(names) if x is None else centers_of(x).tolist()
+        return cls(tuple(Column(name, center=center) for name, center in zip(names, centers, strict=True)))
+
+    @property
+    def centers(self) -> NDArray[np.float64]:
+        """What is subtracted from each raw column in double precision, ``(C,)``."""
+        return np.array([column.center for column in self.columns])
+
+    def centered(self, numbers: NDArray[Any]) -> Floats:
+        """Raw rows of numbers as they stand, ``(N, C)``: less their centers, in single precision."""
+        with np.errstate(over="ignore"):
+            rows: Floats = (numbers - self.centers if self.centers.any() else numbers).astype(np.float32, copy=False)
+        return rows
 
     @property
     def names(self) -> list[str]:

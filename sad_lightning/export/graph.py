@@ -1,7 +1,7 @@
 """A model as one graph, from raw rows to scores and decisions, that runs without this package.
 
-It holds preparation, network or baseline, and threshold, and takes batches of any size. It is checked to agree with the
-model on real rows.
+It holds preparation, network or baseline, and threshold, and takes batches of any size: float32, or float64 where a
+column lies so far from zero that single precision would blur it. It is checked to agree with the model on real rows.
 """
 
 import io
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import BaselineScore, Model
 from sad_lightning.training.mixture import CalibrationLayer, Mixture
@@ -41,13 +42,15 @@ def to_graph(model: Model, kind: str, rows: Tensor) -> tuple[bytes, float]:
         InputError: the model is a baseline without ``torch_score``, a package is missing, or graph and model differ by
             more than 1e-4.
     """
-    example = rows[torch.arange(_TRACE_ROWS) % len(rows)]
+    numbers = _uncentered(model, rows)
+    example = numbers[torch.arange(_TRACE_ROWS) % len(rows)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
-        module = _Graph(model) if isinstance(model.scorer, BaselineScore | Mixture) else model
+        module: nn.Module = _Graph(model) if isinstance(model.scorer, BaselineScore | Mixture) else model
+        module = module if numbers is rows else _Centered(model, module)
         program = torch.export.export(module.cpu().eval(), (example,), dynamic_shapes=_BATCH)
         content, run = _onnx(program, metadata(model)) if kind == "onnx" else _pt2(program, metadata(model))
-    return content, difference(model, run, rows)
+    return content, difference(model, lambda part: run(_uncentered(model, part)), rows)
 
 
 class _Graph(nn.Module):
@@ -65,6 +68,33 @@ class _Graph(nn.Module):
         """Score and decision of raw rows, ``(B,)`` twice."""
         scores: Tensor = self.scorer.score(self.preparation(raw))  # type: ignore[operator]
         return scores, scores > self.limit
+
+
+class _Centered(nn.Module):
+    """A graph of raw rows as one of numbers as they stand, ``(B, C)`` float64."""
+
+    centers: Tensor
+
+    def __init__(self, model: Model, graph: nn.Module) -> None:
+        super().__init__()
+        self.graph = graph
+        self.register_buffer("centers", _centers(model))
+
+    def forward(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Score and decision, ``(B,)`` twice."""
+        scores, decisions = self.graph((numbers - self.centers).float())
+        return scores, decisions
+
+
+def _centers(model: Model) -> Tensor:
+    schema = model.preparation.schema
+    return torch.from_numpy(schema.centers) if isinstance(schema, TableSchema) else torch.zeros(0)
+
+
+def _uncentered(model: Model, rows: Tensor) -> Tensor:
+    """Raw rows as a graph takes them: those of a table with centers as the numbers that they stand for."""
+    centers = _centers(model)
+    return rows.double() + centers if centers.any() else rows
 
 
 class _TorchBaseline(nn.Module):

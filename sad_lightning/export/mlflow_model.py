@@ -147,7 +147,7 @@ def example_of(model: Model, path: Path) -> "pd.DataFrame | NDArray[np.uint8]":
         return raw
     columns: dict[str, Any] = {}
     for position, column in enumerate(schema.columns):
-        values = raw[:, position].astype(np.float64)
+        values = raw[:, position].astype(np.float64) + column.center
         if column.is_text:
             values = np.array([None if np.isnan(v) else column.word(float(v)) for v in values], dtype=object)
         elif column.kind == "boolean":

@@ -3,6 +3,7 @@ import pytest
 
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.preprocess import fit_scaling
+from sad_lightning.data.schema import Column, TableSchema
 from sad_lightning.data.split import Split
 from sad_lightning.errors import InputError
 
@@ -23,6 +24,22 @@ def test_min_max_is_fitted_without_known_anomalies_and_constant_columns_map_to_z
     values = scaled(scaling="min_max", fit_rows="training")
     np.testing.assert_allclose(values[:3], [[0, 0, 0], [1, 0, 1], [0.5, 0, 0.5]], atol=1e-6)
     assert values[3, 0] == 25  # not clipped
+
+
+def test_in_own_tables_what_normal_rows_never_show_is_evidence():
+    """As if one of three normal rows had gone as far as the known anomaly did: 6 from the constant, or else 1."""
+    x = np.float32([[0, 5, 7, 0, 0], [2, 5, 7, 0, 0], [4, 5, 7, 0, 0], [9, -1, 7, 1, 0]])
+    words = Column("w", "category", ("a", "b"))  # b in no training row
+    schema = TableSchema((Column("a"), Column("b"), Column("c"), words))
+    rows = np.arange(4)
+    drawn = Split(rows, np.int8([0, 0, 1, -1]), rows[:0], rows, rows, (0,), (1,))
+    arrays = Arrays(x, np.zeros(4, dtype=np.int64), ("a", "b"), schema=schema)
+    by_hand = {"standardize": np.sqrt(3) / np.array([6, 1, 1]), "min_max": 1 / np.array([6, 1, 1]), "none": np.ones(3)}
+    for name, scale in by_hand.items():
+        scaling = fit_scaling(arrays, drawn, scaling=name, fit_rows="training")
+        np.testing.assert_allclose(scaling.scale[1:], [*scale, name == "none"], rtol=1e-6)
+        if name != "none":
+            np.testing.assert_allclose((x * scaling.scale + scaling.shift)[:3, 1:], 0, atol=1e-6)
 
 
 def test_standardize():

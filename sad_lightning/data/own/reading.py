@@ -189,7 +189,7 @@ def raw_rows(
             numbers = codes[np.where(present, numbers, len(values.words)).astype(np.int64)]
             unknown[column.name] = int((np.isnan(numbers) & present).sum())
         with np.errstate(over="ignore"):
-            raw[:, position] = numbers
+            raw[:, position] = numbers - column.center if column.center else numbers
         _check_finite(path, column.name, raw[:, position], numbers, first)
         if schema.missing == "refuse" and np.isnan(numbers).any() and column.kind not in ("category", "hash"):
             row = first + int(np.isnan(numbers).argmax())

@@ -27,7 +27,7 @@ from sad_lightning.data.own.reading import raw_rows, read_table, text_rows
 from sad_lightning.data.own.sample import ReadRows, read_parts
 from sad_lightning.data.own.times import are_times, time_column
 from sad_lightning.data.own.values import LIKE_A_NUMBER, Table, Values, ignoring, listed, setting
-from sad_lightning.data.schema import Column, Dialect, TableSchema, TextSchema
+from sad_lightning.data.schema import Column, Dialect, TableSchema, TextSchema, centers_of
 from sad_lightning.data.words import words_of
 from sad_lightning.errors import InputError
 
@@ -234,8 +234,10 @@ def _column(path: Place, name: str, values: Values, max_categories: int, hash_bu
     if values.kind not in ("number", "boolean", "category") or np.isnan(values.numbers).all():
         what = "no value" if values.kind in ("number", "boolean", "category") else values.kind
         raise InputError(f"{path}: column {name} must hold numbers or words, it holds {what}; {out}")
-    if values.kind != "category":
-        return Column(name, values.kind)
+    if values.kind == "boolean":
+        return Column(name, "boolean")
+    if values.kind == "number":
+        return Column(name, center=centers_of(values.numbers).item())
     if len(values.words) > max_categories:
         rows = int((~np.isnan(values.numbers)).sum())
         if hash_buckets and len(values.words) <= ALL_DIFFER * rows:
@@ -258,20 +260,12 @@ def _warn(path: Place, x: np.ndarray, schema: TableSchema) -> None:
     low, high = np.nanmin(x, axis=0), np.nanmax(x, axis=0)
     constant = int((low == high).sum())
     if constant:
-        warnings.warn(f"{path.name}: {constant} of {x.shape[1]} columns are constant and map to 0", stacklevel=3)
+        warnings.warn(f"{path.name}: {constant} of {x.shape[1]} columns are constant", stacklevel=3)
     counting = [schema.columns[source[k]].name for k in np.flatnonzero((np.diff(x[:1000], axis=0) == 1).all(axis=0))]
     if counting and len(x) > 20:
         warnings.warn(
             f"{path.name}: {listed(counting)} counts the rows; where these are sorted it tells their labels, leave it "
             f"out with {ignoring(counting)}",
-            stacklevel=3,
-        )
-    coarse = (high > low) & (high - low < 1e-5 * np.maximum(np.abs(low), np.abs(high)))
-    names = sorted({schema.columns[k].name for k in source[coarse]})
-    if names:
-        warnings.warn(
-            f"{path.name}: {listed(names)} differ by less than a hundred-thousandth of their size; subtract a "
-            f"constant, or single precision blurs them",
             stacklevel=3,
         )
     with warnings.catch_warnings():
