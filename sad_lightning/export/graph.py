@@ -77,12 +77,12 @@ class _Centered(nn.Module):
 
     def __init__(self, model: Model, graph: nn.Module) -> None:
         super().__init__()
-        self.graph = graph
+        self.of_raw = graph
         self.register_buffer("centers", _centers(model))
 
     def forward(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Score and decision, ``(B,)`` twice."""
-        scores, decisions = self.graph((numbers - self.centers).float())
+        scores, decisions = self.of_raw((numbers - self.centers).float())
         return scores, decisions
 
 

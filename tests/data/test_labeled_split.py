@@ -47,6 +47,35 @@ def test_no_row_value_or_group_is_in_two_parts_over_many_seeds():
         assert split.counts["duplicates"] == 200 - len({tuple(map(str, row)) for row in x.tolist()})
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_no_group_of_equal_rows_decides_a_split(grouped):
+    """1,222 rows of an idle machine among 2,000: each part gets its share of them, and groups stay whole."""
+    x = np.random.default_rng(0).normal(size=(2000, 4)).astype(np.float32)
+    x[:1222] = 0
+    x[1222:1262] = 1  # 40 equal rows are few, and stay together
+    group = np.arange(2000) // 4 if grouped else None
+    for seed in range(20):
+        with pytest.warns(UserWarning, match="1222 rows are such as more than a twentieth of all are"):
+            split = draw(own(x, np.zeros(2000, dtype=np.int8), group=group), seed=seed)
+        parts = (split.train, split.validation, split.test)
+        for rows, share in zip(parts, (0.6, 0.2, 0.2), strict=True):
+            assert abs(len(rows) / 2000 - share) < 0.06
+            assert abs((rows < 1222).sum() / 1222 - share) < 0.08
+        assert len({next(k for k, rows in enumerate(parts) if row in rows) for row in range(1222, 1262)}) == 1
+        if grouped:
+            assert sum(len(set(group[rows])) for rows in parts) == 500
+
+
+def test_common_values_stay_in_the_parts_that_a_column_names():
+    x = np.zeros((100, 2), dtype=np.float32)
+    x[50:] = np.arange(100).reshape(50, 2) % 60  # of which ten stand twice
+    part = np.int8([0, 1, 2, 2] * 25)
+    with pytest.warns(UserWarning, match="test rows equal a training row"):
+        split = draw(own(x, np.zeros(100, dtype=np.int8), part=part))
+    assert (split.test < 50).sum() == 24
+    assert (split.test >= 50).sum() < 26
+
+
 def test_shares_and_where_known_anomalies_go():
     x = np.arange(1000, dtype=np.float32)[:, None]
     semi = np.where(np.arange(1000) < 50, -1, 0)

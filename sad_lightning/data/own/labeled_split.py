@@ -1,7 +1,8 @@
 """Which rows of own data train, validate and test: their labels are in the data, only the parts are drawn.
 
 Rows that are equal in every value, and rows of one group, form a unit, and a unit is in one part, so that no test row
-equals a training row. Units with a known anomaly are drawn separately, so that each part gets its share of them.
+equals a training row. Units with a known anomaly are drawn separately, so that each part gets its share of them. Rows
+of which more than a twentieth are equal, such as those of an idle machine, are no unit: it would decide the split.
 
     test        ``test_ratio`` of all units
     validation  ``validation_ratio`` of the remaining units; their rows set the threshold. Known anomalies are not held
@@ -30,6 +31,7 @@ from sad_lightning.errors import InputError
 from sad_lightning.seeding import derive
 
 _CHUNK = 1 << 16
+_COMMON, _FEW = 0.05, 20  # of the rows, and rows: values that more rows have are common
 _PARTS = ("train", "validation", "test")
 
 
@@ -71,19 +73,30 @@ def draw_labeled_split(
             )
     labels = arrays.labels
     rows = row_hash(values_of(arrays))
-    unit = units(rows, labels.group)
+    common = _common(rows)
+    unit = units(rows, labels.group, common)
     before = None if apart is None else _parts_before(rows, unit, labels, apart, validation_ratio, early_stopping)
-    if before is not None and labels.part is None:
-        part = before
-    elif labels.part is None:
+    if labels.part is None:
         part = _draw(unit, labels, test_ratio, validation_ratio, hold_anomalies=early_stopping, seed=seed)
+        part = part if before is None else np.where(common, part, before)
+        if common.any():
+            warnings.warn(
+                f"{int(common.sum())} rows are such as more than a twentieth of all are, equal in every value; each is "
+                f"drawn into a part by itself, so that equal ones train and test",
+                stacklevel=2,
+            )
     else:
-        part = _parts_of_column(rows, labels)
+        part = _parts_of_column(rows, common, labels)
         is_open = part == OPEN
         if is_open.any():
             left = labels.rows(is_open)
             part[is_open] = _draw(
-                units(rows[is_open], left.group), left, 0.0, validation_ratio, hold_anomalies=early_stopping, seed=seed
+                units(rows[is_open], left.group, common[is_open]),
+                left,
+                0.0,
+                validation_ratio,
+                hold_anomalies=early_stopping,
+                seed=seed,
             )
     train, validation, test = (np.flatnonzero(part == number) for number in range(3))
     if not (labels.semi[train] >= 0).any():
@@ -142,9 +155,27 @@ def row_hash(x: NDArray[np.generic]) -> NDArray[np.uint64]:
     return hashes
 
 
-def units(rows: NDArray[np.uint64], group: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """The unit of each row, ``(N,)`` from 0: equal rows and rows of one group share a unit, in chains of any length."""
+def _common(rows: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Whether each row has values that many others have too, ``(N,)``."""
+    _, same, counts = np.unique(rows, return_inverse=True, return_counts=True)
+    common: NDArray[np.bool_] = counts[same] > max(_FEW, _COMMON * len(rows))
+    return common
+
+
+def units(
+    rows: NDArray[np.uint64], group: NDArray[np.int64] | None, common: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """The unit of each row, ``(N,)`` from 0: equal rows and rows of one group share a unit, in chains of any length.
+
+    Args:
+        rows: their hashes, ``(N,)``.
+        group: of each, ``(N,)``, or None.
+        common: ``(N,)`` the rows that share no unit with others for being equal; None for none.
+    """
     _, same = np.unique(rows, return_inverse=True)
+    if common is not None and common.any():
+        same[common] = len(rows) + np.arange(int(common.sum()))
+        _, same = np.unique(same, return_inverse=True)
     if group is None:
         return same.astype(np.int64)
     _, groups = np.unique(group, return_inverse=True)
@@ -218,8 +249,11 @@ def _draw(
     return part
 
 
-def _parts_of_column(rows: NDArray[np.uint64], labels: Labels) -> NDArray[np.int8]:
-    """The part of each row that the column names, ``(N,)``; -1 for a held-out row that equals a training row."""
+def _parts_of_column(rows: NDArray[np.uint64], common: NDArray[np.bool_], labels: Labels) -> NDArray[np.int8]:
+    """The part of each row that the column names, ``(N,)``; -1 for a held-out row that equals a training row.
+
+    Rows of ``common`` values stay where they are.
+    """
     assert labels.part is not None
     part = labels.part.copy()
     if labels.group is not None:
@@ -230,7 +264,7 @@ def _parts_of_column(rows: NDArray[np.uint64], labels: Labels) -> NDArray[np.int
                     f"data.group: a group must be in one part, one stands in {_PARTS[part_of_group[g]]} and in "
                     f"{_PARTS[p]}; change the column of data.part, or leave data.group out"
                 )
-    leaking = np.isin(part, (1, 2)) & np.isin(rows, rows[np.isin(part, (0, OPEN))])
+    leaking = np.isin(part, (1, 2)) & ~common & np.isin(rows, rows[np.isin(part, (0, OPEN))])
     if leaking.any():
         warnings.warn(
             f"data.part: {int((leaking & (part == 1)).sum())} validation rows and {int((leaking & (part == 2)).sum())} "
