@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from sad_lightning.data.own.labels import PARTS
+from sad_lightning.data.own.leaks import tells_label
 from sad_lightning.data.own.tables import ALL_DIFFER
 from sad_lightning.data.own.values import LIKE_A_NUMBER, setting
 from sad_lightning.data.schema import DAY, WEEK
 from sad_lightning.errors import InputError
 from sad_lightning.inspect.columns import ColumnProfile, TableProfile
-from sad_lightning.stats.ranking import auroc
 
 MAX_CATEGORIES, HASH_BUCKETS = 100, 64  # of conf/data/table.yaml
 NORMAL = frozenset({"normal", "benign", "ok", "good", "fine", "healthy", "legit", "legitimate", "genuine", "inlier",
@@ -32,8 +32,6 @@ _ID_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|index|idx|key|serial|number|no|nr
 _CODE_NAME = re.compile(r"(^|[_\W])(code|zip|zipcode|postcode|protocol|category|type|kind)$", re.IGNORECASE)
 _FEW_CODES = 30
 _CYCLES = {DAY: "time of day", WEEK: "weekday"}
-_LEAKS = 0.999  # the AUROC of one column alone, from which on it is said that it tells the label
-_ENOUGH = 10  # known anomalies, to say so
 
 
 @dataclass(frozen=True)
@@ -263,16 +261,7 @@ def _leak(column: ColumnProfile, label_column: ColumnProfile, label: Label) -> s
     words = label_column.values.as_words()
     anomalous = np.array([*(word in label.anomaly for word in words.words), False])
     y = anomalous[np.where(np.isnan(words.numbers), len(words.words), words.numbers).astype(np.int64)]
-    present = ~np.isnan(column.values.numbers)
-    y, numbers = y[present], column.values.numbers[present]
-    if y.sum() < _ENOUGH or (~y).sum() < _ENOUGH:
-        return None
-    if column.values.kind == "category":
-        word = numbers.astype(np.int64)
-        others = np.bincount(word)[word] - 1
-        numbers = np.where(others, (np.bincount(word, weights=y)[word] - y) / np.maximum(others, 1), y.mean())
-    area = auroc(y, numbers)
-    return "tells the label by itself: is it known before?" if max(area, 1 - area) >= _LEAKS else None
+    return "tells the label by itself: is it known before?" if tells_label(column.values, y, ~y) else None
 
 
 def _problems(table: TableProfile, ignore: Mapping[str, str], label: Label | None) -> Iterator[str]:

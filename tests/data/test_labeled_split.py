@@ -5,7 +5,7 @@ import pytest
 
 from sad_lightning.data.arrays import Arrays, Labels
 from sad_lightning.data.own.labeled_split import draw_labeled_split, row_hash, units
-from sad_lightning.data.own.labels import labels_of, part_of, semi_of
+from sad_lightning.data.own.labels import check_words, labels_of, part_of, semi_of
 from sad_lightning.data.own.values import Values, spell
 from sad_lightning.errors import InputError
 
@@ -135,6 +135,32 @@ def test_words_become_labels():
     assert semi_of("x", yes, known_anomaly=[True], known_normal=[False], unlabeled=[]).tolist() == [-1, 1, 0]
     assert [spell(value) for value in (1, 1.0, 1.5, True, "True", " a ")] == ["1", "1", "1.5", "true", "true", "a"]
     assert part_of("x", words("val", "train", "test")).tolist() == [1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("names", "changes", "expected"),
+    [
+        (["neptune", "normal"], {"known_anomaly": ["neptune"], "unlabeled": ["normal"]}, [-1, 0]),
+        (["neptune", "normal", "anomaly"], {"known_anomaly": ["anomaly", "normal", "neptune"]}, [-1, -1, -1]),
+        (["unlabeled", "normal", "anomaly"], {"known_normal": ["unlabeled", "normal"]}, [1, 1, -1]),
+        (["anomaly", "odd"], {"known_normal": ["anomaly"], "known_anomaly": ["odd"]}, [1, -1]),
+    ],
+)
+def test_a_word_that_is_given_a_meaning_loses_its_usual_one(names, changes, expected):
+    usual = {"known_anomaly": ["anomaly"], "known_normal": ["normal"], "unlabeled": ["unlabeled"]}
+    assert semi_of("x", words(*names), **{**usual, **changes}).tolist() == expected
+
+
+def test_words_that_no_row_has_are_told():
+    label = words("normal", None, "odd")
+    check_words("x", label, known_anomaly=["anomaly"], known_normal=["normal"])  # as without any setting
+    check_words("x", label, known_anomaly=["odd", "gone"], known_normal=[])
+    with pytest.raises(
+        InputError, match=r"known_anomaly must name words .* no row has scratch; it holds 'normal', 'odd'"
+    ):
+        check_words("x", label, known_anomaly=["scratch"], known_normal=["normal"])
+    with pytest.raises(InputError, match=r"data\.known_normal must name words .*, or data\.known_normal=\[\] for none"):
+        check_words("x", label, known_anomaly=["odd"], known_normal=["fine", "well"])
 
 
 def test_the_truth_is_for_evaluation_and_may_be_missing():

@@ -216,6 +216,7 @@ def test_the_best_epoch_on_held_out_labels_is_kept(tmp_path, monkeypatch):
     assert torch.isfinite(again.calibration).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*colour, wet tells the label by itself")
 def test_the_seeds_of_a_table_train_as_one_population_on_one_copy_of_it(settings, tmp_path, monkeypatch):
     path = write(tmp_path / "parts.csv")  # with missing numbers and with categories
     populations: list[PopulationData] = []
@@ -430,7 +431,9 @@ WRONG_TABLES = {
     "no such column to ignore": (GOOD, ("data.ignore=[id]",), "data.ignore=id"),
     "no such categorical": (GOOD, ("data.categorical=[zip]",), "data.categorical=zip"),
     "unexplained label": ({**GOOD, "status": ["fraud", "ok"] * 30}, (), "holds 'fraud', 'ok', which no"),
-    "a word for two things": (GOOD, ("data.known_normal=[anomaly]",), "'anomaly' stands for two things"),
+    "a word for two things": (GOOD, ("data.known_normal=[x,y]", "data.unlabeled=[x]"), "'x' stands for two things"),
+    "a word of no row": (GOOD, ("data.known_anomaly=[scratch]", "data.unlabeled=[anomaly]"),
+                         "data.known_anomaly must name words of the label column, no row has scratch; it holds"),
     "normal without truth": (GOOD, ("data.normal=[a]",), "give data.truth=COLUMN"),
     "truth without normal": ({**GOOD, "k": ["x", "y"] * 30}, ("data.truth=k",), "data.normal must name the words"),
     "normal that is not there": ({**GOOD, "k": ["x", "y"] * 30}, ("data.truth=k", "data.normal=[z]"), "it holds x, y"),

@@ -4,6 +4,7 @@ import datetime
 import gzip
 import re
 import shlex
+import warnings
 from decimal import Decimal
 from pathlib import Path
 
@@ -328,6 +329,25 @@ def test_columns_that_do_not_say_what_they_seem_to_are_told(values, words, tmp_p
     path = text(tmp_path / "x.csv", "a,b\n" + "".join(f"{value!r},{k % 7}\n" for k, value in enumerate(values)))
     with pytest.warns(UserWarning, match=words):
         own(path, label=None)
+
+
+@pytest.mark.parametrize("others", ["normal", ""])
+def test_columns_that_tell_the_label_are_told(others, tmp_path):
+    generator = np.random.default_rng(0)
+    lines = ["a,attack,alarms,wet,again,tag,status"]
+    for k in range(400):
+        odd = k % 8 == 0
+        name = ("worm", "scan")[k % 16 == 0] if odd else "none"
+        lines.append(
+            f"{generator.normal() + odd:.4f},{name},{100 - 90 * odd + generator.random():.3f},"
+            f"{str(odd).lower()},{2 + odd if k % 9 else ''},{generator.choice(['x', 'y'])},{'anomaly' if odd else others}"
+        )
+    path = text(tmp_path / "x.csv", "\n".join(lines))
+    with pytest.warns(UserWarning, match=r"attack, wet, again tells the label by itself; .*'data.ignore=\[attack,wet,"):
+        own(path, label="status")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        own(path, label="status", ignore=["attack", "wet", "again"])
 
 
 def test_whole_numbers_that_are_kept_are_those_of_the_file(tmp_path):

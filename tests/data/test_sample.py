@@ -11,6 +11,7 @@ from sad_lightning.data.own import sample
 
 pa = pytest.importorskip("pyarrow", reason="parquet needs the extra `table`")
 pq = pytest.importorskip("pyarrow.parquet")
+pytestmark = pytest.mark.filterwarnings("ignore:.*word tells the label by itself")  # as k % 3 does
 LABELED = 30  # of each 1,000 rows, a third of them anomalies
 
 

@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from sad_lightning.checks import path_of
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.own.labels import as_words, labels_of, part_of, semi_of
+from sad_lightning.data.own.labels import as_words, check_words, labels_of, part_of, semi_of
 from sad_lightning.data.own.reading import read_table
 from sad_lightning.data.own.values import Values, listed, spell
 from sad_lightning.data.schema import ImageSchema
@@ -97,6 +97,7 @@ def folder(
         semi = semi_of(
             top, columns["label"], known_anomaly=known_anomaly, known_normal=known_normal, unlabeled=unlabeled
         )
+        check_words(top, columns["label"], known_anomaly=known_anomaly, known_normal=known_normal)
     parts = part_of(top, columns["part"]) if "part" in columns else None
     target, classes, given_labels = labels_of(top, semi, columns.get("truth"), normal, parts, columns.get("group"))
     x, readable = load_images(files, schema)

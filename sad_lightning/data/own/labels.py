@@ -12,6 +12,7 @@ from sad_lightning.data.own.address import Place
 from sad_lightning.data.own.values import Values, listed, spell
 from sad_lightning.errors import InputError
 
+USUAL = {-1: ["anomaly"], 1: ["normal"], 0: ["unlabeled"]}  # the words of conf/data/table.yaml
 PARTS = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
 
 
@@ -19,6 +20,8 @@ def semi_of(
     path: Place, label: Values, *, known_anomaly: object, known_normal: object, unlabeled: object
 ) -> NDArray[np.int8]:
     """The label of each row that training sees, ``(N,)``; a missing value is unlabeled.
+
+    A word that a person gives a meaning loses the one that it has without any setting.
 
     Args:
         path: the file, for errors.
@@ -30,13 +33,17 @@ def semi_of(
     Raises:
         InputError: the column holds another word, or a word has two meanings.
     """
+    words = {-1: as_words(known_anomaly), 1: as_words(known_normal), 0: as_words(unlabeled)}
     meaning: dict[str, int] = {}
-    for semi, words in ((-1, known_anomaly), (1, known_normal), (0, unlabeled)):
-        for name in as_words(words):
+    for semi in (sign for sign in words if words[sign] != USUAL[sign]):
+        for name in words[semi]:
             if meaning.setdefault(name, semi) != semi:
                 raise InputError(
                     f"data.known_anomaly, known_normal, unlabeled: {name!r} stands for two things; list it once"
                 )
+    for semi in (sign for sign in words if words[sign] == USUAL[sign]):
+        for name in words[semi]:
+            meaning.setdefault(name, semi)
     other = sorted(set(label.words) - set(meaning))
     if other:
         raise InputError(
@@ -46,6 +53,27 @@ def semi_of(
     codes = np.array([*(meaning[name] for name in label.words), 0], dtype=np.int8)
     semi_: NDArray[np.int8] = codes[_positions(label)]
     return semi_
+
+
+def check_words(path: Place, label: Values, *, known_anomaly: object, known_normal: object) -> None:
+    """Refuse words that a person has named, and of which no row has one.
+
+    Args:
+        path: the file, for errors.
+        label: the column of all rows, as words.
+        known_anomaly: the words of known anomalies.
+        known_normal: those of known normals.
+
+    Raises:
+        InputError: no row has one of them.
+    """
+    for key, semi, setting in (("known_anomaly", -1, known_anomaly), ("known_normal", 1, known_normal)):
+        names = as_words(setting)
+        if names and names != USUAL[semi] and not set(names) & set(label.words):
+            raise InputError(
+                f"{path}: data.{key} must name words of the label column, no row has {listed(names)}; it holds "
+                f"{listed([repr(name) for name in label.words]) or 'no word'}; name one, or data.{key}=[] for none"
+            )
 
 
 def labels_of(

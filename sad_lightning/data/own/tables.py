@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from sad_lightning.checks import choice, path_of, true_or_false, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.address import Place, is_address
-from sad_lightning.data.own.labels import labels_of, part_of, semi_of
+from sad_lightning.data.own.labels import check_words, labels_of, part_of, semi_of
+from sad_lightning.data.own.leaks import tells_label
 from sad_lightning.data.own.parts import DataPart, check_data, find_parts, is_many, place_of
 from sad_lightning.data.own.reading import raw_rows, read_table, text_rows
 from sad_lightning.data.own.sample import ReadRows, read_parts
@@ -141,6 +142,7 @@ def table(
     semi = np.zeros(n, dtype=np.int8)
     if "label" in roles:
         semi = semi_in(file, roles["label"])
+        check_words(file, roles["label"], known_anomaly=known_anomaly, known_normal=known_normal)
     parts = part_of(file, roles["part"]) if "part" in roles else None
     target, classes, labels = labels_of(file, semi, roles.get("truth"), normal, parts, roles.get("group"))
     if texts is not None:
@@ -155,6 +157,7 @@ def table(
     raw, _ = raw_rows(file, features, of_table, first=1)
     x = of_table.expand(raw)
     _warn(file, x, of_table)
+    _warn_of_leaks(file, {name: features[name] for name in of_table.names}, semi)
     return Arrays(x, target.astype(np.int64), classes, labels=labels, schema=of_table)
 
 
@@ -249,6 +252,28 @@ def _column(path: Place, name: str, values: Values, max_categories: int, hash_bu
             f"are texts, which then train alone, {setting('data.text', name)} network=sentence method=dp_vae"
         )
     return Column(name, "category", tuple(sorted(values.words)))
+
+
+def _warn_of_leaks(path: Place, columns: Table, semi: NDArray[np.int8]) -> None:
+    """Warn of names that tell the label; a measurement that does so is a good one."""
+    known = semi < 0
+    other = semi > 0 if (semi > 0).any() else ~known
+    leaks = [name for name, values in columns.items() if _are_names(values) and tells_label(values, known, other)]
+    if leaks:
+        warnings.warn(
+            f"{path.name}: {listed(leaks)} tells the label by itself; if it is known only once the label is, leave it "
+            f"out with {ignoring(leaks)}",
+            stacklevel=3,
+        )
+
+
+def _are_names(values: Values) -> bool:
+    """Whether the values are words, or two numbers."""
+    if values.kind != "number":
+        return values.kind in ("boolean", "category")
+    numbers = values.numbers[~np.isnan(values.numbers)]
+    low, high = numbers.min(), numbers.max()
+    return bool(low < high and ((numbers == low) | (numbers == high)).all())
 
 
 def _warn(path: Place, x: np.ndarray, schema: TableSchema) -> None:
