@@ -140,6 +140,8 @@ def _infer_type(pa: Any, column: Any, decimal: str) -> tuple[Any, tuple[str, ...
     if {spell(word) for word in words} <= {"true", "false"}:
         return _replace_words(pa, column, {word: spell(word) == "true" for word in words}, pa.bool_()), ()
     missing = {word for word in others if spelt[word].lower() in MISSING_WORDS}
+    if others - missing == {column[0].as_py()}:  # a unit, below the name of the column
+        missing = others
     try:
         numbers = {word: None if word in missing else float(text) for word, text in spelt.items()}
     except ValueError:

@@ -32,6 +32,7 @@ def guess_dialect(path: Path) -> Dialect:
         raise InputError(f"{path}: must hold a line of column names and rows, it is empty; give another file")
     named = re.fullmatch(r"sep=(.)", lines[0].strip())
     delimiter = named[1] if named else _delimiter(lines)
+    lines = _without_blanks(lines) if delimiter == " " else lines
     skip = 1 if named else _lines_before_the_header(lines, delimiter)
     rows = [row for row in csv.reader(lines[skip:], delimiter=delimiter) if row]
     header = not all(_NUMBER.fullmatch(field.strip()) or not field.strip() for field in rows[0])
@@ -91,22 +92,34 @@ def _first_lines(path: Path, encoding: str) -> list[str]:
     return lines
 
 
+def _without_blanks(lines: list[str]) -> list[str]:
+    """The lines with one blank where there are several, and none around them."""
+    return [re.sub(" +", " ", line).strip(" ") for line in lines]
+
+
 def _delimiter(lines: list[str]) -> str:
-    """The one that stands equally often in most lines."""
+    """The one that stands equally often in most lines; blanks, any number of them, where no other stands in half."""
 
     def agreement(delimiter: str) -> tuple[int, int]:
         counts = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter) if row)
         fields, times = max(counts.items(), key=lambda item: (item[0] > 1, item[1]))
         return (times if fields > 1 else 0, fields)
 
-    return max(_DELIMITERS, key=agreement)
+    best = max(_DELIMITERS, key=agreement)
+    if 2 * agreement(best)[0] < len(lines):
+        parted = Counter(len(line.split()) for line in lines if line.strip()).most_common(1)[0]
+        return " " if parted[0] > 1 and 2 * parted[1] > len(lines) else best
+    return best
 
 
 def _lines_before_the_header(lines: list[str], delimiter: str) -> int:
     """Titles, comments and blank lines: what has fewer fields than most rows."""
     fields = [len(next(csv.reader([line], delimiter=delimiter), [])) for line in lines]
     usual = Counter(count for count in fields if count).most_common(1)[0][0]
+    ends = all(line.rstrip("\r\n").endswith(delimiter) for line in lines[1:] if line.strip())
     for skip, count in enumerate(fields):
+        if ends and skip == 0 and count == usual - 1:  # a delimiter ends each row, and not the header
+            return 0
         if count == usual and not (lines[skip].startswith("#") and skip + 1 < len(lines) and usual == 1):
             return skip
     return 0

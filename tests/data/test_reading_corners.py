@@ -254,6 +254,10 @@ DIALECTS = {
     "UTF-16": ("a,b,soil\n1.5,2,clay\n-3.25,4,sand\n".encode("utf-16"), {"encoding": "utf-16"}),
     "a caret": (b"a^b^soil\n1.5^2^clay\n-3.25^4^sand\n", {"delimiter": "^"}),
     "packed": (gzip.compress(b"a,b,soil\n1.5,2,clay\n-3.25,4,sand\n"), {}),
+    "blanks": (b"a  b soil\n 1.5    2 clay \r\n  -3.25 4  sand\n", {"delimiter": " "}),
+    "a delimiter that ends each line": (b"a,b,soil,\n1.5,2,clay,\n-3.25,4,sand,\n", {}),
+    "a delimiter that ends each row": (b"a,b,soil\n1.5,2,clay,\n-3.25,4,sand,\n", {}),
+    "units": (b"a,b,soil\n1.5,2,clay\n-3.25,4,sand\nmm,bar,\n", {"missing_values": ["mm", "bar"]}),
     "infinite": (b"a,b,soil\n1.5,2,clay\n-3.25,4,sand\nInfinity,-inf,clay\n", {"infinite": "missing"}),
     "question marks": (b"a,b,soil\n1.5,2,clay\n-3.25,4,sand\n?,-,?\n", {"missing_values": ["?", "-"]}),
 }
@@ -271,6 +275,17 @@ def test_a_dialect_is_read_at_training_and_at_prediction(name, tmp_path):
     assert schema == arrays.schema
     again = np.concatenate([raw_rows(path, batch, schema, 1)[0] for batch in read_batches(path, schema)])
     np.testing.assert_array_equal(schema.expand(again), arrays.x)
+
+
+def test_a_row_of_names_that_the_header_lacks_shifts_no_column(tmp_path):
+    rows = "".join(f"{k},{k % 7},{'normal' if k > 30 else ''}\n" for k in range(60))  # as R writes them
+    with pytest.raises(InputError, match="as many fields in each row as names in its header, some have one more"):
+        own(text(tmp_path / "x.csv", f"a,status\n{rows}"), label="status")
+
+
+def test_a_file_that_is_no_table_names_the_command_that_looks_at_it(tmp_path):
+    with pytest.raises(InputError, match=r"or look at it with python -m sad_lightning\.inspect"):
+        own(text(tmp_path / "x.csv", "Export of line 3\na,b\n1,2\n"))
 
 
 def test_without_a_header_columns_are_numbered(tmp_path):
@@ -340,7 +355,8 @@ def test_columns_that_tell_the_label_are_told(others, tmp_path):
         name = ("worm", "scan")[k % 16 == 0] if odd else "none"
         lines.append(
             f"{generator.normal() + odd:.4f},{name},{100 - 90 * odd + generator.random():.3f},"
-            f"{str(odd).lower()},{2 + odd if k % 9 else ''},{generator.choice(['x', 'y'])},{'anomaly' if odd else others}"
+            f"{str(odd).lower()},{2 + odd if k % 9 else ''},{generator.choice(['x', 'y'])},"
+            f"{'anomaly' if odd else others}"
         )
     path = text(tmp_path / "x.csv", "\n".join(lines))
     with pytest.warns(UserWarning, match=r"attack, wet, again tells the label by itself; .*'data.ignore=\[attack,wet,"):

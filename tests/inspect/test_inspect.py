@@ -81,6 +81,10 @@ DIALECTS = {
     "latin-1": (b"a,b\n1.5,caf\xe9\x81\n", Dialect(encoding="latin-1")),
     "a dash of Windows": (b"a,b\n1.5,Web Attack \x96 XSS\n", Dialect(encoding="cp1252")),
     "no header": (b"1.5,2\n2.5,3\n", Dialect(header=False)),
+    "blanks": (b"a   b\n 1.5  x \r\n2.5 y\n", Dialect(delimiter=" ")),
+    "a delimiter that ends each line": (b"a,b,\n1.5,x,\n2.5,y,\n", Dialect()),
+    "a delimiter that ends each row": (b"a;b\n1.5;x;\n2.5;y;\n", Dialect()),
+    "units": (b"a,b\nmm,\n1.5,x\n2.5,y\n", Dialect()),
     "packed": (gzip.compress(b"a|b\n1.5|x\n2.5|y\n"), Dialect()),
 }
 
@@ -93,7 +97,10 @@ def test_the_dialect_of_a_file_is_guessed(name, tmp_path):
     assert guess_dialect(path) == dialect
     look = profile_table(path)
     assert look.columns[0].values.kind == "number"
-    assert look.rows == {"a title": 3, "commas in the header's words": 3}.get(name, 2 - (dialect.encoding != "utf-8"))
+    rows = {"a title": 3, "commas in the header's words": 3, "units": 3}
+    assert look.rows == rows.get(name, 2 - (dialect.encoding != "utf-8"))
+    assert look.dialect.missing_values == (("mm",) if name == "units" else ())
+    assert not look.ragged
 
 
 LABELS = {

@@ -21,6 +21,7 @@ BLOCK = 1 << 23  # bytes of a CSV that are read at a time
 ROWS = 1 << 16  # rows of another file that are read at a time
 _HEADER = 1 << 16  # characters that a header of several lines may have
 _QUOTED = r'(?<![^,;\t|])"(?:[^"]|"")*"'  # only where a field begins; elsewhere a quote is a character like any other
+_TRAILING = "\0"  # what is read as a column behind a delimiter that ends the line
 _LINE = re.compile(rf"(?:{_QUOTED}|[^\n])*")
 _PLAIN = Dialect()
 
@@ -36,7 +37,7 @@ class ArrowFile:
         InputError: pyarrow is not installed, or the file is damaged or has no header.
 
     Attributes:
-        names: of the columns, in order; a name may stand twice.
+        names: of the columns, in order; a name may stand twice. A delimiter that ends each line makes no column.
     """
 
     def __init__(self, path: Place, dialect: Dialect = _PLAIN) -> None:
@@ -53,6 +54,7 @@ class ArrowFile:
         self.dialect = dialect
         self.is_csv = path.suffix.lower() != ".parquet"
         if self.is_csv:
+            self._trailing: tuple[str, ...] = ()
             self.delimiter, self.names, self.lines = self._header()
         else:
             self.names = self._read(lambda: self.parquet_file().schema_arrow.names)
@@ -62,7 +64,15 @@ class ArrowFile:
         return self.parquet.ParquetFile(self.path if isinstance(self.path, Path) else self.path.open())
 
     def _source(self) -> Any:
-        """A CSV as pyarrow reads it: a path, or a file on another machine, unpacked if it is gzipped."""
+        """A CSV as pyarrow reads it: a path, or a file on another machine, unpacked if it is gzipped.
+
+        Where blanks part the columns, any number of them does, and the file is read into memory.
+        """
+        if self.is_csv and self.delimiter == " ":
+            with self.path.open("rb") if isinstance(self.path, Path) else self.path.open() as packed:
+                content = gzip.decompress(packed.read()) if self._is_packed else packed.read()
+            lines = re.sub(r"(?m)^ +| +(?=\r?$)", "", re.sub(" +", " ", content.decode(self.dialect.encoding)))
+            return self.pa.BufferReader(lines.encode(self.dialect.encoding))
         if isinstance(self.path, Path):
             return self.path
         return self.pa.CompressedInputStream(self.path.open(), "gzip") if self._is_packed else self.path.open()
@@ -76,7 +86,14 @@ class ArrowFile:
         if not self.is_csv:
             return self._read(lambda: self.parquet_file().read(names))
         types = {name: self.pa.string() for name in words}
-        return self._read(lambda: self.csv.read_csv(self._source(), **self._options(types, names)))
+        options = self._options(types, [*names, *self._trailing])
+        table = self._read(lambda: self.csv.read_csv(self._source(), **options))
+        if self._trailing and table.column(_TRAILING).null_count < table.num_rows:
+            raise InputError(
+                f"{self.path}: must have as many fields in each row as names in its header, some have one more; name "
+                f"the column that has none"
+            )
+        return table.select(names)
 
     def everything(self) -> Any:
         """All columns of a parquet as an Arrow table, in which names may repeat."""
@@ -87,7 +104,8 @@ class ArrowFile:
         ragged = []
         options = self._options({})
         names = [f"{position}" for position in range(len(self.names))]
-        options["read_options"].column_names = names
+        options["read_options"].column_names = [*names, *self._trailing]
+        options["convert_options"].include_columns = names
         options["convert_options"].column_types = dict.fromkeys(names, self.pa.string())
 
         def skip(row: Any) -> str:
@@ -129,12 +147,13 @@ class ArrowFile:
                 file = io.TextIOWrapper(unpacked, encoding=encoding)
                 for _ in range(dialect.skip_rows):
                     file.readline()
-                line = file.readline()
-                if line.count('"') % 2:
-                    line += file.read(_HEADER)
-            line = next(_LINE.finditer(line))[0]
+                text = file.readline()
+                text += file.read(_HEADER) if text.count('"') % 2 else file.readline()
+            line = next(_LINE.finditer(text))[0]
             delimiter = dialect.delimiter or max(",;\t|", key=re.sub(_QUOTED, "", line).count)
-            fields = next(csv.reader([line], delimiter=delimiter), [])
+            fields, first = (self._fields(each, delimiter) for each in (line, text[len(line) + 1 :].partition("\n")[0]))
+            if len(first) > 1 and not first[-1] and len(fields) - (not fields[-1]) == len(first) - 1:
+                self._trailing, fields = (_TRAILING,), fields[: len(first) - 1]
         except (UnicodeError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
             named = {"utf-8": "UTF-8"}.get(dialect.encoding, dialect.encoding)
             raise InputError(
@@ -151,17 +170,22 @@ class ArrowFile:
             )
         return delimiter, names, line.count("\n") + 1 + dialect.skip_rows
 
+    def _fields(self, line: str, delimiter: str) -> list[str]:
+        line = re.sub(" +", " ", line).strip(" ") if delimiter == " " else line
+        return next(csv.reader([line], delimiter=delimiter), [])
+
     def _options(self, types: Mapping[str, Any], columns: Sequence[str] = ()) -> dict[str, Any]:
         dialect, convert = self.dialect, self.csv.ConvertOptions
         words = [*convert().null_values, *dialect.missing_values]
         return {
             "read_options": self.csv.ReadOptions(
-                block_size=BLOCK, column_names=self.names, skip_rows=self.lines, encoding=dialect.encoding
+                block_size=BLOCK, column_names=[*self.names, *self._trailing], skip_rows=self.lines,
+                encoding=dialect.encoding,
             ),
             "parse_options": self.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
             "convert_options": convert(
-                column_types=dict(types), include_columns=list(columns), strings_can_be_null=True, null_values=words,
-                decimal_point=dialect.decimal,
+                column_types=dict(types), include_columns=list(columns) or self.names, strings_can_be_null=True,
+                null_values=words, decimal_point=dialect.decimal,
             ),
         }  # fmt: skip
 
@@ -178,9 +202,10 @@ class ArrowFile:
                     f"{self.path}: column {self.names[int(column[1])]} must hold {kind}, as in training, but "
                     f"{column[3]}; mend the file"
                 ) from error
+            look = f"look at it with python -m sad_lightning.inspect {shlex.quote(str(self.path))}"
             raise InputError(
                 f"{self.path}: must be a whole {'CSV' if self.is_csv else 'parquet'} file, but reading it fails "
-                f"({reason}); mend the file{'' if isinstance(self.path, Path) else ', or try again'}"
+                f"({reason}); mend the file, or {look if isinstance(self.path, Path) else 'try again'}"
             ) from error
 
 
