@@ -12,6 +12,8 @@ from typing import Any
 
 from sad_lightning.command import command_frame, command_parser
 from sad_lightning.config.options import options_of
+from sad_lightning.data.own.image_folder import SUFFIXES
+from sad_lightning.data.own.parts import is_many
 from sad_lightning.data.own.values import setting
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
@@ -24,14 +26,26 @@ from sad_lightning.inspect.text import config_command, label_text, table_text, t
 def main() -> None:
     """Print what was seen, and what is proposed."""
     parser = command_parser("inspect", __doc__, "parts.csv --write my_conf")
-    parser.add_argument("data", metavar="DATA", type=Path, help="csv, tsv, txt, parquet, npz, or a folder of images")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        type=Path,
+        help="csv, tsv, txt, parquet, npz, a folder or a pattern of them, or a folder of images",
+    )
     parser.add_argument("--label", metavar="COLUMN", help="the column of the labels, where it is not recognised")
     parser.add_argument(
         "--write", type=Path, metavar="PATH", help="write a data yaml: FOLDER, or FOLDER/data/NAME.yaml"
     )
     arguments = parser.parse_args()
     with command_frame("sad_lightning.inspect", way_out="choose another with --write"):
-        print(_pictures(arguments) if arguments.data.is_dir() else _table(arguments))
+        print(_pictures(arguments) if _holds_pictures(arguments.data) else _table(arguments))
+
+
+def _holds_pictures(data: Path) -> bool:
+    """Whether this is a folder of images, beside which a table may lie, or one of nothing that can be read."""
+    if not data.is_dir():
+        return False
+    return not is_many([str(data)]) or any(file.suffix.lower() in SUFFIXES for file in data.rglob("*"))
 
 
 def _table(arguments: argparse.Namespace) -> str:

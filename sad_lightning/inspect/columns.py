@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.own.arrow import ArrowFile, arrow_values
+from sad_lightning.data.own.parts import find_parts, is_many
 from sad_lightning.data.own.reading import read_table, suffix_of
 from sad_lightning.data.own.times import Times, are_times, read_times
-from sad_lightning.data.own.values import Values, spell
+from sad_lightning.data.own.values import Values, listed, spell
 from sad_lightning.data.schema import Dialect
 from sad_lightning.errors import InputError
-from sad_lightning.inspect.dialect import guess_dialect
+from sad_lightning.inspect.dialect import ENCODINGS, guess_dialect
 
 MISSING_WORDS = frozenset({"?", "-", "--", ".", "none", "missing", "unknown", "#div/0!", "#value!", "#ref!", "nil"})
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(inf|infinity|nan)", re.IGNORECASE)
@@ -75,7 +77,7 @@ class TableProfile:
     """A whole table.
 
     Attributes:
-        path: of the file.
+        path: of the file, or the folder or pattern of several.
         rows: how many.
         dialect: how the file is read best.
         columns: in their order.
@@ -90,19 +92,33 @@ class TableProfile:
 
 
 def profile_table(path: Path) -> TableProfile:
-    """Read a csv, tsv, txt, parquet or npz.
+    """Read a csv, tsv, txt, parquet or npz, or a folder or a pattern of them.
 
     Raises:
-        InputError: the file is not there, damaged or empty.
+        InputError: a file is not there, damaged or empty, or several differ in their columns or their dialect.
     """
-    if suffix_of(path) == ".npz":
-        table = read_table(path)
+    files = [part.place for part in find_parts([str(path)])] if is_many([str(path)]) else [path]
+    if not files:
+        raise InputError(f"{path}: no file fits the pattern; give the path of one that is there")
+    if suffix_of(files[0]) == ".npz":
+        if len(files) > 1:
+            raise InputError(f"{files[0]}: an npz is read whole and alone; give its path alone")
+        table = read_table(files[0])
         columns = [_profile(name, values) for name, values in table.items()]
         return _table_profile(path, Dialect(), columns, 0)
-    is_csv = path.suffix.lower() != ".parquet"
-    dialect = guess_dialect(path) if is_csv else Dialect()
-    arrow = ArrowFile(path, dialect)
-    texts, ragged = arrow.texts() if is_csv else (arrow.everything(), 0)
+    is_csv = not any(suffix_of(file) == ".parquet" for file in files)
+    dialect = _one_dialect([Path(str(file)) for file in files]) if is_csv else Dialect()
+    arrows = [ArrowFile(file, dialect) for file in files]
+    arrow = arrows[0]
+    for other in arrows:
+        if other.names != arrow.names:
+            unlike = sorted({*arrow.names} ^ {*other.names}) or other.names
+            raise InputError(
+                f"{other.path}: must have the columns of {arrow.path}, only one of both has {listed(unlike)}; look at "
+                f"one of them alone"
+            )
+    tables = [each.texts() if is_csv else (each.everything(), 0) for each in arrows]
+    texts, ragged = arrow.pa.concat_tables([each for each, _ in tables]), sum(count for _, count in tables)
     columns, names = [], Counter[str]()
     for position, name in enumerate(arrow.names):
         column = texts.column(position).combine_chunks()
@@ -113,6 +129,22 @@ def profile_table(path: Path) -> TableProfile:
         columns.append(replace(contents, missing_words=missing_words, repeated=bool(names[name])))
         names[name] += 1
     return _table_profile(path, dialect, columns, ragged)
+
+
+def _one_dialect(files: Sequence[Path]) -> Dialect:
+    """The dialect of all files, whose encodings may differ as far as one of them reads all.
+
+    Raises:
+        InputError: they differ in more than that.
+    """
+    dialects = [guess_dialect(file) for file in files]
+    widest = max((each.encoding for each in dialects), key=ENCODINGS.index)
+    comma = "," if any(each.decimal == "," for each in dialects) else "."
+    alike = [replace(each, encoding=widest, decimal=comma) for each in dialects]
+    for file, each in zip(files, alike, strict=True):
+        if each != alike[0]:
+            raise InputError(f"{file}: must be spelt as {files[0]} is, got {each}, {alike[0]}; look at each alone")
+    return alike[0]
 
 
 def _table_profile(path: Path, dialect: Dialect, columns: list[ColumnProfile], ragged: int) -> TableProfile:

@@ -13,6 +13,7 @@ from typing import IO, cast
 from sad_lightning.data.schema import Dialect
 from sad_lightning.errors import InputError
 
+ENCODINGS = ("utf-8", "cp1252", "latin-1", "utf-16")  # each that is guessed
 _DELIMITERS = ",;\t|"
 _LINES = 200  # that are looked at
 _BLOCK = 1 << 20
@@ -65,7 +66,7 @@ def _encoding(path: Path) -> str:
         with _open(path) as file:
             if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
                 return "utf-16"
-        return next(name for name in ("utf-8", "cp1252", "latin-1") if _decodes(path, name))  # the last one always does
+        return next(name for name in ENCODINGS[:3] if _decodes(path, name))  # the last one always does
     except (EOFError, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: must be a whole gzip file, but reading it fails ({error}); pack it again") from error
 

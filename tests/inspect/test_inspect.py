@@ -21,6 +21,7 @@ FAST = ("trainer.max_epochs=2", "optimizer.milestones=[]", "logger=none")
 
 def flows(path, n: int = 400):
     """A file in the layout of CIC-IDS2017: blanks in names, one name twice, addresses, time stamps, infinities."""
+    path.parent.mkdir(exist_ok=True)
     generator = np.random.default_rng(0)
     attack = generator.choice(["BENIGN", "DDoS", "Web Attack \x96 XSS"], n, p=[0.85, 0.1, 0.05])
     odd = attack != "BENIGN"
@@ -69,6 +70,29 @@ def test_from_a_file_as_it_comes_to_a_detector_in_commands_that_are_pasted(tmp_p
     new = run_main("predict", str(next((tmp_path / "runs").rglob("model.pt"))), str(path), "--output", str(scores))
     assert new.code == 0, new.err
     assert len(scores.read_text().splitlines()) == 401
+
+
+def test_a_folder_of_files_is_one_table(tmp_path):
+    """As CIC-IDS2017 comes, a file a day; only one of them has a letter that is not ASCII."""
+    day = flows(tmp_path / "week" / "Friday.csv")
+    lines = day.read_text(encoding="latin-1").splitlines()
+    day.write_text("\n".join(lines[:201]), encoding="latin-1")
+    plain = [line for line in lines[201:] if "Web" not in line]
+    (tmp_path / "week" / "Monday.csv").write_text("\n".join([lines[0], *plain]))
+    outcome = run_main("inspect", str(tmp_path / "week"))
+    assert outcome.code == 0, outcome.err
+    assert f"week: {200 + len(plain)} rows, 10 columns, encoding 'cp1252'" in outcome.out
+    command = shlex.split(outcome.out.splitlines()[-1])
+    trained = run_main(*command[3:], f"runs={tmp_path / 'runs'}", *FAST)
+    assert trained.code == 0, trained.err
+    assert len(list((tmp_path / "runs").rglob("detector.html"))) == 1
+    assert run_main("inspect", str(tmp_path / "week" / "*.csv")).out.count("cp1252") == 2
+    (tmp_path / "week" / "Tuesday.csv").write_text("a,b\n1,2\n")
+    unlike = run_main("inspect", str(tmp_path / "week"))
+    assert unlike.code == 2
+    assert "Tuesday.csv: must have the columns of" in unlike.err
+    (tmp_path / "week" / "Tuesday.csv").write_text("\n".join(["Export of Tuesday", lines[0], *plain]))
+    assert "must be spelt as" in run_main("inspect", str(tmp_path / "week")).err
 
 
 DIALECTS = {
