@@ -61,7 +61,7 @@ def bars(title: str, columns: Sequence[str], values: Sequence[str], parts: Parts
             shapes.append(svg.text(x + length + 5, y, f"{numbers[column]:+.3g}", "soft small"))
     leaders = ", ".join(f"{columns[column]} = {values[column]} {parts['occlusion'][column]:+.3g}" for column in order)
     alt = f"{title}. By occlusion: {leaders}."
-    width, height = 300 + (_BAR + 90) * len(parts), 60 + 24 * len(order)
+    width, height = 300 + (_BAR + 90) * len(parts), 36 + 24 * len(order)
     return svg.make_figure(f"row-{_word(title)}", (width, height), shapes, title=title, alt=alt)
 
 
