@@ -245,8 +245,10 @@ def _pretrains(cfg: DictConfig, models: Sequence["Method | Baseline"]) -> bool:
 
 
 def _pretraining(cfg: DictConfig, rows: CellRows, log: CellLog, members: int, suffix: str) -> tuple[Training, ...]:
-    """The pretraining of each member."""
+    """The pretraining of each member: of own data that is mostly labeled, on the known normals too."""
     allowed = _PRETRAIN_ROWS[choice("pretrain.rows", cfg.pretrain.rows, tuple(_PRETRAIN_ROWS))]
+    if rows.arrays.labels is not None and (rows.split.semi > 0).sum() > (rows.split.semi == 0).sum():
+        allowed |= {1}
     batch_size = whole_number("pretrain.batch_size", cfg.pretrain.batch_size, least=2)
     whole_number("pretrain.epochs", cfg.pretrain.epochs)
     methods = [build_method(cfg.pretrain.method, rows.seed, stage_name("pretrain", k)) for k in range(members)]

@@ -16,6 +16,7 @@ from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2 as transforms
 
+from sad_lightning.cell.learner import CellRows
 from sad_lightning.cell.loading import load as load_arrays
 from sad_lightning.cell.run import run_cell, run_cells
 from sad_lightning.cell.values import Cell
@@ -197,6 +198,27 @@ def test_other_methods_leave_a_model_too(method, tmp_path):
     assert run_predict(run, path, "--output", tmp_path / "scores.npz").code == 0
     found, stored = load(tmp_path / "scores.npz"), load(run / "scores.npz")
     np.testing.assert_allclose(found["score"][stored["row"]], stored["score"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["deep_svdd", "soft_deep_sad", "soft_deep_svdd"])
+def test_a_table_of_normals_and_anomalies_alone_is_pretrained_on_the_normals(method, tmp_path, monkeypatch):
+    served = []
+    serve = CellRows.serve
+
+    def recorded(rows, model, allowed, *others):
+        data = serve(rows, model, allowed, *others)
+        served.append((type(model).__name__, set(data.semi.tolist())))
+        return data
+
+    monkeypatch.setattr(CellRows, "serve", recorded)
+    columns = {**columns_of(), "status": ["1" if k % 9 == 0 else "0" for k in range(300)]}
+    path = write(tmp_path / "x.csv", columns)
+    words = ("data=table", "data.label=status", "data.known_anomaly=[1]", "data.known_normal=[0]", "data.ignore=[kind]")
+    outcome = run_main(
+        *words, *FAST, f"method={method}", "pretrain=ae", f"data.path={path}", f"runs={tmp_path / 'runs'}"
+    )
+    assert outcome.code == 0, outcome.err
+    assert ("AE", {1}) in served
 
 
 def test_the_best_epoch_on_held_out_labels_is_kept(tmp_path, monkeypatch):
