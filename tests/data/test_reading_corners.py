@@ -116,6 +116,22 @@ def test_labels_of_bytes_are_labels(tmp_path):
     assert own(tmp_path / "x.npz", label="status").labels.semi.tolist() == [-1, 1, 0] * 4
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "npz"])
+def test_blanks_are_missing_in_every_kind_of_file(suffix, tmp_path):
+    words = ["anomaly", "", "normal", "  ", " normal "]
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "csv":
+        text(path, "a,soil,status\n" + "".join(f"{k},{'clay' if k else ' '},{word}\n" for k, word in enumerate(words)))
+    elif suffix == "parquet":
+        parquet(path, a=[*range(5)], soil=[" ", *4 * ["clay"]], status=words)
+    else:
+        np.savez(path, X=np.arange(5.0)[:, None], columns=["a"], soil=[" ", *4 * ["clay"]], status=words)
+    arrays = own(path, label="status")
+    assert arrays.labels.semi.tolist() == [-1, 0, 1, 0, 1]
+    assert arrays.schema.columns[1] == Column("soil", "category", ("clay",))
+    assert arrays.x[:, 1].tolist() == [0, 1, 1, 1, 1]
+
+
 def test_a_column_of_bytes_is_one_of_words(tmp_path):
     path = parquet(tmp_path / "x.parquet", a=[1, 2, 3], soil=[b"clay", b"sand", b"clay"])
     assert own(path).schema.columns[1] == Column("soil", "category", ("clay", "sand"))
@@ -258,6 +274,7 @@ DIALECTS = {
     "a delimiter that ends each line": (b"a,b,soil,\n1.5,2,clay,\n-3.25,4,sand,\n", {}),
     "a delimiter that ends each row": (b"a,b,soil\n1.5,2,clay,\n-3.25,4,sand,\n", {}),
     "units": (b"a,b,soil\n1.5,2,clay\n-3.25,4,sand\nmm,bar,\n", {"missing_values": ["mm", "bar"]}),
+    "blanks for missing values": (b"a,b,soil\n1.5,2,clay\n-3.25,4,sand\n ,   ,  \n", {}),
     "infinite": (b"a,b,soil\n1.5,2,clay\n-3.25,4,sand\nInfinity,-inf,clay\n", {"infinite": "missing"}),
     "question marks": (b"a,b,soil\n1.5,2,clay\n-3.25,4,sand\n?,-,?\n", {"missing_values": ["?", "-"]}),
 }

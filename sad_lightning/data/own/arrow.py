@@ -21,6 +21,7 @@ BLOCK = 1 << 23  # bytes of a CSV that are read at a time
 ROWS = 1 << 16  # rows of another file that are read at a time
 _HEADER = 1 << 16  # characters that a header of several lines may have
 _QUOTED = r'(?<![^,;\t|])"(?:[^"]|"")*"'  # only where a field begins; elsewhere a quote is a character like any other
+_BLANKS = tuple(" " * count for count in range(1, 17))  # fields that are missing, as empty ones are
 _TRAILING = "\0"  # what is read as a column behind a delimiter that ends the line
 _LINE = re.compile(rf"(?:{_QUOTED}|[^\n])*")
 _PLAIN = Dialect()
@@ -176,7 +177,7 @@ class ArrowFile:
 
     def _options(self, types: Mapping[str, Any], columns: Sequence[str] = ()) -> dict[str, Any]:
         dialect, convert = self.dialect, self.csv.ConvertOptions
-        words = [*convert().null_values, *dialect.missing_values]
+        words = [*convert().null_values, *_BLANKS, *dialect.missing_values]
         return {
             "read_options": self.csv.ReadOptions(
                 block_size=BLOCK, column_names=[*self.names, *self._trailing], skip_rows=self.lines,

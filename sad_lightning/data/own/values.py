@@ -35,10 +35,13 @@ class Values:
 
     @classmethod
     def categories(cls, codes: NDArray[np.float64], words: Sequence[object]) -> "Values":
-        """Categories from positions in a list of words, in which a word may stand in several spellings."""
+        """Categories from positions in a list of words, in which a word may stand in several spellings.
+
+        Blanks alone are missing.
+        """
         spellings = [spell(value) for value in words]
-        known = tuple(sorted(set(spellings)))
-        code = {name: float(number) for number, name in enumerate(known)}
+        known = tuple(sorted({*spellings} - {""}))
+        code = {"": np.nan} | {name: float(number) for number, name in enumerate(known)}
         position = np.array([*(code[name] for name in spellings), np.nan])
         return cls("category", position[np.where(np.isnan(codes), len(spellings), codes).astype(np.int64)], known)
 
