@@ -9,6 +9,7 @@ more anomalous, and below zero an anomaly.
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -326,6 +327,8 @@ class Detector(OutlierMixin, BaseEstimator):
         pixels: NDArray[Any] = np.require(X, requirements=["C", "W"])
         pixels = pixels[..., None] if pixels.ndim == 3 else pixels
         images = ImageSchema(*pixels.shape[1:]) if pixels.ndim == 4 else None
+        if images is not None and isinstance(schema, ImageSchema):
+            images = replace(images, bits=schema.bits)  # of files
         if images is None or pixels.dtype != np.uint8 or schema not in (None, images):
             seen = "" if schema is None else f", as fit saw {schema}"
             raise InputError(f"X must hold images as (N, H, W, C) uint8{seen}, got {pixels.shape} {pixels.dtype}")

@@ -24,6 +24,32 @@ _INSTEAD = {
 }
 
 
+def check_processes(settings: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    """Refuse to be one of several processes where settings ask for one: it would wait, or log nothing.
+
+    Args:
+        settings: of the Trainer.
+        environment: the variables of this process.
+
+    Raises:
+        InputError: a variable says so.
+    """
+    if settings.get("num_nodes", 1) != 1 or settings.get("devices", 1) not in (1, [0]):
+        return
+    for name in ("LOCAL_RANK", "RANK"):
+        if environment.get(name, "0") != "0":
+            raise InputError(
+                f"{name}={environment[name]} is set in the environment, as for one of several processes, and "
+                f"trainer.devices=1 asks for one; unset {name}, or set trainer.devices"
+            )
+    tasks = environment.get("SLURM_NTASKS", "1")
+    if tasks.isdigit() and int(tasks) > 1 and environment.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+        raise InputError(
+            f"SLURM_NTASKS={tasks} is set in the environment, and trainer.devices=1 asks for one process; unset "
+            f"SLURM_NTASKS, or ask Slurm for one task"
+        )
+
+
 def check_trainer(settings: Mapping[str, Any], *, sweep: bool) -> None:
     """Refuse settings that would be dropped, or would change numbers without a record of it.
 

@@ -275,14 +275,16 @@ class ImageSchema:
         height: H, pixels.
         width: W, pixels.
         channels: 1 for grey, 3 for colours.
+        bits: how many bits the values of files of 16 have: the upper eight of these count.
     """
 
     height: int
     width: int
     channels: int
+    bits: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("height", "width", "channels"):
+        for name in ("height", "width", "channels", "bits"):
             whole_number(f"images: {name}", getattr(self, name))
 
     @property

@@ -251,9 +251,6 @@ def _notes(column: ColumnProfile) -> Iterator[str]:
     usual = float(np.quantile(sizes, 0.99))
     if len(sizes) > 100 and usual > 0 and sizes.max() > 1e6 * usual:
         yield f"one value of {sizes.max():.3g}, a million times the others"
-    low, high = float(np.nanmin(values.numbers)), float(np.nanmax(values.numbers))
-    if high > low and high - low < 1e-5 * max(abs(low), abs(high)):
-        yield f"differs little around {low:.6g}: subtract a constant"
 
 
 def _leak(column: ColumnProfile, label_column: ColumnProfile, label: Label) -> str | None:

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.key import cell_folder, cell_key
 from sad_lightning.cell.loading import load
-from sad_lightning.cell.trainer_settings import check_trainer
+from sad_lightning.cell.trainer_settings import check_processes, check_trainer
 from sad_lightning.command import VERSION, announce, command_frame
 from sad_lightning.config.compose import with_voices
 from sad_lightning.config.location import CONF
@@ -139,6 +139,7 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
     if cfg.plan_only:
         raise InputError("plan_only=true plans a sweep with hydra/launcher=grid, and this is one cell; add --multirun")
     check_trainer(cfg.trainer, sweep=sweep)
+    check_processes(cfg.trainer, os.environ)
     if cfg.overwrite:
         forget_checkpoints(folder)
     elif (result := finished(folder, cell_key(cfg))) is not None:

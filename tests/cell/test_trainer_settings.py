@@ -10,7 +10,7 @@ from support.cells import SHORT
 
 from sad_lightning.cell.key import cell_key
 from sad_lightning.cell.run import run_cell
-from sad_lightning.cell.trainer_settings import check_trainer
+from sad_lightning.cell.trainer_settings import check_processes, check_trainer
 from sad_lightning.cell.values import Cell
 from sad_lightning.errors import InputError
 
@@ -74,6 +74,17 @@ def test_a_cell_of_a_sweep_has_one_device(devices):
     check_trainer({"devices": devices}, sweep=False)
     for one in (1, [3]):
         check_trainer({"devices": one}, sweep=True)
+
+
+@pytest.mark.parametrize("name", ["LOCAL_RANK", "RANK", "SLURM_NTASKS"])
+def test_a_variable_of_other_processes_is_named(name):
+    one = {"devices": 1, "num_nodes": 1}
+    check_processes(one, {name: {"SLURM_NTASKS": "1"}.get(name, "0")})
+    check_processes(one, {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "interactive"})  # which Lightning knows
+    for several in ({"devices": 2}, {"devices": "auto"}, {"devices": 1, "num_nodes": 2}):
+        check_processes(several, {name: "2"})
+    with pytest.raises(InputError, match=rf"^{name}=2 is set in the environment.*; unset {name}, or "):
+        check_processes(one, {name: "2"})
 
 
 def test_a_profiler_without_a_file_is_refused():

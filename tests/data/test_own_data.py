@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from sad_lightning.cell.values import Cell
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.own import image_folder
 from sad_lightning.data.own.image_folder import read_images
-from sad_lightning.data.schema import ImageSchema
+from sad_lightning.data.schema import ImageSchema, schema_of
 from sad_lightning.errors import InputError
 from sad_lightning.files import write_archive
 from sad_lightning.model import Model
@@ -312,6 +313,32 @@ def test_an_image_without_a_scale_is_refused_and_16_bits_keep_the_upper_eight(mo
     Image.fromarray(levels.astype({"F": np.float32, "I": np.int32}[mode])).save(tmp_path / f"x.{suffix}")
     with pytest.raises(InputError, match="save it with 8 or 16 bits"):
         list(read_images([tmp_path / f"x.{suffix}"], ImageSchema(8, 8, 1)))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_images_of_16_bits_are_scaled_by_what_the_files_hold(bits, suffix, tmp_path):
+    generator = np.random.default_rng(0)
+    levels = generator.integers(0, 2**bits, (30, 8, 8)).astype(np.uint16)
+    levels[0, 0, 0] = 2**bits - 1
+    (tmp_path / "parts" / "good").mkdir(parents=True)
+    for k, each in enumerate(levels):
+        Image.fromarray(each).save(tmp_path / "parts" / "good" / f"{k:02}.{suffix}")
+    settings = dict.fromkeys(("labels", "label", "truth", "part", "group"))
+    read = partial(image_folder.folder, str(tmp_path / "parts"), size=8, channels=1, file="file", normal=[],
+                   known_anomaly=["anomaly"], known_normal=["normal"], unlabeled=["good"], **settings)  # fmt: skip
+    if bits < 16:
+        with pytest.warns(UserWarning, match=f"30 images of 16 bits use {bits} of them, up to {2**bits - 1},"):
+            arrays = read()
+    else:
+        arrays = read()
+    np.testing.assert_array_equal(arrays.x[..., 0], levels >> (bits - 8))
+    schema = schema_of(arrays.schema.plain())  # as a model file holds it
+    Image.fromarray(np.full((8, 8), 65535, dtype=np.uint16)).save(tmp_path / "new.png")
+    (white,) = read_images([tmp_path / "new.png"], schema)
+    assert (white == 255).all()
+    again = np.concatenate(list(read_images(sorted((tmp_path / "parts" / "good").iterdir()), schema)))
+    np.testing.assert_array_equal(again, arrays.x)
 
 
 def test_class_folders_that_look_like_numbers_can_be_named(tmp_path):

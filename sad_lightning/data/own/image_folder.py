@@ -13,7 +13,9 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,7 @@ SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".
 _PARTS = {"train", "training", "val", "valid", "validation", "test"}
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # whatever the name says: Pillow runs Ghostscript for others
 _DEEP = {"PNG", "PPM"}  # formats whose mode I holds 16 bits
+_DAMAGED = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 _BATCH = 512
 Pixels = NDArray[np.uint8]
 
@@ -100,6 +103,7 @@ def folder(
         check_words(top, columns["label"], known_anomaly=known_anomaly, known_normal=known_normal)
     parts = part_of(top, columns["part"]) if "part" in columns else None
     target, classes, given_labels = labels_of(top, semi, columns.get("truth"), normal, parts, columns.get("group"))
+    schema = of_depth(files, schema)
     x, readable = load_images(files, schema)
     arrays = Arrays(x, target.astype(np.int64), classes, labels=given_labels, schema=schema)
     return arrays if readable.all() else arrays.rows(readable)
@@ -141,6 +145,35 @@ def read_images(files: Sequence[Path], schema: ImageSchema) -> Iterator[Pixels]:
             yield np.stack(list(pool.map(lambda file: _read(file, schema), files[start : start + _BATCH])))
 
 
+def of_depth(files: Sequence[Path], schema: ImageSchema) -> ImageSchema:
+    """The schema with as many bits as the largest value of the files of 16 bits needs; a warning says so.
+
+    A camera of 12 bits leaves the upper four of 16 empty.
+    """
+
+    def largest(file: Path) -> int:
+        try:
+            with Image.open(file, formats=FORMATS) as image:
+                return int(np.asarray(image).max()) if _is_deep(image) else 0
+        except _DAMAGED:
+            return 0  # which load_images tells
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        values = [value for value in pool.map(largest, files) if value]
+    bits = max(8, max(values, default=2**16 - 1).bit_length())
+    if bits < 16:
+        warnings.warn(
+            f"{len(values)} images of 16 bits use {bits} of them, up to {max(values)}, and are read so; brighter ones "
+            f"become white",
+            stacklevel=3,
+        )
+    return replace(schema, bits=bits)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format in _DEEP)
+
+
 def load_images(files: Sequence[Path], schema: ImageSchema) -> tuple[Pixels, NDArray[np.bool_]]:
     """All images, resized, ``(N, H, W, C)``, and which could be read, ``(N,)``; a warning names the others.
 
@@ -174,16 +207,20 @@ def _read(file: Path, schema: ImageSchema) -> Pixels:
         with Image.open(file, formats=FORMATS) as image:
             ImageOps.exif_transpose(image, in_place=True)
             mode = "L" if schema.channels == 1 else "RGB"
-            deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in _DEEP)
+            deep = _is_deep(image)
             if image.mode in {"I", "F"} and not deep:
                 raise ValueError(f"mode {image.mode} says of no value how bright it is, save it with 8 or 16 bits")
-            # the upper eight of 16 bits
-            bytewise = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if deep else image
+            bytewise = Image.fromarray(_upper_eight(np.asarray(image), schema.bits)) if deep else image
             small = bytewise.convert(mode).resize((schema.width, schema.height), Image.Resampling.BILINEAR)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except _DAMAGED as error:
         reason = words_of(error)
         raise InputError(f"{file}: must be a whole image, but reading it fails ({reason}); remove it") from error
     return np.asarray(small, dtype=np.uint8).reshape(schema.height, schema.width, schema.channels)
+
+
+def _upper_eight(values: NDArray[Any], bits: int) -> Pixels:
+    pixels: Pixels = np.minimum(values >> (bits - 8), 255).astype(np.uint8)
+    return pixels
 
 
 def _of_folders(top: Path, files: Sequence[Path]) -> dict[str, Values]:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from sad_lightning.checks import path_of, whole_number
 from sad_lightning.data.arrays import OPEN, UNMARKED, Arrays, Labels
-from sad_lightning.data.own.image_folder import FORMATS, SUFFIXES, image_schema, load_images
+from sad_lightning.data.own.image_folder import FORMATS, SUFFIXES, image_schema, load_images, of_depth
 from sad_lightning.data.own.values import listed
 from sad_lightning.errors import InputError
 
@@ -87,6 +87,7 @@ def images(path: str, size: int, channels: int, labels: str | None, known: int, 
     part = np.array([each.part for each in pictures], dtype=np.int8)
     part[_known(target, part, whole_number("data.known", known, least=0), seed)] = OPEN
     semi = np.where((target > 0) & (part != _TEST), -1, 0).astype(np.int8)
+    schema = of_depth([each.file for each in pictures], schema)
     x, readable = load_images([each.file for each in pictures], schema)
     arrays = Arrays(
         x, target, kinds, schema=schema, masks=_masks(layout, size),
