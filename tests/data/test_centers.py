@@ -116,3 +116,21 @@ def test_a_warm_start_keeps_the_center(tmp_path):
     old, new = Model.load(file), Model.load(next((tmp_path / "b").rglob("model.pt")))
     assert new.preparation.schema == old.preparation.schema
     assert new.preparation.schema.centered(x)[0, 0] == np.float32(x[0, 0] - np.median(x[:300, 0]))
+
+
+@pytest.mark.parametrize("method", ["knn", "mahalanobis", "ssad", "ocsvm", "deep_sad"])
+def test_a_counter_that_normal_rows_never_move_finds_the_anomalies(method):
+    """Four columns of noise and a counter of errors: 0 in normal rows, Poisson(3) + 1 in anomalies."""
+    generator = np.random.default_rng(0)
+
+    def rows(n, odd):
+        x = generator.normal(size=(n, 5))
+        x[:, 4] = 0
+        x[:odd, 4] = 1 + generator.poisson(3, odd)
+        return x, np.arange(n) < odd
+
+    x, known = rows(400, 20)
+    new, anomaly = rows(1000, 100)
+    settings = {"trainer.max_epochs": 20, "optimizer.milestones": []} if method == "deep_sad" else None
+    scores = Detector(method, settings=settings).fit(x, np.where(known, -1, 0)).anomaly_score(new)
+    assert roc_auc_score(anomaly, scores) > 0.98
