@@ -28,7 +28,7 @@ from sad_lightning.data.own.tables import fit_schema
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema
 from sad_lightning.drawing.scores import flagged_shares, score_histograms
 from sad_lightning.drawing.svg import Figure
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, first_line
 from sad_lightning.explain.explanation import Explanation, explain_scores
 from sad_lightning.model import Model
 from sad_lightning.stats.ranking import auroc
@@ -292,7 +292,7 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def _rows(self, X: Any, *, reset: bool) -> NDArray[Any]:
         """``X`` as ``(N, C)`` float32 or ``(N, H, W, C)`` uint8, checked; columns must be those of ``fit``."""
-        X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
+        X = _array(X)
         schema = None if reset else self.model_.preparation.schema
         if isinstance(schema, TableSchema) and any(column.is_text for column in schema.columns):
             return frame_rows(X, schema)
@@ -318,6 +318,24 @@ def label_auroc(detector: Detector, X: Any, semi: ArrayLike) -> float:
     """
     labels = np.asarray(semi)
     return auroc(labels < 0, detector.anomaly_score(X))
+
+
+def _array(X: Any) -> Any:
+    """A tensor as an array, a masked value as a missing one; anything else as it is.
+
+    Raises:
+        InputError: it is a tensor without numbers, or holds times.
+    """
+    if isinstance(X, torch.Tensor):
+        try:
+            X = (X.float() if X.dtype is torch.bfloat16 else X).detach().cpu().numpy()  # numpy has no bfloat16
+        except (TypeError, RuntimeError) as error:
+            raise InputError(f"X: a tensor must be dense and hold numbers ({first_line(error)}); mend it") from error
+    if isinstance(X, np.ma.MaskedArray):
+        X = X.astype(np.float32).filled(np.nan)
+    if isinstance(X, np.ndarray) and X.dtype.kind in "mM":
+        raise InputError(f"X must hold numbers, it holds {X.dtype}; give times as columns of a data frame")
+    return X
 
 
 def _numbered(count: int) -> list[str]:
