@@ -57,7 +57,7 @@ def command_frame(
     # more than ten times as long. It counts if it is set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if sys.stderr is None:  # it was closed, and Hydra writes to it
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")
+        sys.stderr = io.StringIO()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # not every terminal can write every letter of a name
     try:

@@ -184,8 +184,9 @@ def test_without_a_terminal_nothing_is_said(monkeypatch):
 
 def test_where_stderr_is_closed_a_mistake_still_has_its_exit_code(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
-    with pytest.raises(SystemExit) as stopped, command_frame("it"):
+    with command_frame("it"):
         sys.stderr.write("as Hydra does")
+    with pytest.raises(SystemExit) as stopped, command_frame("it"):
         raise InputError("x: must be a number")
     assert stopped.value.code == 2
 

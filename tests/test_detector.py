@@ -301,10 +301,10 @@ def test_tensors_and_tables_of_any_kind_are_read_or_told(data):
     detector = Detector("iforest").fit(coarse, semi)
     np.testing.assert_array_equal(detector.anomaly_score(coarse), detector.anomaly_score(coarse.float()))
     for wrong in (torch.zeros(9, 3, device="meta"), torch.zeros(9, 3).to_sparse(), torch.zeros(9, 3) + 1j):
-        with pytest.raises(ValueError, match="X: a tensor must be dense and hold numbers|Complex data not supported"):
+        with pytest.raises(ValueError, match=r"X: a tensor must be dense and hold numbers|Complex data not supported"):
             Detector("iforest").fit(wrong)
     for times in (np.zeros((9, 2), "M8[s]"), np.zeros((9, 2), "m8[s]")):
-        with pytest.raises(InputError, match="X must hold numbers, it holds .*; give times as columns"):
+        with pytest.raises(InputError, match=r"X must hold numbers, it holds .*; give times as columns"):
             Detector("iforest").fit(times)
     pandas, pyarrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
     frame = pandas.DataFrame({"a": x[:, 0], "b": np.where(x[:, 1] > 0, "up", "down")}, index=np.arange(300) + 5)

@@ -91,9 +91,9 @@ def _check(trees: FlatTrees, columns: int, values: Floats) -> None:
         InputError: they are.
     """
     nodes = len(trees.feature)
-    inside = 0 <= trees.roots.min() and trees.roots.max() < nodes and trees.children.max() < nodes
+    inside = trees.roots.min() >= 0 and trees.roots.max() < nodes and trees.children.max() < nodes
     downwards = (trees.children >= np.arange(nodes)).all()  # children come after their parent
-    if not (inside and downwards and 0 <= trees.feature.min() and trees.feature.max() < columns):
+    if not (inside and downwards and trees.feature.min() >= 0 and trees.feature.max() < columns):
         raise InputError("trees: a node names a node or a column that is not there; copy the file again, or fit again")
     if not len(trees.threshold) == len(values) == nodes:
         raise InputError(f"trees: must have a threshold and a value for each of {nodes} nodes; fit again")

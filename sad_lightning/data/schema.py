@@ -136,8 +136,8 @@ class Dialect:
     def __post_init__(self) -> None:
         if self.delimiter is not None and (self.delimiter in _NO_DELIMITER or len(str(self.delimiter).encode()) != 1):
             raise InputError(
-                f"data.delimiter must be one character of ASCII, and no quote or end of a line, got {self.delimiter!r}; "
-                f"for example ';'"
+                f"data.delimiter must be one character of ASCII, no quote and no end of a line, got "
+                f"{self.delimiter!r}; for example ';'"
             )
         choice("data.decimal", self.decimal, (".", ","))
         try:

@@ -13,8 +13,8 @@ from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import DAY, Column, TableSchema
 from sad_lightning.errors import InputError
-from sad_lightning.files import read_json, write_json
 from sad_lightning.export.hub_folder import export_hub
+from sad_lightning.files import read_json, write_json
 from sad_lightning.model import BaselineScore, Model
 from sad_lightning.stats.calibration import fit_calibration
 from sad_lightning.training.ensemble import Ensemble
