@@ -162,9 +162,6 @@ def test_what_is_no_model_file_is_one_line(make, tmp_path, capsys):
     told({**document, "state": {}}, "does not hold together")
     told({k: v for k, v in document.items() if k != "card"}, "does not hold together")
     told({**document, "calibration": torch.zeros(0)}, "does not hold together")
-<<<<<<< HEAD
-    told({**document, "card": Cruel()}, "it is something else")
-=======
     told({**document, "calibration": torch.zeros(3, 3)}, r"calibration: must be scores, \(n,\) numbers")
     told({**document, "calibration": torch.full((3,), torch.nan)}, r"calibration: must be scores, \(n,\) numbers")
     told({**document, "reference": "abc"}, "does not hold together")
@@ -172,10 +169,7 @@ def test_what_is_no_model_file_is_one_line(make, tmp_path, capsys):
     told({**document, "schema": {**document["schema"], "kind": "evil"}}, "schema: kind must be one of table, images")
     scale = {**document["preparation"], "scale": torch.ones(5)}
     told({**document, "preparation": scale}, "does not hold together")  # nine columns are scaled by five
-    torch.save({**document, "card": Cruel()}, path)
-    with pytest.raises(InputError, match="reading it fails"):
-        Model.load(path)
->>>>>>> fb3859f (What 359 new attacks broke: torch's default device, masked values, hostile model files, settings without an upper end)
+    told({**document, "card": Cruel()}, "it is something else")
     assert capsys.readouterr().out == ""  # nothing was executed
     path.unlink()
     with pytest.raises(InputError, match="there is no such model file"):
