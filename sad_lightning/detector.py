@@ -332,7 +332,7 @@ def _array(X: Any) -> Any:
         except (TypeError, RuntimeError) as error:
             raise InputError(f"X: a tensor must be dense and hold numbers ({first_line(error)}); mend it") from error
     if isinstance(X, np.ma.MaskedArray):
-        X = X.astype(np.float32).filled(np.nan)
+        X = np.ma.filled(X.astype(np.float32), np.nan)
     if isinstance(X, np.ndarray) and X.dtype.kind in "mM":
         raise InputError(f"X must hold numbers, it holds {X.dtype}; give times as columns of a data frame")
     return X
