@@ -74,14 +74,15 @@ def number(key: str, value: object) -> float:
     return x
 
 
-def whole_number(key: str, value: object, *, least: int = 1) -> int:
-    """The value, if it is a whole number of at least ``least`` that 64 bits hold.
+def whole_number(key: str, value: object, *, least: int = 1, most: int = 2**63 - 1) -> int:
+    """The value, if it is a whole number of at least ``least`` and at most ``most``, which 64 bits hold.
 
     Raises:
         InputError: it is not.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**63:
-        raise InputError(f"{key} must be a whole number >= {least}, got {value!r}; for example {key}={least}")
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        limit = f" and <= {most}" if most < 2**63 - 1 else ""
+        raise InputError(f"{key} must be a whole number >= {least}{limit}, got {value!r}; for example {key}={least}")
     return value
 
 

@@ -56,6 +56,8 @@ def command_frame(
     # Threads that spin take the core from whoever they wait for: beside another job, steps of small networks then take
     # more than ten times as long. It counts if it is set before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if sys.stderr is None:  # it was closed, and Hydra writes to it
+        sys.stderr = io.StringIO()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # not every terminal can write every letter of a name
     try:

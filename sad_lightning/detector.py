@@ -29,7 +29,7 @@ from sad_lightning.data.own.tables import fit_schema
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema
 from sad_lightning.drawing.scores import flagged_shares, score_histograms
 from sad_lightning.drawing.svg import Figure
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, first_line
 from sad_lightning.explain.explanation import Explanation, explain_scores
 from sad_lightning.model import Model
 from sad_lightning.stats.ranking import auroc
@@ -313,7 +313,7 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def _checked(self, X: Any, schema: Schema | None) -> NDArray[Any]:
         """``X`` as ``(N, C)`` numbers or ``(N, H, W, C)`` uint8; its columns must be those of ``fit``, if there are."""
-        X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
+        X = _array(X)
         if getattr(X, "ndim", 2) not in (3, 4) and not isinstance(schema, ImageSchema):
             x: NDArray[Any] = validate_data(
                 self,
@@ -358,6 +358,24 @@ def label_auroc(detector: Detector, X: Any, semi: ArrayLike) -> float:
     """
     scores = detector.anomaly_score(X)
     return auroc(_semi_of(semi, len(scores), detector.labels) < 0, scores)
+
+
+def _array(X: Any) -> Any:
+    """A tensor as an array, a masked value as a missing one; anything else as it is.
+
+    Raises:
+        InputError: it is a tensor without numbers, or holds times.
+    """
+    if isinstance(X, torch.Tensor):
+        try:
+            X = (X.float() if X.dtype is torch.bfloat16 else X).detach().cpu().numpy()  # numpy has no bfloat16
+        except (TypeError, RuntimeError) as error:
+            raise InputError(f"X: a tensor must be dense and hold numbers ({first_line(error)}); mend it") from error
+    if isinstance(X, np.ma.MaskedArray):
+        X = np.ma.filled(X.astype(np.float64), np.nan)
+    if isinstance(X, np.ndarray) and X.dtype.kind in "mM":
+        raise InputError(f"X must hold numbers, it holds {X.dtype}; give times as columns of a data frame")
+    return X
 
 
 def _numbered(count: int) -> list[str]:

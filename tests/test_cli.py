@@ -94,6 +94,11 @@ def test_multirun_and_a_failed_cell(tmp_path):
 
 MISTAKES = [
     (["data=nope"], "there are arrhythmia, cardio"),
+    (["method=null"], "a group, such as method, data or network, must be chosen by a name"),
+    (["ensemble=1000000000000"], "ensemble must be a whole number >= 1 and <= 1000"),
+    (["method._target_=os.getcwd"], "takes no keyword arguments; --cfg job prints"),
+    (["+trainer.callbacks=[5]"], "trainer.callbacks must be a list of Lightning's callbacks, it holds a int"),
+    (["+trainer.callbacks=[{_target_:builtins.dict}]"], "trainer.callbacks must be a list of Lightning's callbacks"),
     (["method=nope"], "there are abc, ae, classifier, deep_sad"),
     (["method.etaa=1"], "method.etaa: there is no such setting"),
     (["nope=1"], "nope"),

@@ -137,6 +137,17 @@ ENDINGS = {
     "a full disk, unnamed": (OSError(errno.ENOSPC, "Full"), 2, "it: Full; make room, or choose another with --out\n"),
     "a file for a folder": (ValueError("in call"), 2, "it: t.csv: Not a folder; choose another with --out\n"),
     "no memory": (MemoryError("8 TB\nof it"), 2, "it: memory does not suffice (8 TB); free some, or "),
+    "no memory for a tensor": (
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 16000000000 bytes"),
+        2,
+        "it: memory does not suffice (DefaultCPUAllocator: can't allocate memory: you",
+    ),
+    "a path that is none": (ValueError("embedded null byte"), 2, "it: a path must not hold the character of number 0"),
+    "a name of other bytes": (
+        UnicodeEncodeError("utf-8", "x\udcff", 1, 2, "surrogates not allowed"),
+        2,
+        "it: x?: must be a name in UTF-8; rename it",
+    ),
     "Ctrl-C": (KeyboardInterrupt(), 130, "it: interrupted; nothing was written\n"),
     "a killed worker": (KeyboardInterrupt("two workers stopped"), 130, "it: two workers stopped\n"),
 }
@@ -169,6 +180,15 @@ def test_without_a_terminal_nothing_is_said(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     with command_frame("it"):
         print("to nobody")
+
+
+def test_where_stderr_is_closed_a_mistake_still_has_its_exit_code(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with command_frame("it"):
+        sys.stderr.write("as Hydra does")
+    with pytest.raises(SystemExit) as stopped, command_frame("it"):
+        raise InputError("x: must be a number")
+    assert stopped.value.code == 2
 
 
 def test_a_reader_that_goes_away_is_no_mistake(monkeypatch, capsys, tmp_path):

@@ -256,7 +256,18 @@ def float64() -> Iterator[None]:
         torch.set_default_dtype(torch.float32)
 
 
+@contextmanager
+def device_meta() -> Iterator[None]:
+    torch.set_default_device("meta")
+    try:
+        yield
+    finally:
+        torch.set_default_device(None)
+
+
 CALLERS = {
+    "a default device that holds no numbers": device_meta,
+    "the context of a device": lambda: torch.device("meta"),
     "another application of Hydra": lambda: initialize_config_dir(str(ROOT / "docs"), version_base="1.3"),
     "float64": float64,
     "inference mode": torch.inference_mode,
@@ -271,8 +282,39 @@ def test_what_the_caller_has_set_changes_nothing(caller, data):
         running = GlobalHydra.instance().hydra
         detector = Detector("deep_svdd", settings=SHORT).fit(x, semi)
         np.testing.assert_array_equal(detector.anomaly_score(x), expected)
+        assert np.isfinite(detector.explain(x[:2]).parts["occlusion"]).all()
+        assert 0 < detector.p_value(x).min() <= 1
         assert GlobalHydra.instance().hydra is running
     np.testing.assert_array_equal(detector.anomaly_score(x), expected)
+
+
+def test_a_masked_value_is_a_missing_one(data):
+    x, semi, _ = data
+    masked, missing = np.ma.masked_greater(x, 3), np.where(x > 3, np.nan, x)
+    assert masked.mask.any()
+    detector = Detector("iforest").fit(masked, semi)
+    expected = Detector("iforest").fit(missing, semi).anomaly_score(missing)
+    np.testing.assert_array_equal(detector.anomaly_score(masked), expected)
+
+
+def test_tensors_and_tables_of_any_kind_are_read_or_told(data):
+    x, semi, _ = data
+    coarse = torch.from_numpy(x).bfloat16()
+    detector = Detector("iforest").fit(coarse, semi)
+    np.testing.assert_array_equal(detector.anomaly_score(coarse), detector.anomaly_score(coarse.float()))
+    for wrong in (torch.zeros(9, 3, device="meta"), torch.zeros(9, 3).to_sparse(), torch.zeros(9, 3) + 1j):
+        with pytest.raises(ValueError, match=r"X: a tensor must be dense and hold numbers|Complex data not supported"):
+            Detector("iforest").fit(wrong)
+    for times in (np.zeros((9, 2), "M8[s]"), np.zeros((9, 2), "m8[s]")):
+        with pytest.raises(InputError, match=r"X must hold numbers, it holds .*; give times as columns"):
+            Detector("iforest").fit(times)
+    pandas, pyarrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame({"a": x[:, 0], "b": np.where(x[:, 1] > 0, "up", "down")}, index=np.arange(300) + 5)
+    table = pyarrow.table({"a": x[:, 0], "b": frame["b"].tolist()})
+    expected = Detector("iforest").fit(frame, semi).anomaly_score(frame)
+    np.testing.assert_array_equal(Detector("iforest").fit(table, semi).anomaly_score(table), expected)
+    frame.columns = pandas.MultiIndex.from_tuples([("a", 1), ("b", 1)])
+    np.testing.assert_array_equal(Detector("iforest").fit(frame, semi).anomaly_score(frame), expected)
 
 
 def test_wrong_labels_are_told(fitted, data):

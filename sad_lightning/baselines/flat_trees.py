@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sad_lightning.errors import InputError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -56,6 +58,7 @@ def mean_of_leaves(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> 
         trees: to walk down.
         values: ``(N,)``, one for each node.
     """
+    _check(trees, x.shape[1], values)
     means = np.empty(len(x))
     for part in _parts(x):
         leaves = np.tile(trees.roots, len(x[part]))
@@ -70,6 +73,7 @@ def mean_of_splits(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> 
 
     The sum over columns is ``mean_of_leaves`` minus the mean value of the roots.
     """
+    _check(trees, x.shape[1], values)
     added = np.empty(x.shape)
     for part in _parts(x):
         sums = np.zeros(x[part].size)
@@ -78,6 +82,21 @@ def mean_of_splits(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> 
             sums += np.bincount(cells, values.take(below) - values.take(at), len(sums))
         added[part] = sums.reshape(-1, x.shape[1]) / len(trees.roots)
     return added
+
+
+def _check(trees: FlatTrees, columns: int, values: Floats) -> None:
+    """Refuse trees of a file that are none: a walk would leave the arrays, or never end.
+
+    Raises:
+        InputError: they are.
+    """
+    nodes = len(trees.feature)
+    inside = trees.roots.min() >= 0 and trees.roots.max() < nodes and trees.children.max() < nodes
+    downwards = (trees.children >= np.arange(nodes)).all()  # children come after their parent
+    if not (inside and downwards and trees.feature.min() >= 0 and trees.feature.max() < columns):
+        raise InputError("trees: a node names a node or a column that is not there; copy the file again, or fit again")
+    if not len(trees.threshold) == len(values) == nodes:
+        raise InputError(f"trees: must have a threshold and a value for each of {nodes} nodes; fit again")
 
 
 def _walk(x: NDArray[np.float32], trees: FlatTrees) -> Iterator[tuple[Indices, Indices, Indices]]:

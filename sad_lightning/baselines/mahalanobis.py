@@ -23,6 +23,8 @@ from sad_lightning.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
+_MOST_COLUMNS = 10_000  # the covariance is then 0.8 GB, and its inverse takes minutes
+
 
 class Mahalanobis(Baseline):
     """Squared Mahalanobis distance from the mean.
@@ -41,9 +43,14 @@ class Mahalanobis(Baseline):
         """Fit to the rows ``X``, ``(n, D)``; ``semi`` is not used.
 
         Raises:
-            InputError: the shrinkage is neither ``ledoit_wolf`` nor a number in (0, 1].
+            InputError: the shrinkage is neither ``ledoit_wolf`` nor a number in (0, 1], or there are too many columns.
         """
         x = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        if x.shape[1] > _MOST_COLUMNS:
+            raise InputError(
+                f"method=mahalanobis inverts a matrix of columns by columns, of at most {_MOST_COLUMNS:,}, got "
+                f"{x.shape[1]:,}; choose knn or iforest, or leave columns out"
+            )
         if self.shrinkage == "ledoit_wolf":
             self.shrinkage_ = float(ledoit_wolf_shrinkage(x))
         elif isinstance(self.shrinkage, str):

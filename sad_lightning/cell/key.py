@@ -16,7 +16,7 @@ from sad_lightning.config.voices import OF_VOICE, method_name, voice_of
 from sad_lightning.data.arrays import data_root
 from sad_lightning.data.own.address import is_address
 from sad_lightning.data.own.parts import find_parts, is_many
-from sad_lightning.version import NUMBERS_VERSION
+from sad_lightning.version import NUMBERS_VERSION, OWN_DATA_VERSION
 
 # Settings with the value at which they change nothing: a key then leaves them out. Groups may be nested: a method holds
 # its network and its optimiser.
@@ -134,6 +134,8 @@ def files_of(settings: Mapping[str, Any]) -> dict[str, str]:
     """The digests of the files that a cell's resolved settings name: own data, weights, word vectors and code."""
     data, backbone, network = settings.get("data"), settings.get("backbone"), settings.get("network")
     files = contents_of(data if isinstance(data, dict) else {})
+    if files:
+        files["own_data"] = OWN_DATA_VERSION
     if settings.get("warm_start") is not None:
         files["warm_start_content"] = content_of(Path(str(settings["warm_start"])).expanduser())
     if isinstance(network, dict) and network.get("vectors") is not None:

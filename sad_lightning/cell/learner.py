@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 _PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
+_MOST_MODELS = 1000  # of an ensemble
 _ROWS: WeakKeyDictionary[Arrays, Rows] = WeakKeyDictionary()
 
 
@@ -154,7 +155,7 @@ def check_optimisation(cfg: DictConfig) -> Balance:
         InputError: a setting is wrong.
     """
     whole_number("batch_size", cfg.batch_size, least=2)
-    whole_number("ensemble", cfg.ensemble)
+    whole_number("ensemble", cfg.ensemble, most=_MOST_MODELS)
     whole_number("trainer.max_epochs", cfg.trainer.max_epochs)
     choice("ensemble_mean", cfg.ensemble_mean, MEANS)
     return Balance(

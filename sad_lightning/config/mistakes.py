@@ -9,6 +9,9 @@ from omegaconf.errors import OmegaConfBaseException
 from sad_lightning.errors import InputError, NotDefinedError, first_line
 from sad_lightning.files import FULL
 
+_WRONG_ARGUMENTS = "unexpected keyword|required keyword-only|takes no keyword|takes no arguments"
+_NAMES = "python -m sad_lightning --help lists them"
+
 
 def one_line(error: BaseException, way_out: str = "choose a folder that can be written with runs=FOLDER") -> str | None:
     """One line for an error that the user caused; None for any other.
@@ -21,17 +24,23 @@ def one_line(error: BaseException, way_out: str = "choose a folder that can be w
     while cause is not None:
         if isinstance(cause, InputError):
             return " ".join(str(cause).split())
-        if isinstance(cause, TypeError) and re.search("unexpected keyword|required keyword-only", str(cause)):
+        if isinstance(cause, TypeError) and re.search(_WRONG_ARGUMENTS, str(cause)):
             return f"{cause}; --cfg job prints the settings there are"
         if isinstance(cause, FileNotFoundError) and cause.filename is None:  # os.getcwd()
             return "the current folder is gone; change to one that is there"
         if isinstance(cause, OSError) and (cause.filename is not None or cause.errno in FULL):
             return _of_system(cause, way_out)
-        if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":  # that of an accelerator
+        if _is_no_memory(cause):
             return (
                 f"memory does not suffice ({first_line(cause)}); free some, or choose a smaller data set or batch_size"
             )
+        if isinstance(cause, ValueError) and str(cause).startswith("embedded null"):
+            return "a path must not hold the character of number 0; leave it out"
+        if isinstance(cause, UnicodeEncodeError) and "surrogates" in cause.reason:  # Arrow opens UTF-8 alone
+            return f"{cause.object}: must be a name in UTF-8; rename it"
         cause = cause.__cause__
+    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
+        return f"a group, such as method, data or network, must be chosen by a name, it is null; {_NAMES}"
     if isinstance(error, MissingConfigException) and error.options is not None:
         return f"{error.missing_cfg_file}: is not there; there are {', '.join(error.options)}"
     if isinstance(error, OverrideParseException):
@@ -43,6 +52,12 @@ def one_line(error: BaseException, way_out: str = "choose a folder that can be w
     if isinstance(error, HydraException | OmegaConfBaseException) and "Error in call to target" not in str(error):
         return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
     return None
+
+
+def _is_no_memory(error: BaseException) -> bool:
+    """Whether memory did not suffice: that of an accelerator, or that which torch or anything else asked for."""
+    of_torch = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return of_torch or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _of_system(error: OSError, way_out: str) -> str:

@@ -115,7 +115,7 @@ def read_npz(path: Path, expected: Mapping[str, int]) -> dict[str, NDArray[np.ge
                     f"{path}: must hold the arrays {', '.join(expected)}; it lacks {', '.join(missing)} and holds "
                     f"{', '.join(file.files) or 'none'}; remove the file to have it fetched again"
                 )
-            arrays = {name: file[name] for name in expected}
+            arrays = {name: np.asarray(file[name]) for name in expected}  # any file of a zip comes as its bytes
     except (InputError, MemoryError):
         raise
     except Exception as error:  # foreign or damaged bytes fail in many ways
@@ -140,7 +140,10 @@ def read_npz_all(path: Path) -> dict[str, NDArray[Any]]:
     """
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files}
+        if others := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+            raise ValueError(f"{others[0]} is no array")  # any file of a zip comes as its bytes
+        return arrays
     except MemoryError:
         raise
     except Exception as error:  # foreign or damaged bytes fail in many ways

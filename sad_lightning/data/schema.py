@@ -1,6 +1,5 @@
 """What raw rows must look like: columns of a table, texts, or images of a size. A model file holds its schema."""
 
-import codecs
 import itertools
 import warnings
 import zlib
@@ -19,6 +18,8 @@ from sad_lightning.errors import InputError
 Floats = NDArray[np.float32]
 DAY, WEEK = 86_400, 604_800  # seconds
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MOST_BUCKETS = 2**16  # of a column: each becomes a column of 0 and 1
+_NO_DELIMITER = ('"', "\n", "\r", "\0")
 STEPS = 2**16  # to which sines are rounded, so that a sine of pi is 0
 _SAMPLE = 10_000  # rows that tell where a column lies
 _PRECISE = 1e4
@@ -54,6 +55,9 @@ class Column:
 
     def __post_init__(self) -> None:
         choice(f"column {self.name!r}: kind", self.kind, ("number", "boolean", "category", "hash", "time"))
+        whole_number(f"column {self.name!r}: buckets", self.buckets, least=int(self.kind == "hash"), most=MOST_BUCKETS)
+        if not set(self.periods) <= {DAY, WEEK}:
+            raise InputError(f"column {self.name!r}: periods must be {DAY} or {WEEK}, got {self.periods}; fit it again")
 
     @property
     def is_text(self) -> bool:
@@ -153,12 +157,15 @@ class Dialect:
     infinite: str = "refuse"
 
     def __post_init__(self) -> None:
-        if self.delimiter is not None and (not isinstance(self.delimiter, str) or len(self.delimiter) != 1):
-            raise InputError(f"data.delimiter must be one character, got {self.delimiter!r}; for example ';'")
+        if self.delimiter is not None and (self.delimiter in _NO_DELIMITER or len(str(self.delimiter).encode()) != 1):
+            raise InputError(
+                f"data.delimiter must be one character of ASCII, no quote and no end of a line, got "
+                f"{self.delimiter!r}; for example ';'"
+            )
         choice("data.decimal", self.decimal, (".", ","))
         try:
-            codecs.lookup(str(self.encoding))
-        except LookupError as error:
+            "".encode(self.encoding)
+        except (LookupError, TypeError, ValueError) as error:  # no such encoding, or not one of text
             raise InputError(
                 f"data.encoding must name an encoding, got {self.encoding!r}; for example latin-1 or utf-16"
             ) from error
@@ -362,6 +369,7 @@ Schema = TableSchema | ImageSchema | TextSchema
 
 def schema_of(plain: Mapping[str, Any]) -> Schema:
     """The schema of which ``plain()`` returned this."""
+    choice("schema: kind", plain["kind"], ("table", "images", "text"))
     rest = {key: value for key, value in plain.items() if key != "kind"}
     if plain["kind"] == "images":
         return ImageSchema(**rest)

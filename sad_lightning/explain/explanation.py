@@ -12,7 +12,7 @@ from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
 from sad_lightning.explain.attribution import Floats, attribute, typical_row
 from sad_lightning.explain.page import bars, heat_maps, leading
-from sad_lightning.model import Model
+from sad_lightning.model import Model, torch_defaults
 
 _LEADING = 3  # columns that are named
 
@@ -110,6 +110,7 @@ def explain_scores(model: Model, rows: NDArray[Any], others: NDArray[Any]) -> Ex
     """
     schema = model.preparation.schema
     examples = torch.from_numpy(others) if model.examples is None else model.examples
-    attribution = attribute(model, torch.from_numpy(rows), typical_row(examples, schema))
+    with torch_defaults():
+        attribution = attribute(model, torch.from_numpy(rows), typical_row(examples, schema))
     p_values = model.p_value(torch.from_numpy(attribution.scores)).numpy()
     return Explanation(schema, rows, attribution.scores, p_values, model.threshold, attribution.parts)

@@ -87,6 +87,8 @@ def _first_lines(path: Path, encoding: str) -> list[str]:
     lines: list[str] = []
     with _open(path) as file, codecs.getreader("utf-8-sig" if encoding == "utf-8" else encoding)(file) as text:
         for line in text:
+            if len(line) > csv.field_size_limit():
+                raise InputError(f"{path}: must be a table, but has a line of {len(line):,} letters; give another file")
             lines.append(line)
             if len(lines) == _LINES:
                 break

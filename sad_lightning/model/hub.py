@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sad_lightning.errors import DamagedError, InputError
+from sad_lightning.errors import DamagedError, InputError, first_line
 from sad_lightning.files import HUB_FILE, read_json, whole_file, write_json
 
 CONFIG, README = "config.json", "README.md"
@@ -56,7 +56,11 @@ def read_hub(folder: Path) -> dict[str, Any]:
         raise DamagedError(folder, f"must hold {CONFIG} and {HUB_FILE}, it lacks one", _WAY_OUT) from error
     if plain.pop("tensors_sha256", None) != hashlib.sha256(content).hexdigest():
         raise DamagedError(folder / HUB_FILE, f"is not the file that {CONFIG} names by its SHA-256", _WAY_OUT)
-    document: dict[str, Any] = _joined(plain, _safetensors(folder).load(content))
+    tensors = _safetensors(folder).load(content)
+    try:
+        document: dict[str, Any] = _joined(plain, tensors)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise DamagedError(folder / CONFIG, f"names what is not there ({first_line(error)})", _WAY_OUT) from error
     return document
 
 

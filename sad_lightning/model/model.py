@@ -9,7 +9,7 @@ A false-discovery rate among all rows of a prediction has a threshold too (``thr
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
-from sad_lightning.data.schema import ImageSchema, TableSchema, TextSchema, schema_of
+from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema, schema_of
 from sad_lightning.errors import InputError, words_of
 from sad_lightning.files import model_file, printable, write_archive
 from sad_lightning.model.file import ARCHIVE, FORMAT, VERSION, read_document
@@ -36,14 +36,25 @@ _TEXTS = 1 << 10  # of texts, each of which is many steps
 
 
 @contextmanager
-def float32() -> Iterator[None]:
-    """New modules are of float32 in the block, whatever the caller has set as torch's default."""
+def torch_defaults() -> Iterator[None]:
+    """New tensors are float32 and on the CPU in the block, whatever the caller has set as torch's defaults."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try:
-        yield
+        # the device as a context costs every call of torch some microseconds
+        with nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu"):
+            yield
     finally:
         torch.set_default_dtype(before)
+
+
+def _blank_row(schema: Schema) -> NDArray[Any]:
+    """A raw row of zeros, or of an empty text, ``(1, C)`` or ``(1, H, W, C)``."""
+    if isinstance(schema, TextSchema):
+        return schema.encode([""])
+    if isinstance(schema, ImageSchema):
+        return np.zeros((1, schema.height, schema.width, schema.channels), dtype=np.uint8)
+    return np.zeros((1, len(schema.columns)), dtype=np.float32)
 
 
 class Model(nn.Module):
@@ -88,6 +99,10 @@ class Model(nn.Module):
         super().__init__()
         if not len(calibration):
             raise InputError("calibration: a model needs scores of normal rows, got none; hold rows out for it")
+        if calibration.ndim != 1 or not calibration.is_floating_point() or calibration.isnan().any():
+            raise InputError(f"calibration: must be scores, (n,) numbers, got {calibration.shape}; train it again")
+        if reference is not None and reference.ndim != 2:
+            raise InputError(f"reference: must be rows, (R, C), got {tuple(reference.shape)}; train it again")
         self.preparation, self.scorer = preparation, scorer
         self.register_buffer("calibration", calibration.detach().cpu().double().sort().values, persistent=False)
         self.calibration_rows, self.target_fpr, self.card = calibration_rows, float(target_fpr), dict(card)
@@ -141,7 +156,7 @@ class Model(nn.Module):
                     f"row {row}: column {schema.names[column]} has no value, and this model refuses that; fill it, or "
                     f"train with data.missing=median"
                 )
-        with torch.inference_mode():
+        with torch_defaults(), torch.inference_mode():
             parts = [self.score(self.prepare(part)).double() for part in torch.split(torch.from_numpy(raw), self.batch)]
         scores = torch.cat(parts).cpu().numpy()
         if len(broken := np.flatnonzero(~np.isfinite(scores))):
@@ -237,7 +252,7 @@ class Model(nn.Module):
         """
         document = read_document(Path(path))
         try:
-            with float32():
+            with torch_defaults():
                 state = document["preparation"]
                 scaling = Scaling(state["scale"].numpy(), state["shift"].numpy())
                 recipe = document["backbone"]
@@ -255,7 +270,8 @@ class Model(nn.Module):
                     reference=document.get("reference"),
                     apart=document.get("apart"),
                 )
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                model.score_rows(_blank_row(model.preparation.schema))  # parts that do not fit show now
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError, ArithmeticError) as error:
             reason = words_of(error)
             raise InputError(f"{path}: does not hold together as a model ({reason}); train it again") from error
         return model.to(device)

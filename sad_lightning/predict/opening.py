@@ -62,7 +62,7 @@ def import_all(modules: Sequence[str]) -> None:
             import_module(name)
         except ImportError as error:
             raise InputError(f"--import {name}: {error}; run from the folder that holds it") from error
-        except Exception as error:  # the module may raise anything
+        except (Exception, SystemExit) as error:  # the module may raise anything
             raise InputError(f"--import {name}: {type(error).__name__}: {error}; mend it") from error
 
 

@@ -68,11 +68,17 @@ def new_trainer(
         callbacks: further callbacks; those of ``trainer.callbacks`` follow them.
 
     Raises:
-        InputError: the Trainer refuses its settings (no such accelerator, precision, ...).
+        InputError: the Trainer refuses its settings (no such accelerator, precision, ...), or a callback is none.
     """
     given: Mapping[str, Any] = getattr(make, "keywords", {})
     wanted = given.get("callbacks") or ()
     wanted = list(wanted.values() if isinstance(wanted, Mapping) else wanted)
+    for callback in wanted:
+        if not isinstance(callback, Callback):
+            raise InputError(
+                f"trainer.callbacks must be a list of Lightning's callbacks, it holds a {type(callback).__name__}; for "
+                f"example '+trainer.callbacks=[{{_target_:lightning.pytorch.callbacks.LambdaCallback}}]'"
+            )
     own: list[Callback] = []
     if stages:
         history, resume = History(stages), _resume_checkpoint(stages, folder)

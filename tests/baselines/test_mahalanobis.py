@@ -5,6 +5,7 @@ import pytest
 from sklearn.covariance import LedoitWolf
 
 from sad_lightning.baselines.mahalanobis import Mahalanobis
+from sad_lightning.errors import InputError
 
 
 def rows(seed: int = 0, count: int = 80) -> np.ndarray:
@@ -35,6 +36,11 @@ def test_columns_that_are_equal_or_constant_and_few_rows_leave_finite_scores():
     assert np.isfinite(scores).all()
     assert (scores >= 0).all()
     assert scores[30:].min() > scores[:30].max()
+
+
+def test_more_columns_than_a_matrix_can_be_inverted_of_are_refused():
+    with pytest.raises(InputError, match="at most 10,000, got 20,000; choose knn or iforest"):
+        Mahalanobis(shrinkage=0.1).fit(np.zeros((3, 20_000)))
 
 
 def test_of_gaussian_rows_the_mean_score_is_the_number_of_columns():

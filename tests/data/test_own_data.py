@@ -642,6 +642,7 @@ WRONG_PREDICTIONS = {
     "a name that is taken": (("{run}", "{tmp}/x.csv", "--keep", "score"), "--keep score: the output has"),
     "a module that is not there": (("{run}", "{tmp}/x.csv", "--import", "nowhere_7"), "--import nowhere_7"),
     "a module that fails": (("{run}", "{tmp}/x.csv", "--import", "broken_7"), "--import broken_7: SyntaxError"),
+    "a module that exits": (("{run}", "{tmp}/x.csv", "--import", "leaving_7"), "--import leaving_7: SystemExit: bye"),
     "a device of no memory": (("{run}", "{tmp}/x.csv", "--device", "meta"), "--device must be one that is there"),
     "a value too large": (("{run}", "{tmp}/large.csv"), "large.csv: row 3: must hold values that the network can take"),
     "a folder to write to": (("{run}", "{tmp}/x.csv", "--output", "{tmp}/s.csv"), "must be a file, and is a folder"),
@@ -667,6 +668,7 @@ def test_a_wrong_prediction_is_one_line_and_writes_nothing(name, trained, tmp_pa
         write(tmp_path / file, columns)
     (tmp_path / "none.csv").write_text((tmp_path / "x.csv").read_text().splitlines()[0] + "\n")
     (tmp_path / "broken_7.py").write_text("def\n")
+    (tmp_path / "leaving_7.py").write_text("raise SystemExit('bye')\n")
     (tmp_path / "s.csv").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     before = sorted(tmp_path.iterdir())

@@ -5,6 +5,7 @@ import gzip
 import re
 import shlex
 import warnings
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 
@@ -325,10 +326,23 @@ def test_a_name_that_stands_twice_can_be_left_out(tmp_path):
     assert own(path, ignore=["len (s)"]).x.tolist() == [[1, 3], [2, 4]]
 
 
+def test_a_zip_of_other_files_is_no_table(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as file:
+        file.writestr("a.txt", "hello")
+    with pytest.raises(InputError, match=r"must be a whole npz file of plain arrays, .*\(a.txt is no array\)"):
+        own(tmp_path / "x.npz")
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"delimiter": ";;"}, "data.delimiter must be one character"),
+        ({"delimiter": "\0"}, "data.delimiter must be one character"),
+        ({"delimiter": "ü"}, "data.delimiter must be one character of ASCII"),
+        ({"encoding": "rot13"}, "data.encoding must name an encoding"),
+        ({"encoding": "base64"}, "data.encoding must name an encoding"),
+        ({"encoding": 5}, "data.encoding must name an encoding"),
+        ({"max_categories": 2, "hash_buckets": 10**9}, "data.hash_buckets must be a whole number >= 0 and <= 65536"),
         ({"decimal": "x"}, "data.decimal must be one of"),
         ({"encoding": "latin-99"}, "data.encoding must name an encoding"),
         ({"skip_rows": -1}, "data.skip_rows must be a whole number"),

@@ -14,6 +14,7 @@ from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import DAY, Column, TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.export.hub_folder import export_hub
+from sad_lightning.files import read_json, write_json
 from sad_lightning.model import BaselineScore, Model
 from sad_lightning.stats.calibration import fit_calibration
 from sad_lightning.training.ensemble import Ensemble
@@ -85,6 +86,15 @@ def test_a_damaged_folder_is_one_line(name, damage, model, tmp_path):
         Model.load(tmp_path / "model.safetensors")
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [{"$tensor": "nope"}, {"$tensor": ["a"]}, {"$number": "os"}])
+def test_a_folder_that_names_what_is_not_there_is_one_line(value, model, tmp_path):
+    export_hub(model, tmp_path)
+    document = read_json(tmp_path / "config.json", as_written=True)
+    write_json(tmp_path / "config.json", {**document, "calibration": value})
+    with pytest.raises(InputError, match=r"config.json: names what is not there \(.*\); download it again"):
+        Model.load(tmp_path / "model.safetensors")
 
 
 def test_from_the_command_line_to_a_detector(tmp_path):

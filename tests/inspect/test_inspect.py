@@ -226,6 +226,7 @@ def test_a_folder_of_images(tmp_path):
         (["x.csv", "--write", "conf/table.yaml"], "must have a name that no data set has"),
         (["empty.csv"], "it is empty"),
         (["cut.csv.gz"], "must be a whole gzip file"),
+        (["line.csv"], "must be a table, but has a line of 200,000 letters"),
     ],
 )
 def test_a_mistake_is_one_line(arguments, words, tmp_path, monkeypatch):
@@ -234,6 +235,7 @@ def test_a_mistake_is_one_line(arguments, words, tmp_path, monkeypatch):
     (tmp_path / "x.xlsx").write_text("")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n" * 99)[:30])
+    (tmp_path / "line.csv").write_text("a" * 200_000)
     outcome = run_main("inspect", *arguments)
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1

@@ -162,11 +162,43 @@ def test_what_is_no_model_file_is_one_line(make, tmp_path, capsys):
     told({**document, "state": {}}, "does not hold together")
     told({k: v for k, v in document.items() if k != "card"}, "does not hold together")
     told({**document, "calibration": torch.zeros(0)}, "does not hold together")
+    told({**document, "calibration": torch.zeros(3, 3)}, r"calibration: must be scores, \(n,\) numbers")
+    told({**document, "calibration": torch.full((3,), torch.nan)}, r"calibration: must be scores, \(n,\) numbers")
+    told({**document, "reference": "abc"}, "does not hold together")
+    told({**document, "reference": torch.zeros(3)}, r"reference: must be rows, \(R, C\)")
+    told({**document, "schema": {**document["schema"], "kind": "evil"}}, "schema: kind must be one of table, images")
+    scale = {**document["preparation"], "scale": torch.ones(5)}
+    told({**document, "preparation": scale}, "does not hold together")  # nine columns are scaled by five
     told({**document, "card": Cruel()}, "it is something else")
     assert capsys.readouterr().out == ""  # nothing was executed
     path.unlink()
     with pytest.raises(InputError, match="there is no such model file"):
         Model.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("roots_", 10**9), ("roots_", -1), ("children_", 10**9), ("children_", -7), ("children_", 0), ("feature_", 10**6)],
+)
+@pytest.mark.parametrize("method", ["iforest", "extra_trees", "gradient_boosting"])
+def test_trees_that_would_lead_nowhere_are_told(method, name, value, settings, tmp_path):
+    forest = instantiate(settings(f"method={method}").method, _convert_="all")
+    x = torch.randn(60, 9)
+    forest.fit(x.numpy(), np.repeat(np.int8([-1, 0]), [9, 51]))
+    setattr(forest, name, np.full_like(getattr(forest, name), value))
+    model_of(of_numbers(9), BaselineScore(forest)).save(tmp_path / "model.pt")
+    with pytest.raises(InputError, match="a node names a node or a column that is not there"):
+        Model.load(tmp_path / "model.pt")
+
+
+def test_a_column_of_a_file_can_not_ask_for_all_memory_or_for_no_time():
+    for column, words in (
+        ({"kind": "hash", "buckets": 10**12}, "buckets must be a whole number >= 1 and <= 65536"),
+        ({"kind": "hash", "buckets": 0}, "buckets must be a whole number >= 1"),
+        ({"kind": "time", "periods": (0,)}, "periods must be 86400 or 604800"),
+    ):
+        with pytest.raises(InputError, match=words):
+            Column("a", **column)
 
 
 def test_a_flipped_byte_of_the_weights_is_told(make, tmp_path):

@@ -17,7 +17,9 @@ X = Path("X")  # how errors name a frame
 
 def is_mixed(frame: Any) -> bool:
     """Whether this is a data frame with a column that is not of numbers or booleans."""
-    return hasattr(frame, "__arrow_c_stream__") and not all(map(_is_number, frame.dtypes))
+    if not hasattr(frame, "__arrow_c_stream__"):
+        return False
+    return not hasattr(frame, "dtypes") or not all(map(_is_number, frame.dtypes))  # a table of pyarrow has none
 
 
 def frame_table(frame: Any) -> Table:
@@ -33,14 +35,15 @@ def frame_table(frame: Any) -> Table:
             "X: a data frame with words or time stamps is read by pyarrow, which is not there; pip install "
             "'sad_lightning[table]', or give numbers alone"
         ) from error
-    check_names_once(X, [str(name) for name in frame.columns])
+    names = [str(name) for name in (frame.columns if hasattr(frame, "dtypes") else frame.schema.names)]
+    check_names_once(X, names)
     try:
         table = pyarrow.table(frame)
     except (pyarrow.ArrowException, TypeError) as error:
         reason = words_of(error)
         raise InputError(f"X: a column must hold values of one kind ({reason}); mend it") from error
-    names = [str(name) for name in frame.columns]
-    return {name: arrow_values(X, name, table.column(name).combine_chunks(), as_words=False) for name in names}
+    columns = zip(names, table.columns, strict=False)  # the index of pandas comes after the columns
+    return {name: arrow_values(X, name, column.combine_chunks(), as_words=False) for name, column in columns}
 
 
 def frame_rows(frame: Any, schema: TableSchema) -> NDArray[np.float32]:

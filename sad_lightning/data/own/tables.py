@@ -28,7 +28,7 @@ from sad_lightning.data.own.reading import raw_rows, read_table, text_rows
 from sad_lightning.data.own.sample import ReadRows, read_parts
 from sad_lightning.data.own.times import are_times, time_column
 from sad_lightning.data.own.values import LIKE_A_NUMBER, Table, Values, ignoring, listed, setting
-from sad_lightning.data.schema import Column, Dialect, TableSchema, TextSchema, centers_of
+from sad_lightning.data.schema import MOST_BUCKETS, Column, Dialect, TableSchema, TextSchema, centers_of
 from sad_lightning.data.words import words_of
 from sad_lightning.errors import InputError
 
@@ -98,7 +98,7 @@ def table(
     file = place_of(name)
     whole_number("data.length", length)
     whole_number("data.max_categories", max_categories, least=2)
-    whole_number("data.hash_buckets", hash_buckets, least=0)
+    whole_number("data.hash_buckets", hash_buckets, least=0, most=MOST_BUCKETS)
     choice("data.missing", missing, ("median", "refuse"))
     if day_first is not None:
         true_or_false("data.day_first", day_first)
