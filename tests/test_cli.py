@@ -98,7 +98,7 @@ MISTAKES = [
     (["ensemble=1000000000000"], "ensemble must be a whole number >= 1 and <= 1000"),
     (["method._target_=os.getcwd"], "takes no keyword arguments; --cfg job prints"),
     (["+trainer.callbacks=[5]"], "trainer.callbacks must be a list of Lightning's callbacks, it holds a int"),
-    (["+trainer.callbacks=[{_target_:builtins.dict}]"], "trainer.callbacks must be a list of Lightning's callbacks"),
+    (["+trainer.callbacks=[{{_target_:builtins.dict}}]"], "trainer.callbacks must be a list of Lightning's callbacks"),
     (["method=nope"], "there are abc, ae, classifier, deep_sad"),
     (["method.etaa=1"], "method.etaa: there is no such setting"),
     (["nope=1"], "nope"),

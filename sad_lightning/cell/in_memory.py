@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
@@ -51,7 +50,7 @@ def fit_rows(
         if before is not None:
             cfg.warm_start = str(Path(folder) / "before.pt")
             before.save(Path(cfg.warm_start))
-        with torch_defaults(), torch.inference_mode(False), torch.enable_grad():  # whatever the caller has set
+        with torch_defaults():
             run_cell(Cell(cfg, Path(folder), MEMORY, name, arrays=arrays))
         gc.collect()  # a Trainer and its module refer to each other
         return Model.load(Path(folder) / MODEL_FILE)

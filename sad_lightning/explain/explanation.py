@@ -109,8 +109,8 @@ def explain_scores(model: Model, rows: NDArray[Any], others: NDArray[Any]) -> Ex
         others: ``(n, ...)`` likewise: what a typical row is computed from if the model file keeps no examples.
     """
     schema = model.preparation.schema
-    examples = torch.from_numpy(others) if model.examples is None else model.examples
     with torch_defaults():
+        examples = torch.from_numpy(others) if model.examples is None else model.examples
         attribution = attribute(model, torch.from_numpy(rows), typical_row(examples, schema))
     p_values = model.p_value(torch.from_numpy(attribution.scores)).numpy()
     return Explanation(schema, rows, attribution.scores, p_values, model.threshold, attribution.parts)

@@ -37,12 +37,13 @@ _TEXTS = 1 << 10  # of texts, each of which is many steps
 
 @contextmanager
 def torch_defaults() -> Iterator[None]:
-    """New tensors are float32 and on the CPU in the block, whatever the caller has set as torch's defaults."""
+    """New tensors are float32, on the CPU and have gradients in the block, whatever the caller has set."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try:
         # the device as a context costs every call of torch some microseconds
-        with nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu"):
+        device = nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
+        with device, torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
         torch.set_default_dtype(before)

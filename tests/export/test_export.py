@@ -107,7 +107,7 @@ def test_a_graph_takes_time_stamps_as_seconds_and_words_as_buckets():
     raw[::9] = np.nan
     rows = torch.from_numpy(raw)
     knn = KNN(neighbors=2, metric="euclidean", max_rows=400, random_state=0).fit(preparation(rows[:200]).numpy())
-    known = {"calibration": torch.arange(40), "calibration_rows": "validation", "target_fpr": 0.3, "card": {}}
+    known = {"calibration": torch.arange(40.0), "calibration_rows": "validation", "target_fpr": 0.3, "card": {}}
     model = Model(preparation, BaselineScore(knn), **known)
     content, apart = to_graph(model, "onnx", rows)
     assert apart < 1e-5
