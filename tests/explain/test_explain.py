@@ -37,7 +37,7 @@ class Brightness(nn.Module):
 
 def model_of(scorer, schema, scaling) -> Model:
     return Model(
-        Preparation(schema, scaling), scorer, calibration=torch.arange(100), calibration_rows="validation",
+        Preparation(schema, scaling), scorer, calibration=torch.arange(100.0), calibration_rows="validation",
         target_fpr=0.05, card={},
     )  # fmt: skip
 

@@ -63,7 +63,8 @@ def test_every_training_row_judges_once_and_never_trains_its_own_judge(tmp_path,
         return fit_rows(cfg, raw, semi, schema, name=name)
 
     def judged(model, raw):
-        seen[-1] += (raw,)
+        if len(raw) > 1:  # a model scores a blank row when it is read, to see that its parts fit
+            seen[-1] += (raw,)
         return np.arange(len(raw), dtype=np.float64)
 
     monkeypatch.setattr(study_module, "fit_rows", spy)
