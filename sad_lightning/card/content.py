@@ -22,6 +22,7 @@ NEXT = 20  # rows to label next
 _TRAINING = 20_000  # training rows that are scored, evenly spaced
 _EXPLAINED = 30  # known anomalies whose columns are asked for
 _NAMED = 3  # columns of a row that are named
+_TRIED = 300  # columns of a wide table that are asked what they add
 _RATES = (0.001, 0.01, 0.05, 0.1)
 _LABELS = ("unlabeled", "known normal", "known anomaly")  # classes where there is no truth
 _PARTS = ("trained", "validation", "test")
@@ -191,11 +192,20 @@ def _columns(model: Model, raw: NDArray[Any], count: int) -> tuple[list[str], tu
     with torch.no_grad():
         scores = model.score(model.prepare(rows))
     examples = rows if model.examples is None else model.examples
-    adds = occlusion(model, rows, typical_row(examples, schema), scores).double().numpy()
+    typical = typical_row(examples, schema)
+    adds = occlusion(model, rows, typical, scores, _unusual(rows, examples, typical)).double().numpy()
     texts = [_why(schema.columns, values, terms) for values, terms in zip(raw[:count], adds[:count], strict=True)]
     mean = adds.mean(axis=0)
-    order = np.argsort(-mean, kind="stable")
+    order = np.argsort(-mean, kind="stable")[:_TRIED]
     return texts, tuple((schema.columns[k].name, float(mean[k])) for k in order.tolist())
+
+
+def _unusual(rows: torch.Tensor, examples: torch.Tensor, typical: torch.Tensor) -> list[int] | None:
+    """Where the rows of a wide table lie farthest from the typical one, by the spread of a column; None for all."""
+    if rows.shape[1] <= _TRIED:
+        return None
+    away, usual = ((each - typical).abs().nan_to_num(0.0).mean(dim=0) for each in (rows, examples))
+    return torch.topk(away / usual.clamp(min=1e-30), _TRIED).indices.tolist()
 
 
 def _why(columns: Sequence[Column], values: NDArray[np.float32], terms: Floats) -> str:

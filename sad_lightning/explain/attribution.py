@@ -14,6 +14,7 @@ What is positive adds to the score. Occlusion only calls the model, so that it w
 nothing else; the gradient is its first-order approximation.
 """
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -79,16 +80,26 @@ def typical_row(rows: Tensor, schema: Any) -> Tensor:
     return medians
 
 
-def occlusion(model: Model, raw: Tensor, typical: Tensor, scores: Tensor) -> Tensor:
-    """How much the score falls if a column or a window is set to the typical row, ``(n, C)`` or ``(n, H, W)``."""
+def occlusion(
+    model: Model, raw: Tensor, typical: Tensor, scores: Tensor, columns: Sequence[int] | None = None
+) -> Tensor:
+    """How much the score falls if a column or a window is set to the typical row, ``(n, C)`` or ``(n, H, W)``.
+
+    Args:
+        model: any.
+        raw: rows, as ``attribute`` takes them.
+        typical: one such row.
+        scores: ``(n,)`` of the rows.
+        columns: those to try; the others add 0. None for all.
+    """
     with torch.no_grad():
         if raw.ndim == 2:
-            drops = []
-            for column in progress(range(raw.shape[1]), unit="column"):
+            drops = scores.new_zeros(raw.shape)
+            for column in progress(range(raw.shape[1]) if columns is None else columns, unit="column"):
                 changed = raw.clone()
                 changed[:, column] = typical[column]
-                drops.append(scores - model.score(model.prepare(changed)))
-            return torch.stack(drops, dim=1)
+                drops[:, column] = scores - model.score(model.prepare(changed))
+            return drops
         n, height, width, _ = raw.shape
         total, covered = torch.zeros(n, height, width), torch.zeros(height, width)
         side = max(2, height // 7)

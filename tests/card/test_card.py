@@ -98,3 +98,18 @@ def test_a_folder_of_images_has_a_page_with_small_pictures(tmp_path):
     text = page.read_text()
     assert Page(text).faults == []
     assert text.count("data:image/png;base64,") == 20
+
+
+def test_of_a_wide_table_columns_are_tried_that_lie_far_off(tmp_path):
+    path, generator = tmp_path / "wide.npz", np.random.default_rng(0)
+    odd = np.arange(200) % 10 == 0
+    x = generator.normal(size=(200, 400)) * np.r_[np.full(399, 1000.0), 1.0]  # the widest are not the most unusual
+    x[odd, 399] += 8
+    np.savez(
+        path, X=x, columns=[f"x{k}" for k in range(400)], status=np.where(odd & (np.arange(200) < 100), "anomaly", "")
+    )
+    settings = ("data=table", f"data.path={path}", "data.label=status", "method=iforest")
+    _, page = trained(tmp_path, *settings)
+    content = gather_card(page.parent, load(composed(*settings).data))
+    assert content.columns[0][0] == "x399"
+    assert len(content.columns) == 300
