@@ -4,6 +4,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -272,6 +273,24 @@ CALLERS = {
     "float64": float64,
     "inference mode": torch.inference_mode,
 }
+
+
+def test_fits_in_threads_are_those_of_one_alone_and_leave_the_generator_as_it_was(data):
+    x, semi, _ = data
+
+    def scores(seed: int) -> np.ndarray:
+        fitted = Detector("deep_sad", settings=SHORT, random_state=seed).fit(x, semi)
+        return fitted.anomaly_score(x)
+
+    alone = [scores(seed) for seed in range(3)]
+    torch.manual_seed(7)
+    drawn = torch.rand(1)
+    torch.manual_seed(7)
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(scores, range(3)))
+    assert torch.rand(1) == drawn
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("caller", CALLERS)

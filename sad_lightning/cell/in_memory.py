@@ -14,7 +14,7 @@ from sad_lightning.cell.values import Cell
 from sad_lightning.data.arrays import Arrays, Labels
 from sad_lightning.data.schema import Schema, TableSchema
 from sad_lightning.files import MODEL_FILE
-from sad_lightning.model import Model, torch_defaults
+from sad_lightning.model import Model, own_draws, torch_defaults
 
 MEMORY = "memory"
 
@@ -50,7 +50,7 @@ def fit_rows(
         if before is not None:
             cfg.warm_start = str(Path(folder) / "before.pt")
             before.save(Path(cfg.warm_start))
-        with torch_defaults():
+        with torch_defaults(), own_draws():
             run_cell(Cell(cfg, Path(folder), MEMORY, name, arrays=arrays))
         gc.collect()  # a Trainer and its module refer to each other
         return Model.load(Path(folder) / MODEL_FILE)

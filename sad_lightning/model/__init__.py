@@ -4,7 +4,7 @@
 ``hub`` what lies on the disk.
 """
 
-from sad_lightning.model.model import OUT_OF_BAG, Model, torch_defaults
+from sad_lightning.model.model import OUT_OF_BAG, Model, own_draws, torch_defaults
 from sad_lightning.model.scorer import BaselineScore, Scorer, heat_maps
 
-__all__ = ["OUT_OF_BAG", "BaselineScore", "Model", "Scorer", "heat_maps", "torch_defaults"]
+__all__ = ["OUT_OF_BAG", "BaselineScore", "Model", "Scorer", "heat_maps", "own_draws", "torch_defaults"]

@@ -8,6 +8,7 @@ A false-discovery rate among all rows of a prediction has a threshold too (``thr
 """
 
 import math
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -33,6 +34,7 @@ from sad_lightning.version import __version__
 OUT_OF_BAG = "out-of-bag"  # training rows, scored by the parts that have not seen them
 _PART = 1 << 13  # rows
 _TEXTS = 1 << 10  # of texts, each of which is many steps
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @contextmanager
@@ -47,6 +49,16 @@ def torch_defaults() -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(before)
+
+
+@contextmanager
+def own_draws() -> Iterator[None]:
+    """What the block draws from torch's generator, initial weights and dropout, leaves it as it was.
+
+    All threads have one generator, so that they wait for each other here.
+    """
+    with _ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):
+        yield
 
 
 def _blank_row(schema: Schema) -> NDArray[Any]:
@@ -253,7 +265,7 @@ class Model(nn.Module):
         """
         document = read_document(Path(path))
         try:
-            with torch_defaults():
+            with torch_defaults(), own_draws():
                 state = document["preparation"]
                 scaling = Scaling(state["scale"].numpy(), state["shift"].numpy())
                 recipe = document["backbone"]

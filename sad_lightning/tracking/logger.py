@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from omegaconf import DictConfig, open_dict
 
@@ -95,6 +96,7 @@ class CellLog:
             wandb.finish(exit_code=int(failed))
 
 
+@rank_zero_only  # a logger of another process has no experiment
 def _begin(logger: Logger, hyperparameters: dict[str, Any], cell: Mapping[str, Any]) -> None:
     if not isinstance(logger, WandbLogger):
         logger.log_hyperparams(hyperparameters)
@@ -109,6 +111,7 @@ def _begin(logger: Logger, hyperparameters: dict[str, Any], cell: Mapping[str, A
         raise InputError(f"logger: W&B did not start ({reason}); `wandb login`, or logger.offline=true") from error
 
 
+@rank_zero_only
 def _log_to_wandb(
     logger: WandbLogger,
     per_class: Mapping[str, Mapping[str, float]],

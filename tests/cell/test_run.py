@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers.logger import DummyLogger
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 from sklearn.metrics import roc_auc_score
 from support.cells import SHORT
@@ -251,6 +252,15 @@ def test_a_method_that_needs_anomalies_is_not_defined_without_them(settings, tmp
         with pytest.raises(NotDefinedError, match="not defined without known anomalies"):
             cell(settings, tmp_path, *SHORT, "method=classifier", override)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_process_logs_nothing_to_wandb(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(rank_zero_only, "rank", 2, raising=False)  # as SLURM_PROCID=2 makes it
+    cfg = settings(
+        *SHORT, "logger=wandb", "logger.offline=true", "logger.name=x", f"logger.save_dir={tmp_path / 'logs'}"
+    )
+    run_cell(Cell(cfg, tmp_path, "digits", "deep_sad"))
+    assert not list(tmp_path.rglob("*.wandb"))
 
 
 @pytest.mark.filterwarnings("ignore")  # wandb's own

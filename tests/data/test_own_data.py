@@ -407,6 +407,21 @@ def test_folders_are_read_as_torchvision_reads_them(tmp_path):
     assert [arrays.classes[c] for c in arrays.target_class] == [dataset.classes[c] for c in dataset.targets]
 
 
+def test_what_is_hidden_is_left_out_and_links_are_followed(tmp_path):
+    pictures(tmp_path / "elsewhere", {"a": 2})
+    top = pictures(tmp_path / "top", {"normal": 2, ".ipynb_checkpoints": 1, "__MACOSX": 1})
+    expected = image_folder.image_files(top)
+    assert {file.parent.name for file in expected} == {"normal"}
+    (top / "normal" / "._0.png").write_bytes(b"of a Mac")
+    (top / ".DS_Store").write_bytes(b"of a Mac")
+    (top / "linked").symlink_to(tmp_path / "elsewhere" / "a")
+    (top / "normal" / "again").symlink_to(top)  # a circle
+    files = image_folder.image_files(top)
+    assert [file for file in files if file.parent.name == "normal"] == expected
+    assert len([file for file in files if file.parent.name == "linked"]) == 2
+    assert len(files) == len(expected) + 2
+
+
 def test_parts_as_folders_and_a_csv_of_labels(tmp_path):
     top = pictures(tmp_path / "parts", {"train/good": 60, "test/good": 20, "test/bad": 20, "validation/good": 30})
     run = train(tmp_path / "a", *IMAGES, f"data.path={top}", "data.unlabeled=[good]", "data.normal=[good]",

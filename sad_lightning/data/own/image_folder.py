@@ -128,10 +128,26 @@ def image_files(top: Path) -> list[Path]:
     """
     if not top.is_dir():
         raise InputError(f"{top}: must be a folder of images, and is none; give the right one with data.path=FOLDER")
-    files = sorted(file for file in top.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    files = images_below(top)
     if not files:
         raise InputError(f"{top}: must hold images ({', '.join(SUFFIXES)}), it holds none; give another folder")
     return files
+
+
+def images_below(top: Path) -> list[Path]:
+    """The images in a folder and in those below it, linked ones too, by name.
+
+    Hidden files and folders are left out, such as ``.ipynb_checkpoints``, and ``__MACOSX``, of a Mac's archives.
+    """
+    files, seen = list[Path](), set[str]()
+    for at, folders, names in os.walk(top, followlinks=True):
+        seen.add(os.path.realpath(at))
+        folders[:] = [
+            name for name in folders
+            if not name.startswith(".") and name != "__MACOSX" and os.path.realpath(os.path.join(at, name)) not in seen
+        ]  # fmt: skip
+        files += [Path(at, name) for name in names if not name.startswith(".")]
+    return sorted(file for file in files if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
 def read_images(files: Sequence[Path], schema: ImageSchema) -> Iterator[Pixels]:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from sad_lightning.checks import path_of, whole_number
 from sad_lightning.data.arrays import OPEN, UNMARKED, Arrays, Labels
-from sad_lightning.data.own.image_folder import FORMATS, SUFFIXES, image_schema, load_images, of_depth
+from sad_lightning.data.own.image_folder import FORMATS, SUFFIXES, image_schema, images_below, load_images, of_depth
 from sad_lightning.data.own.values import listed
 from sad_lightning.errors import InputError
 
@@ -111,7 +111,7 @@ def layout_of(top: Path, listing: Path | None = None) -> Layout | None:
     normal = next((name for name in _NORMAL if (top / "train" / name).is_dir()), None)
     if normal is None or not (top / "test").is_dir():
         return None
-    marked = {file.stem for file in _files(top / "ground_truth")}
+    marked = {file.stem for file in images_below(top / "ground_truth")}
     name = "BTAD" if normal == "ok" else "MVTec AD"
     if name == "MVTec AD" and marked and not any(stem.endswith("_mask") for stem in marked):
         name = "VisA"
@@ -121,7 +121,7 @@ def layout_of(top: Path, listing: Path | None = None) -> Layout | None:
 
 
 def _by_kind(top: Path, folder: str, part: int, normal: str) -> Iterator[Picture]:
-    for file in _files(top / folder):
+    for file in images_below(top / folder):
         kind, *_ = file.relative_to(top / folder).parts
         if kind != file.name:
             yield Picture(file, kind, part, None if kind == normal else _mask_of(top / "ground_truth" / kind, file))
@@ -197,10 +197,6 @@ def _read_mask(file: Path, size: int) -> Masks:
     marked = values > 0 if values.ndim == 2 else (values[..., :3] > 0).any(axis=2)
     small = Image.fromarray(255 * marked.astype(np.uint8)).resize((size, size), Image.Resampling.BOX)
     return (np.asarray(small) >= 128).astype(np.uint8)
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
 def _other_layout(top: Path) -> str:
