@@ -38,7 +38,7 @@ def name_of(path: Path) -> str:
 # The order of the rooms, from the ground up. A room imports itself and what stands above it in this list: the walk of a
 # sample goes data -> networks -> methods, baselines -> training -> cell -> grid, and the commands read what they leave.
 ROOMS = (
-    "version", "errors", "exports", "checks", "seeding", "files", "index", "config", "command", "stats", "result",
+    "version", "errors", "exports", "checks", "seeding", "files", "config", "command", "stats", "result",
     "results", "backbones", "data", "networks", "methods", "baselines", "training", "model", "tracking",
     "drawing", "info", "inspect", "cell", "grid", "predict", "monitor", "export", "explain", "detector", "card", "hpo",
     "audit", "report", "convergence", "planning", "illustrate", "train", "__main__",
@@ -98,7 +98,7 @@ def test_a_folder_with_a_main_is_a_command_and_nothing_else_is():
 
 # Planning, reporting and asking for help do not wait for torch, which takes seconds to import: whole rooms, and of the
 # others the modules that are named.
-LIGHT_ROOMS = {"version", "errors", "exports", "checks", "seeding", "files", "index", "config", "command", "stats",
+LIGHT_ROOMS = {"version", "errors", "exports", "checks", "seeding", "files", "config", "command", "stats",
                "result", "results", "data", "baselines", "drawing", "info", "inspect", "grid", "report", "train",
                "__main__"}  # fmt: skip
 LIGHT_MODULES = {"cell.key", "cell.loading", "cell.evaluation", "audit.fold", "audit.study", "convergence.figure",

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.errors import DamagedError
-from sad_lightning.index import Index, Stamp
 from sad_lightning.result import Result, read_arrays
+from sad_lightning.results import Index, Stamp
 from sad_lightning.stats.ranking import Interval, auroc_interval, roc_curve
 
 PairKey = tuple[tuple[str, ...], tuple[str, ...], int]  # normal classes, known classes, seed

@@ -10,11 +10,10 @@ from support.results import edited, write_grid
 
 from sad_lightning.errors import DamagedError
 from sad_lightning.files import printable, read_json
-from sad_lightning.index import Index
 from sad_lightning.report.gather.groups import read
 from sad_lightning.report.gather.table import make_table
 from sad_lightning.result import FILE, Result
-from sad_lightning.results import Results, files_below
+from sad_lightning.results import Index, Results, files_below
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from sad_lightning.index import Index, Stamp, stamp_of
 from sad_lightning.result import FILE, SCHEMA, Coordinates, Result
+from sad_lightning.results.index import Index, Stamp, stamp_of
 
 _FIELDS = [field.name for field in fields(Result) if field.name != "history"]
 
