@@ -18,7 +18,6 @@ from support.grids import sweep
 
 import sad_lightning
 from sad_lightning.cell.key import cell_key, defining
-from sad_lightning.config import own_code
 from sad_lightning.config.compose import composed
 from sad_lightning.config.location import CONF
 from sad_lightning.config.voices import OF_CELL, OF_VOICE, voice_of
@@ -41,7 +40,6 @@ SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28
 
 def test_the_code_of_what_is_not_installed_is_part_of_the_key(settings, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    own_code._files.cache_clear()
     (tmp_path / "my_methods").mkdir()
     (tmp_path / "my_methods" / "mine.py").write_text("raise ImportError('a key imports nothing')")
     (tmp_path / "my_parts.py").write_text("")

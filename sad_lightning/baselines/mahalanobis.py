@@ -23,7 +23,7 @@ from sad_lightning.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-_MOST_COLUMNS = 10_000  # the covariance is then 0.8 GB, and its inverse takes minutes
+_MOST_COLUMNS = 10_000  # the covariance is then 0.8 GB, and so is its inverse
 
 
 class Mahalanobis(Baseline):

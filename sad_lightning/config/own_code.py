@@ -1,15 +1,13 @@
 """The source of what a setting names and no installed package holds: if it changes, so do numbers."""
 
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator
-from functools import cache
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-_INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib"))
+_INSTALLED = {"site-packages", "dist-packages"}  # folders of installed packages, on any system
 
 
 def targets_of(value: Any) -> Iterator[str]:
@@ -36,17 +34,16 @@ def code_digest(names: Iterable[str]) -> str:
     return digest.hexdigest() if files else ""
 
 
-@cache
-def _files(top: str) -> tuple[Path, ...]:
+def _files(top: str) -> list[Path]:
     if top == __name__.split(".")[0] or top in sys.stdlib_module_names:
-        return ()
+        return []
     try:
         spec = find_spec(top)
     except (ImportError, ValueError):  # there is none, which building it reports
-        return ()
+        return []
     if spec is None or (not spec.has_location and not spec.submodule_search_locations):
-        return ()
+        return []
     places = [Path(place).resolve() for place in spec.submodule_search_locations or [str(spec.origin)]]
-    if any(place.is_relative_to(installed) for place in places for installed in _INSTALLED):
-        return ()
-    return tuple(file for place in places for file in ([place] if place.is_file() else sorted(place.rglob("*.py"))))
+    if any(_INSTALLED & set(place.parts) for place in places):
+        return []
+    return [file for place in places for file in ([place] if place.is_file() else sorted(place.rglob("*.py")))]

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 import pytest
 
-from sad_lightning.config import own_code
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.methods.method import Method
@@ -66,7 +65,6 @@ def test_so_do_the_initial_weights(make):
 @pytest.mark.parametrize("base", ["nn.Identity", "Adam"])
 def test_the_code_of_an_own_layer_or_optimizer_counts(base, key, make, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    own_code._files.cache_clear()
     monkeypatch.delitem(sys.modules, "mine", raising=False)
     imports = "from torch import nn\nfrom sad_lightning.methods import Adam\n"
     (tmp_path / "mine.py").write_text(f"{imports}class Mine({base}): ...")

@@ -17,9 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sad_lightning.baselines.baseline import check_labels
 from sad_lightning.cell.in_memory import fit_rows
 from sad_lightning.config.compose import composed, one_line_errors, typed
 from sad_lightning.config.options import options_of
@@ -27,9 +26,11 @@ from sad_lightning.config.voices import method_name
 from sad_lightning.data.own.frames import frame_rows, frame_table, is_mixed
 from sad_lightning.data.own.tables import fit_schema
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema
+from sad_lightning.detector.labels import plain, semi_of, truth_of
+from sad_lightning.detector.rows import as_array, centered_rows, numbered
 from sad_lightning.drawing.scores import flagged_shares, score_histograms
 from sad_lightning.drawing.svg import Figure
-from sad_lightning.errors import InputError, first_line
+from sad_lightning.errors import InputError
 from sad_lightning.explain.explanation import Explanation, explain_scores
 from sad_lightning.model import Model
 from sad_lightning.stats.ranking import auroc
@@ -113,7 +114,7 @@ class Detector(OutlierMixin, BaseEstimator):
         return self._train(self._raw_rows(X), self.model_.preparation.schema, semi, self.model_)
 
     def _train(self, rows: NDArray[Any], schema: Schema, semi: ArrayLike | None, before: Model | None = None) -> Self:
-        labels = _semi_of(semi, len(rows), self.labels)
+        labels = semi_of(semi, len(rows), self.labels)
         with one_line_errors():
             cfg = composed(*self._typed(images=rows.ndim == 4, labeled=bool((labels < 0).any())))
             count, chosen = int((labels >= 0).sum()), "split.validation_ratio" in (self.settings or {})
@@ -130,9 +131,7 @@ class Detector(OutlierMixin, BaseEstimator):
             "method": self.method,
             "settings": None if self.settings is None else dict(self.settings),
             "random_state": self.random_state,
-            "labels": None
-            if self.labels is None
-            else [[_plain(name), int(sign)] for name, sign in self.labels.items()],
+            "labels": None if self.labels is None else [[plain(name), int(sign)] for name, sign in self.labels.items()],
         }
         for note in self.model_.card["warnings"]:
             warnings.warn(note, stacklevel=3)
@@ -188,7 +187,7 @@ class Detector(OutlierMixin, BaseEstimator):
             InputError: ``y`` holds something else.
         """
         scores = self.anomaly_score(X)
-        return auroc(_truth(y), scores)
+        return auroc(truth_of(y), scores)
 
     def plot_scores(self, X: Any = None) -> Figure:
         """The scores of the rows that set the threshold, and of ``X``, as a figure that a notebook shows.
@@ -259,7 +258,7 @@ class Detector(OutlierMixin, BaseEstimator):
         detector.model_, detector.offset_ = model, -model.threshold
         if isinstance(schema, TableSchema):
             detector.n_features_in_ = len(schema.names)
-            if schema.names != _numbered(len(schema.names)):
+            if schema.names != numbered(len(schema.names)):
                 detector.feature_names_in_ = np.array(schema.names, dtype=object)
         return detector
 
@@ -299,8 +298,8 @@ class Detector(OutlierMixin, BaseEstimator):
         rows = self._checked(X, None)
         if rows.ndim == 4:
             return rows, ImageSchema(*rows.shape[1:])
-        schema = TableSchema.of_numbers(list(getattr(self, "feature_names_in_", _numbered(rows.shape[1]))), rows)
-        return _centered(rows, schema), schema
+        schema = TableSchema.of_numbers(list(getattr(self, "feature_names_in_", numbered(rows.shape[1]))), rows)
+        return centered_rows(rows, schema), schema
 
     def _raw_rows(self, X: Any) -> NDArray[Any]:
         """``X`` as raw rows of the model, ``(N, C)`` float32 or ``(N, H, W, C)`` uint8."""
@@ -309,11 +308,11 @@ class Detector(OutlierMixin, BaseEstimator):
             return self._checked(X, schema)
         if any(column.is_text for column in schema.columns):
             return frame_rows(X, schema)
-        return _centered(self._checked(X, schema), schema)
+        return centered_rows(self._checked(X, schema), schema)
 
     def _checked(self, X: Any, schema: Schema | None) -> NDArray[Any]:
         """``X`` as ``(N, C)`` numbers or ``(N, H, W, C)`` uint8; its columns must be those of ``fit``, if there are."""
-        X = _array(X)
+        X = as_array(X)
         if getattr(X, "ndim", 2) not in (3, 4) and not isinstance(schema, ImageSchema):
             x: NDArray[Any] = validate_data(
                 self,
@@ -335,111 +334,15 @@ class Detector(OutlierMixin, BaseEstimator):
         return pixels
 
 
-def _centered(rows: NDArray[Any], schema: TableSchema) -> NDArray[np.float32]:
-    """Raw rows of numbers.
-
-    Raises:
-        InputError: a number is too large.
-    """
-    raw = schema.centered(rows)
-    if np.isinf(raw).any():
-        row, column = np.argwhere(np.isinf(raw))[0]
-        raise InputError(
-            f"X must hold numbers below 3e38, it holds {rows[row, column]:g} in row {row}, column "
-            f"{schema.names[column]}; mend it"
-        )
-    return np.require(raw, requirements=["C", "W"])
-
-
 def label_auroc(detector: Detector, X: Any, semi: ArrayLike) -> float:
     """The AUROC of known anomalies against all other rows, for ``scoring=`` of a search over parameters.
 
     nan without a known anomaly; ``StratifiedKFold`` puts some into each fold.
     """
     scores = detector.anomaly_score(X)
-    return auroc(_semi_of(semi, len(scores), detector.labels) < 0, scores)
-
-
-def _array(X: Any) -> Any:
-    """A tensor as an array, a masked value as a missing one; anything else as it is.
-
-    Raises:
-        InputError: it is a tensor without numbers, or holds times.
-    """
-    if isinstance(X, torch.Tensor):
-        try:
-            X = (X.float() if X.dtype is torch.bfloat16 else X).detach().cpu().numpy()  # numpy has no bfloat16
-        except (TypeError, RuntimeError) as error:
-            raise InputError(f"X: a tensor must be dense and hold numbers ({first_line(error)}); mend it") from error
-    if isinstance(X, np.ma.MaskedArray):
-        X = np.ma.filled(X.astype(np.float64), np.nan)
-    if isinstance(X, np.ndarray) and X.dtype.kind in "mM":
-        raise InputError(f"X must hold numbers, it holds {X.dtype}; give times as columns of a data frame")
-    return X
-
-
-def _numbered(count: int) -> list[str]:
-    return [f"x{k}" for k in range(count)]
-
-
-def _truth(y: ArrayLike) -> NDArray[Any]:
-    truth: NDArray[Any] = column_or_1d(y)
-    if not np.isin(truth, (0, 1)).all():
-        raise InputError(
-            f"y must be the truth, 0 normal and 1 anomaly, got {np.unique(truth)[:5].tolist()}; for labels in a "
-            f"search over parameters give scoring=label_auroc"
-        )
-    return truth
+    return auroc(semi_of(semi, len(scores), detector.labels) < 0, scores)
 
 
 def _kinds(y: ArrayLike) -> dict[str, NDArray[np.bool_]]:
-    truth = _truth(y)
+    truth = truth_of(y)
     return {"new normal rows": truth == 0, "new anomalies": truth == 1}
-
-
-def _semi_of(labels: ArrayLike | None, count: int, meaning: Mapping[Any, int] | None) -> NDArray[np.int8]:
-    """Labels as -1, 0 and 1, ``(n,)``; a missing one is 0.
-
-    Args:
-        labels: as a person has them; None for none.
-        count: how many there must be.
-        meaning: -1, 0 or 1 for each; None where they are -1, 0 and 1 themselves.
-
-    Raises:
-        InputError: ``meaning`` does not say what one means, or 0 and 1 stand alone and nothing says what they mean.
-    """
-    if labels is None:
-        return check_labels(None, count)
-    given: NDArray[Any] = column_or_1d(labels)
-    kinds = {kind: _plain(kind) for kind in dict.fromkeys(given.tolist()) if not _is_missing(kind)}
-    if meaning is None:
-        if set(kinds) == {0, 1} or set(kinds) == {1}:
-            raise InputError(
-                "semi holds no labels but 0 and 1, which may mean two things: Detector(labels={1: -1, 0: 0}) if 1 is "
-                "an anomaly, Detector(labels={1: 1, 0: 0}) if 1 is known to be normal; or label with -1, 0 and 1"
-            )
-        if any(isinstance(kind, str) for kind in kinds):
-            raise InputError(
-                f"semi must be labels of -1, 0 and 1, it holds {', '.join(map(repr, list(kinds)[:5]))}; say what they "
-                f"mean with Detector(labels={{{next(iter(kinds))!r}: -1, ...}}): -1 is a known anomaly, 0 unlabeled, 1 "
-                f"a known normal"
-            )
-        meaning = {kind: kind for kind in kinds}
-    elif not isinstance(meaning, Mapping) or not set(meaning.values()) <= {-1, 0, 1}:
-        raise InputError(f"labels must say -1, 0 or 1 of each label, got {meaning!r}; for example {{'attack': -1}}")
-    elif unknown := [kind for kind in kinds if kind not in meaning]:
-        raise InputError(
-            f"labels must say -1, 0 or 1 of each label, it says nothing of {', '.join(map(repr, unknown[:5]))}; add "
-            f"{unknown[0]!r}: 0 if such rows are unlabeled"
-        )
-    return check_labels([0 if _is_missing(kind) else meaning[kind] for kind in given.tolist()], count)
-
-
-def _is_missing(label: Any) -> bool:
-    """Whether this is None, NaN or the missing value of pandas."""
-    return label is None or type(label).__name__ in ("NAType", "NaTType") or label != label
-
-
-def _plain(value: Any) -> Any:
-    """A scalar of numpy as one of Python."""
-    return value.item() if isinstance(value, np.generic) else value
