@@ -55,6 +55,15 @@ def test_the_code_of_what_is_not_installed_is_part_of_the_key(settings, tmp_path
     assert cell_key(settings("data=mnist")) == ours
 
 
+def test_a_change_of_how_own_files_are_read_changes_their_keys_alone(settings, tmp_path, monkeypatch):
+    (tmp_path / "x.csv").write_text("a,label\n1,\n")
+    own, shipped = settings("data=table", f"data.path={tmp_path / 'x.csv'}"), settings("data=cardio")
+    before = cell_key(own), cell_key(shipped)
+    monkeypatch.setattr("sad_lightning.cell.key.OWN_DATA_VERSION", "another")
+    assert cell_key(own) != before[0]
+    assert cell_key(shipped) == before[1]
+
+
 @pytest.mark.parametrize("data", DATA)
 def test_every_data_set_has_a_network_that_fits(data, settings):
     cfg = settings(f"data={data}")

@@ -1,5 +1,7 @@
 """A training that goes on from a model file: its networks from their weights, everything else anew."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,10 @@ import torch
 from sad_lightning import Detector
 from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
+from sad_lightning.cell.warm_start import centered_before
+from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.labeled_split import row_hash
+from sad_lightning.data.schema import Column, TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.stats.ranking import auroc
 
@@ -114,3 +119,13 @@ def test_what_does_not_fit_ends_in_one_line(path, settings, tmp_path):
         run_cell(Cell(settings("data=table", *own), tmp_path / "a", "table", "iforest"))
     with pytest.raises(InputError, match=r"^warm_start is for own tables and images"):
         run_cell(Cell(settings("data=digits", f"warm_start={path}"), tmp_path / "b", "digits", "deep_sad"))
+
+
+def test_rows_of_other_centers_take_those_of_the_model():
+    old, new = (TableSchema((Column("meter", center=center), Column("b"))) for center in (1e6, 3e6))
+    rows = np.float32([[5, 1], [-7, 2]])  # 3,000,005 and 2,999,993 on the meter
+    arrays = Arrays(rows, np.full(2, -1), ("normal", "anomaly"), schema=new)
+    moved = centered_before(SimpleNamespace(preparation=SimpleNamespace(schema=old)), arrays)
+    assert moved.schema == old
+    assert moved.x.tolist() == [[2_000_005, 1], [1_999_993, 2]]
+    assert moved.x.dtype == np.float32
