@@ -316,6 +316,13 @@ def test_a_masked_value_is_a_missing_one(data):
     np.testing.assert_array_equal(detector.anomaly_score(masked), expected)
 
 
+def test_a_masked_label_is_a_missing_one(data):
+    x, semi, _ = data
+    masked = np.ma.masked_array(np.where(semi == 0, 7, semi), mask=semi == 0)
+    detector = Detector("ssad").fit(x, masked)
+    np.testing.assert_array_equal(detector.anomaly_score(x), Detector("ssad").fit(x, semi).anomaly_score(x))
+
+
 def test_tensors_and_tables_of_any_kind_are_read_or_told(data):
     x, semi, _ = data
     coarse = torch.from_numpy(x).bfloat16()
@@ -334,6 +341,101 @@ def test_tensors_and_tables_of_any_kind_are_read_or_told(data):
     np.testing.assert_array_equal(Detector("iforest").fit(table, semi).anomaly_score(table), expected)
     frame.columns = pandas.MultiIndex.from_tuples([("a", 1), ("b", 1)])
     np.testing.assert_array_equal(Detector("iforest").fit(frame, semi).anomaly_score(frame), expected)
+
+
+NAMED_ROWS = {  # three columns of numbers, and one of words where a frame has it, as people have them in Python
+    "a lazy frame": lambda frame: pytest.importorskip("polars").DataFrame(frame).lazy(),
+    "a frame of polars": lambda frame: pytest.importorskip("polars").DataFrame(frame),
+    "a table of pyarrow": lambda frame: pytest.importorskip("pyarrow").table(frame),
+    "a structured array": lambda frame: np.rec.fromarrays(list(frame.values()), names=list(frame)),
+    "a structured array of another byte order": lambda frame: np.rec.fromarrays(
+        [c.astype(c.dtype.newbyteorder(">")) for c in frame.values()], names=list(frame)
+    ),
+    "a dictionary of columns": lambda frame: frame,
+    "rows as dictionaries": lambda frame: pytest.importorskip("pandas").DataFrame(frame).to_dict("records"),
+    "rows that leave out what is missing": lambda frame: [
+        {name: value for name, value in row.items() if value == value}
+        for row in pytest.importorskip("pandas").DataFrame(frame).to_dict("records")
+    ],
+    "columns of objects": lambda frame: pytest.importorskip("pandas").DataFrame(frame, dtype=object),
+    "categories": lambda frame: pytest.importorskip("pandas").DataFrame(frame).astype({"b": "category"}),
+    "pandas' own missing values": lambda frame: pytest.importorskip("pandas").DataFrame(frame).convert_dtypes(),
+    "types of Arrow in pandas": lambda frame: pytest.importorskip("pandas").DataFrame(frame).convert_dtypes(
+        dtype_backend="pyarrow"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [False, True], ids=["numbers", "words"])
+@pytest.mark.parametrize("kind", NAMED_ROWS)
+def test_rows_with_names_are_a_data_frame(kind, words, data):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    x, semi, _ = data
+    names = np.where(x[:, 1] > 0, "up", "down") if words else x[:, 1]
+    frame = {"a": np.where(np.arange(300) % 7 == 3, np.nan, x[:, 0]), "b": names, "c": x[:, 2]}
+    expected = Detector("iforest").fit(pandas.DataFrame(frame), semi)
+    detector = Detector("iforest").fit(NAMED_ROWS[kind](frame), semi)
+    np.testing.assert_array_equal(
+        detector.anomaly_score(NAMED_ROWS[kind]({name: column[:9] for name, column in frame.items()})),
+        expected.anomaly_score(pandas.DataFrame(frame)[:9]),
+    )
+    assert list(detector.feature_names_in_) == ["a", "b", "c"]
+
+
+def test_sparse_rows(data):
+    """Matrices are refused as scikit-learn refuses them; sparse columns of a frame are columns."""
+    pandas, sparse = pytest.importorskip("pandas"), pytest.importorskip("scipy.sparse")
+    x, semi, _ = data
+    for matrix in (sparse.csr_matrix(x), sparse.coo_array(x), sparse.lil_array(x)):
+        with pytest.raises(TypeError, match=r"^Sparse data was passed for X, but dense data is required. Use '.toarr"):
+            Detector("iforest").fit(matrix, semi)
+    expected = Detector("iforest").fit(pandas.DataFrame(x), semi).anomaly_score(x)
+    for empty in (np.nan, 0.0):
+        frame = pandas.DataFrame(x).astype(pandas.SparseDtype("float64", empty))
+        np.testing.assert_array_equal(Detector("iforest").fit(frame, semi).anomaly_score(frame), expected)
+
+
+WRONG_ROWS = {
+    "a column twice": (lambda x: _frame(x, ["a", "a", "b"]), r"a stands there twice; .* X.drop\(columns=\['a'\]\)"),
+    "an array in a cell": (lambda x: _frame(x).assign(t=[[1, 2]] * 300), r"t must hold .* X.drop\(columns=\['t'\]\)"),
+    "a column of objects": (lambda x: _frame(x).assign(t=[object()] * 300), "a column must hold values of one kind"),
+    "durations": (lambda x: _frame(x).assign(t=np.arange(300).astype("m8[s]")), r"it holds durations; .* with X.drop"),
+    "no value": (lambda x: _frame(x).assign(t=[None] * 300), r"t must hold numbers or words, it holds no value"),
+    "numbers and a mark": (lambda x: _frame(x).assign(t=[*map(str, range(299)), "?"]), r"pandas.to_numeric\(X\['t'\]"),
+    "an infinite number": (lambda x: _frame(x).assign(t="a", a=np.inf), r"a must hold finite .* mend it, or .* X.drop"),
+    "days or months": (lambda x: _frame(x).assign(t="1/2/2026"), r"dayfirst=True"),
+    "one column": (lambda x: _frame(x)["a"], "2-dimensional|2D array"),
+    "rows of other lengths": (lambda x: {"a": [1.0, 2.0], "b": [1.0]}, "a column must hold values of one kind"),
+    "one row as a dictionary": (lambda x: {"a": 1.0, "b": 2.0}, "a column must hold values of one kind"),
+    "fields of two values": (lambda x: np.zeros(9, [("a", "f8", (2,))]), "a column must hold values of one kind"),
+}  # fmt: skip
+
+
+def _frame(x, names=("a", "b", "c")):
+    return pytest.importorskip("pandas").DataFrame(x[:, :3], columns=list(names))
+
+
+@pytest.mark.parametrize("kind", WRONG_ROWS)
+def test_a_way_out_for_rows_in_memory_is_one_of_python(kind, data):
+    pytest.importorskip("pyarrow")
+    make, words = WRONG_ROWS[kind]
+    with pytest.raises(ValueError, match=words) as told:
+        Detector("iforest").fit(make(data[0]))
+    assert "data." not in str(told.value).replace("pandas.", "")
+    assert "\n" not in str(told.value)
+
+
+def test_a_frame_of_other_columns_is_told(data):
+    pytest.importorskip("pyarrow")
+    x, semi, _ = data
+    detector = Detector("iforest").fit(_frame(x).assign(t="u"), semi)
+    for rows, words in (
+        ([{"a": 1.0, "b": 2.0, "c": 1.0}], "missing: t; it holds a, b, c"),
+        ([{"t": "u", "a": 1.0, "b": 2.0, "c": 1.0, "z": 3}], r"unknown: z; leave it out with X.drop\(columns=\['z'\]"),
+    ):
+        with pytest.raises(InputError, match=words):
+            detector.anomaly_score(rows)
 
 
 def test_wrong_labels_are_told(fitted, data):
@@ -356,6 +458,7 @@ MEANINGS = {
     "None": ([None, -1], None, None),
     "None beside words": ([None, "attack"], {"attack": -1}, None),
     "pandas' missing value": ([None, -1], None, "Int64"),
+    "categories": (["ok", "attack"], {"ok": 0, "attack": -1}, "category"),
 }
 
 

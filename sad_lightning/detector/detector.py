@@ -25,9 +25,10 @@ from sad_lightning.config.options import options_of
 from sad_lightning.config.voices import method_name
 from sad_lightning.data.own.frames import frame_rows, frame_table, is_mixed
 from sad_lightning.data.own.tables import fit_schema
+from sad_lightning.data.own.values import FRAME
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema
 from sad_lightning.detector.labels import plain, semi_of, truth_of
-from sad_lightning.detector.rows import as_array, centered_rows, numbered
+from sad_lightning.detector.rows import as_array, as_frame, centered_rows, numbered
 from sad_lightning.drawing.scores import flagged_shares, score_histograms
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
@@ -82,12 +83,14 @@ class Detector(OutlierMixin, BaseEstimator):
 
         Args:
             X: rows as ``(N, D)`` numbers, NaN where one is missing: an array or a tensor; or a data frame of pandas or
-                polars, which may hold words and time stamps too; or images as ``(N, H, W)`` or ``(N, H, W, C)`` uint8.
+                polars, a structured array or a list of dictionaries, which may hold words and time stamps too; or
+                images as ``(N, H, W)`` or ``(N, H, W, C)`` uint8.
             semi: ``(N,)`` labels, missing for an unlabeled row; None where there are none.
 
         Raises:
             InputError: a setting, a label or the shape of the rows is wrong, or 0 and 1 may mean two things.
         """
+        X = as_frame(X)
         rows, schema = self._frame(X) if is_mixed(X) else self._numbers(X)
         return self._train(rows, schema, semi)
 
@@ -290,7 +293,7 @@ class Detector(OutlierMixin, BaseEstimator):
         """The raw rows to train on and the schema of a data frame with words, with the settings of ``data=table``."""
         data = composed(_TABLE).data
         validate_data(self, X, skip_check_array=True)
-        schema = fit_schema(Path("X"), frame_table(X), [], data.max_categories, data.hash_buckets, data.missing)
+        schema = fit_schema(FRAME, frame_table(X), [], data.max_categories, data.hash_buckets, data.missing)
         return frame_rows(X, schema), schema
 
     def _numbers(self, X: Any) -> tuple[NDArray[Any], Schema]:
@@ -303,7 +306,7 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def _raw_rows(self, X: Any) -> NDArray[Any]:
         """``X`` as raw rows of the model, ``(N, C)`` float32 or ``(N, H, W, C)`` uint8."""
-        schema = self.model_.preparation.schema
+        schema, X = self.model_.preparation.schema, as_frame(X)
         if not isinstance(schema, TableSchema):
             return self._checked(X, schema)
         if any(column.is_text for column in schema.columns):

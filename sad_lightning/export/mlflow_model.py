@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sad_lightning.data.own.frames import X, frame_rows, frame_table
+from sad_lightning.data.own.frames import frame_rows, frame_table
 from sad_lightning.data.own.reading import check_columns, text_rows
+from sad_lightning.data.own.values import FRAME
 from sad_lightning.data.schema import ImageSchema, TableSchema, TextSchema
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
@@ -68,7 +69,7 @@ class Scorer:
         if isinstance(schema, TableSchema):
             return frame_rows(known, schema)
         table = frame_table(known)
-        check_columns(X, list(table), schema)
+        check_columns(FRAME, list(table), schema)
         return text_rows(table[schema.name].as_words(), schema)
 
 

@@ -1,6 +1,5 @@
 """Data frames of pandas, polars and others that Arrow reads, on the road that files take."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,18 +7,17 @@ from numpy.typing import NDArray
 
 from sad_lightning.data.own.arrow import arrow_values
 from sad_lightning.data.own.reading import check_columns, raw_rows
-from sad_lightning.data.own.values import Table, check_names_once
+from sad_lightning.data.own.values import FRAME, Table, check_names_once
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError, words_of
-
-X = Path("X")  # how errors name a frame
 
 
 def is_mixed(frame: Any) -> bool:
     """Whether this is a data frame with a column that is not of numbers or booleans."""
     if not hasattr(frame, "__arrow_c_stream__"):
         return False
-    return not hasattr(frame, "dtypes") or not all(map(_is_number, frame.dtypes))  # a table of pyarrow has none
+    types = getattr(frame, "dtypes", None)  # a table of pyarrow has none, a series one
+    return types is None or (np.iterable(types) and not all(map(_is_number, types)))
 
 
 def frame_table(frame: Any) -> Table:
@@ -28,22 +26,30 @@ def frame_table(frame: Any) -> Table:
     Raises:
         InputError: pyarrow is not installed, a name stands twice, or a column can not be read.
     """
+    names = [str(name) for name in (frame.columns if hasattr(frame, "dtypes") else frame.schema.names)]
+    check_names_once(FRAME, names)
+    table = frame_of(frame)
+    columns = zip(names, table.columns, strict=False)  # the index of pandas comes after the columns
+    return {name: arrow_values(FRAME, name, column.combine_chunks(), as_words=False) for name, column in columns}
+
+
+def frame_of(columns: Any) -> Any:
+    """A data frame, or a dictionary of columns, as a table of pyarrow.
+
+    Raises:
+        InputError: pyarrow is not installed, or a column can not be read.
+    """
     try:
         import pyarrow
     except ImportError as error:
         raise InputError(
-            "X: a data frame with words or time stamps is read by pyarrow, which is not there; pip install "
+            "X: rows with names, words or time stamps are read by pyarrow, which is not there; pip install "
             "'sad_lightning[table]', or give numbers alone"
         ) from error
-    names = [str(name) for name in (frame.columns if hasattr(frame, "dtypes") else frame.schema.names)]
-    check_names_once(X, names)
     try:
-        table = pyarrow.table(frame)
-    except (pyarrow.ArrowException, TypeError) as error:
-        reason = words_of(error)
-        raise InputError(f"X: a column must hold values of one kind ({reason}); mend it") from error
-    columns = zip(names, table.columns, strict=False)  # the index of pandas comes after the columns
-    return {name: arrow_values(X, name, column.combine_chunks(), as_words=False) for name, column in columns}
+        return pyarrow.table(columns)
+    except (pyarrow.ArrowException, TypeError, AttributeError) as error:
+        raise InputError(f"X: a column must hold values of one kind ({words_of(error)}); mend it") from error
 
 
 def frame_rows(frame: Any, schema: TableSchema) -> NDArray[np.float32]:
@@ -59,8 +65,8 @@ def frame_rows(frame: Any, schema: TableSchema) -> NDArray[np.float32]:
             f"{type(frame).__name__}"
         )
     table = frame_table(frame)
-    check_columns(X, list(table), schema)
-    return raw_rows(X, table, schema)[0]
+    check_columns(FRAME, list(table), schema)
+    return raw_rows(FRAME, table, schema)[0]
 
 
 def _is_number(dtype: Any) -> bool:

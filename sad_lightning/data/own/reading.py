@@ -19,6 +19,7 @@ from sad_lightning.data.own.address import Place
 from sad_lightning.data.own.arrow import BLOCK, ROWS, ArrowFile, arrow_values
 from sad_lightning.data.own.times import time_values
 from sad_lightning.data.own.values import (
+    FRAME,
     NOT_TEXT,
     Table,
     Values,
@@ -227,9 +228,10 @@ def _check_finite(
     infinite = np.isinf(values)
     if infinite.any():
         row = int(infinite.argmax())
+        mend = "mend it" if path == FRAME else "mend the file, or train with data.infinite=missing"
         raise InputError(
             f"{path}: column {name} must hold finite numbers, below 3e38, it holds {numbers[row]:g} in row "
-            f"{first + row}; mend the file, or train with data.infinite=missing or {ignoring([name])}"
+            f"{first + row}; {mend}, or leave it out with {ignoring(path, [name])}"
         )
 
 
@@ -260,9 +262,11 @@ def check_columns(
         )
     unknown = [name for name in names if name not in {*schema.names, *schema.aside, *keep, *ignore}]
     if unknown:
+        option = f"--ignore {unknown[0]!r}, or copy it to the output with --keep {unknown[0]!r}"
+        out = ignoring(path, unknown) if path == FRAME else option
         raise InputError(
             f"{path}: must hold no column that the training did not have; unknown: {listed(unknown)}; leave it out "
-            f"with --ignore {unknown[0]!r}, or copy it to the output with --keep {unknown[0]!r}"
+            f"with {out}"
         )
 
 

@@ -27,7 +27,7 @@ from sad_lightning.data.own.parts import DataPart, check_data, find_parts, is_ma
 from sad_lightning.data.own.reading import raw_rows, read_table, text_rows
 from sad_lightning.data.own.sample import ReadRows, read_parts
 from sad_lightning.data.own.times import are_times, time_column
-from sad_lightning.data.own.values import LIKE_A_NUMBER, Table, Values, ignoring, listed, setting
+from sad_lightning.data.own.values import FRAME, LIKE_A_NUMBER, Table, Values, ignoring, listed, setting
 from sad_lightning.data.schema import MOST_BUCKETS, Column, Dialect, TableSchema, TextSchema, centers_of
 from sad_lightning.data.words import words_of
 from sad_lightning.errors import InputError
@@ -224,16 +224,18 @@ def _of_one_kind(path: Place, name: str, values: Values) -> Values:
             if plain
             else f"all with commas, such as {odd[0]!r}"
         )
-        raise InputError(
-            f"{path}: column {name} must hold numbers or words, it holds numbers, {among}; mend it, "
-            f"{setting('data.missing_values', others[:3]) if others else setting('data.decimal', ',')} if that is what "
-            f"they mean, or {setting('data.categorical', [name])} if they are names"
-        )
+        meant = setting("data.missing_values", others[:3]) if others else setting("data.decimal", ",")
+        names = setting("data.categorical", [name])
+        mend = f"mend it, {meant} if that is what they mean, or {names} if they are names"
+        if path == FRAME:
+            numbers = f"pandas.to_numeric(X[{name!r}], errors='coerce')"
+            mend = f"mend it with {numbers}, or leave it out with {ignoring(path, [name])}"
+        raise InputError(f"{path}: column {name} must hold numbers or words, it holds numbers, {among}; {mend}")
     return values
 
 
 def _column(path: Place, name: str, values: Values, max_categories: int, hash_buckets: int) -> Column:
-    out = f"leave it out with {ignoring([name])}"
+    out = f"leave it out with {ignoring(path, [name])}"
     if values.kind not in ("number", "boolean", "category") or np.isnan(values.numbers).all():
         what = "no value" if values.kind in ("number", "boolean", "category") else values.kind
         raise InputError(f"{path}: column {name} must hold numbers or words, it holds {what}; {out}")
@@ -262,7 +264,7 @@ def _warn_of_leaks(path: Place, columns: Table, semi: NDArray[np.int8]) -> None:
     if leaks:
         warnings.warn(
             f"{path.name}: {listed(leaks)} tells the label by itself; if it is known only once the label is, leave it "
-            f"out with {ignoring(leaks)}",
+            f"out with {ignoring(path, leaks)}",
             stacklevel=3,
         )
 
@@ -290,7 +292,7 @@ def _warn(path: Place, x: np.ndarray, schema: TableSchema) -> None:
     if counting and len(x) > 20:
         warnings.warn(
             f"{path.name}: {listed(counting)} counts the rows; where these are sorted it tells their labels, leave it "
-            f"out with {ignoring(counting)}",
+            f"out with {ignoring(path, counting)}",
             stacklevel=3,
         )
     with warnings.catch_warnings():

@@ -14,7 +14,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from sad_lightning.data.own.values import Values, ignoring, setting
+from sad_lightning.data.own.values import FRAME, Values, ignoring, setting
 from sad_lightning.data.schema import DAY, WEEK, Column
 from sad_lightning.errors import InputError
 
@@ -138,9 +138,12 @@ def time_column(where: str, name: str, words: Sequence[str], day_first: bool | N
         times = read_times(words, day_first)
         problem = times.problem()
     except InputError as error:
-        raise InputError(f"{where}: column {name} {error}") from error
+        wrong, _, way_out = str(error).partition("; ")
+        if where == str(FRAME):
+            way_out = f"read them with pandas.to_datetime(X[{name!r}], dayfirst=True), or dayfirst=False"
+        raise InputError(f"{where}: column {name} {wrong}; {way_out}") from error
     if problem is not None:
-        raise InputError(f"{where}: column {name} {problem}; mend it, or leave it out with {ignoring([name])}")
+        raise InputError(f"{where}: column {name} {problem}; mend it, or leave it out with {ignoring(where, [name])}")
     others = [word for word, is_read in zip(words, times.is_read, strict=True) if not is_read]
     if others:
         more = f" and {len(others) - 1} others" if len(others) > 1 else ""

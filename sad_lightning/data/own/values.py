@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,7 @@ class Values:
 
 
 Table = dict[str, Values]
+FRAME = Path("X")  # how errors name a data frame
 
 
 def spell(value: object) -> str:
@@ -83,9 +85,9 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (f" and {more} more" if more > 0 else "")
 
 
-def ignoring(names: Sequence[str]) -> str:
-    """The setting that leaves columns out, to paste into a shell."""
-    return setting("data.ignore", names)
+def ignoring(path: object, names: Sequence[str]) -> str:
+    """What leaves columns out, to paste: a setting into a shell, of a data frame a call into Python."""
+    return f"X.drop(columns={list(names)!r})" if str(path) == str(FRAME) else setting("data.ignore", names)
 
 
 def setting(key: str, value: object) -> str:
@@ -142,5 +144,5 @@ def check_names_once(path: Place, names: Sequence[str], ignore: Collection[str] 
     if twice:
         raise InputError(
             f"{path}: must name every column once, {listed(twice)} stands there twice; rename one, or leave all of "
-            f"that name out with {ignoring(twice)}"
+            f"that name out with {ignoring(path, twice)}"
         )
