@@ -38,4 +38,12 @@ class GridLauncher(Launcher):
         from sad_lightning.grid.launcher import launch
         from sad_lightning.grid.worker import work
 
-        return launch(self.context.config_loader, self.config, job_overrides, self.backend, work, retries=self.retries)
+        return launch(
+            self.context,
+            self.config,
+            job_overrides,
+            self.backend,
+            work,
+            retries=self.retries,
+            first=initial_job_idx,
+        )

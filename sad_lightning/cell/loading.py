@@ -2,12 +2,15 @@
 
 import warnings
 from functools import lru_cache
+from pathlib import Path
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.key import contents_of
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.own.address import is_address
+from sad_lightning.data.own.values import setting
 from sad_lightning.errors import InputError
 
 
@@ -23,6 +26,23 @@ def load(settings: DictConfig) -> Arrays:
     for message in messages:
         warnings.warn(message, stacklevel=2)
     return arrays
+
+
+def check_whole_path(path: object, home: str) -> None:
+    """Refuse a path that a cell would look for in its own folder, into which ``hydra.job.chdir`` changes.
+
+    Args:
+        path: the setting ``data.path``, if there is one.
+        home: the folder in which the command was typed.
+
+    Raises:
+        InputError: it is relative.
+    """
+    if isinstance(path, str) and not is_address(path) and not Path(path).expanduser().is_absolute():
+        raise InputError(
+            f"data.path must be a whole path with hydra.job.chdir=true, which changes into the folder of the cell, got "
+            f"{path}; {setting('data.path', str(Path(home) / path))}"
+        )
 
 
 @lru_cache(maxsize=1)

@@ -25,7 +25,7 @@ def semi_of(labels: ArrayLike | None, count: int, meaning: Mapping[Any, int] | N
     if labels is None:
         return check_labels(None, count)
     if isinstance(labels, np.ma.MaskedArray):
-        labels = np.where(np.ma.getmaskarray(labels), None, labels.data)
+        labels = np.array(labels.tolist(), dtype=object)  # None where masked
     given: NDArray[Any] = column_or_1d(labels)
     kinds = {kind: plain(kind) for kind in dict.fromkeys(given.tolist()) if not _is_missing(kind)}
     if meaning is None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from sad_lightning.config.compose import is_value
 
@@ -33,10 +33,12 @@ class Sweep:
         loader: Hydra's loader.
         master: the settings of the sweep.
         cells: the overrides of each cell.
+        first: the number of the first one, which Hydra counts as jobs.
     """
 
-    def __init__(self, loader: Any, master: DictConfig, cells: Sequence[Sequence[str]]) -> None:
+    def __init__(self, loader: Any, master: DictConfig, cells: Sequence[Sequence[str]], first: int = 0) -> None:
         self.loader, self.master = loader, master
+        self._numbers = {tuple(overrides): number for number, overrides in enumerate(cells, start=first)}
         self._in_all = set(cells[0]).intersection(*cells)
         self._parser = OverridesParser.create(config_loader=loader)
         self._parsed: dict[str, tuple[Override, bool]] = {}
@@ -65,22 +67,30 @@ class Sweep:
         return Kind(tuple(groups), tuple(keys)), values
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """The settings of a cell, with its ``hydra`` node, as Hydra's ``load_sweep_config`` composes them.
+        """The settings of a cell, with its ``hydra`` node, as Hydra's ``load_sweep_config`` and launchers make them.
 
         Cells of one kind share one config, whose values are changed in place: read it before the next cell. Composing
         takes a third of a second, changing values a hundredth of that.
         """
         kind, values = self.split(overrides)
         if kind not in self._composed:
-            self._composed[kind] = self.loader.load_sweep_config(self.master, list(overrides))
+            self._composed[kind] = self._numbered(
+                self.loader.load_sweep_config(self.master, list(overrides)), overrides
+            )
             return self._composed[kind]
-        cfg = self._composed[kind]
+        cfg = self._numbered(self._composed[kind], overrides)
         for key, value in zip(kind.keys, values, strict=True):
             OmegaConf.update(cfg, key, value, merge=True)
         parsed = [self._parse(override)[0] for override in overrides]
         with read_write(cfg.hydra):
             cfg.hydra.overrides.task = list(overrides)
             cfg.hydra.job.override_dirname = get_overrides_dirname(parsed, **cfg.hydra.job.config.override_dirname)
+        return cfg
+
+    def _numbered(self, cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
+        number = self._numbers[tuple(overrides)]
+        with read_write(cfg.hydra), open_dict(cfg.hydra):
+            cfg.hydra.job.num, cfg.hydra.job.id = number, str(number)
         return cfg
 
     def _parse(self, override: str) -> tuple[Override, bool]:

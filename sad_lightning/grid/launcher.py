@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.types import HydraContext
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.environment import git_commit
 from sad_lightning.cell.key import plain
-from sad_lightning.cell.loading import load
+from sad_lightning.cell.loading import check_whole_path, load
 from sad_lightning.cell.trainer_settings import check_trainer
 from sad_lightning.checks import true_or_false, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.errors import DamagedError, InputError
 from sad_lightning.files import set_aside
 from sad_lightning.grid.backend import Backend, Work
+from sad_lightning.grid.compose import Sweep
 from sad_lightning.grid.dispatch import run_jobs
 from sad_lightning.grid.estimate import estimate_duration, seconds_of_steps
+from sad_lightning.grid.hydra_job import HydraJob, settings_of_cells, settings_of_jobs
 from sad_lightning.grid.plan import Job, PlannedCell, jobs_of, plan_cells
 from sad_lightning.grid.store import Grid, Outcome, command_of, grid_folder, grid_name, outcomes_of
 from sad_lightning.grid.wording import count, mean_auroc
@@ -34,23 +37,25 @@ _OURS = "sad_lightning."
 
 
 def launch(
-    loader: Any,
+    context: HydraContext,
     master: DictConfig,
     overrides: Sequence[Sequence[str]],
     backend_settings: DictConfig,
     work: Work,
     *,
     retries: int,
+    first: int,
 ) -> list[JobReturn]:
     """Run every cell of a sweep that has no result yet.
 
     Args:
-        loader: Hydra's loader.
+        context: Hydra's loader and callbacks.
         master: the settings of the sweep.
         overrides: those of each cell.
         backend_settings: what the backend is instantiated from.
         work: the function that runs one job.
         retries: how often a job whose worker died is tried again.
+        first: the number of the first cell, which Hydra counts as jobs.
 
     Raises:
         InputError: a setting is wrong, or cells failed; each of them is printed before.
@@ -60,18 +65,24 @@ def launch(
     whole_number("hydra.launcher.retries", retries, least=0)
     if not overrides:
         raise InputError("the axes of the sweep span no cell; one of them is an empty range")
-    cells = plan_cells(loader, master, overrides)
+    cells = plan_cells(context.config_loader, master, overrides, first)
     distinct = list({cell.key: cell for cell in reversed(cells)}.values())[::-1]  # the first of equal ones
     settings = cells[0].settings
     _check(settings)
+    if master.hydra.job.chdir:
+        check_whole_path(settings["data"].get("path"), master.hydra.runtime.cwd)
     _check_folders(distinct)
     runs = Path(str(master.hydra.sweep.dir)).resolve()
     finished = {} if settings["overwrite"] else _finished(distinct, runs)
     backend: Backend = instantiate(backend_settings)
-    name = grid_name(distinct, settings["pack"])
+    of_jobs = settings_of_jobs(master, context.callbacks.callbacks)
+    if of_jobs:
+        by_key = settings_of_cells(Sweep(context.config_loader, master, overrides, first), distinct)
+        work = HydraJob(work, context.callbacks, by_key)
+    name = grid_name(distinct, settings["pack"], *of_jobs)
     backend.start(work, accelerator=str(settings["trainer"]["accelerator"]), logs=grid_folder(runs, name))
     try:
-        grid, reason = _plan(name, len(cells), distinct, runs, backend, finished)
+        grid, reason = _plan(name, len(cells), distinct, runs, backend, finished, of_jobs)
         jobs = _remaining(grid.jobs, finished)
         _print_plan(grid, jobs, finished, reason, backend)
         seconds = _seconds(jobs)
@@ -90,7 +101,7 @@ def launch(
         raise KeyboardInterrupt(f"interrupted, nothing is half done; to go on: {_command()}") from stop
     finally:
         backend.close()
-    _print_outcomes(grid, outcomes)
+    _print_outcomes(grid, outcomes, runs)
     return [_job_return(cell, outcomes[cell.key]) for cell in cells]
 
 
@@ -120,7 +131,13 @@ def _finished(cells: Sequence[PlannedCell], runs: Path) -> dict[str, Outcome]:
 
 
 def _plan(
-    name: str, planned: int, cells: Sequence[PlannedCell], runs: Path, backend: Backend, finished: Mapping[str, Outcome]
+    name: str,
+    planned: int,
+    cells: Sequence[PlannedCell],
+    runs: Path,
+    backend: Backend,
+    finished: Mapping[str, Outcome],
+    of_jobs: Sequence[str],
 ) -> tuple[Grid, str]:
     """The stored plan of a grid that began earlier, else a new one; and the reason for the size of its packs.
 
@@ -140,7 +157,8 @@ def _plan(
             set_aside(path, error)
     examples = {(cell.data, cell.method): cell for cell in reversed(unfinished)}
     verdicts = {kind: _stacking(cell, backend) for kind, cell in examples.items()}
-    alone = {kind: _alone(cell) for kind, cell in {cell.kind: cell for cell in unfinished}.items()}
+    each = f"for {' and '.join(of_jobs)} are of one cell" if of_jobs else ""
+    alone = {kind: each or _alone(cell) for kind, cell in {cell.kind: cell for cell in unfinished}.items()}
 
     def size(cell: PlannedCell) -> int:
         # early stopping ends each cell on its own; a mixture has no members of one kind
@@ -227,7 +245,7 @@ def _print_plan(
     print(f"  {count(len(packs), 'pack')} of up to {count(largest, 'cell')} ({reason}), {backend.slots} at a time")
 
 
-def _print_outcomes(grid: Grid, outcomes: Mapping[str, Outcome]) -> None:
+def _print_outcomes(grid: Grid, outcomes: Mapping[str, Outcome], runs: Path) -> None:
     """Print how many cells ended how, and why some have no result.
 
     Raises:
@@ -236,7 +254,7 @@ def _print_outcomes(grid: Grid, outcomes: Mapping[str, Outcome]) -> None:
     statuses = Counter(outcome.status for outcome in outcomes.values())
     counts = [f"{number} {status}" for status, number in sorted(statuses.items())]
     print(", ".join(filter(None, [*counts, mean_auroc(outcomes.values())])))
-    print(f"  python -m sad_lightning.report {os.path.relpath(Path(grid.cells[0].folder).parent.parent.parent)}")
+    print(f"  python -m sad_lightning.report {shlex.quote(os.path.relpath(runs))}")
     skipped = Counter(outcome.line for outcome in outcomes.values() if outcome.status == "not defined")
     for line, number in skipped.items():
         print(f"sad_lightning: {count(number, 'cell')} skipped: {line}", file=sys.stderr)

@@ -73,15 +73,16 @@ class Job(NamedTuple):
     stack: bool
 
 
-def plan_cells(loader: Any, master: DictConfig, cells: Sequence[Sequence[str]]) -> list[PlannedCell]:
+def plan_cells(loader: Any, master: DictConfig, cells: Sequence[Sequence[str]], first: int = 0) -> list[PlannedCell]:
     """The cells of a sweep.
 
     Args:
         loader: Hydra's loader.
         master: the settings of the sweep.
         cells: the overrides of each cell.
+        first: the number of the first one, which Hydra counts as jobs.
     """
-    sweep = Sweep(loader, master, cells)
+    sweep = Sweep(loader, master, cells, first)
     kinds: dict[Kind, _Cells | None] = {}
     planned = []
     for overrides in cells:
@@ -99,6 +100,8 @@ def plan_cells(loader: Any, master: DictConfig, cells: Sequence[Sequence[str]]) 
 
 def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> PlannedCell:
     """The cell of composed settings, which hold the ``hydra`` node."""
+    # What ${hydra:...} reads; HydraConfig.set_config would copy all settings for every cell.
+    HydraConfig.instance().cfg = cfg  # type: ignore[assignment]
     mixed = with_voices(cfg, overrides)
     part = defining(mixed)
     unshared = _unshared(part)
@@ -110,13 +113,21 @@ def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> PlannedCell:
         folder = _top(cfg) / str(cfg.hydra.sweep.subdir)
     with read_write(cfg.hydra.runtime), open_dict(cfg.hydra.runtime):
         cfg.hydra.runtime.output_dir = str(folder)
-    # What ${hydra:...} reads; HydraConfig.set_config would copy all settings for every cell.
-    HydraConfig.instance().cfg = cfg  # type: ignore[assignment]
     settings: dict[str, Any] = OmegaConf.to_container(cfg, resolve=False)  # type: ignore[assignment]
     del settings["hydra"]
+    settings = _without_hydra(settings, cfg)
     settings["voices"] = OmegaConf.to_container(mixed.voices, resolve=False)
-    settings["logger"] = plain(cfg.logger)  # workers have no ${hydra:...}
+    settings["logger"] = plain(cfg.logger)
     return PlannedCell(key, str(folder), *choices, tuple(overrides), settings, *kinds)
+
+
+def _without_hydra(value: Any, cfg: Any, place: str = "") -> Any:
+    """Settings in which ``${hydra:...}`` is resolved, which workers do not have."""
+    if isinstance(value, dict):
+        return {name: _without_hydra(item, cfg, f"{place}.{name}" if place else name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without_hydra(item, cfg, f"{place}[{number}]") for number, item in enumerate(value)]
+    return plain(OmegaConf.select(cfg, place)) if isinstance(value, str) and "${hydra:" in value else value
 
 
 def _cells_like(cfg: DictConfig, kind: Kind) -> "_Cells | None":

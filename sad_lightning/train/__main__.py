@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.key import cell_folder, cell_key
-from sad_lightning.cell.loading import load
+from sad_lightning.cell.loading import check_whole_path, load
 from sad_lightning.cell.trainer_settings import check_processes, check_trainer
 from sad_lightning.command import VERSION, announce, command_frame
 from sad_lightning.config.compose import with_voices
@@ -90,12 +90,16 @@ def _cell_of_sweep(cfg: DictConfig, failed: list[str]) -> float | None:
 
 def _cell(cfg: DictConfig) -> float:
     """Train the cell, or read its result, print it, and return the AUROC, which Hydra's sweepers maximise."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    job = HydraConfig.get()
+    folder = Path(job.runtime.output_dir)
+    home = job.runtime.cwd if job.job.chdir else os.curdir  # what is printed is pasted where the command was typed
     try:
-        result = _result(with_voices(cfg, HydraConfig.get().overrides.task), folder)
+        result = _result(with_voices(cfg, job.overrides.task), folder)
     except Exception:
+        os.chdir(home)
         _remove_if_empty(folder, Path(str(cfg.runs)).resolve())
         raise
+    os.chdir(home)
     if os.environ.get("LOCAL_RANK", "0") == "0":  # Lightning starts the other processes of one run with this command
         print(result.table(Path(os.path.relpath(folder))))
         print(next_steps(Path(os.path.relpath(folder)), cfg))
@@ -139,6 +143,8 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
     if cfg.plan_only:
         raise InputError("plan_only=true plans a sweep with hydra/launcher=grid, and this is one cell; add --multirun")
     check_trainer(cfg.trainer, sweep=sweep)
+    if job.job.chdir:
+        check_whole_path(cfg.data.get("path"), job.runtime.cwd)
     check_processes(cfg.trainer, os.environ)
     if cfg.overwrite:
         forget_checkpoints(folder)

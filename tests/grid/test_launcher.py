@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra._internal.callbacks import Callbacks
+from hydra.types import HydraContext
 from omegaconf import OmegaConf
 from support.grids import cell_named, sweep
 from support.results import COORDINATES, edited
@@ -90,7 +92,8 @@ def run_grid(tmp_path, monkeypatch):
     def grid(work, *arguments: str, backend: Inline | None = None, retries: int = 1):
         monkeypatch.setattr("sad_lightning.grid.launcher.instantiate", instantiate_with(backend or Inline()))
         with sweep(f"runs={tmp_path}", *SMALL, *arguments) as (loader, master, cells):
-            return launch(loader, master, cells, OmegaConf.create(), work, retries=retries)
+            context = HydraContext(loader, Callbacks())
+            return launch(context, master, cells, OmegaConf.create(), work, retries=retries, first=0)
 
     return grid
 
