@@ -326,6 +326,17 @@ def test_a_name_that_stands_twice_can_be_left_out(tmp_path):
     assert own(path, ignore=["len (s)"]).x.tolist() == [[1, 3], [2, 4]]
 
 
+def test_addresses_of_computers_are_words(tmp_path):
+    """Whose first three numbers may have three digits each, as a number in thousands has."""
+    addresses = [f"205.174.165.{k}" for k in (7, 68, 131)]
+    path = text(tmp_path / "x.csv", "a,from\n" + "".join(f"{k},{each}\n" for k, each in enumerate(4 * addresses)))
+    (column,) = (each for each in own(path).schema.columns if each.name == "from")
+    assert column.categories == tuple(sorted(addresses))
+    thousands = text(tmp_path / "y.csv", "a,from\n1,1.234.567\n2,12.345.678\n3,1.234\n")
+    with pytest.raises(InputError, match="column from must hold numbers or words, it holds numbers"):
+        own(thousands)
+
+
 def test_a_zip_of_other_files_is_no_table(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as file:
         file.writestr("a.txt", "hello")

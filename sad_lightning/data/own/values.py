@@ -17,7 +17,10 @@ from sad_lightning.errors import InputError
 
 _WHOLE = re.compile(r"^(-?\d+)\.0+$")
 NOT_TEXT = "text that is not UTF-8"
-LIKE_A_NUMBER = re.compile(r"(?=[-+]?[.,]?\d)[-+]?(\d{1,3}([.,]\d{3})+|\d+)?([.,]\d*)?([eE][-+]?\d+)?")  # as 1,5
+_ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # of a computer, as 205.174.165.1
+LIKE_A_NUMBER = re.compile(  # as 1,5
+    rf"(?!{_ADDRESS})(?=[-+]?[.,]?\d)[-+]?(\d{{1,3}}([.,]\d{{3}})+|\d+)?([.,]\d*)?([eE][-+]?\d+)?"
+)
 
 
 @dataclass(frozen=True)
