@@ -25,7 +25,12 @@ from sad_lightning.drawing.numbers import difference_words, summary_words
 from sad_lightning.drawing.tables import csv_table, markdown_table
 from sad_lightning.files import whole_file
 from sad_lightning.grid.store import grids
-from sad_lightning.report.gather.published import PublishedNumber, best_published, published_auroc
+from sad_lightning.report.gather.published import (
+    PublishedNumber,
+    best_published,
+    published_auroc,
+    published_recall,
+)
 from sad_lightning.report.gather.setting import Setting
 from sad_lightning.result import FILE, Result
 from sad_lightning.results import Results
@@ -66,6 +71,8 @@ class Cell(NamedTuple):
         device: what it trained on.
         cores: of the machine.
         commit: of the code, and whether files differed from it.
+        classes: names of the normal and of the known class, where the paper's table is of recalls (ye2021).
+        recalls: in percent at the threshold, ``NAME NUMBER; ...`` for each class that the paper prints.
     """
 
     data: str
@@ -88,6 +95,8 @@ class Cell(NamedTuple):
     device: str
     cores: str
     commit: str
+    classes: str = ""
+    recalls: str = ""
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -153,11 +162,12 @@ class Row(NamedTuple):
         first, known = self.cells[0], sorted({cell.known for cell in self.cells})
         words = [f"+experiment={self.experiment}", f"data={first.data}"]
         words += [] if first.method == MIXTURE else [f"method={first.method}"]  # its voices have one each
-        if known != [""] and "odds" not in self.experiment:
+        axes = not re.search("odds|ye2021", self.experiment)  # those have one setting and one known class
+        if known != [""] and axes:
             words += [
                 f"split.{name}={getattr(first, name)}" for name in ("labeled_ratio", "pollution_ratio", "n_known")
             ]
-        if len(known) < 9 and all(each.isdigit() for each in known) and "odds" not in self.experiment:
+        if len(known) < 9 and all(each.isdigit() for each in known) and axes:
             words.append(f"split.known_anomaly={','.join(known)}")
         return " ".join(["python -m sad_lightning", *words, *filter(None, [first.settings])])
 
@@ -189,6 +199,7 @@ def cells_of(runs: Path) -> dict[str, dict[str, Cell]]:
 
 def _cell(result: Result, overrides: Sequence[str]) -> Cell:
     at, seen = result.coordinates, result.environment
+    printed = published_recall(result.data, result.method, result.normal_classes, result.known_classes)
     uses = bool(result.counts["known_anomaly"]) and -1 in (result.trained_on or [-1])
     return Cell(
         data=result.data,
@@ -211,6 +222,8 @@ def _cell(result: Result, overrides: Sequence[str]) -> Cell:
         device=str(seen["device"]).removeprefix("cuda "),
         cores=str(seen.get("cores") or len(os.sched_getaffinity(0))),  # older results do not say
         commit=re.sub(r"(\w{12})\w*", r"\1", seen["git_commit"] or ""),
+        classes="; ".join([*result.normal_classes, *result.known_classes]) if printed else "",
+        recalls="; ".join(f"{name} {_percent(result.per_class[name]['recall'])}" for name in printed),
     )
 
 
@@ -291,10 +304,35 @@ def all_tables(folder: Path) -> str:
         rows = rows_of(path)
         mine = [row for row in rows if not row.cells[0].settings]
         if mine:
-            sections += [f"### {path.stem}", _command(mine), long_table(mine)]
+            recalls = [line for row in mine for line in recall_lines(row)]
+            table = markdown_table(_RECALL_HEAD, recalls) if recalls else long_table(mine)
+            sections += [f"### {path.stem}", _command(mine), table]
         if len(mine) < len(rows):
             sections += [f"### {path.stem}, other settings", other_settings(rows)]
     return "\n\n".join(sections)
+
+
+_RECALL_HEAD = ("method", "class", "cells", "recall", "interval", "published", "difference", "inside")
+
+
+def recall_lines(row: Row) -> Iterator[list[str]]:
+    """A line a class: its recall at 5 % false positives, beside ye2021's; none where its table is of AUROC."""
+    for name, number in _printed_recalls(row).items():
+        of_cells = [dict(one.rsplit(" ", 1) for one in cell.recalls.split("; "))[name] for cell in row.cells]
+        beside = row._replace(auroc=summarize(list(map(float, of_cells))), published=number)
+        low, high = beside.auroc.interval
+        rounded = low - 0.5 <= number.mean <= high + 0.5  # print has whole percents
+        yield [
+            row.cells[0].method, name, str(len(row.cells)), summary_words(beside.auroc),
+            f"{max(low, 0):.1f} to {min(high, 100):.1f}", number.text, difference_words(beside.difference),
+            "yes" if rounded else beside.inside,
+        ]  # fmt: skip
+
+
+def _printed_recalls(row: Row) -> dict[str, PublishedNumber]:
+    first = row.cells[0]
+    normal, *known = first.classes.split("; ")
+    return published_recall(first.data, first.method, [normal], known)
 
 
 def _command(rows: Sequence[Row]) -> str:
@@ -302,7 +340,8 @@ def _command(rows: Sequence[Row]) -> str:
     commands = [row.command.split() for row in rows]
     shared = [word for word in commands[0] if all(word in command for command in commands)]
     added = [f"`{key}=`" for key in ("data", "method") if f"{key}={getattr(rows[0].cells[0], key)}" not in shared]
-    sources = dict.fromkeys(row.published.source for row in rows if row.published)
+    prints = [number for row in rows for number in (row.published, *_printed_recalls(row).values()) if number]
+    sources = dict.fromkeys(number.source for number in prints)
     again = f" with the row's {' and '.join(added)}" if added and len(rows) > 1 else ""
     return f"`{' '.join(shared)}`{again}; published: {', '.join(sources) or 'nothing'}."
 

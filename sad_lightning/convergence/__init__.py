@@ -1,1 +1,1 @@
-"""How the relative scoring bias converges on the synthetic set (ye2021 section 4.2, Figure 2)."""
+"""How the relative scoring bias converges with the number of validation rows (ye2021 4.2, Figures 2 and 9 to 17)."""

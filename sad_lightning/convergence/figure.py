@@ -15,7 +15,7 @@ _WIDTH, _HEIGHT, _BOX = 186, 250, 26
 def box_plots(runs: Runs, design: Design, names: Sequence[str], free: int, labels: int) -> svg.Figure:
     """The bias of the method with labels against the one without for each alpha, and its false-positive rate."""
     biases = runs.recall[..., labels] - runs.recall[..., free]  # (sizes, alphas, R)
-    panels = [(f"bias, alpha = {alpha:g}", biases[:, i]) for i, alpha in enumerate(design.alphas)]
+    panels = [(f"bias, alpha = {alpha:.3g}", biases[:, i]) for i, alpha in enumerate(design.alphas)]
     parts = _panels(panels, design, 0)
     parts += _panels([("false-positive rate", runs.fpr[..., labels])], design, len(panels), target=design.fpr)
     title = f"{names[free]} against {names[labels]}"

@@ -1,11 +1,14 @@
 """The study: many runs that set a threshold and measure false-positive rate and recall, with few trainings.
 
-A run draws n fresh normals, sets the threshold of every detector at the target rate with them (Algorithm 1), and
-measures the false-positive rate on 20,000 test normals and the recall on alpha x 20,000 test anomalies. The paper keeps
-training, validation and test rows apart, so that the training does not affect how many samples are needed. Therefore
-runs can share trainings: run r uses the detectors of training r modulo the number of trainings, on fresh rows. The test
-rows of a training are fixed, as in the paper, unless ``redraw`` draws them anew in each run: only then does the number
-of anomalies, alpha x 20,000, affect the spread of the bias.
+A run draws n validation normals, sets the threshold of every detector at the target rate with them (Algorithm 1), and
+measures the false-positive rate on test normals and the recall on test anomalies. The paper keeps training, validation
+and test rows apart, so that the training does not affect how many samples are needed. Therefore runs can share
+trainings: run r uses the detectors of training r modulo the number of trainings.
+
+On the synthetic set validation rows are fresh, and the test rows of a training are fixed, as in the paper, unless
+``redraw`` draws them anew in each run: only then does the number of anomalies, alpha x 20,000, affect the spread of the
+bias. On real data the distribution of normals is that of the rows held out of training, from which a run draws with
+replacement, so that its n samples are independent, as in Theorem 3; the test rows are those of the cell.
 
 All detectors of a run see the same rows, so that their bias is a paired difference. Spreads are standard deviations
 within a training, pooled, since the differences between trainings do not shrink with n.
@@ -13,7 +16,7 @@ within a training, pooled, since the differences between trainings do not shrink
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,21 +37,74 @@ class Design:
         sizes: the values of n, numbers of validation normals.
         alphas: the ratios of anomalies to normals in the test set.
         runs: how many for each n.
-        test_normals: how many rows measure the false-positive rate.
         fpr: the target rate.
         redraw: whether every run draws its own test rows.
-        deviation: of the anomalies' shifted columns.
         seed: of all rows.
     """
 
     sizes: tuple[int, ...] = (100, 1000, 10_000)
     alphas: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2)
     runs: int = 1500
-    test_normals: int = 20_000
     fpr: float = 0.05
     redraw: bool = False
-    deviation: float = 0.8
     seed: int = 0
+
+
+class Scored(Protocol):
+    """The scores of one training's M detectors on rows that did not train."""
+
+    def validation(self, generator: np.random.Generator, count: int) -> Floats:
+        """Of independent normals, ``(M, count)``."""
+
+    def test(self, generator: np.random.Generator, alphas: Sequence[float]) -> tuple[Floats, list[Floats]]:
+        """Of test normals, ``(M, N)``, and for each alpha of test anomalies, ``(M, alpha N)``."""
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Scores of fresh rows of the synthetic set.
+
+    Attributes:
+        score: the detectors.
+        deviation: of the anomalies' shifted columns.
+        test_normals: how many rows measure the false-positive rate.
+    """
+
+    score: ScoreFunction
+    deviation: float
+    test_normals: int = 20_000
+
+    def validation(self, generator: np.random.Generator, count: int) -> Floats:
+        """See ``Scored``."""
+        return self.score(draw_normals(generator, count))
+
+    def test(self, generator: np.random.Generator, alphas: Sequence[float]) -> tuple[Floats, list[Floats]]:
+        """See ``Scored``."""
+        counts = [round(alpha * self.test_normals) for alpha in alphas]
+        anomalies = self.score(draw_anomalies(generator, max(counts), self.deviation)[0])
+        return self.score(draw_normals(generator, self.test_normals)), [anomalies[:, :count] for count in counts]
+
+
+class Kept(NamedTuple):
+    """Scores that cells wrote, of the rows that they held out and of those that they tested on.
+
+    Attributes:
+        held_out: ``(M, V)`` of the normals that did not train.
+        normal: ``(M, N)`` of the test normals.
+        anomalies: ``(M, K)`` of the test anomalies of the known classes.
+    """
+
+    held_out: Floats
+    normal: Floats
+    anomalies: Floats
+
+    def validation(self, generator: np.random.Generator, count: int) -> Floats:
+        """See ``Scored``."""
+        return self.held_out[:, generator.integers(self.held_out.shape[1], size=count)]
+
+    def test(self, generator: np.random.Generator, alphas: Sequence[float]) -> tuple[Floats, list[Floats]]:
+        """See ``Scored``; the rows are there once, whatever the alphas are."""
+        return self.normal, [self.anomalies for _ in alphas]
 
 
 class Runs(NamedTuple):
@@ -66,24 +122,24 @@ class Runs(NamedTuple):
 
 
 def simulate(
-    scorers: Sequence[ScoreFunction],
+    trainings: Sequence[Scored],
     design: Design,
     progress: Callable[[range], Iterator[int]] = lambda runs: iter(runs),
 ) -> Runs:
     """Run the study.
 
     Args:
-        scorers: one for each training; all return the scores of the same M detectors.
+        trainings: all of the same M detectors.
         design: the sizes of the study.
         progress: iterates over the runs, and may show a progress bar.
     """
-    tests = [_Test(score, design, derive(design.seed, "test", k)) for k, score in enumerate(scorers)]
+    tests = [_Test(scored, design, derive(design.seed, "test", k)) for k, scored in enumerate(trainings)]
     fpr, recall = [], []
     for run in progress(range(design.runs)):
-        k = run % len(scorers)
+        k = run % len(trainings)
         generator = np.random.default_rng(derive(design.seed, "validation", run))
-        test = _Test(scorers[k], design, derive(design.seed, "test", "run", run)) if design.redraw else tests[k]
-        scores = scorers[k](draw_normals(generator, sum(design.sizes)))  # (M, all sizes one after the other)
+        test = _Test(trainings[k], design, derive(design.seed, "test", "run", run)) if design.redraw else tests[k]
+        scores = trainings[k].validation(generator, sum(design.sizes))  # (M, all sizes one after the other)
         parts = np.split(scores, np.cumsum(design.sizes)[:-1], axis=1)
         rates = [test.rates(_thresholds(part, design.fpr)) for part in parts]
         fpr.append([rate for rate, _ in rates])
@@ -91,7 +147,7 @@ def simulate(
     return Runs(
         np.moveaxis(np.array(fpr), 0, 1),  # (R, sizes, M)
         np.moveaxis(np.array(recall), 0, 2),  # (R, sizes, alphas, M)
-        np.arange(design.runs) % len(scorers),
+        np.arange(design.runs) % len(trainings),
     )
 
 
@@ -103,12 +159,10 @@ def _thresholds(scores: Floats, fpr: float) -> Floats:
 class _Test:
     """Scores of test rows, sorted, so that the rates at a threshold come from a binary search."""
 
-    def __init__(self, score: ScoreFunction, design: Design, seed: int) -> None:
-        generator = np.random.default_rng(seed)
-        counts = [round(alpha * design.test_normals) for alpha in design.alphas]
-        anomalies = score(draw_anomalies(generator, max(counts), design.deviation)[0])
-        self.normal = np.sort(score(draw_normals(generator, design.test_normals)), axis=1)
-        self.anomalies = [np.sort(anomalies[:, :count], axis=1) for count in counts]
+    def __init__(self, scored: Scored, design: Design, seed: int) -> None:
+        normal, anomalies = scored.test(np.random.default_rng(seed), design.alphas)
+        self.normal = np.sort(normal, axis=1)
+        self.anomalies = [np.sort(some, axis=1) for some in anomalies]
 
     def rates(self, thresholds: Floats) -> tuple[Floats, Floats]:
         """False-positive rates ``(M,)`` and recalls ``(alphas, M)``."""

@@ -46,7 +46,7 @@ def as_markdown(lines: Sequence[Line]) -> str:
     head = ("label-free", "with labels", "alpha", "n", "bias", "spread", "exponent", "FPR", "spread", "exponent")
     rows = [
         [
-            line.label_free, line.with_labels, f"{line.alpha:g}", str(line.n), f"{line.bias:+.3f}",
+            line.label_free, line.with_labels, f"{line.alpha:.3g}", str(line.n), f"{line.bias:+.3f}",
             f"{line.bias_spread:.4f}", f"{line.bias_exponent:.2f}", f"{line.fpr:.4f}", f"{line.fpr_spread:.4f}",
             f"{line.fpr_exponent:.2f}",
         ]
