@@ -141,6 +141,9 @@ MISTAKES = [
     (["data=cardio", "data.root=/nowhere/at/all"], "cardio.mat"),
     (["data=mnist", "data.root={tmp}/broken"], "mnist.npz: must be a whole npz file"),
     (["runs={tmp}/file/below"], "choose a folder that can be written"),
+    *(([f"runs={value}"], "runs must name a folder") for value in ("null", "true", "[a]", "''", "' '", "'~/runs'")),
+    *((["-m", "seed=0,1", f"runs={value}"], "runs must name a folder") for value in ("true", "''")),
+    (["-m", "seed=0,1", "runs=null"], "runs must name a folder, written out, got None; for example runs=runs"),
     (["experiment=cifar_scenario1"], "write +experiment=cifar_scenario1"),
     (["-m", "+experiment=mnist_scenario1,cifar_scenario1"], "give one command each"),
     (["+experiment=nope"], "there are cifar_deep, cifar_eta, cifar_label_free"),
@@ -158,6 +161,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(arguments, words, tmp_path, mo
     if "trainer.accelerator=gpu" in arguments and (torch.cuda.is_available() or torch.backends.mps.is_available()):
         pytest.skip("there is a GPU")
     monkeypatch.setattr("torchvision.datasets.utils.download_url", no_network)
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "mnist.npz").write_bytes(b"PK\x03\x04 cut off")
     (tmp_path / "file").write_text("")
@@ -168,7 +172,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(arguments, words, tmp_path, mo
     (line,) = outcome.err.splitlines()
     assert line.startswith("sad_lightning: ")
     assert words in line
-    assert not (tmp_path / "runs").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"broken", "file"}
 
 
 def no_network(url: str, root: Path, filename: str) -> None:
