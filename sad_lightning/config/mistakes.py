@@ -9,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from sad_lightning.errors import InputError, NotDefinedError, first_line
 from sad_lightning.files import FULL
 
-_WRONG_ARGUMENTS = "unexpected keyword|required keyword-only|takes no keyword|takes no arguments"
+_WRONG_ARGUMENTS = "unexpected keyword|invalid keyword|required keyword-only|takes no keyword|takes no arguments"
 _NAMES = "python -m sad_lightning --help lists them"
 
 
