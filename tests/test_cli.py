@@ -151,7 +151,7 @@ MISTAKES = [
     (["data=cardio", "data.root=/nowhere/at/all"], "cardio.mat"),
     (["data=mnist", "data.root={tmp}/broken"], "mnist.npz: must be a whole npz file"),
     (["runs={tmp}/file/below"], "choose a folder that can be written"),
-    *(([f"runs={value}"], "runs must name a folder") for value in ("null", "true", "[a]", "''", "' '", "'~/runs'")),
+    *(([f"runs={value}"], "sad_lightning: runs must name a folder") for value in ("null", "true", "[a]", "''", "' '", "'~/runs'")),
     *((["-m", "seed=0,1", f"runs={value}"], "runs must name a folder") for value in ("true", "''")),
     (["-m", "seed=0,1", "runs=null"], "runs must name a folder, written out, got None; for example runs=runs"),
     (["experiment=cifar_scenario1"], "write +experiment=cifar_scenario1"),
@@ -182,6 +182,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(arguments, words, tmp_path, mo
     (line,) = outcome.err.splitlines()
     assert line.startswith("sad_lightning: ")
     assert words in line
+    assert "raised while resolving" not in line
     assert {path.name for path in tmp_path.iterdir()} == {"broken", "file"}
 
 

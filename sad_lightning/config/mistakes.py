@@ -39,7 +39,8 @@ def one_line(error: BaseException, way_out: str = "choose a folder that can be w
             return "a path must not hold the character of number 0; leave it out"
         if isinstance(cause, UnicodeEncodeError) and "surrogates" in cause.reason:  # Arrow opens UTF-8 alone
             return f"{cause.object}: must be a name in UTF-8; rename it"
-        cause = cause.__cause__
+        # OmegaConf hides what a resolver raised
+        cause = cause.__cause__ or (cause.__context__ if isinstance(cause, OmegaConfBaseException) else None)
     if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
         return f"a group, such as method, data or network, must be chosen by a name, it is null; {_NAMES}"
     if isinstance(error, HydraException) and "interpolation '${data}_${method}'" in str(error):
