@@ -151,7 +151,10 @@ MISTAKES = [
     (["data=cardio", "data.root=/nowhere/at/all"], "cardio.mat"),
     (["data=mnist", "data.root={tmp}/broken"], "mnist.npz: must be a whole npz file"),
     (["runs={tmp}/file/below"], "choose a folder that can be written"),
-    *(([f"runs={value}"], "sad_lightning: runs must name a folder") for value in ("null", "true", "[a]", "''", "' '", "'~/runs'")),
+    *(
+        ([f"runs={value}"], "sad_lightning: runs must name a folder")
+        for value in ("null", "true", "[a]", "''", "' '", "'~/runs'")
+    ),
     *((["-m", "seed=0,1", f"runs={value}"], "runs must name a folder") for value in ("true", "''")),
     (["-m", "seed=0,1", "runs=null"], "runs must name a folder, written out, got None; for example runs=runs"),
     (["experiment=cifar_scenario1"], "write +experiment=cifar_scenario1"),

@@ -1,5 +1,6 @@
 """Errors that a person can do something about, in one line."""
 
+import os
 import re
 from errno import ENOENT
 
@@ -27,7 +28,7 @@ def one_line(error: BaseException, way_out: str = "choose a folder that can be w
             return " ".join(str(cause).split())
         if isinstance(cause, TypeError) and re.search(_WRONG_ARGUMENTS, str(cause)):
             return f"{cause}; {_SETTINGS}"
-        if isinstance(cause, FileNotFoundError) and cause.filename is None:  # os.getcwd()
+        if isinstance(cause, FileNotFoundError) and cause.filename is None and not _has_folder():
             return "the current folder is gone; change to one that is there"
         if isinstance(cause, OSError) and (cause.filename is not None or cause.errno in FULL):
             return _of_system(cause, way_out)
@@ -59,6 +60,15 @@ def one_line(error: BaseException, way_out: str = "choose a folder that can be w
         lines = [line.strip() for text in said for line in text.splitlines() if line.strip()]
         return "; ".join([*lines, *([_SETTINGS] if isinstance(error, OmegaConfBaseException) or len(said) > 1 else [])])
     return None
+
+
+def _has_folder() -> bool:
+    """Whether the current folder is there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _is_no_memory(error: BaseException) -> bool:

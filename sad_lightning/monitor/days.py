@@ -203,10 +203,10 @@ def _read(part: DataPart, time: str | None, threshold: float) -> _File:
     if suffix_of(place) == ".npz":
         table: dict[str, Any] = dict(read_npz_all(place))
     else:
-        read = read_table(place, [time] if time else [])
+        read = read_table(place, [] if time is None else [time])
         wanted = {name: read[name] for name in ("score", time) if name in read}
         table = {name: each.texts() if each.kind == "category" else each.numbers for name, each in wanted.items()}
-    lacking = [name for name in ("score", *([time] if time else [])) if name not in table]
+    lacking = [name for name in ("score", *([] if time is None else [time])) if name not in table]
     if lacking:
         raise InputError(f"{place}: must be scores of predict; missing: {', '.join(lacking)}; give what predict wrote")
     scores = np.asarray(table["score"])

@@ -119,6 +119,7 @@ def test_a_day_is_one_that_there_is(name, day, tmp_path):
 @pytest.mark.parametrize(
     ("content", "options", "words"),
     [
+        ("a,b\n1,2\n", ["--time", ""], "missing: score, "),
         ("score,when\n1,2026-02-31\n", ["--time", "when"], "column when must hold dates as 2026-01-31, it holds '2026"),
         ("score,anomaly\n1,0\n", ["--time", "when"], "missing: when"),
         ("a,b\n1,2\n", [], "missing: score"),
