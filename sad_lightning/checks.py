@@ -125,6 +125,6 @@ def path_of(key: str, value: object) -> Path:
     Raises:
         InputError: it is not.
     """
-    if not isinstance(value, str | int | float | PathLike) or isinstance(value, bool):
+    if not isinstance(value, str | int | float | PathLike) or isinstance(value, bool) or not str(value).strip():
         raise InputError(f"{key} must name a file or a folder, got {value!r}; for example {key}=data")
     return Path(str(value)).expanduser()

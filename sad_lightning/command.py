@@ -19,6 +19,14 @@ _LONGEST = 2000  # letters of a mistake
 VERSION = f"sad_lightning {__version__}"
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong, and end with exit code 2."""
+        self.exit(2, f"{self.prog}: {printable(' '.join(message.split()))}; --help lists the options\n")
+
+
 def command_parser(name: str, about: str | None, example: str) -> argparse.ArgumentParser:
     """A parser with ``--version``, and with an example in ``--help``.
 
@@ -27,7 +35,7 @@ def command_parser(name: str, about: str | None, example: str) -> argparse.Argum
         about: the docstring of its module.
         example: arguments that work.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"python -m sad_lightning.{name}",
         description=(about or "").replace("``", ""),
         epilog=f"example:\n  python -m sad_lightning.{name} {example}",

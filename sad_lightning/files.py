@@ -23,7 +23,8 @@ from typing import Any
 from sad_lightning.errors import DamagedError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_NAMELESS = (*FULL, errno.EROFS, errno.EIO)  # errors of writing that often do not name the file
+# errors of writing that often do not name the file
+_NAMELESS = (*FULL, errno.EROFS, errno.EIO, errno.ENOENT, errno.EACCES, errno.EPERM)
 _SEAL = re.compile(rb"sad_lightning ([^\n]{1,200}) [0-9a-f]{32}\Z")
 # Control characters, which a terminal would obey, and surrogates, which can not be encoded.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")

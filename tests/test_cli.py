@@ -100,6 +100,11 @@ MISTAKES = [
     (["+trainer.callbacks=[5]"], "trainer.callbacks must be a list of Lightning's callbacks, it holds a int"),
     (["+trainer.callbacks=[{{_target_:builtins.dict}}]"], "trainer.callbacks must be a list of Lightning's callbacks"),
     (["method=nope"], "there are abc, ae, classifier, deep_sad"),
+    (["method=[deep_sad]"], "data and method must each be chosen by one name; python -m sad_lightning --help lists"),
+    (["~method"], "data and method must each be chosen by one name"),
+    (["~split"], "--cfg job prints the settings there are"),
+    (["balance={{foo:1}}"], "balance.foo: there is no such setting; --cfg job prints the settings there are"),
+    (["hydra.run.dir=null"], "field 'hydra.run.dir' is not Optional"),
     (["method.etaa=1"], "method.etaa: there is no such setting"),
     (["nope=1"], "nope"),
     (["split.labeled_ratio=1.5"], "split.labeled_ratio must be a number in [0, 1)"),
@@ -133,6 +138,11 @@ MISTAKES = [
     (["trainer.precision=16-mixed", "trainer.accelerator=cpu"], "16-mixed needs a GPU"),
     (["pretrain.rows=some"], "pretrain.rows must be one of unlabeled, all"),
     (["preprocess.scaling=log"], "preprocess.scaling must be one of"),
+    *(([f"{group}=5"], f"{group} must hold ") for group in ("preprocess", "balance", "selection", "voices")),
+    (["optimizer.lr=1e38"], "optimizer.lr must be at most 1e+30, got 1e+38"),
+    (["features=codes"], "features must be raw for a method that is trained by steps, got codes"),
+    *(([f"pretrain.cache={value}"], "pretrain.cache must name a file or a folder") for value in ("null", "''", "[a]")),
+    (["method._target_=builtins.print"], "--cfg job prints the settings there are"),
     (["optimizer.lr=0"], "optimizer.lr must be a positive number"),
     (["network.bias=true"], "network.bias=false"),
     (["network.shape=[1,9,9]"], "network.shape must be that of the rows, [1, 8, 8]"),
@@ -141,6 +151,12 @@ MISTAKES = [
     (["data=cardio", "data.root=/nowhere/at/all"], "cardio.mat"),
     (["data=mnist", "data.root={tmp}/broken"], "mnist.npz: must be a whole npz file"),
     (["runs={tmp}/file/below"], "choose a folder that can be written"),
+    *(
+        ([f"runs={value}"], "sad_lightning: runs must name a folder")
+        for value in ("null", "true", "[a]", "''", "' '", "'~/runs'")
+    ),
+    *((["-m", "seed=0,1", f"runs={value}"], "runs must name a folder") for value in ("true", "''")),
+    (["-m", "seed=0,1", "runs=null"], "runs must name a folder, written out, got None; for example runs=runs"),
     (["experiment=cifar_scenario1"], "write +experiment=cifar_scenario1"),
     (["-m", "+experiment=mnist_scenario1,cifar_scenario1"], "give one command each"),
     (["+experiment=nope"], "there are cifar_deep, cifar_eta, cifar_label_free"),
@@ -158,6 +174,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(arguments, words, tmp_path, mo
     if "trainer.accelerator=gpu" in arguments and (torch.cuda.is_available() or torch.backends.mps.is_available()):
         pytest.skip("there is a GPU")
     monkeypatch.setattr("torchvision.datasets.utils.download_url", no_network)
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "mnist.npz").write_bytes(b"PK\x03\x04 cut off")
     (tmp_path / "file").write_text("")
@@ -168,7 +185,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(arguments, words, tmp_path, mo
     (line,) = outcome.err.splitlines()
     assert line.startswith("sad_lightning: ")
     assert words in line
-    assert not (tmp_path / "runs").exists()
+    assert "raised while resolving" not in line
+    assert {path.name for path in tmp_path.iterdir()} == {"broken", "file"}
 
 
 def no_network(url: str, root: Path, filename: str) -> None:

@@ -127,11 +127,6 @@ ENDINGS = {
     "a mistake": (InputError("x: must be\n  a number"), 2, "it: x: must be a number\n"),
     "a whole file in a value": (InputError(f"x: holds {'a' * 10**6}; mend it"), 2, "it: x: holds aaa"),
     "no such file": (FileNotFoundError(errno.ENOENT, "No such file", "x.csv"), 2, "it: x.csv: No such file; give the "),
-    "no current folder": (
-        FileNotFoundError(errno.ENOENT, "No such file"),
-        2,
-        "it: the current folder is gone; change ",
-    ),
     "no permission": (PermissionError(errno.EACCES, "Denied", "/x"), 2, "it: /x: Denied; choose another with --out\n"),
     "a full disk": (OSError(errno.ENOSPC, "Full", "/x"), 2, "it: /x: Full; make room, or choose another with --out\n"),
     "a full disk, unnamed": (OSError(errno.ENOSPC, "Full"), 2, "it: Full; make room, or choose another with --out\n"),
@@ -166,6 +161,25 @@ def test_what_a_user_can_mend_is_one_line_and_an_exit_code(name, capsys):
     assert said.startswith(words)
     assert said.count("\n") == 1
     assert len(said) < 3000
+
+
+def test_a_current_folder_that_is_gone_is_told(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(SystemExit, match="2"), command_frame("it"):
+        os.getcwd()
+    assert capsys.readouterr().err == "it: the current folder is gone; change to one that is there\n"
+
+
+@pytest.mark.parametrize("verb", PARSERS)
+def test_what_a_parser_refuses_is_one_line(verb, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["sad_lightning", "--of-no\nkind"])
+    with pytest.raises(SystemExit, match="2"):
+        import_module(f"sad_lightning.{verb}.__main__").main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"python -m sad_lightning.{verb}: ")
+    assert line.endswith("; --help lists the options")
 
 
 def test_a_terminal_that_can_not_write_a_letter_gets_another(monkeypatch):
@@ -212,6 +226,9 @@ def test_a_write_that_fails_names_the_file(tmp_path):
     path = tmp_path / "scores.csv"
     with pytest.raises(OSError, match="Full") as caught, whole_file(path):
         raise OSError(errno.ENOSPC, "Full")  # which a write does not name
+    assert caught.value.filename == str(path)
+    with pytest.raises(OSError, match="Failed") as caught, whole_file(path):
+        raise FileNotFoundError(errno.ENOENT, "Failed to open")  # as Arrow says where a folder takes no file
     assert caught.value.filename == str(path)
     with pytest.raises(OSError, match="Read-only") as caught, whole_file(path) as part:
         raise OSError(errno.EROFS, "Read-only", str(part))

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.backbones.features import cached_features
 from sad_lightning.cell.key import content_of
-from sad_lightning.checks import positive
+from sad_lightning.checks import path_of, positive
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.errors import InputError
 
@@ -37,7 +37,7 @@ def embedded(arrays: Arrays, cfg: DictConfig) -> Arrays:
         device = torch.device("cuda" if torch.cuda.is_available() and cfg.trainer.accelerator != "cpu" else "cpu")
         if extractor.stages:
             _check_memory(extractor.patches(), len(images), positive("backbone.memory", cfg.backbone.memory))
-        features = cached_features(images, extractor, Path(cfg.backbone.cache), device)
+        features = cached_features(images, extractor, path_of("backbone.cache", cfg.backbone.cache), device)
         kept[extractor] = replace(arrays, x=features, images=images, patches=bool(extractor.stages))
     return kept[extractor]
 

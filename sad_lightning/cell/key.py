@@ -16,6 +16,7 @@ from sad_lightning.config.voices import OF_VOICE, method_name, voice_of
 from sad_lightning.data.arrays import data_root
 from sad_lightning.data.own.address import is_address
 from sad_lightning.data.own.parts import find_parts, is_many
+from sad_lightning.errors import InputError
 from sad_lightning.version import NUMBERS_VERSION, OWN_DATA_VERSION
 
 # Settings with the value at which they change nothing: a key then leaves them out. Groups may be nested: a method holds
@@ -218,6 +219,18 @@ def _without_neutral(settings: Mapping[str, Any], group: str = "") -> dict[str, 
         if name not in _NEUTRAL or value != _NEUTRAL[name]:
             kept[key] = _without_neutral(value, key) if isinstance(value, dict) else value
     return kept
+
+
+def runs_folder(*, _root_: DictConfig) -> str:
+    """The setting ``runs``, which must not end in a folder called None or ~: Hydra's resolver ``${runs_folder:}``.
+
+    Raises:
+        InputError: it names no folder.
+    """
+    runs = plain(_root_.runs)
+    if isinstance(runs, bool) or not isinstance(runs, str | int | float) or str(runs).strip()[:1] in ("", "~"):
+        raise InputError(f"runs must name a folder, written out, got {runs!r}; for example runs=runs")
+    return str(runs)
 
 
 def cell_folder(*, _root_: DictConfig) -> str:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.values import Learner
 from sad_lightning.cell.warm_start import going_on
-from sad_lightning.checks import choice, fraction, true_or_false, whole_number
+from sad_lightning.checks import choice, fraction, path_of, true_or_false, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.module import Balance, DataModule, Rows, Stream
 from sad_lightning.data.preprocess import Scaling
@@ -154,10 +154,14 @@ def check_optimisation(cfg: DictConfig) -> Balance:
     Raises:
         InputError: a setting is wrong.
     """
+    for name in ("preprocess", "balance", "selection"):
+        if not isinstance(cfg[name], DictConfig) and (name, cfg[name]) != ("selection", None):
+            raise InputError(f"{name} must hold settings, got {cfg[name]!r}; set one of them with {name}.KEY=VALUE")
     whole_number("batch_size", cfg.batch_size, least=2)
     whole_number("ensemble", cfg.ensemble, most=_MOST_MODELS)
     whole_number("trainer.max_epochs", cfg.trainer.max_epochs)
     choice("ensemble_mean", cfg.ensemble_mean, MEANS)
+    path_of("pretrain.cache", cfg.pretrain.cache)
     return Balance(
         whole_number("balance.known_anomalies", cfg.balance.known_anomalies, least=0),
         true_or_false("balance.mix", cfg.balance.mix),
@@ -234,6 +238,10 @@ def _pretrains(cfg: DictConfig, models: Sequence["Method | Baseline"]) -> bool:
     """
     has_pretraining = cfg.pretrain.method is not None
     if isinstance(models[0], Method):
+        if cfg.features != "raw":
+            raise InputError(
+                f"features must be raw for a method that is trained by steps, got {cfg.features}; leave it"
+            )
         return has_pretraining and models[0].starts_pretrained
     if cfg.ensemble != 1:
         raise InputError(f"ensemble must be 1 for a method that is not trained by steps, got {cfg.ensemble}; leave it")

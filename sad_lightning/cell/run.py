@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 from lightning import Trainer
@@ -11,6 +10,7 @@ from sad_lightning.cell.prepare import prepare_cell
 from sad_lightning.cell.record import record_cell
 from sad_lightning.cell.seconds import add_seconds, timed
 from sad_lightning.cell.values import Cell, PreparedCell
+from sad_lightning.checks import path_of
 from sad_lightning.errors import InputError
 from sad_lightning.result import Result, forget_checkpoints
 from sad_lightning.training.cache import fit_cached
@@ -123,9 +123,10 @@ def _fit_cached(
     stack: bool | None,
 ) -> None:
     """Train what the cache has not, of cells that differ in split and seed from the first."""
+    cache = path_of("pretrain.cache", first.cfg.pretrain.cache)
     fit_cached(
         trainings, trainer, settings=settings, processes=first.score_trainer.world_size,
-        cache=Path(first.cfg.pretrain.cache), writes=first.score_trainer.is_global_zero, stack=stack,
+        cache=cache, writes=first.score_trainer.is_global_zero, stack=stack,
     )  # fmt: skip
 
 

@@ -50,6 +50,8 @@ def with_voices(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """
     if not cfg.get("voices"):
         return cfg
+    if not isinstance(cfg.voices, DictConfig):
+        raise InputError(f"voices must hold a list of settings for each name, got {cfg.voices!r}; write NAME: [...]")
     typed = tuple(one for one in overrides if not _NOT_OF_VOICE.match(one))
     with _hydra() as loader:
         files = _files(_folders(loader))

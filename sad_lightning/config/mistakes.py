@@ -1,5 +1,6 @@
 """Errors that a person can do something about, in one line."""
 
+import os
 import re
 from errno import ENOENT
 
@@ -9,7 +10,8 @@ from omegaconf.errors import OmegaConfBaseException
 from sad_lightning.errors import InputError, NotDefinedError, first_line
 from sad_lightning.files import FULL
 
-_WRONG_ARGUMENTS = "unexpected keyword|required keyword-only|takes no keyword|takes no arguments"
+_WRONG_ARGUMENTS = "unexpected keyword|invalid keyword|required keyword-only|takes no keyword|takes no arguments"
+_SETTINGS = "--cfg job prints the settings there are"
 _NAMES = "python -m sad_lightning --help lists them"
 
 
@@ -25,8 +27,8 @@ def one_line(error: BaseException, way_out: str = "choose a folder that can be w
         if isinstance(cause, InputError):
             return " ".join(str(cause).split())
         if isinstance(cause, TypeError) and re.search(_WRONG_ARGUMENTS, str(cause)):
-            return f"{cause}; --cfg job prints the settings there are"
-        if isinstance(cause, FileNotFoundError) and cause.filename is None:  # os.getcwd()
+            return f"{cause}; {_SETTINGS}"
+        if isinstance(cause, FileNotFoundError) and cause.filename is None and not _has_folder():
             return "the current folder is gone; change to one that is there"
         if isinstance(cause, OSError) and (cause.filename is not None or cause.errno in FULL):
             return _of_system(cause, way_out)
@@ -38,9 +40,12 @@ def one_line(error: BaseException, way_out: str = "choose a folder that can be w
             return "a path must not hold the character of number 0; leave it out"
         if isinstance(cause, UnicodeEncodeError) and "surrogates" in cause.reason:  # Arrow opens UTF-8 alone
             return f"{cause.object}: must be a name in UTF-8; rename it"
-        cause = cause.__cause__
+        # OmegaConf hides what a resolver raised
+        cause = cause.__cause__ or (cause.__context__ if isinstance(cause, OmegaConfBaseException) else None)
     if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
         return f"a group, such as method, data or network, must be chosen by a name, it is null; {_NAMES}"
+    if isinstance(error, HydraException) and "interpolation '${data}_${method}'" in str(error):
+        return f"data and method must each be chosen by one name; {_NAMES}"
     if isinstance(error, MissingConfigException) and error.options is not None:
         return f"{error.missing_cfg_file}: is not there; there are {', '.join(error.options)}"
     if isinstance(error, OverrideParseException):
@@ -48,10 +53,22 @@ def one_line(error: BaseException, way_out: str = "choose a folder that can be w
         spelling = f"quote a value with spaces or signs, '{key}=\"{value}\"'" if equals else "write KEY=VALUE"
         return f"{error.override}: Hydra can not read this; {spelling}"
     if match := re.match(r"Could not override '([^']+)'", str(error)):
-        return f"{match[1]}: there is no such setting; --cfg job prints those there are"
+        missing = re.search(r"full_key: (\S+)", str(error.__cause__))
+        return f"{missing[1] if missing else match[1]}: there is no such setting; {_SETTINGS}"
     if isinstance(error, HydraException | OmegaConfBaseException) and "Error in call to target" not in str(error):
-        return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+        said = [str(error), str(error.__cause__)] if str(error).startswith("Error merging") else [str(error)]
+        lines = [line.strip() for text in said for line in text.splitlines() if line.strip()]
+        return "; ".join([*lines, *([_SETTINGS] if isinstance(error, OmegaConfBaseException) or len(said) > 1 else [])])
     return None
+
+
+def _has_folder() -> bool:
+    """Whether the current folder is there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _is_no_memory(error: BaseException) -> bool:

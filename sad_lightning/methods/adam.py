@@ -8,7 +8,10 @@ import torch
 from torch import nn
 
 from sad_lightning.checks import fraction, positive, true_or_false, whole_numbers
+from sad_lightning.errors import InputError
 from sad_lightning.methods.recipe import Recipe
+
+_MOST_LR = 1e30  # in single precision a step is still finite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +38,10 @@ class Adam(Recipe):
     fused: bool = False
 
     def __post_init__(self) -> None:
-        positive("optimizer.lr", self.lr)
+        if positive("optimizer.lr", self.lr) > _MOST_LR:
+            raise InputError(
+                f"optimizer.lr must be at most {_MOST_LR:g}, got {self.lr!r}; for example optimizer.lr=0.001"
+            )
         positive("optimizer.decay", self.decay)
         fraction("optimizer.weight_decay", self.weight_decay)
         true_or_false("optimizer.decoupled", self.decoupled)

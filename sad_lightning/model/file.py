@@ -38,9 +38,9 @@ def _checked(path: Path, document: Any) -> dict[str, Any]:
     """The document of a model file, if it is one of this version."""
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InputError(f"{path}: must be a {ARCHIVE}, it is something else; a training leaves {MODEL_FILE}")
-    if document["version"] != VERSION:
+    if document.get("version") != VERSION:
         raise InputError(
-            f"{path}: has format {document['version']}, of sad_lightning {document['package']}; this version "
+            f"{path}: has format {document.get('version')}, of sad_lightning {document.get('package')}; this version "
             f"({__version__}) reads {VERSION}; install that one, or train again"
         )
     return document

@@ -44,7 +44,7 @@ def torch_defaults() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
     try:
         # the device as a context costs every call of torch some microseconds
-        device = nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
+        device = nullcontext() if torch.empty(0).device.type == "cpu" else torch.device("cpu")
         with device, torch.inference_mode(False), torch.enable_grad():
             yield
     finally:

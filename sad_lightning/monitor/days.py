@@ -203,10 +203,10 @@ def _read(part: DataPart, time: str | None, threshold: float) -> _File:
     if suffix_of(place) == ".npz":
         table: dict[str, Any] = dict(read_npz_all(place))
     else:
-        read = read_table(place, [time] if time else [])
+        read = read_table(place, [] if time is None else [time])
         wanted = {name: read[name] for name in ("score", time) if name in read}
         table = {name: each.texts() if each.kind == "category" else each.numbers for name, each in wanted.items()}
-    lacking = [name for name in ("score", *([time] if time else [])) if name not in table]
+    lacking = [name for name in ("score", *([] if time is None else [time])) if name not in table]
     if lacking:
         raise InputError(f"{place}: must be scores of predict; missing: {', '.join(lacking)}; give what predict wrote")
     scores = np.asarray(table["score"])
@@ -230,18 +230,29 @@ def _read(part: DataPart, time: str | None, threshold: float) -> _File:
 
 
 def _day_of(part: DataPart) -> str:
-    dates = _DATE.findall(part.name)
-    if dates:
-        return "-".join(dates[-1])
+    dates = list(_DATE.finditer(part.name))
+    if days := [day for date in dates if (day := _day(date)) is not None]:
+        return days[-1]
+    if dates and "-" in dates[-1][0]:
+        raise InputError(f"{part.name}: its name must hold a day that there is, it holds {dates[-1][0]}; rename it")
     assert isinstance(part.place, Path)
     return datetime.datetime.fromtimestamp(part.place.stat().st_mtime).date().isoformat()
 
 
 def _day_in(place: Path, column: str, word: str | None) -> str:
     date = _DATE.search(str(word))
-    if date is None:
+    day = None if date is None else _day(date)
+    if day is None:
         raise InputError(f"{place}: column {column} must hold dates as 2026-01-31, it holds {word!r}; leave out --time")
-    return "-".join(date.groups())
+    return day
+
+
+def _day(date: re.Match[str]) -> str | None:
+    """The day as YYYY-MM-DD; None where no month has it."""
+    try:
+        return datetime.date(*map(int, date.groups())).isoformat()
+    except ValueError:
+        return None
 
 
 def _days(files: Sequence[_File], sampled: NDArray[Any]) -> list[Day]:

@@ -115,6 +115,11 @@ def _check(options: argparse.Namespace) -> bool:
         return True
     if options.engine != "here":
         raise InputError(f"--engine {options.engine} shares out files, and DATA is one; leave it out")
+    if options.format is not None and options.output.suffix.lower() != f".{options.format}":
+        raise InputError(
+            f"--format {options.format} is of the scores of several files, and DATA is one; end --output in "
+            f".{options.format} instead"
+        )
     if options.output.suffix.lower() not in SUFFIXES:
         raise InputError(
             f"--output={options.output}: must end in {', '.join(SUFFIXES)}; for example --output scores.csv"

@@ -224,7 +224,7 @@ def _changes(model: Model, values: NDArray[np.float32], evidence: Evidence) -> l
     reference, names = reference_of(model, values.shape[1]), names_of(model)
     schema = model.preparation.schema
     changes: list[tuple[float, ColumnDifference]] = []
-    if not isinstance(schema, TableSchema):
+    if not isinstance(schema, TableSchema) or not len(values):
         return []
     for k, name in enumerate(names[: reference.shape[1]]):
         known, new = reference[:, k], values[:, k]

@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from sad_lightning.cell.key import cell_folder, cell_key
+from sad_lightning.cell.key import cell_folder, cell_key, runs_folder
 from sad_lightning.cell.loading import check_whole_path, load
 from sad_lightning.cell.trainer_settings import check_processes, check_trainer
 from sad_lightning.command import VERSION, announce, command_frame
@@ -45,7 +45,8 @@ _command = partial(
 def main() -> None:
     """Run the command."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then does not catch exceptions
-    OmegaConf.register_new_resolver("cell_folder", cell_folder, replace=True)
+    for resolver in (runs_folder, cell_folder):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     failed: list[str] = []  # cells of a sweep, by their overrides
 
     @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")

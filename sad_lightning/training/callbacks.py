@@ -60,7 +60,14 @@ class History(Callback):
 
 
 class OwnMetrics(Callback):
-    """Hands the metrics of an epoch to callbacks of one's own, as ``trainer.callback_metrics``; a training alone."""
+    """Hands the metrics of an epoch to callbacks of one's own, as ``trainer.callback_metrics``; a training alone.
+
+    Args:
+        callbacks: of one's own.
+    """
+
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self.callbacks = list(callbacks)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log what the stage has of this epoch."""

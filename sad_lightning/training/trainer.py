@@ -3,6 +3,7 @@
 import os
 import re
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy
 from torch.distributed import DistError
 
+from sad_lightning.config.mistakes import one_line
 from sad_lightning.errors import InputError, first_line, words_of
 from sad_lightning.files import write_archive
 from sad_lightning.methods.steps import Steps
@@ -83,7 +85,7 @@ def new_trainer(
     if stages:
         history, resume = History(stages), _resume_checkpoint(stages, folder)
         bar = [ProgressBar(history)] if given.get("enable_progress_bar", True) else []
-        own = [history, *bar, *([OwnMetrics()] if wanted else []), resume]
+        own = [history, *bar, *([OwnMetrics(wanted)] if wanted else []), resume]
     try:
         with quiet():
             trainer = make(
@@ -129,8 +131,30 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     The results are written to the stages; one that diverges has an ``error``.
 
     Raises:
-        InputError: the Trainer refuses its settings.
+        InputError: the Trainer refuses its settings, or training fails with callbacks of one's own.
     """
+    try:
+        _fit(trainer, module, data)
+    except Exception as error:
+        watching = [each for each in trainer.callbacks if isinstance(each, OwnMetrics)]  # type: ignore[attr-defined]
+        if not watching or one_line(error) is not None:
+            raise
+        raise InputError(_with_callbacks(error, watching[0].callbacks)) from error
+
+
+def _with_callbacks(error: Exception, callbacks: Sequence[Callback]) -> str:
+    """What failed with callbacks of one's own, and in which line of them, or else of anything."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    own = [each for each in frames if any(each[0].f_locals.get("self") is callback for callback in callbacks)]
+    frame, line = (own or frames)[-1]
+    names = ", ".join(type(callback).__name__ for callback in callbacks)
+    return (
+        f"trainer.callbacks: training fails with {names}: {type(error).__name__}: {first_line(error)} "
+        f"({frame.f_code.co_filename}, line {line}); mend it, or leave it out"
+    )
+
+
+def _fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     (resume,) = (callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ResumeCheckpoint))
     (history,) = (callback for callback in trainer.callbacks if isinstance(callback, History))  # type: ignore[attr-defined]
     state, start = resume.read(module), time.perf_counter()

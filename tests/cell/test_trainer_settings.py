@@ -1,5 +1,6 @@
 """Settings of the Trainer: a cell heeds them, or refuses them in one line."""
 
+import errno
 import json
 import os
 
@@ -28,6 +29,13 @@ class Watcher(lightning.Callback):
         SEEN.append((f"{self.name} {type(pl_module).__name__}", float(trainer.callback_metrics["loss"])))
 
 
+class Breaks(lightning.Callback):
+    """A callback with a mistake."""
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        torch.ones(2) @ torch.ones(3)
+
+
 WATCHER = f"{{_target_:{__name__}.Watcher,name:mine}}"
 
 
@@ -40,6 +48,24 @@ def test_callbacks_of_ones_own_see_each_training_and_its_metrics(members, settin
     losses = [loss for member in range(members) for loss in result.history[f"train{member or ''}"]["loss"]]
     assert [name for name, _ in SEEN] == ["mine DeepSAD"] * 4 * members
     assert [loss for _, loss in SEEN] == pytest.approx(losses, rel=1e-4)
+
+
+def test_what_fails_with_callbacks_of_ones_own_is_a_line_that_says_where(settings, tmp_path):
+    own = f"+trainer.callbacks=[{WATCHER},{{_target_:{__name__}.Breaks}}]"
+    told = (
+        r"^trainer.callbacks: training fails with Watcher, Breaks: RuntimeError: .+test_trainer_settings.py, line \d+"
+    )
+    with pytest.raises(InputError, match=rf"{told}\); mend it, or leave it out$"):
+        run_cell(Cell(settings(*CELL, own), tmp_path, "d", "m"))
+
+
+def test_a_full_disk_is_no_fault_of_callbacks(settings, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "x")
+
+    monkeypatch.setattr(Watcher, "on_train_epoch_end", full)
+    with pytest.raises(OSError, match="No space left"):
+        run_cell(Cell(settings(*CELL, f"+trainer.callbacks=[{WATCHER}]"), tmp_path, "d", "m"))
 
 
 def test_lightnings_own_early_stopping_stops_by_a_metric_of_the_training(settings, tmp_path):

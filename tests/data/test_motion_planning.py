@@ -55,7 +55,7 @@ def test_a_path_is_clear_and_no_longer_than_one_on_a_grid():
             other = at[dx:, max(0, dy) : side - max(0, -dy)]
             i.append(one.ravel())
             j.append(other.ravel())
-        i, j = np.concatenate(i), np.concatenate(j)
+        i, j = np.concatenate(i, dtype=np.int32), np.concatenate(j, dtype=np.int32)  # what old versions of scipy take
         free = ~blocked(nodes[i], nodes[j], task.walls, 0.02)
         ends = [int(np.linalg.norm(nodes - end[:2], axis=1).argmin()) for end in (task.start, task.goal)]
         graph = coo_array((np.linalg.norm(nodes[i] - nodes[j], axis=1)[free], (i[free], j[free])), (side**2, side**2))

@@ -8,6 +8,7 @@ from support.tables import own, parquet, raw, text
 
 from sad_lightning import Detector
 from sad_lightning.data.own.frames import frame_rows
+from sad_lightning.data.own.values import unit_of
 from sad_lightning.data.schema import Column, TableSchema, schema_of
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
@@ -76,3 +77,36 @@ def test_a_detector_takes_words_that_it_never_saw(tmp_path):
     new.to_csv(tmp_path / "new.csv", index=False)
     assert predict(model, tmp_path / "new.csv", tmp_path / "scores.npz").unknown == {}
     np.testing.assert_allclose(np.load(tmp_path / "scores.npz")["score"], scores, rtol=1e-6)
+
+
+UNITS = {
+    "km": ["12 km", "13.5km", "-1,200 km", "unknown"],
+    "%": ["1%", "2 %", "3.5e-1 %"],
+    "$": ["$1", "$ 2.50", "-$3"],
+    "m/s": ["1 m/s", "2 m/s", "3 m/s"],
+    "m2": ["1 m2", "2 m2", "3 m2"],
+    "\N{DEGREE SIGN}C": ["20 \N{DEGREE SIGN}C", "21 \N{DEGREE SIGN}C", "22.5\N{DEGREE SIGN}C"],
+    None: ["2 doors", "4 doors"],
+    "two units": ["1 km", "2 km", "500 m", "700 m"],
+    "names": ["A1", "A2", "A3", "10.0.0.1", "1st", "2nd", "3rd"],
+    "codes": ["1A", "1B", "1C", "1D"],
+    "numbers": ["1", "2", "3"],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize(("unit", "words"), UNITS.items())
+def test_the_unit_is_what_most_numbers_have(unit, words):
+    assert unit_of(words) == (unit if unit and any(unit in word for word in words) else None)
+
+
+def test_numbers_with_a_unit_are_words_which_a_warning_says(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    words = [f"{k % 30} km" for k in range(200)]
+    path = text(tmp_path / "x.csv", "way,a\n" + "".join(f"{word},{k * k % 7}\n" for k, word in enumerate(words)))
+    told = "way holds numbers with a unit, such as '0 km', which train as words; take 'km' out of the file, or say "
+    with pytest.warns(UserWarning, match=f"x.csv: {told}'?data.categorical="):
+        assert own(path).schema.columns[0].kind == "category"
+    own(path, categorical=["way"])  # a warning would be an error
+    with pytest.warns(UserWarning, match=told):
+        Detector("knn").fit(pandas.DataFrame({"way": words, "a": range(200)}))

@@ -127,6 +127,15 @@ def test_the_dialect_of_a_file_is_guessed(name, tmp_path):
     assert not look.ragged
 
 
+def test_numbers_with_a_unit_are_to_be_looked_at(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("way,a\n" + "".join(f"{k % 30} km,{k * k % 7}\n" for k in range(200)))
+    (problem,) = (each for each in propose(profile_table(path)).problems if "unit" in each)
+    assert problem == (
+        "way holds numbers with a unit, such as '0 km', which are read as words; take 'km' out of the file"
+    )
+
+
 LABELS = {
     "words": (["fraud", "ok", ""] * 40, {"label": "status", "known_anomaly": ["fraud"], "known_normal": ["ok"]}),
     "the usual words": (["anomaly", "normal", ""] * 40, {"label": "status"}),

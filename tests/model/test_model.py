@@ -158,6 +158,7 @@ def test_what_is_no_model_file_is_one_line(make, tmp_path, capsys):
     write_archive(path, "checkpoint abc", lambda file: torch.save({"state_dict": {}}, file))
     told(path.read_bytes(), "must be a model file, it is a checkpoint abc")
     told({**document, "version": 2, "package": "9.1"}, r"has format 2, of sad_lightning 9\.1; this version")
+    told({name: value for name, value in document.items() if name != "version"}, "has format None")
     told({**document, "scorer": {**document["scorer"], "type": "NotImported"}}, "import the module that defines it")
     told({**document, "state": {}}, "does not hold together")
     told({k: v for k, v in document.items() if k != "card"}, "does not hold together")

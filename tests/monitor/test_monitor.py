@@ -10,9 +10,10 @@ from support.commands import Outcome, run_main
 from support.detectors import rows_of, save_model
 from support.pages import Page
 
-from sad_lightning.data.own.parts import find_parts
+from sad_lightning.data.own.parts import DataPart, find_parts
+from sad_lightning.errors import InputError
 from sad_lightning.model import Model
-from sad_lightning.monitor.days import watch
+from sad_lightning.monitor.days import _day_of, watch
 from sad_lightning.monitor.page import flagged_figure, martingale_figure
 
 pa = pytest.importorskip("pyarrow", reason="CSV and parquet need the extra `table`")
@@ -94,8 +95,32 @@ def test_days_may_come_from_a_column_and_csv_tells_of_scores_alone(model, tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("2024-02-29/part-7.parquet", "2024-02-29"),
+        ("of-20260131-to-20260201.parquet", "2026-02-01"),
+        ("2026-01-31/serial-20260231.parquet", "2026-01-31"),
+        ("serial-20261301.parquet", "2001-09-09"),  # no day: that of its last change
+        ("part-2026-02-31.parquet", None),
+        ("2023-02-29/part.parquet", None),
+    ],
+)
+def test_a_day_is_one_that_there_is(name, day, tmp_path):
+    (tmp_path / "x.parquet").write_bytes(b"")
+    os.utime(tmp_path / "x.parquet", (10**9, 10**9))
+    part = DataPart(tmp_path / "x.parquet", name)
+    if day is not None:
+        assert _day_of(part) == day
+        return
+    with pytest.raises(InputError, match=r"its name must hold a day that there is, it holds 202\d-02-\d\d; rename it"):
+        _day_of(part)
+
+
+@pytest.mark.parametrize(
     ("content", "options", "words"),
     [
+        ("a,b\n1,2\n", ["--time", ""], "missing: score, "),
+        ("score,when\n1,2026-02-31\n", ["--time", "when"], "column when must hold dates as 2026-01-31, it holds '2026"),
         ("score,anomaly\n1,0\n", ["--time", "when"], "missing: when"),
         ("a,b\n1,2\n", [], "missing: score"),
         ("score\n1\nnan\n", [], "score must hold a finite number a row"),

@@ -268,6 +268,11 @@ WRONG = {
     "nothing at an address": (("memory://nowhere/x.csv",), "there is no such file"),
     "an unknown kind of address": (("ftq://x/y.csv",), "can not be read"),
     "a file for several": (("{rows}", "--output", "{tmp}/s.csv"), "must be a folder, for"),
+    "a column of the training to ignore": (
+        ("{rows}/day=2026-01-01/part-0.parquet", "--ignore", "x0"), "--ignore 'x0': training had this column"),
+    "a kind of file for one": (
+        ("{rows}/day=2026-01-01/part-0.parquet", "--format", "npz", "--output", "s.csv"),
+        "--format npz is of the scores of several files, and DATA is one; end --output in .npz instead"),
     "two of one name": (
         ("{rows}/day=2026-01-01/part-0.parquet", "{rows}/day=2026-01-01/part-0.parquet"), "another part is called"),
 }  # fmt: skip
@@ -331,3 +336,12 @@ def test_a_sample_is_evenly_spaced_and_in_order_however_the_rows_come():
     scores, _, step = read_sample(whole.text().encode())
     assert np.array_equal(scores, whole.scores)
     assert step == 32
+
+
+def test_a_file_of_anomalies_alone_is_scored_without_a_word(model, tmp_path):
+    """No row is presumed normal, so that no column is compared; a warning of numpy's would be an error."""
+    far = {name: 1e6 + np.zeros(1) for name in rows_of(0)}
+    parquet.write_table(pa.table(far), tmp_path / "far.parquet")
+    told = predict(model, tmp_path / "far.parquet", "--output", tmp_path / "s.npz")
+    assert told.code == 0, told.err
+    assert np.load(tmp_path / "s.npz")["anomaly"].tolist() == [1]

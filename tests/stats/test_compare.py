@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy
 from scipy import stats
 
 from sad_lightning.errors import InputError
@@ -25,6 +26,9 @@ def test_the_signed_rank_test_is_that_of_scipy():
         if (first == second).all():
             continue
         differences = np.round(first - second, 12)  # what rounding leaves must tie for both alike
+        tied = 0 in differences or len(np.unique(np.abs(differences))) < len(differences)
+        if tied and len(differences) <= 50 and scipy.__version__ < "1.15":
+            continue  # its exact test overlooks ties; the test below counts all signs
         expected = stats.wilcoxon(differences).pvalue
         assert signed_rank(differences, np.zeros_like(differences)) == pytest.approx(expected, rel=1e-9)
 

@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from sad_lightning.cell.key import cell_folder
+from sad_lightning.cell.key import cell_folder, runs_folder
 from sad_lightning.config.location import CONF
 from sad_lightning.grid.plan import PlannedCell, plan_cells
 
@@ -20,7 +20,8 @@ from sad_lightning.grid.plan import PlannedCell, plan_cells
 @contextmanager
 def sweep(*arguments: str) -> Iterator[tuple[Any, DictConfig, list[list[str]]]]:
     """Hydra's loader, the settings of the sweep, and the overrides of each cell."""
-    OmegaConf.register_new_resolver("cell_folder", cell_folder, replace=True)
+    for resolver in (runs_folder, cell_folder):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     before = HydraConfig.instance().cfg
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()

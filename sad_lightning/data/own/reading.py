@@ -252,8 +252,11 @@ def check_columns(
         ignore: columns that there may be too, besides those in ``schema.aside``.
 
     Raises:
-        InputError: one is missing, or not known.
+        InputError: one is missing, not known, or to be ignored although it is of the training.
     """
+    needed = [name for name in ignore if name in schema.names]
+    if needed:
+        raise InputError(f"--ignore {needed[0]!r}: training had this column, and every row needs it; leave it out")
     missing = [name for name in (*schema.names, *keep) if name not in names]
     if missing:
         raise InputError(

@@ -27,7 +27,7 @@ from sad_lightning.data.own.parts import DataPart, check_data, find_parts, is_ma
 from sad_lightning.data.own.reading import raw_rows, read_table, text_rows
 from sad_lightning.data.own.sample import ReadRows, read_parts
 from sad_lightning.data.own.times import are_times, time_column
-from sad_lightning.data.own.values import FRAME, LIKE_A_NUMBER, Table, Values, ignoring, listed, setting
+from sad_lightning.data.own.values import FRAME, LIKE_A_NUMBER, Table, Values, ignoring, listed, setting, unit_of
 from sad_lightning.data.schema import MOST_BUCKETS, Column, Dialect, TableSchema, TextSchema, centers_of
 from sad_lightning.data.words import words_of
 from sad_lightning.errors import InputError
@@ -209,6 +209,7 @@ def fit_schema(
         elif values.kind == "category" and are_times(values.words):
             columns.append(time_column(str(path), name, values.words, day_first))
         else:
+            _warn_of_unit(path, name, values)
             columns.append(_column(path, name, _of_one_kind(path, name, values), max_categories, hash_buckets))
     return TableSchema(tuple(columns), missing)
 
@@ -232,6 +233,17 @@ def _of_one_kind(path: Place, name: str, values: Values) -> Values:
             mend = f"mend it with {numbers}, or leave it out with {ignoring(path, [name])}"
         raise InputError(f"{path}: column {name} must hold numbers or words, it holds numbers, {among}; {mend}")
     return values
+
+
+def _warn_of_unit(path: Place, name: str, values: Values) -> None:
+    """Warn of numbers that are words because of their unit."""
+    unit = unit_of(values.words) if values.kind == "category" else None
+    if unit is not None:
+        warnings.warn(
+            f"{path.name}: {name} holds numbers with a unit, such as {values.words[0]!r}, which train as words; take "
+            f"{unit!r} out of the file, or say {setting('data.categorical', [name])} if they are names",
+            stacklevel=4,
+        )
 
 
 def _column(path: Place, name: str, values: Values, max_categories: int, hash_buckets: int) -> Column:

@@ -21,6 +21,11 @@ _ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # of a computer, as 
 LIKE_A_NUMBER = re.compile(  # as 1,5
     rf"(?!{_ADDRESS})(?=[-+]?[.,]?\d)[-+]?(\d{{1,3}}([.,]\d{{3}})+|\d+)?([.,]\d*)?([eE][-+]?\d+)?"
 )
+_SOME_NUMBER = r"[-+]?\d[\d.,'\s]*+(?:[eE][-+]?\d+\s*)?+"
+_CURRENCY = "[$\u20ac\u00a3\u00a5]"
+_WITH_UNIT = re.compile(  # as $ 9.90, 12 km, 1,234.5 m/s, -3 %, 20 °C
+    rf"[-+]?({_CURRENCY})\s*{_SOME_NUMBER}|{_SOME_NUMBER}([^\W\d_]{{1,12}}(?:/[^\W\d_]{{1,3}})?[23]?|[%\u00b0]\w?|{_CURRENCY})"
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,17 @@ def spell(value: object) -> str:
     if text.endswith("0"):
         text = _WHOLE.sub(r"\1", text)
     return text.lower() if len(text) < 6 and text.lower() in ("true", "false") else text
+
+
+def unit_of(words: Sequence[str]) -> str | None:
+    """The unit, such as km, that most of some words have after, or as a currency before, a number; None without one.
+
+    Three of them must have it: ``2 doors`` and ``4 doors`` are names.
+    """
+    matches = [match for word in words if (match := _WITH_UNIT.fullmatch(word.strip()))]
+    units = Counter(match[1] or match[2] for match in matches)
+    ((unit, count),) = units.most_common(1) or [("", 0)]
+    return unit if count > max(2, len(words) / 2) else None
 
 
 def listed(names: Sequence[str]) -> str:
