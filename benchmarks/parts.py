@@ -77,7 +77,9 @@ def by_mlflow(model: Path, rows: Path, output: Path) -> Cost:
     command += ["--port", str(port), "--workers", "1"]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # MLflow calls uvicorn by its name
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": path}
-    server = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         wait_for(server, f"http://127.0.0.1:{port}/ping")
         output.mkdir()
