@@ -64,6 +64,7 @@ def write_model(path: Path, schema: TableSchema, method: str) -> None:
     Model(
         Preparation(schema, scaling), build_method(cfg.method, 0), calibration=calibration,
         calibration_rows="validation", target_fpr=0.05, card={"method": method},
+        examples=torch.zeros(5, len(schema.columns)),
     ).save(path)  # fmt: skip
 
 
