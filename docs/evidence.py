@@ -370,20 +370,6 @@ def _short(row: Row | None) -> str:
     return summary_words(row.auroc) + (f" ({row.count})" if len(row.cells) < row.planned else "")
 
 
-def readme_table(folder: Path) -> str:
-    """ODDS: two lines a method, ours and print, and a column a data set."""
-    rows = [row for path in sorted(folder.glob("odds_*.csv")) for row in rows_of(path) if not row.cells[0].settings]
-    shown = {(row.cells[0].method, row.cells[0].data): row for row in rows}
-    sets = sorted({data for _, data in shown})
-    lines = []
-    for method in ("deep_sad", "ssad", "ocsvm"):
-        mine = [shown.get((method, data)) for data in sets]
-        if any(mine):
-            lines.append([f"`{method}`, ours", *map(_short, mine)])
-            lines.append(["published", *(row.published.text if row and row.published else "" for row in mine)])
-    return markdown_table(["method", *sets], lines)
-
-
 def images_table(folder: Path) -> str:
     """Frozen features: ours and the best print, and a column a data set, at a labeled ratio of .05."""
     rows = [row for row in rows_of(folder / "images_scenario1.csv") if row.cells[0].labeled_ratio == "0.05"]
@@ -396,7 +382,7 @@ def images_table(folder: Path) -> str:
     return markdown_table(["", *(row.cells[0].data for row in rows)], lines)
 
 
-FORMS = {"all": all_tables, "readme": readme_table, "images": images_table}
+FORMS = {"all": all_tables, "images": images_table}
 _MADE = re.compile(r"(<!-- made of results: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
