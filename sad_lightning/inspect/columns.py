@@ -15,7 +15,7 @@ from sad_lightning.data.own.arrow import ArrowFile, arrow_values
 from sad_lightning.data.own.parts import find_parts, is_many
 from sad_lightning.data.own.reading import read_table, suffix_of
 from sad_lightning.data.own.times import Times, are_times, read_times
-from sad_lightning.data.own.values import Values, listed, spell
+from sad_lightning.data.own.values import Values, listed, numbered, spell
 from sad_lightning.data.schema import Dialect
 from sad_lightning.errors import InputError
 from sad_lightning.inspect.dialect import ENCODINGS, guess_dialect
@@ -36,6 +36,7 @@ class ColumnProfile:
         infinite: how many values are infinite.
         missing_words: the words that mean a missing number here.
         repeated: whether an earlier column has the same name.
+        copy: whether it has the same values too; its name has a number then, by which ``data.ignore`` leaves it out.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ColumnProfile:
     infinite: int = 0
     missing_words: tuple[str, ...] = ()
     repeated: bool = False
+    copy: bool = False
 
     @property
     def missing(self) -> int:
@@ -128,7 +130,26 @@ def profile_table(path: Path) -> TableProfile:
         contents = _profile(name, arrow_values(path, name, column, as_words=False))
         columns.append(replace(contents, missing_words=missing_words, repeated=bool(names[name])))
         names[name] += 1
+    if is_csv:
+        columns = _with_copies(columns)
     return _table_profile(path, dialect, columns, ragged)
+
+
+def _with_copies(columns: Sequence[ColumnProfile]) -> list[ColumnProfile]:
+    """The columns, in which one that repeats the name and the values of another has a number."""
+    first = {column.name: column.values for column in reversed(columns)}
+    names = numbered([column.name for column in columns])
+    return [
+        replace(column, name=name, copy=True)
+        if column.repeated and _are_equal(column.values, first[column.name])
+        else column
+        for column, name in zip(columns, names, strict=True)
+    ]
+
+
+def _are_equal(one: Values, other: Values) -> bool:
+    alike = (one.kind, one.words) == (other.kind, other.words)
+    return alike and np.array_equal(one.numbers, other.numbers, equal_nan=True)
 
 
 def _one_dialect(files: Sequence[Path]) -> Dialect:

@@ -198,9 +198,10 @@ def _reason_to_ignore(column: ColumnProfile, table: TableProfile) -> str | None:
     twice = [each for each in table.columns if each.name == column.name]
     if not column.name or column.name.startswith("__index_level_"):
         return "has no name"
+    if column.copy:
+        return "stands there before, with equal values"
     if len(twice) > 1:
-        equal = all(np.array_equal(each.values.numbers, values.numbers, equal_nan=True) for each in twice)
-        return f"stands there {len(twice)} times{', with equal values' if equal else '; rename one to keep both'}"
+        return f"stands there {len(twice)} times; rename one to keep both"
     if values.kind not in ("number", "boolean", "category", "time"):
         return values.kind
     if not distinct:

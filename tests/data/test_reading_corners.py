@@ -320,10 +320,25 @@ def test_words_that_mean_missing_do_so_in_every_kind_of_file(tmp_path):
 
 
 def test_a_name_that_stands_twice_can_be_left_out(tmp_path):
-    path = text(tmp_path / "x.csv", "a,len (s),b,len (s)\n1,2,3,4\n2,2,4,4\n")
+    path = text(tmp_path / "x.csv", "a,len (s),b,len (s)\n1,2,3,4\n2,3,4,4\n")
     with pytest.raises(InputError, match=re.escape("""'data.ignore=["len (s)"]'""")):
         own(path)
     assert own(path, ignore=["len (s)"]).x.tolist() == [[1, 3], [2, 4]]
+    assert own(path, ignore=["len (s).1"]).x.tolist() == [[1, 2, 3], [2, 3, 4]]
+    with pytest.raises(InputError, match="len \\(s\\) stands there twice"):
+        own(path, ignore=["len (s).2"])
+
+
+def test_of_three_columns_of_a_name_one_can_be_kept(tmp_path):
+    """The numbers are those of pandas, and go on where a column has such a name."""
+    path = text(tmp_path / "x.csv", "a,a.1,b,a,a\n1,2,3,4,5\n2,3,4,5,6\n")
+    assert own(path, ignore=["a.2", "a.3"]).x.tolist() == [[1, 2, 3], [2, 3, 4]]
+    with pytest.raises(InputError, match="a stands there twice"):
+        own(path, ignore=["a.1", "a.2"])
+    arrays = own(path, ignore=["a.2", "a.3", "b"])
+    assert set(arrays.schema.aside) == {"a.2", "a.3", "b"}
+    (new,) = read_batches(path, arrays.schema)
+    assert [values.numbers.tolist() for values in new.values()] == [[1, 2], [2, 3]]
 
 
 def test_addresses_of_computers_are_words(tmp_path):

@@ -45,7 +45,7 @@ def test_from_a_file_as_it_comes_to_a_detector_in_commands_that_are_pasted(tmp_p
     for words in (
         "400 rows, 10 columns, encoding 'cp1252'", "left out: another word in nearly every row",
         "many words: hashed into 64 columns", "time stamps: time of day and weekday",
-        "left out: stands there 2 times, with equal values",
+        "Fwd Header Length.1 ", "left out: stands there before, with equal values",
         "left out: one value in every row", "numbers that are names", "5 infinite", "known normal   BENIGN (",
     ):  # fmt: skip
         assert words in outcome.out, words
@@ -62,7 +62,9 @@ def test_from_a_file_as_it_comes_to_a_detector_in_commands_that_are_pasted(tmp_p
     models = [Model.load(file) for file in (tmp_path / "runs").rglob("model.pt")]
     assert len(models) == 2
     assert models[0].preparation.schema == models[1].preparation.schema
-    assert models[0].preparation.schema.names == ["Source IP", "Protocol", "Timestamp", "Flow Duration", "Flow Bytes/s"]
+    assert models[0].preparation.schema.names == [
+        "Source IP", "Protocol", "Timestamp", "Flow Duration", "Fwd Header Length", "Flow Bytes/s",
+    ]  # fmt: skip
     voices = [model.card["settings"]["voices"] for model in models]
     assert voices[0] == voices[1]
     assert voices[0]["hsc"]["balance"] == {"known_anomalies": 64, "mix": True}  # of pair/table_hsc

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sad_lightning.data.own.address import Place
-from sad_lightning.data.own.values import NOT_TEXT, Values, not_categorical, spell_date
+from sad_lightning.data.own.values import NOT_TEXT, Values, not_categorical, numbered, spell_date
 from sad_lightning.data.schema import Dialect
 from sad_lightning.errors import InputError, words_of
 
@@ -59,6 +59,12 @@ class ArrowFile:
             self.delimiter, self.names, self.lines = self._header()
         else:
             self.names = self._read(lambda: self.parquet_file().schema_arrow.names)
+
+    def number(self, out: Collection[str]) -> None:
+        """Number later columns of a name where that leaves them out: without a.1 the first of two columns a is kept."""
+        if self.is_csv:  # the columns of a parquet are read by name
+            names = zip(self.names, numbered(self.names), strict=True)
+            self.names = [spelt if spelt in out else name for name, spelt in names]
 
     def parquet_file(self) -> Any:
         """The parquet file, opened."""

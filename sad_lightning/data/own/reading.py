@@ -56,6 +56,7 @@ def read_table(
         return without_missing(_npz_table(path, words, ignore), dialect)
     out = set(ignore) - set(words)
     arrow = ArrowFile(path, dialect)
+    arrow.number(out)
     check_names_once(path, arrow.names, out)
     table = arrow.whole([name for name in arrow.names if name not in out], words)
     if not table.num_rows:
@@ -103,7 +104,9 @@ def read_batches(
             yield {name: replace(values, numbers=values.numbers[part]) for name, values in table.items()}
         return
     arrow = ArrowFile(path, schema.dialect)
-    check_names_once(path, arrow.names, {*schema.aside, *ignore} - set(keep))
+    out = {*schema.aside, *ignore} - set(keep)
+    arrow.number(out)
+    check_names_once(path, arrow.names, out)
     fixed = {name: value for name, value in fixed.items() if name not in arrow.names}
     check_columns(path, [*arrow.names, *fixed], schema, keep, ignore)
     for batch in arrow.batches({name: kind for name, kind in kinds.items() if name not in fixed}):

@@ -136,6 +136,7 @@ def _open(part: DataPart, dialect: Dialect, out: Collection[str]) -> ArrowFile:
     if suffix_of(part.place) == ".npz":
         raise InputError(f"{part.place}: an npz is read whole and alone; write parquet, or give its path alone")
     file = ArrowFile(part.place, dialect)
+    file.number(out)
     check_names_once(part.place, file.names, out)
     return file
 

@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,17 @@ def spell_date(text: str) -> str:
 def not_categorical(path: Place, name: str, contents: str) -> InputError:
     """The error of a column whose values have no spelling, so that they can not be categories."""
     return InputError(f"{path}: column {name} must hold words, numbers or dates, it holds {contents}; write it as text")
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names, in which a later column of a name has a number, as pandas does: a, b, a are a, b, a.1."""
+    told_apart, taken, seen = list[str](), {*names}, set[str]()
+    for name in names:
+        spelt = next(each for k in count(1) if (each := f"{name}.{k}") not in taken) if name in seen else name
+        told_apart.append(spelt)
+        taken.add(spelt)
+        seen.add(name)
+    return told_apart
 
 
 def check_names_once(path: Place, names: Sequence[str], ignore: Collection[str] = ()) -> None:
