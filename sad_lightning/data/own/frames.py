@@ -17,8 +17,8 @@ X = Path("X")  # how errors name a frame
 
 def is_mixed(frame: Any) -> bool:
     """Whether this is a data frame with a column that is not of numbers or booleans."""
-    if not hasattr(frame, "__arrow_c_stream__"):
-        return False
+    if not hasattr(frame, "__arrow_c_stream__") or not (hasattr(frame, "columns") or hasattr(frame, "schema")):
+        return False  # it has no columns with names
     return not hasattr(frame, "dtypes") or not all(map(_is_number, frame.dtypes))  # a table of pyarrow has none
 
 
