@@ -26,8 +26,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # errors of writing that often do not name the file
 _NAMELESS = (*FULL, errno.EROFS, errno.EIO, errno.ENOENT, errno.EACCES, errno.EPERM)
 _SEAL = re.compile(rb"sad_lightning ([^\n]{1,200}) [0-9a-f]{32}\Z")
-# Control characters, which a terminal would obey, and surrogates, which can not be encoded.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# Control characters, which a terminal would obey, those that turn the direction of a text, and surrogates, which can
+# not be encoded.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _MAY_MOVE = re.compile(rb"\\[ubfr]|[\x7f-\xff]")  # bytes of JSON without which a text holds none of them
 
 MODEL_FILE, CARD_FILE = "model.pt", "detector.html"  # in the folder of a cell of own data

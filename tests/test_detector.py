@@ -232,6 +232,15 @@ def test_the_seed_decides(data):
         ({"settings": {"method.eta": "abc"}}, "method.eta must be a positive number, got 'abc'"),
         ({"settings": {"data.path": "x.csv"}}, "settings must not hold data.path"),
         ({"settings": {"split.labeled_ratio": 0.1}}, "settings must not hold split.labeled_ratio"),
+        ({"settings": {5: 5}}, "settings must have names as on the command line, got 5; for example 'seed'"),
+        ({"settings": {" ": 5}}, "settings must have names as on the command line"),
+        ({"settings": {"hydra.run.dir": "x"}}, "settings must not hold hydra.run.dir"),
+        (
+            {"settings": {"trainer.devices": 2}},
+            "trainer.num_nodes must be 1 for rows in memory, got 2 and 1: each",
+        ),
+        ({"settings": {"trainer.num_nodes": 2}}, "must be 1 for rows in memory, got 1 and 2: each process would start"),
+        ({"method": ""}, "method must be a name and settings a dictionary, got ''"),
         ({"settings": {"split": "classes"}}, "settings must not hold split"),
         ({"settings": {"network": "lenet"}}, "network: LeNet needs square images"),
         ({"settings": {"split.validation_ratio": 0.01}}, "needs more than 1/target_fpr - 1 validation rows"),
@@ -335,6 +344,11 @@ def test_tensors_and_tables_of_any_kind_are_read_or_told(data):
         with pytest.raises(InputError, match=r"X must hold numbers, it holds .*; give times as columns"):
             Detector("iforest").fit(times)
     pandas, pyarrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    for column in (pandas.Series(x[:, 0]), pyarrow.array(x[:, 0])):
+        with pytest.raises(ValueError, match=r"Expected a 2-dimensional container|Expected 2D array"):
+            Detector("iforest").fit(column)
+    with pytest.raises(InputError, match=r"^X must hold images as .* uint8, and fit saw a table, got \(1, 300"):
+        detector.anomaly_score(x[None])
     frame = pandas.DataFrame({"a": x[:, 0], "b": np.where(x[:, 1] > 0, "up", "down")}, index=np.arange(300) + 5)
     table = pyarrow.table({"a": x[:, 0], "b": frame["b"].tolist()})
     expected = Detector("iforest").fit(frame, semi).anomaly_score(frame)

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from sad_lightning.cell.run import run_cell
+from sad_lightning.cell.trainer_settings import has_one_device
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.arrays import Arrays, Labels
 from sad_lightning.data.schema import Schema, TableSchema
+from sad_lightning.errors import InputError
 from sad_lightning.files import MODEL_FILE
 from sad_lightning.model import Model, own_draws, torch_defaults
 
@@ -42,6 +44,11 @@ def fit_rows(
         InputError: a setting is wrong, or there are too few rows.
         NotDefinedError: the method needs known anomalies, and there are none.
     """
+    if not has_one_device(cfg.trainer) or cfg.trainer.num_nodes != 1:
+        raise InputError(
+            f"trainer.devices and trainer.num_nodes must be 1 for rows in memory, got {cfg.trainer.devices!r} and "
+            f"{cfg.trainer.num_nodes!r}: each process would start this program once more; train on the command line"
+        )
     x = schema.expand(raw) if isinstance(schema, TableSchema) else raw
     unknown = np.full(len(x), -1)
     arrays = Arrays(x, unknown, ("normal", "anomaly"), labels=Labels(semi, (0,), (1,)), schema=schema)

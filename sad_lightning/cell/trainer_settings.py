@@ -50,6 +50,12 @@ def check_processes(settings: Mapping[str, Any], environment: Mapping[str, str])
         )
 
 
+def has_one_device(settings: Mapping[str, Any]) -> bool:
+    """Whether one process trains on one device, by its settings alone."""
+    devices = settings.get("devices", 1)
+    return devices == 1 or (isinstance(devices, Sequence) and not isinstance(devices, str) and len(devices) == 1)
+
+
 def check_trainer(settings: Mapping[str, Any], *, sweep: bool) -> None:
     """Refuse settings that would be dropped, or would change numbers without a record of it.
 
@@ -60,10 +66,10 @@ def check_trainer(settings: Mapping[str, Any], *, sweep: bool) -> None:
     Raises:
         InputError: one of them is not supported.
     """
-    devices = settings.get("devices", 1)
-    is_one = devices == 1 or (isinstance(devices, Sequence) and not isinstance(devices, str) and len(devices) == 1)
-    if sweep and not is_one:
-        raise InputError(f"trainer.devices must be 1 within a sweep, got {devices!r}; a sweep scales by cells")
+    if sweep and not has_one_device(settings):
+        raise InputError(
+            f"trainer.devices must be 1 within a sweep, got {settings['devices']!r}; a sweep scales by cells"
+        )
     for name in settings:
         if name not in _SUPPORTED:
             instead = _INSTEAD.get(str(name), f"leave it out; there are {', '.join(sorted(_SUPPORTED))}")

@@ -272,14 +272,17 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def _typed(self, *, images: bool, labeled: bool) -> list[str]:
         """The estimator's parameters as overrides of the command line."""
-        if not isinstance(self.settings, Mapping | None) or not isinstance(self.method, str | None):
+        named = self.method is None or (isinstance(self.method, str) and self.method)
+        if not named or not isinstance(self.settings, Mapping | None):
             raise InputError(
                 f"method must be a name and settings a dictionary, got {self.method!r} and {self.settings!r}; for "
                 f"example method='ae', settings={{'seed': 0}}"
             )
         settings = dict(self.settings or {})
         for key in settings:
-            if key in _OWN or (key.startswith(("data.", "split.")) and key != "split.validation_ratio"):
+            if not isinstance(key, str) or not key.strip():
+                raise InputError(f"settings must have names as on the command line, got {key!r}; for example 'seed'")
+            if key in _OWN or (key.startswith(("data.", "split.", "hydra")) and key != "split.validation_ratio"):
                 raise InputError(f"settings must not hold {key}: rows, labels and parameters of the Detector decide it")
         preset = (
             ("images" if labeled else "images_label_free") if images else "recommended" if labeled else "label_free"
@@ -332,7 +335,8 @@ class Detector(OutlierMixin, BaseEstimator):
         if images is not None and isinstance(schema, ImageSchema):
             images = replace(images, bits=schema.bits)  # of files
         if images is None or pixels.dtype != np.uint8 or schema not in (None, images):
-            seen = "" if schema is None else f", as fit saw {schema}"
+            of_fit = schema.shape if isinstance(schema, ImageSchema) else "a table"
+            seen = "" if schema is None else f", and fit saw {of_fit}"
             raise InputError(f"X must hold images as (N, H, W, C) uint8{seen}, got {pixels.shape} {pixels.dtype}")
         return pixels
 

@@ -7,6 +7,7 @@ thyroid in the paper (daniel2021 Figure 1).
 
 from pathlib import Path
 
+from sad_lightning.checks import choice
 from sad_lightning.command import command_frame, command_parser
 from sad_lightning.files import whole_file
 
@@ -21,17 +22,15 @@ def main() -> None:
     parser.add_argument("--data", default="thyroid", help="of latent: the data set to train on (thyroid)")
     options = parser.parse_args()
     with command_frame("sad_lightning.illustrate"):
-        for name in options.figures or FIGURES[:2]:
-            path = options.out / f"{name}.svg"
+        figures = [choice("FIGURE", name, FIGURES) for name in options.figures or FIGURES[:2]]
+        for name in figures:
+            path, text = options.out / f"{name}.svg", _draw(name, options.data)
             with whole_file(path) as part:
-                part.write_text(_draw(name, options.data), encoding="utf-8")
+                part.write_text(text, encoding="utf-8")
             print(path)
 
 
 def _draw(name: str, data: str) -> str:
-    from sad_lightning.checks import choice
-
-    choice("FIGURE", name, FIGURES)
     if name == "paradigms":
         from sad_lightning.illustrate.paradigms import paradigms_figure  # scikit-learn
 

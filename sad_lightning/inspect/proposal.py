@@ -10,7 +10,7 @@ import numpy as np
 from sad_lightning.data.own.labels import PARTS
 from sad_lightning.data.own.leaks import tells_label
 from sad_lightning.data.own.tables import ALL_DIFFER
-from sad_lightning.data.own.values import LIKE_A_NUMBER, setting, unit_of
+from sad_lightning.data.own.values import LIKE_A_NUMBER, odd_numbers, setting
 from sad_lightning.data.schema import DAY, WEEK
 from sad_lightning.errors import InputError
 from sad_lightning.inspect.columns import ColumnProfile, TableProfile
@@ -268,11 +268,8 @@ def _problems(table: TableProfile, ignore: Mapping[str, str], label: Label | Non
     for column in table.columns:
         if column.values.kind == "time" and column.times[0] is None:
             yield f"{column.name} {column.times[1]}"
-        if column.values.kind == "category" and (unit := unit_of(column.values.words)) is not None:
-            yield (
-                f"{column.name} holds numbers with a unit, such as {column.values.words[0]!r}, which are read as "
-                f"words; take {unit!r} out of the file"
-            )
+        if column.values.kind == "category" and (odd := odd_numbers(column.values.words)) is not None:
+            yield f"{column.name} holds numbers such as {odd}, which are read as words; write them as -1.5"
     if label is None:
         yield "no column looks like labels: without any, what is rare is found; or name one with --label COLUMN"
     elif not label.anomaly:

@@ -8,7 +8,7 @@ from support.tables import own, parquet, raw, text
 
 from sad_lightning import Detector
 from sad_lightning.data.own.frames import frame_rows
-from sad_lightning.data.own.values import unit_of
+from sad_lightning.data.own.values import odd_numbers
 from sad_lightning.data.schema import Column, TableSchema, schema_of
 from sad_lightning.errors import InputError
 from sad_lightning.model import Model
@@ -79,34 +79,67 @@ def test_a_detector_takes_words_that_it_never_saw(tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "scores.npz")["score"], scores, rtol=1e-6)
 
 
-UNITS = {
+ODD = {
     "km": ["12 km", "13.5km", "-1,200 km", "unknown"],
     "%": ["1%", "2 %", "3.5e-1 %"],
     "$": ["$1", "$ 2.50", "-$3"],
-    "m/s": ["1 m/s", "2 m/s", "3 m/s"],
+    "m/s": ["1 m/s", "2 m/s", "3 m/s", "4", "5"],
     "m2": ["1 m2", "2 m2", "3 m2"],
     "\N{DEGREE SIGN}C": ["20 \N{DEGREE SIGN}C", "21 \N{DEGREE SIGN}C", "22.5\N{DEGREE SIGN}C"],
-    None: ["2 doors", "4 doors"],
+    "(": ["(1)", "(2)", "(3.5)", "4"],
+    "-": ["1-", "2-", "3.5-", "4"],
+    "\N{MINUS SIGN}": ["\N{MINUS SIGN}1", "\N{MINUS SIGN}2.5", "\N{MINUS SIGN}3", "4", "5"],
+    "\N{NO-BREAK SPACE}": [f"1\N{NO-BREAK SPACE}{k}00" for k in range(3)],
+    "'": ["1'000", "2'000'000.5", "3'100"],
+}
+PLAIN = {
+    "two": ["2 doors", "4 doors"],
     "two units": ["1 km", "2 km", "500 m", "700 m"],
     "names": ["A1", "A2", "A3", "10.0.0.1", "1st", "2nd", "3rd"],
     "codes": ["1A", "1B", "1C", "1D"],
-    "numbers": ["1", "2", "3"],
+    "numbers": ["1", "2", "1,5"],
+    "words": ["a", "b", "1 km", "2 km", "3 km", "c", "d"],
     "nothing": [],
 }
 
 
-@pytest.mark.parametrize(("unit", "words"), UNITS.items())
-def test_the_unit_is_what_most_numbers_have(unit, words):
-    assert unit_of(words) == (unit if unit and any(unit in word for word in words) else None)
+@pytest.mark.parametrize("sign", ODD)
+def test_numbers_in_words_are_found_by_what_most_of_them_have(sign):
+    assert odd_numbers(ODD[sign]) == f"{ODD[sign][0]!r}, with {sign!r}"
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_words_with_numbers_are_words(name):
+    assert odd_numbers(PLAIN[name]) is None
+
+
+def test_a_long_word_takes_no_time():
+    assert odd_numbers(["1 " * 100_000 + "?"] * 3 + ["1" * 100_000 + "a?"] * 3) is None
 
 
 def test_numbers_with_a_unit_are_words_which_a_warning_says(tmp_path):
     pandas = pytest.importorskip("pandas")
     words = [f"{k % 30} km" for k in range(200)]
     path = text(tmp_path / "x.csv", "way,a\n" + "".join(f"{word},{k * k % 7}\n" for k, word in enumerate(words)))
-    told = "way holds numbers with a unit, such as '0 km', which train as words; take 'km' out of the file, or say "
+    told = "way holds numbers such as '0 km', with 'km', which train as words; write them as -1.5, or say "
     with pytest.warns(UserWarning, match=f"x.csv: {told}'?data.categorical="):
         assert own(path).schema.columns[0].kind == "category"
     own(path, categorical=["way"])  # a warning would be an error
     with pytest.warns(UserWarning, match=told):
         Detector("knn").fit(pandas.DataFrame({"way": words, "a": range(200)}))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            [f"${k}.50" for k in range(200)],
+            r"numbers such as '\$0.50', with '\$'; write them as -1.5, or leave",
+        ),
+        (["\N{ARABIC-INDIC DIGIT ONE}", "\N{ARABIC-INDIC DIGIT TWO}"] * 100, "must hold numbers in the digits 0 to 9"),
+    ],
+)
+def test_numbers_that_no_reader_takes_for_some_are_told(words, told, tmp_path):
+    path = text(tmp_path / "x.csv", "way,a\n" + "".join(f"{word},{k}\n" for k, word in enumerate(words)))
+    with pytest.raises(InputError, match=told):
+        own(path)

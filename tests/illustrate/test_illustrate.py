@@ -57,6 +57,8 @@ def test_figures_are_drawn(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["illustrate", "cubo", "--out", str(tmp_path)])
     main()
     assert capsys.readouterr().out.strip() == str(tmp_path / "cubo.svg")
-    monkeypatch.setattr(sys, "argv", ["illustrate", "else", "--out", str(tmp_path)])
-    with pytest.raises(SystemExit, match="2"):
-        main()
+    for wrong in (["else"], ["latent", "--data", "nope"]):
+        monkeypatch.setattr(sys, "argv", ["illustrate", *wrong, "--out", str(tmp_path / "not made")])
+        with pytest.raises(SystemExit, match="2"):
+            main()
+    assert not (tmp_path / "not made").exists()

@@ -132,10 +132,8 @@ def test_the_dialect_of_a_file_is_guessed(name, tmp_path):
 def test_numbers_with_a_unit_are_to_be_looked_at(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("way,a\n" + "".join(f"{k % 30} km,{k * k % 7}\n" for k in range(200)))
-    (problem,) = (each for each in propose(profile_table(path)).problems if "unit" in each)
-    assert problem == (
-        "way holds numbers with a unit, such as '0 km', which are read as words; take 'km' out of the file"
-    )
+    (problem,) = (each for each in propose(profile_table(path)).problems if "numbers" in each)
+    assert problem == "way holds numbers such as '0 km', with 'km', which are read as words; write them as -1.5"
 
 
 LABELS = {

@@ -14,10 +14,9 @@ from sad_lightning.errors import InputError, words_of
 
 def is_mixed(frame: Any) -> bool:
     """Whether this is a data frame with a column that is not of numbers or booleans."""
-    if not hasattr(frame, "__arrow_c_stream__"):
-        return False
-    types = getattr(frame, "dtypes", None)  # a table of pyarrow has none, a series one
-    return types is None or (np.iterable(types) and not all(map(_is_number, types)))
+    if not hasattr(frame, "__arrow_c_stream__") or not (hasattr(frame, "columns") or hasattr(frame, "schema")):
+        return False  # it has no columns with names
+    return not hasattr(frame, "dtypes") or not all(map(_is_number, frame.dtypes))  # a table of pyarrow has none
 
 
 def frame_table(frame: Any) -> Table:

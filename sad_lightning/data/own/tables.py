@@ -27,7 +27,7 @@ from sad_lightning.data.own.parts import DataPart, check_data, find_parts, is_ma
 from sad_lightning.data.own.reading import raw_rows, read_table, text_rows
 from sad_lightning.data.own.sample import ReadRows, read_parts
 from sad_lightning.data.own.times import are_times, time_column
-from sad_lightning.data.own.values import FRAME, LIKE_A_NUMBER, Table, Values, ignoring, listed, setting, unit_of
+from sad_lightning.data.own.values import FRAME, LIKE_A_NUMBER, Table, Values, ignoring, listed, odd_numbers, setting
 from sad_lightning.data.schema import MOST_BUCKETS, Column, Dialect, TableSchema, TextSchema, centers_of
 from sad_lightning.data.words import words_of
 from sad_lightning.errors import InputError
@@ -209,8 +209,8 @@ def fit_schema(
         elif values.kind == "category" and are_times(values.words):
             columns.append(time_column(str(path), name, values.words, day_first))
         else:
-            _warn_of_unit(path, name, values)
             columns.append(_column(path, name, _of_one_kind(path, name, values), max_categories, hash_buckets))
+            _warn_of_odd_numbers(path, name, values)
     return TableSchema(tuple(columns), missing)
 
 
@@ -219,6 +219,11 @@ def _of_one_kind(path: Place, name: str, values: Values) -> Values:
     others = [text for text in values.words if not LIKE_A_NUMBER.fullmatch(text)]
     if values.kind == "category" and 2 * len(others) < len(values.words):
         odd = others or [text for text in values.words if "," in text]
+        if not odd:
+            raise InputError(
+                f"{path}: column {name} must hold numbers in the digits 0 to 9, it holds {values.words[0]!r}; write "
+                f"them so, or {setting('data.categorical', [name])} if they are names"
+            )
         plain = [repr(text) for text in values.words if text not in odd]
         among = (
             f"such as {plain[0]}, and {listed(list(map(repr, odd)))}"
@@ -235,13 +240,13 @@ def _of_one_kind(path: Place, name: str, values: Values) -> Values:
     return values
 
 
-def _warn_of_unit(path: Place, name: str, values: Values) -> None:
-    """Warn of numbers that are words because of their unit."""
-    unit = unit_of(values.words) if values.kind == "category" else None
-    if unit is not None:
+def _warn_of_odd_numbers(path: Place, name: str, values: Values) -> None:
+    """Warn of numbers that are words because of their unit, or of how they are spelt."""
+    odd = odd_numbers(values.words) if values.kind == "category" else None
+    if odd is not None:
         warnings.warn(
-            f"{path.name}: {name} holds numbers with a unit, such as {values.words[0]!r}, which train as words; take "
-            f"{unit!r} out of the file, or say {setting('data.categorical', [name])} if they are names",
+            f"{path.name}: {name} holds numbers such as {odd}, which train as words; write them as -1.5, or say "
+            f"{setting('data.categorical', [name])} if they are names",
             stacklevel=4,
         )
 
@@ -259,6 +264,11 @@ def _column(path: Place, name: str, values: Values, max_categories: int, hash_bu
         rows = int((~np.isnan(values.numbers)).sum())
         if hash_buckets and len(values.words) <= ALL_DIFFER * rows:
             return Column(name, "hash", buckets=hash_buckets)
+        if (odd := odd_numbers(values.words)) is not None:
+            raise InputError(
+                f"{path}: column {name} must hold numbers or words, it holds numbers such as {odd}; write them as "
+                f"-1.5, or {out}"
+            )
         raise InputError(
             f"{path}: column {name} must hold at most {max_categories} words (data.max_categories), or words that come "
             f"back, which are hashed (data.hash_buckets), it holds {len(values.words)} in {rows} rows, such as "

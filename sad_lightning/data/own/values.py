@@ -22,10 +22,12 @@ _ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # of a computer, as 
 LIKE_A_NUMBER = re.compile(  # as 1,5
     rf"(?!{_ADDRESS})(?=[-+]?[.,]?\d)[-+]?(\d{{1,3}}([.,]\d{{3}})+|\d+)?([.,]\d*)?([eE][-+]?\d+)?"
 )
-_SOME_NUMBER = r"[-+]?\d[\d.,'\s]*+(?:[eE][-+]?\d+\s*)?+"
+_DIGITS = r"\d[\d.,'\s]*+(?:[eE][-+]?\d+\s*)?+"
 _CURRENCY = "[$\u20ac\u00a3\u00a5]"
-_WITH_UNIT = re.compile(  # as $ 9.90, 12 km, 1,234.5 m/s, -3 %, 20 °C
-    rf"[-+]?({_CURRENCY})\s*{_SOME_NUMBER}|{_SOME_NUMBER}([^\W\d_]{{1,12}}(?:/[^\W\d_]{{1,3}})?[23]?|[%\u00b0]\w?|{_CURRENCY})"
+_UNIT = rf"[^\W\d_]{{1,12}}(?:/[^\W\d_]{{1,3}})?[23]?|[%\u00b0]\w?|{_CURRENCY}"
+_ODD_NUMBER = re.compile(  # as $ 9.90, 12 km, 1,234.5 m/s, -3 %, (12), 12-, 1 000, or with the sign U+2212
+    rf"[-+]?({_CURRENCY})\s*[-+]?{_DIGITS}|[-+]?{_DIGITS}({_UNIT})|(\(){_DIGITS}\)|{_DIGITS}(-)|(\u2212){_DIGITS}"
+    r"|[-+]?\d{1,3}(?:(['\s])\d{3})+(?:[.,]\d*)?"
 )
 
 
@@ -88,15 +90,17 @@ def spell(value: object) -> str:
     return text.lower() if len(text) < 6 and text.lower() in ("true", "false") else text
 
 
-def unit_of(words: Sequence[str]) -> str | None:
-    """The unit, such as km, that most of some words have after, or as a currency before, a number; None without one.
+def odd_numbers(words: Sequence[str]) -> str | None:
+    """How most of some words are numbers that no reader takes for some: ``'12 km', with 'km'``; None if they are not.
 
-    Three of them must have it: ``2 doors`` and ``4 doors`` are names.
+    Three of them must be spelt so: ``2 doors`` and ``4 doors`` are names.
     """
-    matches = [match for word in words if (match := _WITH_UNIT.fullmatch(word.strip()))]
-    units = Counter(match[1] or match[2] for match in matches)
-    ((unit, count),) = units.most_common(1) or [("", 0)]
-    return unit if count > max(2, len(words) / 2) else None
+    others = [word for word in words if not LIKE_A_NUMBER.fullmatch(word)]
+    odd = {word: match[match.lastindex or 0] for word in others if (match := _ODD_NUMBER.fullmatch(word.strip()))}
+    ((sign, count),) = Counter(odd.values()).most_common(1) or [("", 0)]
+    if count < 3 or 2 * (count + len(words) - len(others)) <= len(words):
+        return None
+    return f"{next(word for word in odd if odd[word] == sign)!r}, with {sign!r}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ def draw_pictures(rankings: Iterable[Ranking], which: str) -> tuple[list[Figure]
     for ranking in rankings:
         for row in ranking.rows:
             for cell in row.group.by_auroc if which == "all" else [row.group.median]:
-                settings = cell.result.settings["data"]
+                settings = cell.result.settings.get("data", {"_target_": "nothing"})
                 name = repr(settings)
                 try:
                     if name not in sets:

@@ -46,6 +46,13 @@ def test_the_median_cell_or_all_cells_are_drawn(settings, tmp_path):
     assert all(median.result.key in figure.name for figure in draw_pictures(rankings, "middle")[0])
 
 
+def test_a_result_that_says_nothing_of_its_data_is_a_problem(tmp_path):
+    write_cell(tmp_path, "ae", 1.0)
+    figures, (problem,) = draw_pictures(rank_methods(make_table(read([tmp_path]).groups)), "all")
+    assert figures == []
+    assert "no picture (data: pictures are drawn of the package's own sets" in problem
+
+
 def test_what_can_not_be_drawn_is_a_problem(settings, tmp_path):
     folder = tmp_path / "cell"
     folder.mkdir()
