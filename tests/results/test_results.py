@@ -185,7 +185,11 @@ def test_a_link_that_leads_to_itself_hides_no_other_file(tmp_path):
 
 
 def test_garbage_is_searched_for_again_after_a_mistake():
-    with pytest.raises(ZeroDivisionError), nothing_is_garbage():
-        assert not gc.isenabled()
-        raise ZeroDivisionError
+    def fail():
+        with nothing_is_garbage():
+            assert not gc.isenabled()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert gc.isenabled()
