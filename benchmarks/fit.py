@@ -9,7 +9,8 @@ imports; beside them seconds of the CPU, which other work on the machine hardly 
 set of the process, beside what it held before ``fit``.
 
 With ``--files`` the rows are parquet files below the current folder, some 0.9 GB for 20 million rows of 10 columns,
-which are removed in the end. One row in 10,000 is known, and a cell trains on a sample of them, ``data.rows``.
+which are removed in the end. One row in 10,000 is known, and a cell trains on a sample of them, ``data.rows``, or with
+``--settings data.renew=true`` on other rows of them in each epoch.
 """
 
 import argparse
@@ -46,8 +47,8 @@ def fit(method: str, rows: int, columns: int, known: int) -> str:
     return f"{rows:>10,} {method:12} {seconds:8.1f} s, {of_cpu:7.1f} of the CPU  {peak():5.2f} GiB, before {before:.2f}"
 
 
-def fit_files(method: str, rows: int, columns: int, files: int, sample: int) -> str:
-    """Train once on a sample of the rows in files, in this process; a line of the table."""
+def fit_files(method: str, rows: int, columns: int, files: int, sample: int, others: list[str]) -> str:
+    """Train once on rows in files, by these other settings, in this process; a line of the table."""
     from sad_lightning.cell.run import run_cell
     from sad_lightning.cell.values import Cell
     from sad_lightning.config.compose import composed
@@ -56,7 +57,9 @@ def fit_files(method: str, rows: int, columns: int, files: int, sample: int) -> 
         for file in range(files):
             write(Path(folder, f"part-{file:05}.parquet"), rows // files, columns, seed=file)
         settings = ("data=table", f"data.path={folder}", "data.label=label", f"data.rows={sample}", f"method={method}")
-        cfg = composed(*settings, "ensemble=1", "logger=none", "trainer.accelerator=cpu", f"runs={folder}/runs")
+        cfg = composed(
+            *settings, "ensemble=1", "logger=none", "trainer.accelerator=cpu", f"runs={folder}/runs", *others
+        )
         before, start, of_cpu = peak(), time.perf_counter(), time.process_time()
         result = run_cell(Cell(cfg, Path(folder, "runs"), "table", method))
         seconds, of_cpu = time.perf_counter() - start, time.process_time() - of_cpu
@@ -89,12 +92,13 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--files", type=int, default=0, help="how many parquet files hold the rows; 0 for none")
     parser.add_argument("--sample", type=int, default=200_000, help="rows of the files that are read")
+    parser.add_argument("--settings", nargs="*", default=[], help="of the cell on files, beside the benchmark's own")
     parser.add_argument("--here", action="store_true", help="fit in this process, one method on one size")
     options = parser.parse_args()
     if options.here:
         one = options.methods[0], options.rows[0], options.columns
         if options.files:
-            print(fit_files(*one, options.files, options.sample), flush=True)
+            print(fit_files(*one, options.files, options.sample, options.settings), flush=True)
         else:
             print(fit(*one, options.known), flush=True)
         return
@@ -102,7 +106,7 @@ def main() -> None:
     for rows in options.rows:
         for method in options.methods:
             one = ["--rows", str(rows), "--columns", str(options.columns), "--known", str(options.known)]
-            one += ["--files", str(options.files), "--sample", str(options.sample)]
+            one += ["--files", str(options.files), "--sample", str(options.sample), "--settings", *options.settings]
             subprocess.run([sys.executable, __file__, "--here", "--methods", method, *one], check=True)
 
 

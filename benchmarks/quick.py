@@ -43,6 +43,7 @@ FORMS = {
     ),
     "fit": Form("--rows 400 --columns 5 --methods iforest", "seconds and memory of a fit by rows"),
     "predict": Form("--rows 500 --columns 5", "the first rows beside import torch, then rows a second and memory"),
+    "parts": Form("--parts 2 --rows 500 --ways here", "many files by one process, by Ray and by MLflow's server"),
     "parity": Form(
         "--methods hsc --ways packed resumed model", "how far scores of other ways of running a cell are from its own"
     ),

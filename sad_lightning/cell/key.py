@@ -33,6 +33,7 @@ _NEUTRAL: dict[str, Any] = {
     "data.infinite": "refuse",
     "data.length": 30,
     "data.missing_values": [],
+    "data.renew": False,
     "data.rows": None,
     "data.skip_rows": 0,
     "data.text": None,

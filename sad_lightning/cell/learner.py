@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from sad_lightning.cell.values import Learner
 from sad_lightning.cell.warm_start import going_on
 from sad_lightning.checks import choice, fraction, path_of, true_or_false, whole_number
-from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.module import Balance, DataModule, Rows, Stream
+from sad_lightning.data.arrays import Arrays, Renewal
+from sad_lightning.data.module import Balance, DataModule, RenewedRows, Rows, Stream
+from sad_lightning.data.own.labeled_split import row_hash
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import TextSchema
 from sad_lightning.data.split import Split, trimmed
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 _PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
 _MOST_MODELS = 1000  # of an ensemble
-_ROWS: WeakKeyDictionary[Arrays, Rows] = WeakKeyDictionary()
+_ROWS: WeakKeyDictionary[Arrays | Split, Rows] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,39 @@ class CellRows:
         if np.isin(semi, sorted(streams[0].rows or allowed)).sum() < 2:
             raise InputError(f"{name}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it")
         return DataModule(
-            rows_of(self.arrays), self.scaling, rows=rows, semi=semi,
+            rows_of(self.arrays, self.split), self.scaling, rows=rows, semi=semi,
             scored=np.concatenate([self.split.test, self.split.calibration]), batch_size=batch_size,
             seed=derive(self.seed, name), streams=streams, noise=noise, balance=self.balance,
         )  # fmt: skip
 
 
-def rows_of(arrays: Arrays) -> Rows:
-    """The rows as tensors: one copy on each device for all cells of a data set, as long as the data set exists."""
-    return _ROWS.setdefault(arrays, Rows(arrays.x))
+def rows_of(arrays: Arrays, split: Split) -> Rows:
+    """The rows as tensors: one copy on each device for all cells of a data set, as long as the data set exists.
+
+    Where they are renewed, a copy for each split.
+    """
+    if arrays.renewal is None:
+        return _ROWS.setdefault(arrays, Rows(arrays.x))
+    if split not in _ROWS:
+        _ROWS[split] = _renewed(arrays, split, arrays.renewal)
+    return _ROWS[split]
+
+
+def _renewed(arrays: Arrays, split: Split, renewal: Renewal) -> RenewedRows:
+    """The rows, the unlabeled training rows among them others in each epoch; none of these equals a held-out row."""
+    places, hashes = split.train[split.semi == 0], row_hash(arrays.x)
+    if not len(places):
+        raise InputError(
+            "data.renew=true takes other unlabeled rows in each epoch, and no row that trains is unlabeled; name the "
+            "word of known normals in data.unlabeled, or leave it out"
+        )
+    held_out = np.setdiff1d(np.delete(hashes, split.train), hashes[split.train])
+    schema = arrays.schema
+    assert schema is not None  # own data has one
+    return RenewedRows(
+        arrays.x.astype(np.float32, copy=False), places,
+        lambda epoch: renewal.rows(epoch, len(places), schema, held_out), renewal.content,
+    )  # fmt: skip
 
 
 def new_learner(

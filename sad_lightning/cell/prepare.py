@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 
@@ -41,6 +41,7 @@ from sad_lightning.model import Model
 from sad_lightning.result import Coordinates
 from sad_lightning.stats.threshold import promises
 from sad_lightning.tracking.logger import CellLog
+from sad_lightning.training.stage import Training
 
 
 def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None) -> PreparedCell:
@@ -87,6 +88,8 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
         pretraining = tuple(training for voice in learner.voices for training in voice.pretraining)
     else:
         learner, pretraining = new_learner(cfg, rows, log, cell.method, networks=networks)
+    if arrays.renewal is not None:
+        _check_renewed(cell.method, learner, pretraining, stays=before is not None or trims(cfg))
     if live:
         log.open()
     return new_prepared(
@@ -108,6 +111,19 @@ def _rows(cell: Cell, seed: int, balance: Balance) -> tuple[CellRows, Model | No
     scaling = fit_scaling(arrays, split, **to_kwargs(cfg.preprocess))
     rows = CellRows(arrays, split, scaling if before is None else scaling_before(before, scaling), seed, balance)
     return replace(rows, suspicion=suspicion(rows)) if trims(cfg) else rows, before
+
+
+def _check_renewed(method: str, learner: Learner, pretraining: Sequence[Training], *, stays: bool) -> None:
+    """Refuse what does not train on rows that are others in each epoch."""
+    if not (learner.trainings or pretraining):
+        raise InputError(
+            f"data.renew=true is for methods that train by epochs, and method={method} is fitted at once; set "
+            f"data.renew=false, which fits it to the sample"
+        )
+    if stays:
+        raise InputError(
+            "data.renew=true must be without trim and warm_start, which look at each row that trains; leave them out"
+        )
 
 
 def _with_vocabulary(arrays: Arrays, split: Split, network: DictConfig) -> Arrays:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,17 @@ class Labels:
         return replace(self, semi=self.semi[kept], part=part, group=group)
 
 
+class Renewal(Protocol):
+    """The files that a data set is a sample of, of which networks see other rows in each epoch."""
+
+    @property
+    def content(self) -> str:
+        """A digest of the files."""
+
+    def rows(self, epoch: int, n: int, schema: Schema, held_out: NDArray[np.uint64]) -> NDArray[np.float32]:
+        """The unlabeled ones among n rows, ``(<= n, D)``, without those whose ``row_hash`` is held out."""
+
+
 @dataclass(frozen=True, eq=False)
 class Arrays:
     """All rows of a data set in one array, so that a split consists of indices only.
@@ -59,6 +70,7 @@ class Arrays:
         masks: ``(N, H, W)`` uint8, 1 where an image has a defect and 0 elsewhere, or all ``UNMARKED``; None where no
             image has a mask.
         patches: whether ``x`` holds patches.
+        renewal: the files that ``x`` is a sample of, where networks train on other rows of them in each epoch.
     """
 
     x: NDArray[np.uint8] | NDArray[np.float32]
@@ -70,6 +82,7 @@ class Arrays:
     images: NDArray[np.uint8] | None = None
     masks: NDArray[np.uint8] | None = None
     patches: bool = False
+    renewal: Renewal | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -95,7 +95,12 @@ class Rows:
 
     Args:
         x: ``(N, H, W, C)`` uint8 or ``(N, D)`` float32.
+
+    Attributes:
+        content: a digest of what ``renew`` reads; empty for nothing.
     """
+
+    content = ""
 
     def __init__(self, x: NDArray[np.uint8] | NDArray[np.float32]) -> None:
         self._copies = {torch.device("cpu"): torch.from_numpy(x)}
@@ -105,6 +110,44 @@ class Rows:
         if device not in self._copies:
             self._copies[device] = self._copies[torch.device("cpu")].to(device)
         return self._copies[device]
+
+    def renew(self, epoch: int | None) -> None:
+        """Nothing: all rows are in memory."""
+
+
+class RenewedRows(Rows):
+    """Rows of which some are others in each epoch, read from files.
+
+    Args:
+        x: the rows outside of training.
+        places: ``(n,)`` which of them are replaced.
+        read: returns the rows of an epoch, at most n; if they are fewer, the last places keep theirs.
+        content: a digest of what is read.
+    """
+
+    def __init__(
+        self,
+        x: NDArray[np.float32],
+        places: NDArray[np.int64],
+        read: Callable[[int], NDArray[np.float32]],
+        content: str,
+    ) -> None:
+        super().__init__(x.copy())
+        self.content = content
+        self._places, self._before, self._read = torch.from_numpy(places), torch.from_numpy(x[places]), read
+        self._epoch: int | None = None
+
+    def renew(self, epoch: int | None) -> None:
+        """Put the rows of an epoch in their places; None puts back those from outside of training."""
+        if epoch == self._epoch:
+            return
+        rows = self._before
+        if epoch is not None:
+            new = torch.from_numpy(self._read(epoch))
+            rows = torch.cat([new, rows[len(new) :]])
+        for device, copy in self._copies.items():
+            copy[self._places.to(device)] = rows.to(device)
+        self._epoch = epoch
 
 
 class DataModule(LightningDataModule):
@@ -162,10 +205,15 @@ class DataModule(LightningDataModule):
         """Rows to score, in order."""
         return RowBatches(self.scored)
 
+    def teardown(self, stage: str) -> None:
+        """Put the rows back that training has replaced."""
+        self.all_rows.renew(None)
+
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Turn draws into batches, and rows to score into samples, on the device."""
         if self.trainer is None or not self.trainer.training:
             return Batch(self.samples(batch), torch.zeros_like(batch, dtype=torch.int8))
+        self.all_rows.renew(self.trainer.current_epoch)
         rank, world = self.trainer.global_rank, self.trainer.world_size
         epoch = torch.tensor(float(self.trainer.current_epoch))
         batches: list[Batch | None] = []

@@ -38,7 +38,7 @@ Indices = NDArray[np.int64]
 CALIBRATIONS = ("held_out", "test_normals", "all_normals")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """The rows of one cell.
 

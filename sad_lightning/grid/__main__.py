@@ -12,7 +12,7 @@ from sad_lightning.files import whole_file
 from sad_lightning.grid.store import Grid, command_of, failure_of, grids, outcomes_of
 from sad_lightning.grid.wording import mean_auroc
 from sad_lightning.result import FILE, Result
-from sad_lightning.results import Results, files_below
+from sad_lightning.results import Results, files_below, nothing_is_garbage
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with command_frame("sad_lightning.grid", way_out="choose another folder of results"):
         if not options.runs.is_dir():
             raise InputError(f"{options.runs}: there is no such folder; name the one given as runs=")
-        print(status(options.runs) if options.action == "status" else index(options.runs))
+        with nothing_is_garbage():
+            told = status(options.runs) if options.action == "status" else index(options.runs)
+        print(told)
 
 
 def status(runs: Path) -> str:

@@ -31,6 +31,7 @@ from sad_lightning.report.text import (
     markdown_rankings,
     table_csv,
 )
+from sad_lightning.results import nothing_is_garbage
 
 _LONGEST = 120  # letters of a figure's file name; folders and ".part" need some of the 255 that there are
 
@@ -63,9 +64,10 @@ def main() -> None:
 
 
 def _report(runs: list[Path], out: Path, which: str | None, with_wandb: bool) -> None:
-    grids = read(runs)
-    table = make_table(grids.groups)
-    rankings = rank_methods(table)
+    with nothing_is_garbage():
+        grids = read(runs)
+        table = make_table(grids.groups)
+        rankings = rank_methods(table)
     title = " + ".join(folder.resolve().name for folder in runs)
     pictures: list[Figure] = []
     problems: list[str] = []

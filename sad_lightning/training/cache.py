@@ -136,6 +136,8 @@ def content_key(method: Method, data: DataModule, settings: Mapping[str, Any], p
         "processes": processes,
         "trainer": dict(settings),
     }
+    if data.all_rows.content:
+        recipe["renewed_rows"] = data.all_rows.content
     classes = {kind for module in method.modules() for kind in type(module).__mro__}
     if code := code_digest(kind.__module__ for kind in {*classes, type(method.optimizer)}):
         recipe["code"] = code

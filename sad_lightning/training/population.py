@@ -221,8 +221,14 @@ class PopulationData(LightningDataModule):
         """The draws of all members, step by step."""
         return PopulationBatches([member.train_dataloader() for member in self.members])
 
+    def teardown(self, stage: str) -> None:
+        """Put the rows back that training has replaced."""
+        self.members[0].teardown(stage)
+
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> list[Batch | None]:
         """Turn draws of ``(K, B)`` positions into batches of ``(K, B, ...)`` samples, on the device."""
+        if self.trainer is not None:
+            self.members[0].all_rows.renew(self.trainer.current_epoch)
         epoch = torch.tensor(float(self.trainer.current_epoch if self.trainer is not None else 0))
         return [None if draw is None else self._gather(Draw(*draw), epoch) for draw in batch]
 

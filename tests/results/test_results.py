@@ -1,5 +1,6 @@
 """An index never gives other numbers than the files: what was changed, damaged or moved is read again."""
 
+import gc
 import itertools
 import json
 import os
@@ -13,7 +14,7 @@ from sad_lightning.files import printable, read_json
 from sad_lightning.report.gather.groups import read
 from sad_lightning.report.gather.table import make_table
 from sad_lightning.result import FILE, Result
-from sad_lightning.results import Index, Results, files_below
+from sad_lightning.results import Index, Results, files_below, nothing_is_garbage
 
 
 @pytest.fixture
@@ -181,3 +182,14 @@ def test_a_link_that_leads_to_itself_hides_no_other_file(tmp_path):
     assert name == ""
     assert files["a.json"]
     assert files["b.json"] == ()
+
+
+def test_garbage_is_searched_for_again_after_a_mistake():
+    def fail():
+        with nothing_is_garbage():
+            assert not gc.isenabled()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert gc.isenabled()

@@ -31,6 +31,7 @@ def own(path: object, **changes: object) -> Arrays:
         "max_categories": 100, "hash_buckets": 64, "missing": "median",
         "missing_values": [], "infinite": "refuse", "delimiter": None, "decimal": ".", "encoding": "utf-8",
         "header": True, "skip_rows": 0, "day_first": None, "text": None, "length": 30, "rows": None,
+        "renew": False,
     }  # fmt: skip
     return table(path, **{**settings, **changes})
 

@@ -122,14 +122,15 @@ class ArrowFile:
         options["parse_options"].invalid_row_handler = skip
         return self._read(lambda: self.csv.read_csv(self._source(), **options)), len(ragged)
 
-    def batches(self, kinds: Mapping[str, str]) -> Iterator[Any]:
-        """Some columns, batch by batch."""
+    def batches(self, kinds: Mapping[str, str], group: int | None = None) -> Iterator[Any]:
+        """Some columns, batch by batch; of a parquet all rows or those of one row group."""
         if self.is_csv:
             arrow = {"number": self.pa.float64(), "boolean": self.pa.bool_(), "category": self.pa.string()}
             options = self._options({name: arrow[kind] for name, kind in kinds.items()}, list(kinds))
             batches = self._read(lambda: self.csv.open_csv(self._source(), **options))
         else:
-            batches = self._read(lambda: self.parquet_file().iter_batches(ROWS, columns=list(kinds)))
+            groups = None if group is None else [group]
+            batches = self._read(lambda: self.parquet_file().iter_batches(ROWS, groups, columns=list(kinds)))
         yield from self._each(batches)
 
     def stretches(self, names: Sequence[str], words: Collection[str]) -> Iterator[Any]:

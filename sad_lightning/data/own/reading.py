@@ -77,6 +77,7 @@ def read_batches(
     keep: Sequence[str] = (),
     ignore: Sequence[str] = (),
     constant: Mapping[str, str] = _NONE,
+    group: int | None = None,
 ) -> Iterator[Table]:
     """The columns of a schema, batch by batch; only an npz is read into memory as a whole.
 
@@ -86,6 +87,7 @@ def read_batches(
         keep: further columns, as words.
         ignore: columns that the file may have too, besides those in ``schema.aside``.
         constant: columns that are not in the file and have one value, which the folders of a partitioned data set name.
+        group: the row group of a parquet that is read; None for all.
 
     Raises:
         InputError: a column is missing or not known, or a value is not what its column holds.
@@ -109,7 +111,7 @@ def read_batches(
     check_names_once(path, arrow.names, out)
     fixed = {name: value for name, value in fixed.items() if name not in arrow.names}
     check_columns(path, [*arrow.names, *fixed], schema, keep, ignore)
-    for batch in arrow.batches({name: kind for name, kind in kinds.items() if name not in fixed}):
+    for batch in arrow.batches({name: kind for name, kind in kinds.items() if name not in fixed}, group):
         columns = {
             name: arrow_values(path, name, batch.column(name), as_words=name in words) for name in batch.schema.names
         }

@@ -25,6 +25,7 @@ from sad_lightning.data.own.labels import check_words, labels_of, part_of, semi_
 from sad_lightning.data.own.leaks import tells_label
 from sad_lightning.data.own.parts import DataPart, check_data, find_parts, is_many, place_of
 from sad_lightning.data.own.reading import raw_rows, read_table, text_rows
+from sad_lightning.data.own.renewal import FileRows
 from sad_lightning.data.own.sample import ReadRows, read_parts
 from sad_lightning.data.own.times import are_times, time_column
 from sad_lightning.data.own.values import FRAME, LIKE_A_NUMBER, Table, Values, ignoring, listed, odd_numbers, setting
@@ -61,6 +62,7 @@ def table(
     text: str | None,
     length: int,
     rows: int | None,
+    renew: bool,
 ) -> Arrays:
     """The rows of a file, or of several.
 
@@ -90,6 +92,7 @@ def table(
         text: the column of texts, which alone trains then; None for a table of numbers and categories.
         length: how many words of a text are read.
         rows: of more rows, read a sample of so many that keeps every labeled row; None for all.
+        renew: whether networks train on other rows of the files in each epoch.
 
     Raises:
         InputError: a setting or the file is wrong; the message names the column.
@@ -116,15 +119,21 @@ def table(
     def semi_in(place: Place, values: Values) -> NDArray[np.int8]:
         return semi_of(place, values, known_anomaly=known_anomaly, known_normal=known_normal, unlabeled=unlabeled)
 
+    if true_or_false("data.renew", renew):
+        _check_renewal(rows, part=part, group=group, text=text)
     many = is_many([name])
     if many:
         check_data([name])
+    renewal = None
     if many or rows is not None:
         files = find_parts([name]) if many else [DataPart(file, file.name)]
         columns, which = read_parts(
             name, files, words, ignored, dialect, label=names.get("label"), rows=rows,
             is_labeled=lambda part, values: semi_in(part.place, values) != 0,
         )  # fmt: skip
+        if renew:
+            renewal = FileRows(files, names.get("label"), lambda part, values: semi_in(part.place, values) != 0)
+            which += "; networks train on others of them in each epoch (data.renew)"
         if which:
             warnings.warn(ReadRows(which), stacklevel=2)
     else:
@@ -158,7 +167,7 @@ def table(
     x = of_table.expand(raw)
     _warn(file, x, of_table)
     _warn_of_leaks(file, {name: features[name] for name in of_table.names}, semi)
-    return Arrays(x, target.astype(np.int64), classes, labels=labels, schema=of_table)
+    return Arrays(x, target.astype(np.int64), classes, labels=labels, schema=of_table, renewal=renewal)
 
 
 def _texts(
@@ -179,6 +188,18 @@ def _texts(
     aside = tuple(other for other in columns if other != name)
     schema = TextSchema(name, tuple(words), length, aside=aside, dialect=dialect)
     return text_rows(values, schema), schema
+
+
+def _check_renewal(rows: int | None, **others: str | None) -> None:
+    """Refuse what rows that come and go can not heed."""
+    if rows is None:
+        raise InputError("data.renew=true takes other rows in each epoch, and data.rows says how many; set it")
+    for key, value in others.items():
+        if value is not None:
+            raise InputError(
+                f"data.{key}={value}: rows that are renewed have no parts, groups or texts; leave it out, or set "
+                f"data.renew=false"
+            )
 
 
 def _names(value: Any) -> list[str]:
