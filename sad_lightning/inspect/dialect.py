@@ -13,8 +13,17 @@ from typing import IO, cast
 from sad_lightning.data.schema import Dialect
 from sad_lightning.errors import InputError
 
-ENCODINGS = ("utf-8", "cp1252", "latin-1", "utf-16")  # each that is guessed
-_DELIMITERS = ",;\t|"
+ENCODINGS = ("utf-8", "cp1252", "latin-1", "utf-16", "utf-16-le", "utf-16-be", "utf-32")  # each that is guessed
+_USUAL, _OTHERS = ",;\t|", "^~"  # delimiters
+_NO_TEXT = {  # files by another name, by their beginning, and what to do
+    rb"PK\x03\x04|\xd0\xcf\x11\xe0": "a workbook or a zip archive; save it as CSV or parquet",
+    rb"PAR1": "a parquet; name it .parquet",
+    rb"\x1f\x8b": "packed by gzip; name it .csv.gz",
+    rb"BZh|\xfd7zXZ|\x28\xb5\x2f\xfd": "packed; unpack it",
+    rb"ARROW1|\x89HDF|SQLite format|\x93NUMPY|%PDF": "no text; write it as CSV or parquet",
+    rb"\s*<(!doctype|html|\?xml|table)": "HTML or XML; save it as CSV or parquet",
+    rb"\s*(\{\s*\"|\[\s*[{[])": "JSON; write it as CSV or parquet",
+}
 _LINES = 200  # that are looked at
 _BLOCK = 1 << 20
 _DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
@@ -28,7 +37,7 @@ def guess_dialect(path: Path) -> Dialect:
         InputError: the file is empty, or packed and damaged.
     """
     encoding = _encoding(path)
-    lines = _first_lines(path, encoding)
+    lines = _whole_lines(_first_lines(path, encoding))
     if not any(line.strip() for line in lines):
         raise InputError(f"{path}: must hold a line of column names and rows, it is empty; give another file")
     named = re.fullmatch(r"sep=(.)", lines[0].strip())
@@ -36,18 +45,18 @@ def guess_dialect(path: Path) -> Dialect:
     lines = _without_blanks(lines) if delimiter == " " else lines
     skip = 1 if named else _lines_before_the_header(lines, delimiter)
     rows = [row for row in csv.reader(lines[skip:], delimiter=delimiter) if row]
-    header = not all(_NUMBER.fullmatch(field.strip()) or not field.strip() for field in rows[0])
+    header = _has_header(rows)
     fields = [field.strip() for row in rows[header:] for field in row if field.strip()]
     commas = delimiter != "," and any(_DECIMAL_COMMA.fullmatch(field) for field in fields)
     points = any(re.fullmatch(r"-?\d+\.\d+", field) for field in fields)
     first = lines[skip]
-    usual = max(_DELIMITERS, key=first.count)  # what is taken where nothing is said
+    usual = max(_USUAL, key=first.count)  # what is taken where nothing is said
     return Dialect(
         delimiter=None if delimiter == usual else delimiter,
         decimal="," if commas and not points else ".",
         encoding=encoding,
         header=header,
-        skip_rows=skip,
+        skip_rows=sum(line.count("\n") or 1 for line in lines[:skip]),
     )
 
 
@@ -64,8 +73,17 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
 def _encoding(path: Path) -> str:
     try:
         with _open(path) as file:
-            if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-                return "utf-16"
+            start = file.read(1 << 12)
+        for beginning, what in _NO_TEXT.items():
+            if re.match(beginning, start, re.IGNORECASE):
+                raise InputError(f"{path}: must be a table as text, and is {what}")
+        if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+            return "utf-32"
+        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        for encoding, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[::2])):
+            if 2 * zeros.count(0) > len(zeros):
+                return encoding
         return next(name for name in ENCODINGS[:3] if _decodes(path, name))  # the last one always does
     except (EOFError, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: must be a whole gzip file, but reading it fails ({error}); pack it again") from error
@@ -95,6 +113,25 @@ def _first_lines(path: Path, encoding: str) -> list[str]:
     return lines
 
 
+def _whole_lines(lines: list[str]) -> list[str]:
+    """The lines, joined with the next one where a quoted field goes on in it."""
+    whole: list[str] = []
+    for line in lines:
+        if whole and whole[-1].count('"') % 2 and line.count('"') % 2:
+            whole[-1] += line
+        else:
+            whole.append(line)
+    return whole
+
+
+def _has_header(rows: list[list[str]]) -> bool:
+    """Whether the first row names columns: it holds neither numbers alone nor numbers beside words that come back."""
+    words = {at: field.strip() for at, field in enumerate(rows[0]) if field.strip()}
+    names = {at: word for at, word in words.items() if not _NUMBER.fullmatch(word)}
+    repeated = all(any(row[at].strip() == name for row in rows[1:] if at < len(row)) for at, name in names.items())
+    return bool(names) and not (repeated and len(names) < len(words))
+
+
 def _without_blanks(lines: list[str]) -> list[str]:
     """The lines with one blank where there are several, and none around them."""
     return [re.sub(" +", " ", line).strip(" ") for line in lines]
@@ -108,7 +145,7 @@ def _delimiter(lines: list[str]) -> str:
         fields, times = max(counts.items(), key=lambda item: (item[0] > 1, item[1]))
         return (times if fields > 1 else 0, fields)
 
-    best = max(_DELIMITERS, key=agreement)
+    best = max(_USUAL + _OTHERS, key=agreement)
     if 2 * agreement(best)[0] < len(lines):
         parted = Counter(len(line.split()) for line in lines if line.strip()).most_common(1)[0]
         return " " if parted[0] > 1 and 2 * parted[1] > len(lines) else best

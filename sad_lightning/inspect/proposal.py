@@ -31,6 +31,7 @@ _LABEL_NAME = re.compile(
 _ID_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|index|idx|key|serial|number|no|nr|row)$", re.IGNORECASE)
 _CODE_NAME = re.compile(r"(^|[_\W])(code|zip|zipcode|postcode|protocol|category|type|kind)$", re.IGNORECASE)
 _FEW_CODES = 30
+_MISSING_CODES = (-99, -999, -9999, -99999)
 _CYCLES = {DAY: "time of day", WEEK: "weekday"}
 
 
@@ -166,7 +167,7 @@ def explain_words(column: ColumnProfile) -> Label:
 
 
 def _plain(word: str) -> str:
-    return word.strip().strip(".").lower().replace("_", " ")
+    return word.strip().strip(".'").lower().replace("_", " ")
 
 
 def _label_points(column: ColumnProfile) -> int:
@@ -248,6 +249,9 @@ def _notes(column: ColumnProfile) -> Iterator[str]:
             yield "one a row, in order: their date is not used"
     if values.kind != "number":
         return
+    ordered = np.unique(values.numbers[~np.isnan(values.numbers)])
+    if len(ordered) > 1 and ordered[0] in _MISSING_CODES and ordered[1] > ordered[0] / 2:
+        yield f"{ordered[0]:g} for missing? {setting('data.missing_values', [int(ordered[0])])}"
     sizes = np.abs(values.numbers[~np.isnan(values.numbers)])
     usual = float(np.quantile(sizes, 0.99))
     if len(sizes) > 100 and usual > 0 and sizes.max() > 1e6 * usual:

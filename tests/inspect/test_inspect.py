@@ -1,12 +1,14 @@
 """Looking at a person's data: tables and folders as they come, and a proposal that trains as it is printed."""
 
 import gzip
+import re
 import shlex
 
 import numpy as np
 import pytest
 from PIL import Image
 from support.commands import run_main
+from support.tables import own
 
 from sad_lightning.data.schema import Dialect
 from sad_lightning.inspect.columns import profile_table
@@ -111,6 +113,20 @@ DIALECTS = {
     "a delimiter that ends each line": (b"a,b,\n1.5,x,\n2.5,y,\n", Dialect()),
     "a delimiter that ends each row": (b"a;b\n1.5;x;\n2.5;y;\n", Dialect()),
     "units": (b"a,b\nmm,\n1.5,x\n2.5,y\n", Dialect()),
+    "UTF-16 without a mark": ("a,b\n1.5,x\n".encode("utf-16-le"), Dialect(encoding="utf-16-le")),
+    "UTF-16 of the other order": ("a,b\n1.5,x\n".encode("utf-16-be"), Dialect(encoding="utf-16-be")),
+    "UTF-32": ("a,b\n1.5,x\n".encode("utf-32"), Dialect(encoding="utf-32")),
+    "a mark of UTF-8": ("a,b\n1.5,x\n2.5,y\n".encode("utf-8-sig"), Dialect()),
+    "line ends of an old Mac": (b"a,b\r1.5,x\r2.5,y\r", Dialect()),
+    "carets": (b"a^b\n1.5^x\n2.5^y\n", Dialect(delimiter="^")),
+    "tildes": (b"a~b\n1.5~x, y\n2.5~y\n", Dialect(delimiter="~")),
+    "pipes": (b"a|b\n1.5|x\n2.5|y\n", Dialect()),
+    "no header, and words that come back": (b"1.5,ok,2\n2.5,bad,3\n3.5,ok,4\n", Dialect(header=False)),
+    "numbers in the header": (b"400.5,401.0,status\n1.5,2,ok\n2.5,3,bad\n", Dialect()),
+    "a header of words that come back": (b"a,b\n1.5,x\na,b\n", Dialect()),
+    "a name of two lines": (b'"a\n(mm)",b\n1.5,x\n2.5,y\n', Dialect()),
+    "a title above a name of two lines": (b'Made by x\n"a\n(mm)",b\n1.5,x\n2.5,y\n3.5,z\n', Dialect(skip_rows=1)),
+    "comments": (b"# a\n# b\na,b\n1.5,x\n2.5,y\n3.5,z\n", Dialect(skip_rows=2)),
     "packed": (gzip.compress(b"a|b\n1.5|x\n2.5|y\n"), Dialect()),
 }
 
@@ -122,9 +138,10 @@ def test_the_dialect_of_a_file_is_guessed(name, tmp_path):
     path.write_bytes(content)
     assert guess_dialect(path) == dialect
     look = profile_table(path)
-    assert look.columns[0].values.kind == "number"
-    rows = {"a title": 3, "commas in the header's words": 3, "units": 3}
-    assert look.rows == rows.get(name, 2 - (dialect.encoding != "utf-8"))
+    assert look.columns[0].values.kind == "number" or name == "a header of words that come back"
+    three = ("a title", "commas in the header's words", "units", "comments", "a title above a name of two lines")
+    three += ("no header, and words that come back",)
+    assert look.rows == (3 if name in three else 2 - (dialect.encoding != "utf-8"))
     assert look.dialect.missing_values == (("mm",) if name == "units" else ())
     assert not look.ragged
 
@@ -134,6 +151,63 @@ def test_numbers_with_a_unit_are_to_be_looked_at(tmp_path):
     path.write_text("way,a\n" + "".join(f"{k % 30} km,{k * k % 7}\n" for k in range(200)))
     (problem,) = (each for each in propose(profile_table(path)).problems if "numbers" in each)
     assert problem == "way holds numbers such as '0 km', with 'km', which are read as words; write them as -1.5"
+
+
+NO_TABLES = {
+    "a workbook": (b"PK\x03\x04...", "a workbook or a zip archive; save it as CSV or parquet"),
+    "an old workbook": (b"\xd0\xcf\x11\xe0...", "a workbook or a zip archive; save it as CSV or parquet"),
+    "a parquet": (b"PAR1...", "a parquet; name it .parquet"),
+    "gzip": (gzip.compress(b"a,b\n1,2\n"), "packed by gzip; name it .csv.gz"),
+    "bzip2": (b"BZh91AY...", "packed; unpack it"),
+    "HDF5": (b"\x89HDF\r\n...", "no text; write it as CSV or parquet"),
+    "a page of an error": (b"\n<!DOCTYPE html><p>404", "HTML or XML; save it as CSV or parquet"),
+    "JSON": (b'[\n {"a": 1}]', "JSON; write it as CSV or parquet"),
+    "lines of JSON": (b'{"a": 1}\n{"a": 2}\n', "JSON; write it as CSV or parquet"),
+}
+
+
+@pytest.mark.parametrize("name", NO_TABLES)
+def test_a_file_that_is_no_text_is_told(name, tmp_path):
+    content, words = NO_TABLES[name]
+    path = tmp_path / "x.csv"
+    path.write_bytes(content)
+    outcome = run_main("inspect", str(path))
+    assert outcome.code == 2
+    assert outcome.err == f"sad_lightning.inspect: {path}: must be a table as text, and is {words}\n"
+
+
+ODD_NUMBERS = {
+    "apostrophes": lambda k: f"{k}'{100 + k}.5",
+    "blanks": lambda k: f"{k} {100 + k}",
+    "no-break blanks": lambda k: f"{k}\xa0000",
+    "a true minus": lambda k: k % 2 * "\u2212" + f"{k}.5",
+    "losses": lambda k: f"({k}.25)" if k % 3 else f"{k}",
+    "Fortran": lambda k: f"{k}.5D+01",
+}
+
+
+@pytest.mark.parametrize("name", ODD_NUMBERS)
+def test_numbers_of_another_spelling_are_told(name, tmp_path):
+    """They would be words, of which none is near another."""
+    path = tmp_path / "x.csv"
+    path.write_text("way,a\n" + "".join(f"{ODD_NUMBERS[name](1 + k % 30)},{k * k % 7}\n" for k in range(200)))
+    (problem,) = (each for each in propose(profile_table(path)).problems if "numbers" in each)
+    assert re.fullmatch(r"way holds numbers such as .*, with .*, which are read as words; write them as -1\.5", problem)
+    names = tmp_path / "names.csv"
+    names.write_text(
+        "way,a\n" + "".join(f"{('A 100', '2 doors', '0.5', 'x')[k % 4]},{k * k % 7}\n" for k in range(200))
+    )
+    assert not [each for each in propose(profile_table(names)).problems if "numbers" in each]
+
+
+def test_a_number_that_means_missing_is_noted(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n" + "".join(f"{-999 if k % 9 == 4 else k % 31},{k % 37 - 999}\n" for k in range(200)))
+    notes = propose(profile_table(path)).notes
+    assert notes["a"] == ["-999 for missing? 'data.missing_values=[-999]'"]
+    assert notes["b"] == []  # values go on from there
+    read = own(path, missing_values=[-999], ignore=["b"])
+    assert np.nanmin(read.x) == 0
 
 
 LABELS = {

@@ -25,9 +25,9 @@ LIKE_A_NUMBER = re.compile(  # as 1,5
 _DIGITS = r"\d[\d.,'\s]*+(?:[eE][-+]?\d+\s*)?+"
 _CURRENCY = "[$\u20ac\u00a3\u00a5]"
 _UNIT = rf"[^\W\d_]{{1,12}}(?:/[^\W\d_]{{1,3}})?[23]?|[%\u00b0]\w?|{_CURRENCY}"
-_ODD_NUMBER = re.compile(  # as $ 9.90, 12 km, 1,234.5 m/s, -3 %, (12), 12-, 1 000, or with the sign U+2212
+_ODD_NUMBER = re.compile(  # as $ 9.90, 12 km, 1,234.5 m/s, -3 %, (12), 12-, 1 000, 1.5D+03, or with the sign U+2212
     rf"[-+]?({_CURRENCY})\s*[-+]?{_DIGITS}|[-+]?{_DIGITS}({_UNIT})|(\(){_DIGITS}\)|{_DIGITS}(-)|(\u2212){_DIGITS}"
-    r"|[-+]?\d{1,3}(?:(['\s])\d{3})+(?:[.,]\d*)?"
+    r"|[-+]?\d{1,3}(?:(['\u2019\s])\d{3})+(?:[.,]\d*)?|[-+]?\d*[.,]?\d+([dD])[-+]?\d+"
 )
 
 
