@@ -12,6 +12,8 @@ import pytest
 from support.cells import SHORT
 from support.commands import run_main
 
+from sad_lightning import Detector
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -34,6 +36,52 @@ def test_one_cell_from_command_to_files(tmp_path):
     again = run_main(f"runs={tmp_path}", *SHORT)
     assert "finished before" in again.out
     assert again.out.splitlines()[2:] == first.out.splitlines()[1:]
+
+
+SURROUNDINGS = {
+    "temporary files on another filesystem": {"TMPDIR": "/dev/shm"},
+    "no folder for temporary files": {"TMPDIR": "/nowhere"},
+    "temporary files beside the rows": {"TMPDIR": "{tmp}/rows"},
+    "a file for temporary files": {"TMPDIR": __file__},
+    "a long path for temporary files": {"TMPDIR": "{tmp}/" + 100 * "d" + "/" + 100 * "e"},
+    "no home": {"HOME": None, "SAD_DATA_ROOT": None},
+    "a home that is not there": {"HOME": "/nowhere", "SAD_DATA_ROOT": None, "XDG_CACHE_HOME": "/proc"},
+    "another language": {"LANG": "tr_TR.UTF-8", "LC_ALL": "C"},
+}
+
+
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_a_detector_needs_nothing_of_its_surroundings(name, tmp_path, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(200, 2))
+    (tmp_path / "rows").mkdir()
+    np.savez(tmp_path / "rows" / "x.npz", X=x, columns=["a", "b"], status=np.where(np.arange(200) < 9, "anomaly", ""))
+    if "long" in name:
+        Path(SURROUNDINGS[name]["TMPDIR"].format(tmp=tmp_path)).mkdir(parents=True)
+    for variable, value in SURROUNDINGS[name].items():
+        monkeypatch.delenv(variable, raising=False)
+        if value is not None:
+            monkeypatch.setenv(variable, value.format(tmp=tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)  # which is asked once a process
+    table = ("data=table", f"data.path={tmp_path / 'rows' / 'x.npz'}", "data.label=status", "logger=none")
+    trained = run_main(f"runs={tmp_path / 'runs'}", *table, "method=iforest", "target_fpr=0.2")
+    assert trained.code == 0, trained.err
+    (model,) = (tmp_path / "runs").rglob("model.pt")
+    predicted = run_main("predict", str(model), str(tmp_path / "rows" / "x.npz"), "--output", str(tmp_path / "s.npz"))
+    assert predicted.code == 0, predicted.err
+    detector = Detector("iforest", target_fpr=0.2).fit(x, np.where(np.arange(200) < 9, -1, 0))
+    assert np.isfinite(detector.anomaly_score(x)).all()
+    assert {each.name for each in tmp_path.iterdir()} <= {"rows", "runs", "s.npz", "s.json", 100 * "d"}
+    assert [each.name for each in (tmp_path / "rows").iterdir()] == ["x.npz"]
+
+
+def test_a_long_path_for_the_sockets_of_workers_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / (120 * "d")))
+    (tmp_path / (120 * "d")).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", None)
+    swept = run_main("--multirun", f"runs={tmp_path / 'runs'}", "method=iforest", "logger=none", "seed=0,1")
+    assert swept.code == 2
+    assert swept.err.startswith("sad_lightning: TMPDIR must be a shorter path, a socket does not fit below it")
+    assert swept.err.count("\n") == 1
 
 
 def test_a_cell_without_meaning_is_skipped_in_a_sweep_and_refused_alone(tmp_path):

@@ -24,6 +24,7 @@ def draw(arrays: Arrays, **changes: object):
     return draw_labeled_split(arrays, **settings)
 
 
+@pytest.mark.filterwarnings("ignore:.*equal known normal rows")
 def test_no_row_value_or_group_is_in_two_parts_over_many_seeds():
     generator = np.random.default_rng(0)
     for seed in range(100):
@@ -64,6 +65,21 @@ def test_no_group_of_equal_rows_decides_a_split(grouped):
         assert len({next(k for k, rows in enumerate(parts) if row in rows) for row in range(1222, 1262)}) == 1
         if grouped:
             assert sum(len(set(group[rows])) for rows in parts) == 500
+
+
+def test_equal_rows_of_both_labels_are_told(recwarn):
+    x, semi = np.arange(200, dtype=np.float32)[:, None] // 2, np.zeros(200, dtype=np.int8)
+    semi[:20] = -1  # ten pairs of known anomalies
+    semi[[40, 61]] = 1
+    draw(own(x, semi))
+    assert not recwarn.list
+    semi[[4, 7]] = 1  # each beside a known anomaly that equals it
+    with pytest.warns(UserWarning, match="^2 of 18 known anomalies equal known normal rows in every value"):
+        draw(own(x, semi))
+    semi[[4, 7]] = 0  # nobody says that these are normal
+    recwarn.clear()
+    draw(own(x, semi))
+    assert not recwarn.list
 
 
 def test_common_values_stay_in_the_parts_that_a_column_names():

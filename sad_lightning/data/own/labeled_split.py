@@ -74,6 +74,13 @@ def draw_labeled_split(
     labels = arrays.labels
     rows = row_hash(values_of(arrays))
     common = _common(rows)
+    alike = np.isin(rows[labels.semi < 0], rows[labels.semi > 0])
+    if alike.any():
+        warnings.warn(
+            f"{int(alike.sum())} of {len(alike)} known anomalies equal known normal rows in every value: nothing tells "
+            f"them apart; mend their labels, or add a column that does",
+            stacklevel=2,
+        )
     unit = units(rows, labels.group, common)
     before = None if apart is None else _parts_before(rows, unit, labels, apart, validation_ratio, early_stopping)
     if labels.part is None:
