@@ -89,6 +89,7 @@ class TrainingComparison:
         ks: the p-value of the Kolmogorov-Smirnov test between calibration scores and scores of presumed normal rows;
             nan without held-out rows or with too few of one kind.
         evidence: martingales over the sample.
+        by_order: whether they alarm by the order of the rows alone, as in a file that is sorted by its labels.
         changes: columns that differ from training, the clearest first.
     """
 
@@ -99,6 +100,7 @@ class TrainingComparison:
     by_chance: float
     ks: float
     evidence: Evidence
+    by_order: bool
     changes: tuple[ColumnDifference, ...]
 
     @property
@@ -128,7 +130,12 @@ class TrainingComparison:
     def warnings(self) -> list[str]:
         """Warnings for a person, one line each."""
         lines = []
-        if self.is_alarm:
+        if self.by_order:
+            lines.append(
+                "unusual rows come together, as where rows are sorted or something lasted for a while; shuffled, all "
+                "rows are as in training"
+            )
+        elif self.is_alarm:
             lines.append(
                 "these rows are not as in training: more anomalies, or normal rows that have changed; "
                 "train again on rows of now if they are normal"
@@ -155,6 +162,10 @@ def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float 
     held_out = model.calibration_rows == "validation"
     calibration = model.calibration.cpu().numpy()
     evidence = evidence_of(model, sample.scores, sample.values, fpr)
+    by_order = False
+    if evidence.alarm(BUDGET) is not None:
+        shuffled = np.random.default_rng(0).permutation(len(sample.scores))
+        by_order = evidence_of(model, sample.scores[shuffled], sample.values[shuffled], fpr).alarm(BUDGET) is None
     threshold = model.threshold if fpr is None else model.threshold_at(fpr)
     below, normal = calibration[calibration < threshold], sample.scores[sample.scores <= threshold]
     can_test = held_out and len(below) > 1 and len(normal) > 1
@@ -171,6 +182,7 @@ def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float 
         by_chance=limit,
         ks=float(ks_2samp(below, normal, method="asymp").pvalue) if can_test else math.nan,
         evidence=evidence,
+        by_order=by_order,
         changes=tuple(_changes(model, sample.values[sample.scores <= threshold], evidence)),
     )
 

@@ -327,6 +327,8 @@ def test_a_name_that_stands_twice_can_be_left_out(tmp_path):
     assert own(path, ignore=["len (s).1"]).x.tolist() == [[1, 2, 3], [2, 3, 4]]
     with pytest.raises(InputError, match="len \\(s\\) stands there twice"):
         own(path, ignore=["len (s).2"])
+    with pytest.raises(InputError, match="leave all of that name out with --ignore 'len \\(s\\)'"):
+        raw(path, Column("a"))
 
 
 def test_of_three_columns_of_a_name_one_can_be_kept(tmp_path):

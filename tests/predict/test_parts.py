@@ -318,6 +318,11 @@ def test_the_summary_says_whether_rows_are_as_in_training(model, tmp_path):
     assert re.search(r"column x1: 3\d.\d % missing, 0.0 % in training", holes)
     far = summary(x2=np.where(np.arange(400) % 20 == 0, 1.5, 1) * rows_of(6, 400)["x2"] * 2)
     assert "outside of" in far
+    order = np.argsort(-rows_of(6, 400)["x3"])
+    by_order = summary(**{name: values[order] for name, values in rows_of(6, 400).items()})
+    assert "unusual rows come together, as where rows are sorted" in by_order
+    assert "not as in training" not in by_order
+    summary(x2=np.where(np.arange(400) % 20 == 0, 1.5, 1) * rows_of(6, 400)["x2"] * 2)
     metadata = parquet.ParquetFile(tmp_path / "scores.parquet").metadata.metadata
     scores, values, _ = read_sample(metadata[SAMPLE.encode()])
     assert values.shape == (400, 9)

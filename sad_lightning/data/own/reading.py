@@ -108,7 +108,7 @@ def read_batches(
     arrow = ArrowFile(path, schema.dialect)
     out = {*schema.aside, *ignore} - set(keep)
     arrow.number(out)
-    check_names_once(path, arrow.names, out)
+    check_names_once(path, arrow.names, out, "--ignore")
     fixed = {name: value for name, value in fixed.items() if name not in arrow.names}
     check_columns(path, [*arrow.names, *fixed], schema, keep, ignore)
     for batch in arrow.batches({name: kind for name, kind in kinds.items() if name not in fixed}, group):

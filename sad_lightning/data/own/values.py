@@ -158,13 +158,14 @@ def numbered(names: Sequence[str]) -> list[str]:
     return told_apart
 
 
-def check_names_once(path: Place, names: Sequence[str], ignore: Collection[str] = ()) -> None:
+def check_names_once(path: Place, names: Sequence[str], ignore: Collection[str] = (), out: str = "") -> None:
     """Refuse a column without a name, and two columns of one name.
 
     Args:
         path: the file, for errors.
         names: of all columns.
         ignore: columns that are left out, which may have any name.
+        out: what leaves columns out at prediction.
 
     Raises:
         InputError: there is such a column.
@@ -179,5 +180,5 @@ def check_names_once(path: Place, names: Sequence[str], ignore: Collection[str] 
     if twice:
         raise InputError(
             f"{path}: must name every column once, {listed(twice)} stands there twice; rename one, or leave all of "
-            f"that name out with {ignoring(path, twice)}"
+            f"that name out with {f'{out} {twice[0]!r}' if out else ignoring(path, twice)}"
         )
