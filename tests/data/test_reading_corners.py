@@ -350,7 +350,7 @@ def test_addresses_of_computers_are_words(tmp_path):
     (column,) = (each for each in own(path).schema.columns if each.name == "from")
     assert column.categories == tuple(sorted(addresses))
     thousands = text(tmp_path / "y.csv", "a,from\n1,1.234.567\n2,12.345.678\n3,1.234\n")
-    with pytest.raises(InputError, match="column from must hold numbers or words, it holds numbers"):
+    with pytest.raises(InputError, match="column from must hold numbers"):
         own(thousands)
 
 
