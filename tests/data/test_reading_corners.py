@@ -15,8 +15,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from support.tables import own, parquet, raw, text
 
 from sad_lightning.data.own.image_folder import read_images
-from sad_lightning.data.own.reading import raw_rows, read_batches, read_table
-from sad_lightning.data.own.values import Values, setting
+from sad_lightning.data.own.reading import check_columns, raw_rows, read_batches, read_table
+from sad_lightning.data.own.values import Values, check_names_once, numbered, setting
 from sad_lightning.data.schema import Column, ImageSchema, TableSchema, schema_of
 from sad_lightning.errors import InputError
 
@@ -341,6 +341,33 @@ def test_of_three_columns_of_a_name_one_can_be_kept(tmp_path):
     assert set(arrays.schema.aside) == {"a.2", "a.3", "b"}
     (new,) = read_batches(path, arrays.schema)
     assert [values.numbers.tolist() for values in new.values()] == [[1, 2], [2, 3]]
+
+
+class Counted(str):
+    """A name that counts how often one is looked at."""
+
+    looks = 0
+
+    def __hash__(self) -> int:
+        Counted.looks += 1
+        return super().__hash__()
+
+    def __eq__(self, other: object) -> bool:
+        Counted.looks += 1
+        return super().__eq__(other)
+
+
+def test_names_of_twice_as_many_columns_take_twice_as_many_looks(monkeypatch):
+    looks = []
+    for count in (200, 400):
+        names, others = ([Counted(f"x{k}") for k in range(count)] for _ in range(2))
+        schema = TableSchema(tuple(Column(name) for name in names))
+        monkeypatch.setattr(Counted, "looks", 0)
+        check_names_once(Path("x.csv"), others)
+        check_columns(Path("x.csv"), others, schema)
+        assert numbered([*others, *names])[count] == "x0.1"
+        looks.append(Counted.looks)
+    assert looks[1] < 3 * looks[0]
 
 
 def test_addresses_of_computers_are_words(tmp_path):

@@ -262,13 +262,14 @@ def check_columns(
     needed = [name for name in ignore if name in schema.names]
     if needed:
         raise InputError(f"--ignore {needed[0]!r}: training had this column, and every row needs it; leave it out")
-    missing = [name for name in (*schema.names, *keep) if name not in names]
+    present, known = {*names}, {*schema.names, *schema.aside, *keep, *ignore}
+    missing = [name for name in (*schema.names, *keep) if name not in present]
     if missing:
         raise InputError(
             f"{path}: must hold the columns of the training, by name; missing: {listed(missing)}; it holds "
             f"{listed(names)}; add or rename them"
         )
-    unknown = [name for name in names if name not in {*schema.names, *schema.aside, *keep, *ignore}]
+    unknown = [name for name in names if name not in known]
     if unknown:
         option = f"--ignore {unknown[0]!r}, or copy it to the output with --keep {unknown[0]!r}"
         out = ignoring(path, unknown) if path == FRAME else option
