@@ -55,7 +55,15 @@ class CellLog:
             settings = self.settings
             if settings.get("_target_") == _WANDB:
                 settings = _of_cell(settings, self.cell, self.experiment, self.sweep)
-            self._logger = instantiate(settings)
+            try:
+                self._logger = instantiate(settings)
+            except Exception as error:
+                if not isinstance(error.__cause__, ImportError):
+                    raise
+                raise InputError(
+                    f"logger: {settings['_target_']} needs a package that is not there ({words_of(error.__cause__)}); "
+                    f"pip install 'sad_lightning[tensorboard,mlflow]' has those of the package's own loggers"
+                ) from error
             _begin(self._logger, self.hyperparameters, self.cell)
         return self._logger
 
