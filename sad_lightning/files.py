@@ -6,6 +6,7 @@ file. A JSON document holds ``checksum`` as its first key; documents of older ve
 """
 
 import errno
+import glob
 import io
 import json
 import os
@@ -47,11 +48,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    here = socket.gethostname()
-    for other in path.parent.glob(f".{path.name}.{here}.*.part"):
-        if not _runs(other.name.split(".")[-2]):
-            other.unlink(missing_ok=True)
-    part = path.with_name(f".{path.name}.{here}.{os.getpid()}.part")
+    remove_left(path.parent, glob.escape(path.name))
+    part = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.part")
     try:
         yield part
         with open(part, "rb+") as file:
@@ -63,6 +61,13 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise
     finally:
         with suppress(OSError):  # where nothing can be written, there is nothing to remove
+            part.unlink(missing_ok=True)
+
+
+def remove_left(folder: Path, pattern: str) -> None:
+    """Remove the temporary files that killed processes of this machine left of the files whose names fit a pattern."""
+    for part in folder.glob(f".{pattern}.{glob.escape(socket.gethostname())}.*.part"):
+        if not _runs(part.name.split(".")[-2]):
             part.unlink(missing_ok=True)
 
 

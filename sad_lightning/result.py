@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.errors import DamagedError, InputError
-from sad_lightning.files import read_archive, read_json, set_aside, write_archive, write_json
+from sad_lightning.files import read_archive, read_json, remove_left, set_aside, write_archive, write_json
 
 SCHEMA = 3
 _METRICS = ("auroc", "average_precision", "recall_at_target_fpr", "threshold")  # every result has them
@@ -218,6 +218,10 @@ def finished(folder: Path, key: str, *, again: bool = True) -> Result | None:
 def forget_checkpoints(folder: Path, stage: str = "") -> None:
     """Remove the resume checkpoints of a stage, or of all stages; those of the voices of a mixture lie below."""
     for place, _, names in os.walk(folder):
+        if any(
+            name.endswith(".part") for name in names
+        ):  # another grid may have finished a cell of which one was killed
+            remove_left(Path(place), f"{stage}*.resume.ckpt")
         for name in names:
             if name.startswith(stage) and name.endswith(".resume.ckpt"):
                 Path(place, name).unlink(missing_ok=True)  # another grid that has the same cell may have removed it

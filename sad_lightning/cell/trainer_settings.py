@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sad_lightning.checks import true_or_false
 from sad_lightning.errors import InputError
 
 _SUPPORTED = {
@@ -76,7 +77,12 @@ def check_trainer(settings: Mapping[str, Any], *, sweep: bool) -> None:
             raise InputError(f"trainer.{name} is not supported in a cell; {instead}")
     if settings.get("limit_train_batches") == 0:
         raise InputError("trainer.limit_train_batches must be above 0, got 0, which trains nothing; null: whole epochs")
-    if isinstance(settings.get("profiler"), str):
+    for name in ("detect_anomaly", "enable_progress_bar", "inference_mode", "sync_batchnorm"):
+        true_or_false(f"trainer.{name}", settings.get(name, False))
+    for name in ("benchmark", "deterministic"):  # Lightning's rules
+        if settings.get(name) is not None and (name, settings[name]) != ("deterministic", "warn"):
+            true_or_false(f"trainer.{name}", settings[name])
+    if not isinstance(settings.get("profiler"), Mapping | None):
         raise InputError(
             f"trainer.profiler must say which file it writes, got {settings['profiler']!r}; for example "
             "'+trainer.profiler={_target_:lightning.pytorch.profilers.SimpleProfiler,dirpath:.,filename:profile}'"

@@ -55,10 +55,11 @@ def one_line(error: BaseException, way_out: str = "choose a folder that can be w
     if match := re.match(r"Could not override '([^']+)'", str(error)):
         missing = re.search(r"full_key: (\S+)", str(error.__cause__))
         return f"{missing[1] if missing else match[1]}: there is no such setting; {_SETTINGS}"
-    if isinstance(error, HydraException | OmegaConfBaseException) and "Error in call to target" not in str(error):
+    is_bug = "Error in call to target 'sad_lightning." in str(error)
+    if isinstance(error, HydraException | OmegaConfBaseException) and not is_bug:
         said = [str(error), str(error.__cause__)] if str(error).startswith("Error merging") else [str(error)]
         lines = [line.strip() for text in said for line in text.splitlines() if line.strip()]
-        return "; ".join([*lines, *([_SETTINGS] if isinstance(error, OmegaConfBaseException) or len(said) > 1 else [])])
+        return "; ".join([*lines, *([_SETTINGS] if any("full_key" in line for line in lines) else [])])
     return None
 
 

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sad_lightning.stats.span import wide_span
+
 # Any two can be told apart by colour-blind eyes too, and from the paper (tests/drawing/test_svg.py).
 LIGHT = ("#2f66d0", "#d1560f", "#2da3a0", "#3c039c", "#553103", "#8c2d5a", "#015c96", "#ad3506", "#66717f", "#598e60")
 DARK = ("#7ea8ff", "#ff8a5c", "#c1f7ba", "#5c63eb", "#ab5200", "#9e78a1", "#0af7ff", "#c2745c", "#a9b6cb", "#d0e454")
@@ -104,8 +106,7 @@ class Axis:
 
 def linear(low: float, high: float, start: float, end: float, label: str, count: int = 5) -> Axis:
     """An axis with round ticks."""
-    if not high > low:
-        low, high = low - 1, high + 1
+    low, high = wide_span(low, high)
     step = 10 ** math.floor(math.log10((high - low) / count))
     step *= min((1, 2, 5, 10), key=lambda factor: abs((high - low) / (step * factor) - count))
     start_k, end_k = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

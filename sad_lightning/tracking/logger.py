@@ -12,6 +12,7 @@ from omegaconf import DictConfig, open_dict
 
 from sad_lightning.errors import InputError, words_of
 from sad_lightning.stats.ranking import roc_curve
+from sad_lightning.stats.span import wide_span
 from sad_lightning.tracking.login import logged_in
 
 _WANDB = "lightning.pytorch.loggers.WandbLogger"
@@ -55,7 +56,15 @@ class CellLog:
             settings = self.settings
             if settings.get("_target_") == _WANDB:
                 settings = _of_cell(settings, self.cell, self.experiment, self.sweep)
-            self._logger = instantiate(settings)
+            try:
+                self._logger = instantiate(settings)
+            except Exception as error:
+                if not isinstance(error.__cause__, ImportError):
+                    raise
+                raise InputError(
+                    f"logger: {settings['_target_']} needs a package that is not there ({words_of(error.__cause__)}); "
+                    f"pip install 'sad_lightning[tensorboard,mlflow]' has those of the package's own loggers"
+                ) from error
             _begin(self._logger, self.hyperparameters, self.cell)
         return self._logger
 
@@ -123,7 +132,7 @@ def _log_to_wandb(
     run = logger.experiment
     for name, values in per_class.items():
         run.summary.update({f"class/{name}/{metric}": value for metric, value in values.items()})
-    edges = np.histogram_bin_edges(scores, 50)
+    edges = np.histogram_bin_edges(scores, 50, wide_span(float(scores.min()), float(scores.max())))
     logged: dict[str, Any] = {
         f"scores/{name}": wandb.Histogram(np_histogram=np.histogram(scores[y == kind], edges))
         for kind, name in enumerate(("normal", "anomaly"))

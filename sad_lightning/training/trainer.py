@@ -5,7 +5,7 @@ import re
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -74,7 +74,8 @@ def new_trainer(
     """
     given: Mapping[str, Any] = getattr(make, "keywords", {})
     wanted = given.get("callbacks") or ()
-    wanted = list(wanted.values() if isinstance(wanted, Mapping) else wanted)
+    wanted = wanted.values() if isinstance(wanted, Mapping) else wanted
+    wanted = list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
     for callback in wanted:
         if not isinstance(callback, Callback):
             raise InputError(

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -109,12 +111,18 @@ def test_checkpoints_that_a_kill_left_beside_a_result_go_with_the_next_try(setti
     result, _ = cell(settings, tmp_path, *SHORT)
     (tmp_path / "voice").mkdir()
     left = [tmp_path / "train.x.resume.ckpt", tmp_path / "voice" / "train.x.resume.ckpt"]
-    for path in left:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    here = socket.gethostname()
+    left += [tmp_path / "voice" / f".train.x.resume.ckpt.{here}.{dead.pid}.part"]
+    written = [tmp_path / f".train.x.resume.ckpt.{host}.part" for host in (f"{here}.{os.getpid()}", "else.1")]
+    for path in (*left, *written):
         path.touch()
     assert finished(tmp_path, result.key, again=False) == result
     assert all(path.exists() for path in left)
     assert finished(tmp_path, result.key) == result
     assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in written)  # by a process that runs, and on another machine
 
 
 def test_result_reads_back_and_damage_is_told(settings, tmp_path):

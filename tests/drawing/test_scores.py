@@ -23,6 +23,15 @@ def test_groups_below_each_other_with_the_threshold(threshold):
     assert "one 7" in figure.alt
 
 
+@pytest.mark.parametrize(
+    "scores", [[1.0, 1 + 1e-16 * 3], [-1.0, -1 - 3e-16], [1e17, 1e17 + 16], [1e300], [0.0, 5e-324]]
+)
+def test_scores_that_hardly_differ_are_drawn(scores):
+    figure = score_histograms({"normal": np.array(scores * 20)}, scores[0], {"normal": 8}, "Scores")
+    ET.fromstring(figure.file())
+    assert "nan" not in figure.svg
+
+
 def test_a_detector_shows_its_scores():
     x = np.random.default_rng(0).normal(size=(200, 3))
     detector = Detector("iforest").fit(x)

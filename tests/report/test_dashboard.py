@@ -109,6 +109,20 @@ def test_online_without_a_login_is_one_line(settings, tmp_path):
         CellLog(cfg.logger, {}, cell=cell).open()
 
 
+def test_a_logger_whose_package_is_not_there_is_one_line(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning.pytorch.loggers.tensorboard._TENSORBOARD_AVAILABLE", False)
+    monkeypatch.setattr("lightning.fabric.loggers.tensorboard._TENSORBOARD_AVAILABLE", False)
+    monkeypatch.setattr("lightning.fabric.loggers.tensorboard._TENSORBOARDX_AVAILABLE", False)
+    logger = settings(
+        "logger=none", "logger._target_=lightning.pytorch.loggers.TensorBoardLogger", f"+logger.save_dir={tmp_path}"
+    )
+    cell = {"key": "abc", "data": "digits", "method": "ae"}
+    with pytest.raises(
+        InputError, match=r"^logger: .*TensorBoardLogger needs a package that is not there .*pip install"
+    ):
+        CellLog(logger.logger, {}, cell=cell).open()
+
+
 def test_a_login_is_seen(monkeypatch, tmp_path):
     assert not logged_in()
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password x\n")
