@@ -172,9 +172,9 @@ def _fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     except MisconfigurationException as error:
         raise InputError(f"trainer: {words_of(error)}; change it with trainer.KEY=VALUE") from error
     except InputError:
-        resume.path.unlink(missing_ok=True)
         if any(stage.error is None for stage in history.stages):
-            raise
+            raise  # a file that rows come from may be gone: the same command goes on
+        resume.path.unlink(missing_ok=True)
     except RuntimeError as error:
         if trainer.world_size > 1 and (isinstance(error, DistError) or _LOST.search(str(error))):
             raise InputError(

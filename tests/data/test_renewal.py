@@ -16,7 +16,9 @@ from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.module import RenewedRows
 from sad_lightning.data.own.labeled_split import row_hash
+from sad_lightning.data.own.renewal import FileRows
 from sad_lightning.data.own.sample import ReadRows
+from sad_lightning.errors import InputError
 from sad_lightning.result import read_arrays
 
 pa = pytest.importorskip("pyarrow", reason="parquet needs the extra `table`")
@@ -122,6 +124,26 @@ def test_a_network_learns_from_rows_beyond_the_sample(method, cfg, tmp_path):
     assert abs(renewed.metrics["auroc"] - memory.metrics["auroc"]) < 0.05
     assert any("others of them in each epoch" in line for line in renewed.warnings)
     _, again = area(tmp_path, cfg(*given), "again")
+    assert np.array_equal(again, scores)
+
+
+def test_a_training_whose_files_went_away_goes_on_when_they_are_back(cfg, tmp_path, monkeypatch):
+    monkeypatch.setattr("sad_lightning.training.callbacks._SECONDS_BETWEEN_CHECKPOINTS", 0)
+    given = cfg(*SHORT, "method=hsc", "pretrain=none")
+    _, scores = area(tmp_path, given, "unbroken")
+    read = FileRows.rows
+
+    def gone(rows, epoch, *others):
+        if epoch == 5:
+            raise InputError("part.parquet: is gone")
+        return read(rows, epoch, *others)
+
+    monkeypatch.setattr(FileRows, "rows", gone)
+    with pytest.raises(InputError, match="is gone"):
+        area(tmp_path, given, "broken")
+    monkeypatch.setattr(FileRows, "rows", read)
+    result, again = area(tmp_path, given, "broken")
+    assert result.resumed
     assert np.array_equal(again, scores)
 
 

@@ -2,6 +2,14 @@
 
 import json
 import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +114,34 @@ def test_mlflow_scores_as_the_model(path, tmp_path):
     assert json.loads((tmp_path / "out" / "input_example.json").read_text())
     with pytest.raises(InputError, match="is there already"):
         export_mlflow(path, tmp_path / "out", [])
+
+
+@pytest.mark.parametrize("path", ["table"], indirect=True)
+def test_the_server_answers_with_the_scores_of_the_model(path, tmp_path):
+    pytest.importorskip("mlflow.pyfunc", reason="MLflow is not there: pip install 'sad_lightning[mlflow]'")
+    export_mlflow(path, tmp_path / "out", [])
+    with socket.socket() as here:
+        here.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{here.getsockname()[1]}"
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "-m", tmp_path / "out"]
+    scripts = os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ["PATH"]]
+    )  # MLflow calls uvicorn by its name
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    server = subprocess.Popen(
+        [*command, "--port", address.rpartition(":")[2]], env={**os.environ, "PATH": scripts}, **quiet
+    )
+    try:
+        while server.poll() is None:
+            with suppress(OSError), urllib.request.urlopen(f"{address}/ping"):
+                break
+            time.sleep(0.2)
+        body = (tmp_path / "out" / "serving_input_example.json").read_bytes()
+        asked = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(asked) as answer:
+            told = json.load(answer)["predictions"]
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+    model = Model.load(path)
+    assert told == Scorer(model).predict(example_of(model, path)).to_dict("records")

@@ -108,8 +108,10 @@ class FileRows:
         keep = [] if label is None else [label]
         for table in read_batches(part.place, schema, keep=keep, constant=part.partitions, group=group.number):
             raw, _ = raw_rows(part.place, table, schema, 1 + group.first + first)
-            free = np.ones(len(raw), dtype=bool) if label is None else ~self.is_labeled(part, table[label].as_words())
-            free &= (np.arange(first, first + len(raw)) >= start) & (np.arange(first, first + len(raw)) < end)
+            position = np.arange(first, first + len(raw))
+            free = (start <= position) & (position < end)
+            if label is not None:
+                free &= ~self.is_labeled(part, table[label].as_words())
             read.append(raw[free])
             first += len(raw)
         return np.concatenate(read)
