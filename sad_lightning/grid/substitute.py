@@ -44,7 +44,8 @@ class Substitution:
         settings: dict[str, Any] = OmegaConf.to_container(cfg, resolve=False)  # type: ignore[assignment]
         hydra = settings.pop("hydra")
         resolved = {name: plain(cfg[name]) for name in settings}
-        reads = [*_reads(settings, ()), *_reads(hydra["sweep"]["dir"], None)]
+        top = str(hydra["sweep"]["dir"]).replace("${runs_folder:}", "${runs}")  # which it reads
+        reads = [*_reads(settings, ()), *_reads(top, None)]
         ends = _ends([*leaves, _FOLDER], reads, {**resolved, "hydra": hydra})
         del ends[_FOLDER]
         self._in_texts = _numbers(end for end in ends.values() if isinstance(end, tuple))
