@@ -63,9 +63,9 @@ def test_only_the_columns_of_the_model_are_read(model, parts, tmp_path, monkeypa
     asked = []
     read = parquet.ParquetFile.iter_batches
 
-    def watched(self, batch_size, columns):
+    def watched(self, batch_size, row_groups, columns):
         asked.append(columns)
-        return read(self, batch_size, columns=columns)
+        return read(self, batch_size, row_groups, columns=columns)
 
     monkeypatch.setattr(parquet.ParquetFile, "iter_batches", watched)
     assert predict(model, parts, "--output", tmp_path / "out", "--ignore", "note").code == 0
