@@ -195,6 +195,7 @@ MISTAKES = [
     (["pretrain.rows=some"], "pretrain.rows must be one of unlabeled, all"),
     (["preprocess.scaling=log"], "preprocess.scaling must be one of"),
     *(([f"{group}=5"], f"{group} must hold ") for group in ("preprocess", "balance", "selection", "voices")),
+    *(([f"method.{key}=5"], f"method.{key} must hold settings, got 5") for key in ("network", "optimizer")),
     (["optimizer.lr=1e38"], "optimizer.lr must be at most 1e+30, got 1e+38"),
     (["features=codes"], "features must be raw for a method that is trained by steps, got codes"),
     *(([f"pretrain.cache={value}"], "pretrain.cache must name a file or a folder") for value in ("null", "''", "[a]")),

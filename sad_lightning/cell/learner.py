@@ -218,7 +218,13 @@ def build(settings: DictConfig, seed: int, stage: str = "train") -> "Method | Ba
     """A method for a stage, with initial weights drawn from the cell's seed, or a baseline.
 
     The state of the global generator does not change.
+
+    Raises:
+        InputError: a setting is wrong.
     """
+    for key in ("network", "optimizer"):
+        if key in settings and not isinstance(settings[key], DictConfig):
+            raise InputError(f"method.{key} must hold settings, got {settings[key]!r}; choose some with {key}=NAME")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "weights", stage))
         try:
