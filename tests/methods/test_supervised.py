@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch.nn.functional import binary_cross_entropy
 
 from sad_lightning.data.module import Batch
@@ -14,7 +16,11 @@ from sad_lightning.methods.classifier import Classifier
 from sad_lightning.methods.cross_entropy import exponential_cross_entropy
 from sad_lightning.methods.devnet import DevNet
 from sad_lightning.methods.hsc import HSC
+from sad_lightning.methods.overlap import Overlap, overlap
+from sad_lightning.methods.positive_unlabeled import positive_unlabeled_risk
 from sad_lightning.methods.prenet import PReNet
+from sad_lightning.methods.pu_ae import PUAE
+from sad_lightning.methods.pu_svdd import PUSVDD
 from sad_lightning.methods.sae import SAE, sae_loss
 from sad_lightning.methods.ss_dgm import SSDGM, ss_dgm_loss
 from sad_lightning.methods.vae import VAE
@@ -196,3 +202,77 @@ def test_m1_is_taken_over_frozen_and_must_fit():
     hypersphere = HSC(network=NETWORK, optimizer=ADAM, norm="squared")
     with pytest.raises(InputError, match="pretrain: the encoder of VAE must fit the one of HSC"):
         hypersphere.start_from(first)
+
+
+def normal_cdf(value: float) -> float:
+    return (1 + math.erf(value / math.sqrt(2))) / 2
+
+
+def test_overlap_of_two_scores_by_hand():
+    """Densities of one row each and of one width cross halfway, whichever lies above."""
+    anomalous = torch.tensor([False, True])
+    for scores, gap in (([0.0, 3.0], 3.0), ([3.0, 0.0], -3.0)):
+        area = overlap(torch.tensor(scores), anomalous, bandwidth=0.5).item()
+        assert area == pytest.approx(2 * normal_cdf(-gap / 2 / 0.5), rel=1e-3)
+
+
+def test_overlap_is_the_least_area_over_all_crossings():
+    """Against scipy's integral of the densities above and below the best threshold."""
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.cat([torch.randn(40, generator=generator), torch.tensor([-2.5, 1.0, 2.0, 3.0])])
+    anomalous = torch.arange(44) >= 40
+    points = np.linspace(-12, 12, 200_001)
+    density = {
+        kind: stats.norm.pdf(points[:, None], scores[anomalous == kind].numpy(), 0.4).mean(axis=1)
+        for kind in (False, True)
+    }
+    share = {kind: np.cumsum(each) * (points[1] - points[0]) for kind, each in density.items()}
+    crossings = np.flatnonzero(np.diff(np.sign(density[True] - density[False])))
+    crossings = crossings[(points[crossings] > scores.min().item()) & (points[crossings] < scores.max().item())]
+    assert len(crossings) > 1
+    areas = 1 - share[False][crossings] + share[True][crossings]
+    assert overlap(scores, anomalous, bandwidth=0.4).item() == pytest.approx(areas.min(), rel=1e-3)
+
+
+def test_overlap_without_known_anomalies_or_without_others_is_finite():
+    for semi_of_batch in (semi(0, 0, 0), semi(-1, -1, -1)):
+        method = Overlap(network=NETWORK, optimizer=ADAM, bandwidth=1.0)
+        loss = method.loss(Batch(torch.eye(2)[[0, 1, 1]], semi_of_batch))
+        loss.backward()
+        assert torch.isfinite(loss)
+        assert all(torch.isfinite(parameter.grad).all() for parameter in method.parameters())
+
+
+def test_overlap_loss_is_of_standardised_scores():
+    method = Overlap(network=NETWORK, optimizer=ADAM, bandwidth=1.0)
+    with torch.no_grad():
+        method.encoder[-1].weight.copy_(torch.eye(2))
+        method.head[1].weight.copy_(torch.tensor([[1.0, 2.0]]))
+    x = torch.tensor([[0.0, 0.0], [0.0, 8.0]])  # two scores lie a deviation from their mean: 2 apart
+    assert method.loss(Batch(x, semi(0, -1))).item() == pytest.approx(2 * normal_cdf(-1), rel=1e-2)
+
+
+def test_positive_unlabeled_risk_by_hand():
+    as_normal, as_anomaly = torch.tensor([1.0, 3.0, 4.0, 6.0]), torch.tensor([9.0, 9.0, 0.5, 0.25])
+    risk = positive_unlabeled_risk(as_normal, as_anomaly, semi(0, 1, -1, -1), 0.2)
+    assert risk.item() == pytest.approx(0.2 * 0.375 + (2 - 0.2 * 5))
+    risk = positive_unlabeled_risk(as_normal, as_anomaly, semi(0, 1, -1, -1), 0.6)
+    assert risk.item() == pytest.approx(0.6 * 0.375 + abs(2 - 0.6 * 5))  # less than nothing is left for the normal ones
+    assert positive_unlabeled_risk(as_normal, as_anomaly, semi(0, 0, 0, 0), 0.2).item() == 3.5
+
+
+def test_positive_unlabeled_methods_by_hand():
+    x, labels = torch.tensor([[2.0, 0.0], [0.0, 1.0]]), semi(0, -1)
+    svdd = PUSVDD(network=NETWORK, optimizer=ADAM, pollution_ratio=0.1)
+    ae = PUAE(network=NETWORK, optimizer=ADAM, initial_weights="torch", pollution_ratio=0.1)
+    with torch.no_grad():
+        for encoder in (svdd.sphere.encoder, ae.autoencoder.encoder):
+            encoder[-1].weight.copy_(torch.eye(2))
+        ae.autoencoder.decoder[-1].weight.copy_(0.5 * torch.eye(2))
+    assert svdd.score(x).tolist() == pytest.approx([2, 1])
+    assert svdd.loss(Batch(x, labels)).item() == pytest.approx(0.1 * 1 + (4 - 0.1 * 1), rel=1e-5)
+    assert ae.score(x).tolist() == pytest.approx([0.5, 0.125])
+    pushed = -math.log(1 - math.exp(-0.125))
+    assert ae.loss(Batch(x, labels)).item() == pytest.approx(0.1 * pushed + (0.5 - 0.1 * 0.125), rel=1e-4)
+    with pytest.raises(InputError, match="pollution_ratio must be"):
+        PUSVDD(network=NETWORK, optimizer=ADAM, pollution_ratio=1.0)

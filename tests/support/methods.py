@@ -17,6 +17,7 @@ METHODS = sorted(path.stem for path in DEEP)
 CLASSIFIERS = (
     "classifier",
     "devnet",
+    "overlap",
     "prenet",
     "ss_dgm",
     "ss_dgm_m1m2",
