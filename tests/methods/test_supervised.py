@@ -223,7 +223,7 @@ def test_overlap_is_the_least_area_over_all_crossings():
     anomalous = torch.arange(44) >= 40
     points = np.linspace(-12, 12, 200_001)
     density = {
-        kind: stats.norm.pdf(points[:, None], scores[anomalous == kind].numpy(), 0.4).mean(axis=1)
+        kind: stats.norm.pdf(points[:, None], scores[anomalous == kind].numpy(), scale=0.4).mean(axis=1)
         for kind in (False, True)
     }
     share = {kind: np.cumsum(each) * (points[1] - points[0]) for kind, each in density.items()}
