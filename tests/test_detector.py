@@ -173,7 +173,14 @@ def test_every_method_by_its_name(method, data, tmp_path):
 def test_without_a_name_it_is_the_recommended_preset(data):
     x, semi, y = data
     detector = Detector(settings={"trainer.max_epochs": 5}).fit(x, semi)
-    assert list(detector.model_.scorer.voices) == ["boosted_trees", "deep_sad", "hsc", "rotated_trees"]
+    assert list(detector.model_.scorer.voices) == [
+        "boosted_trees",
+        "deep_sad",
+        "hsc",
+        "logistic",
+        "rotated_trees",
+        "trees",
+    ]
     assert [type(member).__name__ for member in detector.model_.scorer.voices["hsc"].members] == ["HSC"] * 5
     voices = detector.model_.card["settings"]["voices"]
     assert voices["hsc"]["balance"] == {"known_anomalies": 64, "mix": True}

@@ -6,10 +6,9 @@ Each tree is grown from a bootstrap sample in which both kinds have the same tot
 hidden anomalies among them, do not outvote few labels. The score is the probability and not its log-odds: it is finite
 even where all leaves agree, and as a mean over trees it is exactly a sum of contributions of columns.
 
-Splits are parallel to the columns. Further, rotated columns let a tree split in oblique directions: first the principal
-components, then random rotations (Blaser and Fryzlewicz 2016). scikit-learn grows the trees; they are stored as flat
-arrays. A tree fits its own training rows perfectly, so that their scores mean nothing: ``out_of_bag_`` holds the scores
-by the trees that have not seen them.
+Splits are parallel to the columns; further, rotated columns let a tree split in oblique directions. scikit-learn grows
+the trees; they are stored as flat arrays. A tree fits its own training rows perfectly, so that their scores mean
+nothing: ``out_of_bag_`` holds the scores by the trees that have not seen them.
 """
 
 import warnings
@@ -17,7 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -30,12 +29,11 @@ from sad_lightning.baselines.flat_trees import (
     mean_of_splits,
     torch_mean_of_leaves,
 )
+from sad_lightning.baselines.rotation import by_own_columns, rotated_axes, torch_with_rotated, with_rotated
 from sad_lightning.checks import whole_number
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_ROUNDING = 1e-12  # an axis with less than this share of the largest variance holds only rounding errors of float32
 
 
 class ExtraTrees(Baseline):
@@ -76,11 +74,11 @@ class ExtraTrees(Baseline):
             n_estimators=whole_number("method.trees", self.trees), class_weight="balanced_subsample", bootstrap=True,
             oob_score=True, random_state=int(generator.integers(2**32)),
         )  # fmt: skip
-        self.axes_ = _axes(x, whole_number("method.rotations", self.rotations, least=0), generator)
+        self.axes_ = rotated_axes(x, whole_number("method.rotations", self.rotations, least=0), generator)
         rows = bounded_rows(anomaly, whole_number("method.max_rows", self.max_rows), generator)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Some inputs do not have OOB scores")
-            forest.fit(self._columns(x[rows]), anomaly[rows])
+            forest.fit(with_rotated(x[rows], self.axes_), anomaly[rows])
         trees: list[Any] = [grown.tree_ for grown in forest.estimators_]
         self.roots_, self.children_, self.feature_, self.threshold_ = flatten(trees)
         self.probability_ = np.concatenate([tree.value[:, 0, 1] for tree in trees])
@@ -93,18 +91,14 @@ class ExtraTrees(Baseline):
         """``(B,)`` in [0, 1]."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float32, reset=False)
-        return mean_of_leaves(self._columns(x), self._trees(), self.probability_)
+        return mean_of_leaves(with_rotated(x, self.axes_), self._trees(), self.probability_)
 
     def contributions(self, X: ArrayLike) -> Floats:
-        """What the splits by each column add to the probability, ``(B, D)``.
-
-        The part of a rotated column is divided among the columns by their squared loadings.
-        """
+        """What the splits by each column add to the probability, ``(B, D)``; see ``by_own_columns``."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float32, reset=False)
-        added = mean_of_splits(self._columns(x), self._trees(), self.probability_)
-        own, rotated = np.split(added, [x.shape[1]], axis=1)
-        return np.asarray(own + rotated @ self.axes_**2)  # the squared loadings of an axis sum to one
+        added = mean_of_splits(with_rotated(x, self.axes_), self._trees(), self.probability_)
+        return by_own_columns(added, self.axes_)
 
     def out_of_bag(self) -> Floats:
         """``out_of_bag_``."""
@@ -112,27 +106,8 @@ class ExtraTrees(Baseline):
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
         """``anomaly_score`` in torch operations."""
-        import torch
-
-        x = x.float()
-        columns = torch.hstack([x, (x.double() @ learned["axes_"].T).float()])
+        columns = torch_with_rotated(x, learned["axes_"])
         return torch_mean_of_leaves(columns, learned, learned["probability_"], depth(self._trees()))
 
     def _trees(self) -> FlatTrees:
         return FlatTrees(self.roots_, self.children_, self.feature_, self.threshold_)
-
-    def _columns(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The columns that trees split, ``(B, D + R)``: the rows' own and the rotated ones."""
-        return np.hstack([x, (x.astype(np.float64) @ self.axes_.T).astype(np.float32)])
-
-
-def _axes(x: NDArray[np.float32], rotations: int, generator: np.random.Generator) -> Floats:
-    """The axes of the rotated columns, ``(R, D)``."""
-    columns = x.shape[1]
-    if not rotations:
-        return np.empty((0, columns))
-    centred = x - x.mean(axis=0, dtype=np.float64)
-    spread, vectors = np.linalg.eigh(centred.T @ centred)
-    principal = vectors.T[spread > _ROUNDING * spread.max()]
-    random = [np.linalg.qr(generator.normal(size=(columns, columns)))[0] for _ in range(rotations - 1)]
-    return np.concatenate([principal, *random])

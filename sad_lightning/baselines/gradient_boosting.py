@@ -3,7 +3,8 @@
     score(x)    1/K sum_k sum_t v_kt(x),   v_kt the value of tree t of booster k at the leaf of x
 
 This is the mean log-odds of K boosters, less those of a row of which nothing is known. Each split looks at a random
-share of the columns only: among few known anomalies the best column of all is often best by chance.
+share of the columns only: among few known anomalies the best column of all is often best by chance. Rotated columns are
+columns too, so that a tree splits in oblique directions.
 
 The rows that are no known anomalies are dealt into K folds, and a booster grows without its own fold. So each of these
 rows has a score by a booster that has not seen it, ``out_of_bag_``: the others know their training rows by heart.
@@ -20,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats, bounded_rows, known_anomalies
 from sad_lightning.baselines.flat_trees import FlatTrees, depth, mean_of_leaves, mean_of_splits, torch_mean_of_leaves
+from sad_lightning.baselines.rotation import by_own_columns, rotated_axes, torch_with_rotated, with_rotated
 from sad_lightning.checks import at_least_zero, fraction_to_one, whole_number
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class GradientBoosting(Baseline):
         leaves: the most of a tree.
         min_rows: the fewest of a leaf.
         columns: the share of the columns that a split chooses from, in (0, 1].
+        rotations: how many blocks of rotated columns are added: first the principal components, which depend on the
+            scales of the columns, then random rotations; 0 for none.
         l2: weight of the penalty on the values of leaves.
         max_rows: how many of the rows that are no known anomalies grow the trees; drawn at random where there are more.
         random_state: the seed of folds and columns.
@@ -49,7 +53,7 @@ class GradientBoosting(Baseline):
 
     rows = frozenset({-1, 0, 1})
     needs_anomalies = True
-    learned = ("roots_", "children_", "feature_", "threshold_", "value_", "out_of_bag_")
+    learned = ("axes_", "roots_", "children_", "feature_", "threshold_", "value_", "out_of_bag_")
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class GradientBoosting(Baseline):
         leaves: int,
         min_rows: int,
         columns: float,
+        rotations: int,
         l2: float,
         max_rows: int,
         random_state: int | None,
@@ -70,6 +75,7 @@ class GradientBoosting(Baseline):
         self.leaves = leaves
         self.min_rows = min_rows
         self.columns = columns
+        self.rotations = rotations
         self.l2 = l2
         self.max_rows = max_rows
         self.random_state = random_state
@@ -84,6 +90,8 @@ class GradientBoosting(Baseline):
         anomaly = known_anomalies(semi, len(x))
         generator = np.random.default_rng(self.random_state)
         settings = self._settings()
+        self.axes_ = rotated_axes(x, whole_number("method.rotations", self.rotations, least=0), generator)
+        x = with_rotated(x, self.axes_)
         rows = bounded_rows(anomaly, whole_number("method.max_rows", self.max_rows), generator)
         count = whole_number("method.boosters", self.boosters)
         fold = np.where(anomaly, -1, generator.permutation(len(x)) % count)
@@ -105,13 +113,14 @@ class GradientBoosting(Baseline):
         """``(B,)``, in log-odds."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float32, reset=False)
-        return mean_of_leaves(x, self._trees(), self.value_)
+        return mean_of_leaves(with_rotated(x, self.axes_), self._trees(), self.value_)
 
     def contributions(self, X: ArrayLike) -> Floats:
-        """What the splits by each column add to the score, ``(B, D)``."""
+        """What the splits by each column add to the score, ``(B, D)``; see ``by_own_columns``."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float32, reset=False)
-        return mean_of_splits(x, self._trees(), self.value_)
+        added = mean_of_splits(with_rotated(x, self.axes_), self._trees(), self.value_)
+        return by_own_columns(added, self.axes_)
 
     def out_of_bag(self) -> Floats:
         """``out_of_bag_``."""
@@ -119,7 +128,8 @@ class GradientBoosting(Baseline):
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
         """``anomaly_score`` in torch operations."""
-        return torch_mean_of_leaves(x.float(), learned, learned["value_"], depth(self._trees()))
+        columns = torch_with_rotated(x, learned["axes_"])
+        return torch_mean_of_leaves(columns, learned, learned["value_"], depth(self._trees()))
 
     def _trees(self) -> FlatTrees:
         return FlatTrees(self.roots_, self.children_, self.feature_, self.threshold_)

@@ -8,8 +8,8 @@ from sad_lightning.baselines.gradient_boosting import GradientBoosting
 from sad_lightning.stats.ranking import auroc
 
 SETTINGS = {
-    "boosters": 3, "trees": 20, "learning_rate": 0.1, "leaves": 8, "min_rows": 3, "columns": 0.5, "l2": 1.0,
-    "max_rows": 10_000, "random_state": 3,
+    "boosters": 3, "trees": 20, "learning_rate": 0.1, "leaves": 8, "min_rows": 3, "columns": 0.5,
+    "rotations": 0, "l2": 1.0, "max_rows": 10_000, "random_state": 3,
 }  # fmt: skip
 
 
@@ -31,9 +31,13 @@ def theirs(**settings) -> HistGradientBoostingClassifier:
     )  # fmt: skip
 
 
-def test_scores_and_out_of_bag_scores_are_those_of_scikit_learns_boosters():
+@pytest.mark.parametrize("rotations", [0, 1])
+def test_scores_and_out_of_bag_scores_are_those_of_scikit_learns_boosters(rotations):
     x, semi, _ = table()
-    baseline = GradientBoosting(**SETTINGS).fit(x, semi)
+    baseline = GradientBoosting(**{**SETTINGS, "rotations": rotations}).fit(x, semi)
+    scores = baseline.anomaly_score(x)
+    assert baseline.axes_.shape == (6 * rotations, 6)
+    x = np.hstack([x, (x.astype(float) @ baseline.axes_.T).astype(np.float32)])
     generator = np.random.default_rng(3)
     fold = np.where(semi < 0, -1, generator.permutation(600) % 3)
     logits, out_of_bag = [], np.full(600, np.nan)
@@ -43,7 +47,7 @@ def test_scores_and_out_of_bag_scores_are_those_of_scikit_learns_boosters():
         share = (semi[seen] < 0).mean()
         logits.append(booster.decision_function(x) - np.log(share / (1 - share)))  # less those of the prior
         out_of_bag[~seen] = logits[-1][~seen]
-    np.testing.assert_allclose(baseline.anomaly_score(x), np.mean(logits, axis=0), atol=1e-9)
+    np.testing.assert_allclose(scores, np.mean(logits, axis=0), atol=1e-9)
     np.testing.assert_allclose(baseline.out_of_bag_, out_of_bag, atol=1e-9)
     assert np.array_equal(np.isnan(baseline.out_of_bag_), semi < 0)
 
@@ -108,3 +112,23 @@ def test_a_value_in_the_middle_of_two_is_not_decided_by_its_last_bit():
     np.testing.assert_array_equal(scores, baseline.anomaly_score(below))
     np.testing.assert_array_equal(scores, baseline.anomaly_score(above))
     assert np.ptp(scores) > 1
+
+
+def test_a_rotated_column_contributes_by_its_loadings():
+    x, semi, _ = table()
+    baseline = GradientBoosting(**{**SETTINGS, "rotations": 2}).fit(x, semi)
+    start = baseline.anomaly_score(x) - baseline.contributions(x).sum(axis=1)
+    np.testing.assert_allclose(start, start[0], atol=1e-9)  # the value at the roots, whatever the row
+
+
+def test_rotations_help_where_anomalies_lie_off_a_slope():
+    generator = np.random.default_rng(0)
+    x = np.repeat(generator.normal(size=(800, 1)), 4, axis=1) + 0.1 * generator.normal(size=(800, 4))
+    y = np.arange(800) % 4 == 0
+    x[y, 0] += 0.5
+    semi = np.where(y & (np.arange(800) < 80), -1, 0)
+    areas = []
+    for rotations in (0, 1):
+        baseline = GradientBoosting(**{**SETTINGS, "rotations": rotations}).fit(x[:400], semi[:400])
+        areas.append(auroc(y[400:], baseline.anomaly_score(x[400:])))
+    assert areas[1] > areas[0] + 0.02
