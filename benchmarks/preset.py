@@ -14,14 +14,14 @@ The rule, written down before the first run:
    neighbours.
 2. A candidate's value is the mean of AUROC and average precision over all splits with 5, 10 or 20 known anomalies.
 3. The candidate of the highest value is chosen, but for one of fewer voices that is at most 0.2 behind.
-4. By the splits with one known anomaly the same rule chooses again. One recipe is enough where some candidate is at most
-   0.2 behind the best by 3 and at most 0.5 behind the best here: that of the fewest voices. Else few labels have a
+4. By the splits with one known anomaly the same rule chooses again. One recipe is enough where some candidate is at
+   most 0.2 behind the best by 3 and at most 0.5 behind the best here: that of the fewest voices. Else few labels have a
    recipe of their own.
 5. Without labels the same rule chooses among the label-free, Deep SAD and their mixtures, by the contaminated splits.
 
-Boosted trees joined the candidates later, and then DevNet, PReNet, PU-SVDD and logistic regression; each time the rule was
-applied again. 4 was sharper before: the choice of 3 itself was to serve few labels, which no candidate did, and one of
-four voices was taken that was 0.2 and 0.6 behind. docs/methods.md has the table.
+Boosted trees joined the candidates later, and then DevNet, PReNet, PU-SVDD and logistic regression; each time the rule
+was applied again. 4 was sharper before: the choice of 3 itself was to serve few labels, which no candidate did, and one
+of four voices was taken that was 0.2 and 0.6 behind. docs/methods.md has the table.
 """
 
 import argparse
