@@ -41,14 +41,14 @@ class Overlap(Method):
         """The overlap on one batch."""
         scores = gather(self.score(batch.x))
         scores = (scores - scores.mean()) / (scores.std(correction=0) + _LEAST_DEVIATION)
-        return overlap(scores, gather(batch.semi) < 0, self.bandwidth)
+        return overlap_area(scores, gather(batch.semi) < 0, self.bandwidth)
 
     def score(self, x: Tensor) -> Tensor:
         """The score, ``(B,)``."""
         return self.head(self.encoder(x)).squeeze(1).float()  # type: ignore[no-any-return]
 
 
-def overlap(scores: Tensor, anomalous: Tensor, bandwidth: float) -> Tensor:
+def overlap_area(scores: Tensor, anomalous: Tensor, bandwidth: float) -> Tensor:
     """L, a scalar, from ``(B,)`` scores and whether each is of a known anomaly, ``(B,)``."""
     normal_share, anomaly_share = (rows / rows.sum().clamp(min=1) for rows in (~anomalous, anomalous))
     with torch.no_grad():

@@ -16,7 +16,7 @@ from sad_lightning.methods.classifier import Classifier
 from sad_lightning.methods.cross_entropy import exponential_cross_entropy
 from sad_lightning.methods.devnet import DevNet
 from sad_lightning.methods.hsc import HSC
-from sad_lightning.methods.overlap import Overlap, overlap
+from sad_lightning.methods.overlap import Overlap, overlap_area
 from sad_lightning.methods.positive_unlabeled import positive_unlabeled_risk
 from sad_lightning.methods.prenet import PReNet
 from sad_lightning.methods.pu_ae import PUAE
@@ -212,7 +212,7 @@ def test_overlap_of_two_scores_by_hand():
     """Densities of one row each and of one width cross halfway, whichever lies above."""
     anomalous = torch.tensor([False, True])
     for scores, gap in (([0.0, 3.0], 3.0), ([3.0, 0.0], -3.0)):
-        area = overlap(torch.tensor(scores), anomalous, bandwidth=0.5).item()
+        area = overlap_area(torch.tensor(scores), anomalous, bandwidth=0.5).item()
         assert area == pytest.approx(2 * normal_cdf(-gap / 2 / 0.5), rel=1e-3)
 
 
@@ -231,7 +231,7 @@ def test_overlap_is_the_least_area_over_all_crossings():
     crossings = crossings[(points[crossings] > scores.min().item()) & (points[crossings] < scores.max().item())]
     assert len(crossings) > 1
     areas = 1 - share[False][crossings] + share[True][crossings]
-    assert overlap(scores, anomalous, bandwidth=0.4).item() == pytest.approx(areas.min(), rel=1e-3)
+    assert overlap_area(scores, anomalous, bandwidth=0.4).item() == pytest.approx(areas.min(), rel=1e-3)
 
 
 def test_overlap_without_known_anomalies_or_without_others_is_finite():
