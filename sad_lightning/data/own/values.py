@@ -23,6 +23,7 @@ LIKE_A_NUMBER = re.compile(  # as 1,5
     rf"(?!{_ADDRESS})(?=[-+]?[.,]?\d)[-+]?(\d{{1,3}}([.,]\d{{3}})+|\d+)?([.,]\d*)?([eE][-+]?\d+)?"
 )
 _DIGITS = r"\d[\d.,'\s]*+(?:[eE][-+]?\d+\s*)?+"
+_LONGEST_NUMBER = 60  # letters, with its unit
 _CURRENCY = "[$\u20ac\u00a3\u00a5]"
 _UNIT = rf"[^\W\d_]{{1,12}}(?:/[^\W\d_]{{1,3}})?[23]?|[%\u00b0]\w?|{_CURRENCY}"
 _ODD_NUMBER = re.compile(  # as $ 9.90, 12 km, 1,234.5 m/s, -3 %, (12), 12-, 1 000, 1.5D+03, or with the sign U+2212
@@ -95,8 +96,9 @@ def odd_numbers(words: Sequence[str]) -> str | None:
 
     Three of them must be spelt so: ``2 doors`` and ``4 doors`` are names.
     """
-    others = [word for word in words if not LIKE_A_NUMBER.fullmatch(word)]
-    odd = {word: match[match.lastindex or 0] for word in others if (match := _ODD_NUMBER.fullmatch(word.strip()))}
+    others = [word for word in words if len(word) > _LONGEST_NUMBER or not LIKE_A_NUMBER.fullmatch(word)]
+    short = [word for word in others if len(word) <= _LONGEST_NUMBER]  # of a long one the search takes its square
+    odd = {word: match[match.lastindex or 0] for word in short if (match := _ODD_NUMBER.fullmatch(word.strip()))}
     ((sign, count),) = Counter(odd.values()).most_common(1) or [("", 0)]
     if count < 3 or 2 * (count + len(words) - len(others)) <= len(words):
         return None
