@@ -1,6 +1,6 @@
 """What large grids cost: seconds and memory of planning them, and of status, index and report over their results.
 
-    python benchmarks/scale.py [--cells 1000 10000 100000]
+    python benchmarks/scale.py [--cells 1000 10000 100000] [--figure docs/figures/scale.svg]
 
 Each command is what a person types and runs in a process of its own, imports included; ``plan_only=true`` makes a plan.
 Beside its wall time stand seconds of the CPU, which are divided by the cells: other work on the machine hardly changes
@@ -21,6 +21,7 @@ import numpy as np
 
 from sad_lightning.cell.key import defining
 from sad_lightning.config.compose import composed
+from sad_lightning.drawing import svg
 from sad_lightning.files import write_archive, write_json
 from sad_lightning.grid.plan import PlannedCell
 from sad_lightning.grid.store import Grid
@@ -140,10 +141,29 @@ def scores_of(normal: int, generator: np.random.Generator) -> tuple[float, bytes
     return auroc((target != normal).astype(int), score), buffer.getvalue()
 
 
+def drawing(costs: dict[str, list[tuple[int, Cost]]]) -> svg.Figure:
+    """Seconds of the CPU of each command against the number of cells, both on logarithmic axes."""
+    cells = sorted({count for some in costs.values() for count, _ in some})
+    seconds = [cost.of_cpu for some in costs.values() for _, cost in some]
+    x = svg.logarithmic(cells[0], cells[-1], 60, 400, "cells")
+    y = svg.logarithmic(min(seconds), max(seconds), 270, 40, "seconds of the CPU")
+    parts, series = svg.frame(x, y), {name: number for number, name in enumerate(costs)}
+    for name, some in costs.items():
+        points = [(x(count), y(cost.of_cpu)) for count, cost in some]
+        parts.append(svg.curve(points, series[name]))
+        parts += [svg.mark(*point, series[name]) for point in points]
+    ends = [(name, y(some[-1][1].of_cpu)) for name, some in costs.items()]
+    parts += svg.labels(ends, 412, 16, y, series)
+    alt = "; ".join(f"{name}: " + ", ".join(f"{cost.of_cpu:.1f}" for _, cost in some) for name, some in costs.items())
+    return svg.make_figure("scale", (500, 320), parts, title="Seconds of the CPU by the number of cells", alt=alt)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--figure", type=Path, help="draws the seconds of the CPU into this file")
     given = parser.parse_args()
+    costs: dict[str, list[tuple[int, Cost]]] = {}
     print(f"{'cells':>8}  {'command':<13}{'seconds':>9}{'of CPU':>9}{'ms a cell':>11}{'GB':>7}", flush=True)
     for cells in given.cells:
         with tempfile.TemporaryDirectory() as name:
@@ -158,9 +178,12 @@ def main() -> None:
                 "report again": lambda runs=runs: run("sad_lightning.report", runs),
             }
             for command, cost in commands.items():
-                seconds, of_cpu, gigabytes = cost()
-                costs = f"{seconds:>9.1f}{of_cpu:>9.1f}{1000 * of_cpu / cells:>11.2f}{gigabytes:>7.2f}"
-                print(f"{cells:>8,}  {command:<13}{costs}", flush=True)
+                spent = cost()
+                costs.setdefault(command, []).append((cells, spent))
+                numbers = f"{spent.seconds:>9.1f}{spent.of_cpu:>9.1f}{1000 * spent.of_cpu / cells:>11.2f}"
+                print(f"{cells:>8,}  {command:<13}{numbers}{spent.gigabytes:>7.2f}", flush=True)
+    if given.figure is not None:
+        given.figure.write_text(drawing(costs).file() + "\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The command line as a person meets it: what it prints, what it leaves, what it answers to mistakes."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -74,14 +75,17 @@ def test_a_detector_needs_nothing_of_its_surroundings(name, tmp_path, monkeypatc
     assert [each.name for each in (tmp_path / "rows").iterdir()] == ["x.npz"]
 
 
-def test_a_long_path_for_the_sockets_of_workers_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path / (120 * "d")))
-    (tmp_path / (120 * "d")).mkdir()
-    monkeypatch.setattr("tempfile.tempdir", None)
-    swept = run_main("--multirun", f"runs={tmp_path / 'runs'}", "method=iforest", "logger=none", "seed=0,1")
-    assert swept.code == 2
-    assert swept.err.startswith("sad_lightning: TMPDIR must be a shorter path, a socket does not fit below it")
-    assert swept.err.count("\n") == 1
+def test_a_long_path_for_the_sockets_of_workers_is_one_line(tmp_path):
+    """In a process of its own: in this one an earlier test may have started what sweeps start their workers by."""
+    folder = tmp_path / (120 * "d")
+    folder.mkdir()
+    options = ("--multirun", f"runs={tmp_path / 'runs'}", "method=iforest", "logger=none", "seed=0,1")
+    command = [sys.executable, "-m", "sad_lightning", *options]
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    swept = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert swept.returncode == 2
+    assert swept.stderr.startswith("sad_lightning: TMPDIR must be a shorter path, a socket does not fit below it")
+    assert swept.stderr.count("\n") == 1
 
 
 def test_a_cell_without_meaning_is_skipped_in_a_sweep_and_refused_alone(tmp_path):
