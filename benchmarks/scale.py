@@ -155,7 +155,7 @@ def drawing(costs: dict[str, list[tuple[int, Cost]]]) -> svg.Figure:
     ends = [(name, y(some[-1][1].of_cpu)) for name, some in costs.items()]
     parts += svg.labels(ends, 412, 16, y, series)
     alt = "; ".join(f"{name}: " + ", ".join(f"{cost.of_cpu:.1f}" for _, cost in some) for name, some in costs.items())
-    return svg.make_figure("scale", (500, 320), parts, title="Seconds of the CPU by the number of cells", alt=alt)
+    return svg.make_figure("scale", (540, 320), parts, title="Seconds of the CPU by the number of cells", alt=alt)
 
 
 def main() -> None:
