@@ -216,12 +216,13 @@ def finished(folder: Path, key: str, *, again: bool = True) -> Result | None:
 
 
 def forget_checkpoints(folder: Path, stage: str = "") -> None:
-    """Remove the resume checkpoints of a stage, or of all stages; those of the voices of a mixture lie below."""
+    """Remove the resume checkpoints of a stage, or of all stages; those of the voices of a mixture lie below.
+
+    What a killed process had half written goes too: another grid may have finished its cell.
+    """
     for place, _, names in os.walk(folder):
-        if any(
-            name.endswith(".part") for name in names
-        ):  # another grid may have finished a cell of which one was killed
-            remove_left(Path(place), f"{stage}*.resume.ckpt")
+        if any(name.endswith(".part") for name in names):
+            remove_left(Path(place), f"{stage}*")
         for name in names:
             if name.startswith(stage) and name.endswith(".resume.ckpt"):
                 Path(place, name).unlink(missing_ok=True)  # another grid that has the same cell may have removed it

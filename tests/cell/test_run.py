@@ -115,6 +115,7 @@ def test_checkpoints_that_a_kill_left_beside_a_result_go_with_the_next_try(setti
     dead.wait()
     here = socket.gethostname()
     left += [tmp_path / "voice" / f".train.x.resume.ckpt.{here}.{dead.pid}.part"]
+    left += [tmp_path / f".model.ckpt.{here}.{dead.pid}.part"]
     written = [tmp_path / f".train.x.resume.ckpt.{host}.part" for host in (f"{here}.{os.getpid()}", "else.1")]
     for path in (*left, *written):
         path.touch()
