@@ -2,11 +2,15 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hydra.experimental.callback import Callback
+from omegaconf import OmegaConf
 from support.commands import run_main
+
+from sad_lightning.grid.hydra_job import HydraJob
 
 FAST = ("method=iforest", "logger=none")
 GRID, BASIC = "hydra/launcher=grid", "hydra/launcher=basic"
@@ -61,6 +65,14 @@ def test_callbacks_folder_and_environment_are_those_of_hydras_launcher(tmp_path)
         composed = sorted(path.parent.parent.name for path in (tmp_path / launcher).rglob(".hydra/config.yaml"))
         assert len(composed) == 2
         assert all(any(name in line for name in composed) for line in ours if line.startswith("start"))
+
+
+def test_a_shared_pretraining_has_the_environment_of_a_job():
+    cfg = OmegaConf.create({"hydra": {"job": {"name": "train", "env_set": {"COLOUR": "blue"}}}})
+    job, seen = SimpleNamespace(cells=(SimpleNamespace(key="a"),), pretrains=True), []
+    HydraJob(lambda _: seen.append(os.environ.get("COLOUR")), None, {"a": cfg})(job)
+    assert seen == ["blue"]
+    assert "COLOUR" not in os.environ
 
 
 def test_a_callback_sees_that_a_cell_failed(tmp_path):
