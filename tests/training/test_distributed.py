@@ -29,7 +29,8 @@ from sad_lightning.result import Result
 from sad_lightning.training.callbacks import ResumeCheckpoint
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CHEAP = ["dp_vae", "prenet", "soft_deep_svdd", "ss_dgm"]  # two updates; pairs of rows; a quantile; means over some rows
+# two updates; densities of scores; pairs of rows; means over known and other rows; a quantile; means over some rows
+CHEAP = ["dp_vae", "overlap", "prenet", "pu_svdd", "soft_deep_svdd", "ss_dgm"]
 SYNTHETIC = (
     "data=synthetic", "data.n_train=301", "data.n_train_anomalies=60", "data.n_test=200", "data.n_test_anomalies=50",
 )  # fmt: skip
