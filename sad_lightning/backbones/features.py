@@ -108,7 +108,8 @@ def _kind(path: Path) -> str:
 
 def _digest_of(extractor: FeatureExtractor) -> str:
     """Names the weights and how they are fed."""
-    digest = blake2b(json.dumps({"format": _FORMAT, **extractor.recipe()}).encode(), digest_size=10)
+    recipe = {name: value for name, value in extractor.recipe().items() if name != "pixels"}
+    digest = blake2b(json.dumps({"format": _FORMAT, **recipe}).encode(), digest_size=10)
     for name, value in extractor.state_dict().items():
         digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

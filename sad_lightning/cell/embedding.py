@@ -38,8 +38,14 @@ def embedded(arrays: Arrays, cfg: DictConfig) -> Arrays:
         if extractor.stages:
             _check_memory(extractor.patches(), len(images), positive("backbone.memory", cfg.backbone.memory))
         features = cached_features(images, extractor, path_of("backbone.cache", cfg.backbone.cache), device)
-        kept[extractor] = replace(arrays, x=features, images=images, patches=bool(extractor.stages))
+        small = None if extractor.pixels is None else replace(arrays, x=_small_copies(images, extractor))
+        kept[extractor] = replace(arrays, x=features, images=images, small_copies=small, patches=bool(extractor.stages))
     return kept[extractor]
+
+
+def _small_copies(images: NDArray[np.uint8], extractor: FeatureExtractor) -> NDArray[np.float32]:
+    parts = map(extractor.small_copies, torch.split(torch.from_numpy(images), extractor.batch))
+    return torch.cat([part.cpu() for part in parts]).movedim(1, -1).numpy()
 
 
 def extractor_of(arrays: Arrays, cfg: DictConfig) -> FeatureExtractor | None:
@@ -58,13 +64,14 @@ def extractor_of(arrays: Arrays, cfg: DictConfig) -> FeatureExtractor | None:
                 "features=patches are those of a backbone, and there is none; choose backbone=efficientnet_lite0"
             )
         return None
+    if cfg.features == "pixels":
+        raise InputError("features=pixels is for a voice of a mixture; leave it out, or set backbone=none")
     weights = cfg.backbone.weights
     content = "" if weights is None else content_of(Path(str(weights)).expanduser())
     settings = OmegaConf.to_container(cfg.backbone, resolve=True)
     assert isinstance(settings, dict)
     del settings["cache"], settings["memory"]
-    if cfg.features != "patches":
-        settings["stages"] = None
+    settings["pixels" if cfg.features == "patches" else "stages"] = None
     return _extractor(OmegaConf.to_yaml(settings), content, images_of(arrays).shape[1:])
 
 

@@ -23,6 +23,7 @@ from sad_lightning.version import NUMBERS_VERSION, OWN_DATA_VERSION
 # its network and its optimiser.
 _NEUTRAL: dict[str, Any] = {
     "backbone": None,
+    "backbone.pixels": None,
     "balance": {"known_anomalies": 0, "mix": False},
     "data.day_first": None,
     "data.decimal": ".",

@@ -269,7 +269,7 @@ def _pretrains(cfg: DictConfig, models: Sequence["Method | Baseline"]) -> bool:
     """
     has_pretraining = cfg.pretrain.method is not None
     if isinstance(models[0], Method):
-        if cfg.features != "raw":
+        if cfg.features not in ("raw", "pixels"):
             raise InputError(
                 f"features must be raw for a method that is trained by steps, got {cfg.features}; leave it"
             )
@@ -278,7 +278,7 @@ def _pretrains(cfg: DictConfig, models: Sequence["Method | Baseline"]) -> bool:
         raise InputError(f"ensemble must be 1 for a method that is not trained by steps, got {cfg.ensemble}; leave it")
     if whole_number("patience", cfg.patience, least=0):
         raise InputError(f"patience must be 0 for a method that is not trained by steps, got {cfg.patience}; leave it")
-    codes = choice("features", cfg.features, ("raw", "codes", "patches")) == "codes"
+    codes = choice("features", cfg.features, ("raw", "codes", "patches", "pixels")) == "codes"
     if codes and not has_pretraining:
         raise InputError("pretrain must train an autoencoder for features=codes, got none; choose pretrain=ae")
     return codes

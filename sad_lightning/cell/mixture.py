@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
+from omegaconf import DictConfig
 
 from sad_lightning.cell.key import defining
 from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner, with_shape
@@ -24,6 +25,7 @@ from sad_lightning.cell.warm_start import networks_before, shortened
 from sad_lightning.checks import whole_number
 from sad_lightning.config.compose import one_line_errors
 from sad_lightning.config.voices import voice_of
+from sad_lightning.data.preprocess import UNSCALED
 from sad_lightning.data.split import Indices, Split
 from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.model import BaselineScore, Model
@@ -124,6 +126,8 @@ class MixtureLearner:
         mixture = Mixture(
             {name: one.scorer for name, one in scores.items()},
             {name: CalibrationLayer(fit_calibration(reference[name])) for name in scores},
+            pixels=0 if prepared.arrays.small_copies is None else prepared.arrays.small_copies.shape[1],
+            see_pixels=[voice.cell.method for voice in self.voices if voice.cfg.features == "pixels"],
         )
         normal = {name: one.normal[count:] for name, one in scores.items()}
         seconds: dict[str, float] = {}
@@ -181,7 +185,10 @@ def new_mixture(
                 "features=patches is for a method alone, and these are voices of a mixture; leave them out"
             )
         with one_line_errors(f"voices.{name}: "):
-            cfg, of_voice = with_shape(own, rows.arrays), replace(rows, balance=check_optimisation(own))
+            seen = _seen(rows, own)
+            if seen is None:
+                continue
+            cfg, of_voice = with_shape(own, seen.arrays), replace(seen, balance=check_optimisation(own))
             networks = networks_before(before, name)
             cfg = shortened(cfg) if networks else cfg
             try:
@@ -199,6 +206,16 @@ def new_mixture(
     if not voices:
         raise NotDefinedError("voices: none of them is defined without known anomalies, and this cell has none")
     return MixtureLearner(tuple(voices), divided)
+
+
+def _seen(rows: CellRows, cfg: DictConfig) -> CellRows | None:
+    """The rows as a voice sees them; None where it sees small copies and these are of grey images alone."""
+    if cfg.features != "pixels":
+        return rows
+    if cfg.backbone is None or cfg.backbone.pixels is None:
+        raise InputError("features=pixels needs a small copy of each image beside its features; set backbone.pixels=28")
+    small = rows.arrays.small_copies
+    return None if small is None else replace(rows, arrays=small, scaling=UNSCALED)
 
 
 def _scores_of(voice: PreparedCell) -> Scores:

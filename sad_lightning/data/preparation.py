@@ -66,10 +66,15 @@ class Preparation(nn.Module):
     def forward(self, raw: Tensor) -> Tensor:
         """Raw rows ``(B, C)`` float32 to ``(B, D)``, images ``(B, H, W, C)`` uint8 to ``(B, C, H, W)`` or features.
 
-        Patches are ``(B, D, h, w)``; the numbers of words, ``(B, T)``, stay as they are.
+        Patches are ``(B, D, h, w)``; the numbers of words, ``(B, T)``, stay as they are. Pixels of small copies come
+        behind the features.
         """
         if self.extractor is not None:
-            return to_network(self.extractor(raw), self.scale, self.shift, None, image=len(self.extractor.stages) > 0)
+            patches = len(self.extractor.stages) > 0
+            features = to_network(self.extractor(raw), self.scale, self.shift, None, image=patches)
+            if self.extractor.pixels is None:
+                return features
+            return torch.cat([features, self.extractor.small_copies(raw).flatten(start_dim=1)], dim=1)
         if not isinstance(self.schema, TableSchema):
             return to_network(raw, self.scale, self.shift, None, image=isinstance(self.schema, ImageSchema))
         values = raw[:, self.source]  # (B, D)

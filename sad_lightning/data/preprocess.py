@@ -33,6 +33,9 @@ class Scaling(NamedTuple):
     fill: Floats | None = None
 
 
+UNSCALED = Scaling(np.ones(1, dtype=np.float32), np.zeros(1, dtype=np.float32))
+
+
 def impute(x: NDArray[Any], fill: Floats | None) -> NDArray[Any]:
     """The rows ``(N, D)`` with missing values replaced by ``fill``; unchanged where that is None."""
     return x if fill is None else np.where(np.isnan(x), fill, x)
@@ -57,7 +60,7 @@ def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) ->
     if arrays.x.dtype == np.uint8:
         return Scaling(np.array([1 / 255], dtype=np.float32), np.zeros(1, dtype=np.float32))
     if isinstance(arrays.schema, TextSchema):
-        return Scaling(np.ones(1, dtype=np.float32), np.zeros(1, dtype=np.float32))
+        return UNSCALED
     unlabeled_or_normal = arrays.x[split.train[split.semi >= 0]]
     fill = medians(unlabeled_or_normal) if isinstance(arrays.schema, TableSchema) else None
     raw = arrays.x[split.half] if fit_rows == "split" else unlabeled_or_normal

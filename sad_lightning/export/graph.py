@@ -118,7 +118,10 @@ def _traceable(scorer: nn.Module) -> nn.Module:
         return _TorchBaseline(scorer)
     if isinstance(scorer, Mixture):
         calibrations = {name: one for name, one in scorer.calibrations.items() if isinstance(one, CalibrationLayer)}
-        return Mixture({name: _traceable(voice) for name, voice in scorer.voices.items()}, calibrations)
+        return Mixture(
+            {name: _traceable(voice) for name, voice in scorer.voices.items()}, calibrations,
+            pixels=scorer.pixels, see_pixels=scorer.see_pixels,
+        )  # fmt: skip
     return scorer
 
 

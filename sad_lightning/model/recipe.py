@@ -37,7 +37,8 @@ def recipe_of(scorer: nn.Module) -> dict[str, Any]:
         }
     if isinstance(scorer, Mixture):
         voices = {name: recipe_of(voice) for name, voice in scorer.voices.items()}
-        return {"scorer": {"type": "Mixture", "voices": voices}, "state": on_cpu(scorer.calibrations)}
+        recipe = {"type": "Mixture", "voices": voices, "pixels": scorer.pixels, "see_pixels": scorer.see_pixels}
+        return {"scorer": recipe, "state": on_cpu(scorer.calibrations)}
     recipe = {"type": type(scorer).__name__, **dict(scorer.hparams)}  # type: ignore[arg-type]
     return {"scorer": recipe, "state": on_cpu(scorer)}
 
@@ -51,7 +52,8 @@ def scorer_of(recipe: Mapping[str, Any], state: Mapping[str, Tensor]) -> Scorer:
     _import_methods()
     if recipe["type"] == "Mixture":
         voices = {name: scorer_of(voice["scorer"], voice["state"]) for name, voice in recipe["voices"].items()}
-        return Mixture(voices, {name: CalibrationLayer.from_state(state, f"{name}.") for name in voices})
+        calibrations = {name: CalibrationLayer.from_state(state, f"{name}.") for name in voices}
+        return Mixture(voices, calibrations, pixels=recipe.get("pixels", 0), see_pixels=recipe.get("see_pixels", ()))
     if (baseline := _baseline(recipe["type"])) is not None:
         arrays = {"parameters": np.array(recipe["parameters"])} | {k: value.numpy() for k, value in state.items()}
         first = None

@@ -1,6 +1,6 @@
 """Several detectors of one cell, of different methods; the score is the mean of their calibrated scores."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -51,17 +51,32 @@ class Mixture(nn.Module):
     Args:
         voices: trained models with a ``score``, by name.
         calibrations: of the voices, by name.
+        pixels: S where rows hold the pixels of small copies, ``S * S`` behind the features; 0 where they hold none.
+        see_pixels: the names of the voices that see these alone; the others see the features alone.
     """
 
-    def __init__(self, voices: Mapping[str, nn.Module], calibrations: Mapping[str, CalibrationLayer]) -> None:
+    def __init__(
+        self,
+        voices: Mapping[str, nn.Module],
+        calibrations: Mapping[str, CalibrationLayer],
+        *,
+        pixels: int = 0,
+        see_pixels: Collection[str] = (),
+    ) -> None:
         super().__init__()
+        self.pixels, self.see_pixels = pixels, sorted(see_pixels)
         names = sorted(voices)  # the last bit of a mean depends on the order
         self.voices = nn.ModuleDict({name: voices[name] for name in names})
         self.calibrations = nn.ModuleDict({name: calibrations[name] for name in names})
 
     def score(self, x: Tensor) -> Tensor:
         """The mean value of each row of ``x``, ``(B,)`` float64."""
-        return self.mean({name: voice.score(x) for name, voice in self.voices.items()})  # type: ignore[operator]
+        features, pixels = x, x
+        if self.pixels:
+            features, pixels = x.split([x.shape[1] - self.pixels**2, self.pixels**2], dim=1)
+            pixels = pixels.unflatten(1, (1, self.pixels, self.pixels))
+        seen = {name: pixels if name in self.see_pixels else features for name in self.voices}
+        return self.mean({name: voice.score(seen[name]) for name, voice in self.voices.items()})  # type: ignore[operator]
 
     def mean(self, scores: Mapping[str, Tensor]) -> Tensor:
         """The mean value of rows that the voices have scored, ``(B,)`` float64.
