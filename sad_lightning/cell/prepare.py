@@ -15,10 +15,9 @@ from sad_lightning.cell.embedding import embedded
 from sad_lightning.cell.key import defining, key_of
 from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner, to_kwargs, with_shape
 from sad_lightning.cell.loading import load
-from sad_lightning.cell.seconds import timed
 from sad_lightning.cell.trainer_settings import check_trainer
 from sad_lightning.cell.trim import suspicion, trims
-from sad_lightning.cell.values import Cell, Learner, PreparedCell, trainer_of
+from sad_lightning.cell.values import Cell, Learner, PreparedCell, timed, trainer_of
 from sad_lightning.cell.warm_start import (
     centered_before,
     model_before,

@@ -20,8 +20,7 @@ from sad_lightning.cell.key import (
     plain,
     text_of,
 )
-from sad_lightning.config.compose import with_voices
-from sad_lightning.config.voices import method_name
+from sad_lightning.config.compose import method_name, with_voices
 from sad_lightning.grid.compose import Kind, Sweep
 from sad_lightning.grid.substitute import Substitution
 

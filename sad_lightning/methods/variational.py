@@ -12,8 +12,7 @@ from torch import Tensor
 from sad_lightning.checks import at_least_zero, choice, whole_number
 from sad_lightning.data.module import Batch
 from sad_lightning.errors import InputError
-from sad_lightning.methods.part import Part
-from sad_lightning.methods.recipe import Recipe
+from sad_lightning.methods.part import Part, Recipe
 from sad_lightning.networks import Network
 
 _WIDEST = 40.0  # the largest log-variance
