@@ -35,10 +35,15 @@ _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
 class History(Callback):
-    """Writes the metrics of every epoch to the stages that are trained as one, and stops when all have diverged."""
+    """Writes the metrics of every epoch to the stages that are trained as one, and stops when all have diverged.
 
-    def __init__(self, stages: Sequence[Stage]) -> None:
-        self.stages = list(stages)
+    Args:
+        stages: what is trained.
+        watchers: callbacks of one's own, which find the metrics of a training alone in ``trainer.callback_metrics``.
+    """
+
+    def __init__(self, stages: Sequence[Stage], watchers: Sequence[Callback] = ()) -> None:
+        self.stages, self.watchers = list(stages), list(watchers)
         self.loss = math.nan
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -60,6 +65,9 @@ class History(Callback):
         self.loss = sum(losses) / len(losses) if losses else math.nan
         if all(stage.error is not None for stage in self.stages):
             raise InputError(str(self.stages[0].error))
+        if self.watchers and len(self.stages) == 1:
+            last = {name: values[-1] for name, values in self.stages[0].curves.items()}
+            pl_module.log_dict({name: value for name, value in last.items() if value is not None})
 
     def state_dict(self) -> dict[str, Any]:
         """The state for a resume checkpoint."""
@@ -69,24 +77,6 @@ class History(Callback):
         """Restore the state of a resume checkpoint."""
         for stage, state in zip(self.stages, state_dict["stages"], strict=True):
             stage.load_state_dict(state)
-
-
-class OwnMetrics(Callback):
-    """Hands the metrics of an epoch to callbacks of one's own, as ``trainer.callback_metrics``; a training alone.
-
-    Args:
-        callbacks: of one's own.
-    """
-
-    def __init__(self, callbacks: Sequence[Callback]) -> None:
-        self.callbacks = list(callbacks)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log what the stage has of this epoch."""
-        (history,) = (each for each in trainer.callbacks if isinstance(each, History))  # type: ignore[attr-defined]
-        if len(history.stages) == 1:
-            last = {name: values[-1] for name, values in history.stages[0].curves.items()}
-            pl_module.log_dict({name: value for name, value in last.items() if value is not None})
 
 
 class ProgressBar(Callback):
@@ -216,9 +206,9 @@ def new_trainer(
             )
     own: list[Callback] = []
     if stages:
-        history, resume = History(stages), _resume_checkpoint(stages, folder)
+        history = History(stages, wanted)
         bar = [ProgressBar(history)] if given.get("enable_progress_bar", True) else []
-        own = [history, *bar, *([OwnMetrics(wanted)] if wanted else []), resume]
+        own = [history, *bar, _resume_checkpoint(stages, folder)]
     try:
         with quiet():
             trainer = make(
@@ -253,9 +243,10 @@ def _resume_checkpoint(stages: Sequence[Stage], folder: Path) -> ResumeCheckpoin
     return ResumeCheckpoint(folder / f"{stages[0].name}.{tag}.resume.ckpt", tag)
 
 
-def own_callbacks(trainer: Trainer) -> bool:
-    """Whether callbacks of one's own watch the training."""
-    return any(isinstance(callback, OwnMetrics) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+def history_of(trainer: Trainer) -> History:
+    """The callback that every Trainer of stages has."""
+    (history,) = (each for each in trainer.callbacks if isinstance(each, History))  # type: ignore[attr-defined]
+    return history
 
 
 def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
@@ -269,10 +260,10 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     try:
         _fit(trainer, module, data)
     except Exception as error:
-        watching = [each for each in trainer.callbacks if isinstance(each, OwnMetrics)]  # type: ignore[attr-defined]
-        if not watching or one_line(error) is not None:
+        watchers = history_of(trainer).watchers
+        if not watchers or one_line(error) is not None:
             raise
-        raise InputError(_with_callbacks(error, watching[0].callbacks)) from error
+        raise InputError(_with_callbacks(error, watchers)) from error
 
 
 def _with_callbacks(error: Exception, callbacks: Sequence[Callback]) -> str:
@@ -289,7 +280,7 @@ def _with_callbacks(error: Exception, callbacks: Sequence[Callback]) -> str:
 
 def _fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     (resume,) = (callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ResumeCheckpoint))
-    (history,) = (callback for callback in trainer.callbacks if isinstance(callback, History))  # type: ignore[attr-defined]
+    history = history_of(trainer)
     state, start = resume.read(module), time.perf_counter()
     assert isinstance(trainer.strategy.checkpoint_io, Checkpoints)  # ``new_trainer`` made it
     trainer.strategy.checkpoint_io.state = state
