@@ -207,10 +207,9 @@ class PopulationData(DataModule):
                 raise ValueError("the members of a population must train on rows of one array")
             if member.shape != first.shape or member.streams != first.streams or member.balance != first.balance:
                 raise ValueError("the members of a population must agree on steps an epoch, batches and streams")
-        # They share a data set: all have a fill, or none. A member may have fewer rows than another; its draws never
-        # point at the padding.
-        scaling = Scaling(*(None if getattr(first, name) is None else _stacked(members, name, first.x.ndim)
-                            for name in Scaling._fields))  # fmt: skip
+        fill = None if first.fill is None else _stacked(members, "fill")  # they share a data set: all have one, or none
+        scaling = Scaling(_stacked(members, "scale"), _stacked(members, "shift"), fill)
+        # A member may have fewer rows than another; its draws never point at the padding.
         rows, semi = (pad_sequence([getattr(member, name).cpu() for member in members], batch_first=True).numpy()
                       for name in ("rows", "semi"))  # fmt: skip
         super().__init__(
@@ -229,10 +228,10 @@ class PopulationData(DataModule):
         return Batch(self.samples(self.rows.gather(1, positions)), self.semi.gather(1, positions))
 
 
-def _stacked(members: Sequence[DataModule], name: str, dimensions: int) -> NDArray[np.float32]:
+def _stacked(members: Sequence[DataModule], name: str) -> NDArray[np.float32]:
     """A part of the scaling of all members, ``(K, 1, ..., D)``, so that it broadcasts over rows ``(K, B, ..., D)``."""
     stacked = torch.stack([getattr(member, name).cpu() for member in members])
-    return stacked.view(len(members), *(1,) * (dimensions - 1), -1).numpy()
+    return stacked.view(len(members), *(1,) * (members[0].x.ndim - 1), -1).numpy()
 
 
 class PopulationBatches:
