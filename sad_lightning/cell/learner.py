@@ -152,12 +152,12 @@ def new_learner(
             Training(method, part, Stage(f"{method.stage}{suffix}", log.key, log))
             for method, part in zip(methods, data, strict=True)
         ]
-        deep = deep_learner(trainings, rows.split, patience=cfg.patience, target_fpr=cfg.target_fpr)
-        return going_on(deep, networks), pretraining
+        learner: Learner = deep_learner(trainings, rows.split, patience=cfg.patience, target_fpr=cfg.target_fpr)
+        return (going_on(learner, networks) if networks else learner), pretraining
     from sad_lightning.cell.shallow import Shallow  # scikit-learn: half a second of import
 
-    selection = instantiate(cfg.selection, _convert_="all")
-    return going_on(Shallow(models[0], data[0], selection), networks), pretraining  # type: ignore[arg-type]
+    learner = Shallow(models[0], data[0], instantiate(cfg.selection, _convert_="all"))  # type: ignore[arg-type]
+    return (going_on(learner, networks) if networks else learner), pretraining
 
 
 def _check_reads_words(model: "Method | Baseline", name: str, balance: Balance, trim: float) -> None:
