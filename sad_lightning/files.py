@@ -86,9 +86,6 @@ def write_archive(path: Path, kind: str, write: Callable[[io.BytesIO], object]) 
         path: of the file.
         kind: the name of its format, with a version, and the cell that it belongs to, if it belongs to one.
         write: writes the archive into a buffer, as ``torch.save`` and ``numpy.savez`` do.
-
-    Raises:
-        OSError: it can not be written.
     """
     buffer = io.BytesIO()
     write(buffer)
@@ -124,9 +121,6 @@ def write_json(path: Path, document: Mapping[str, Any], *, indent: int | None = 
         path: of the file.
         document: what JSON can hold.
         indent: letters before each line of a level; None for one long line, which is written ten times as fast.
-
-    Raises:
-        OSError: it can not be written.
     """
     plain = json.loads(json.dumps(document, allow_nan=False))
     text = json.dumps({"checksum": _checksum(plain), **plain}, indent=indent)

@@ -287,11 +287,7 @@ def _null_for_nan(value: Any) -> Any:
 
 
 def _check_types(record: Result | Coordinates) -> None:
-    """Check what was read: nothing else does, and whoever can write a file can write its checksum.
-
-    Raises:
-        TypeError: a field is something else than its annotation says.
-    """
+    """Check what was read: nothing else does, and whoever can write a file can write its checksum."""
     for name, kind in _KINDS[type(record)].items():
         if not _fits(value := getattr(record, name), kind):
             raise TypeError(f"{name} is {reprlib.repr(value)}")

@@ -31,13 +31,7 @@ _SIDE = 64  # pixels of a small picture
 
 
 def write_card(folder: Path, arrays: Arrays, commands: Sequence[str]) -> Path:
-    """Write the page beside the model: whole, or not at all.
-
-    Args:
-        folder: of the training.
-        arrays: own data, which it was trained on.
-        commands: what to do next.
-    """
+    """Write the page beside the model: whole, or not at all."""
     content = gather_card(folder, arrays)
     result = content.result
     templates = environment(Path(__file__).parent)

@@ -135,9 +135,6 @@ def _method_of(target: str) -> type[Method]:
     """The class that a result names: a method of this package, or of a module that is imported already.
 
     A stored file must not decide what is imported.
-
-    Raises:
-        InputError: there is no such method.
     """
     room, _, name = target.rpartition(".")
     method = getattr(methods if room == methods.__name__ else sys.modules.get(room), name, None)

@@ -175,11 +175,7 @@ def together(
 
 
 def check_converged(cell: PreparedCell) -> PreparedCell:
-    """The cell, if none of its trainings diverged.
-
-    Raises:
-        InputError: one did.
-    """
+    """The cell, if none of its trainings diverged."""
     for stage in cell.stages:
         if stage.error is not None:
             raise InputError(stage.error)

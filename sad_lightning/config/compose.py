@@ -103,12 +103,7 @@ def method_name(cfg: DictConfig, choice: str) -> str:
 
 
 def voice_of(cfg: DictConfig, name: str) -> DictConfig:
-    """The settings of a cell that is this voice alone.
-
-    Args:
-        cfg: of the cell, from ``with_voices``.
-        name: of the voice.
-    """
+    """The settings of a cell that is this voice alone."""
     settings: Any = OmegaConf.to_container(cfg)  # plain data: a copy of composed settings takes three times as long
     own = settings["voices"][name]
     settings |= {key: own[key] for key in OF_VOICE} | {"voices": {}}

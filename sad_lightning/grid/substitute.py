@@ -107,11 +107,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _check_interpolations(value: Any) -> None:
-    """Refuse an interpolation that may show something else than a value.
-
-    Raises:
-        ValueError: there is one.
-    """
+    """Refuse an interpolation that may show something else than a value."""
     if isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             _check_interpolations(item)

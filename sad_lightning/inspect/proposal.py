@@ -105,10 +105,6 @@ class Proposal:
 def propose(table: TableProfile, label: str | None = None) -> Proposal:
     """Propose settings for a table.
 
-    Args:
-        table: what its columns hold.
-        label: the column of the labels, where a person names it.
-
     Raises:
         InputError: there is no such column.
     """

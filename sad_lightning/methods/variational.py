@@ -167,9 +167,6 @@ def gaussian(heads: Tensor) -> tuple[Tensor, Tensor]:
 
     The log-variance is clamped to at most 40. Beyond 88, which a value far from all others can cause, the square of a
     sample overflows float32, and parameters that should have no gradient get nan.
-
-    Args:
-        heads: ``(..., 2D)``.
     """
     mean, log_variance = heads.float().chunk(2, dim=-1)
     return mean, log_variance.clamp(max=_WIDEST)

@@ -66,9 +66,6 @@ def check_finite(data: Place, kind: str, names: NDArray[Any], scores: NDArray[np
         kind: what ``names`` holds: row or file.
         names: ``(B,)``.
         scores: ``(B,)``.
-
-    Raises:
-        InputError: a score is not finite.
     """
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):

@@ -72,9 +72,6 @@ def help_text(arguments: Sequence[str]) -> str:
 
     Args:
         arguments: of the command line; a folder after ``--config-dir`` adds its options.
-
-    Raises:
-        InputError: there is no such group.
     """
     parser = ArgumentParser(add_help=False)
     parser.add_argument("--config-dir", "-cd", type=Path, action="append", default=[])

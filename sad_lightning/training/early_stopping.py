@@ -56,11 +56,7 @@ def validation_metrics(target_fpr: float) -> MetricCollection:
 
 
 def ranks(scores: Tensor) -> Tensor:
-    """The rank of each score divided by their number, ``(n,)`` float64 in (0, 1]; equal scores have their mean rank.
-
-    Raises:
-        InputError: a score is not finite.
-    """
+    """The rank of each score divided by their number, ``(n,)`` float64 in (0, 1]; equal scores have their mean rank."""
     if not scores.isfinite().all():
         raise InputError(
             f"optimizer.lr must let the training converge, but {int((~scores.isfinite()).sum())} of {len(scores)} "

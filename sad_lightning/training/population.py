@@ -65,11 +65,7 @@ class Population(Steps):
         return self._skeleton[0].method.updates
 
     def on_fit_start(self) -> None:
-        """Refuse a Trainer that would couple the members.
-
-        Raises:
-            InputError: the Trainer scales losses, as it must in float16.
-        """
+        """Refuse a Trainer that would couple the members."""
         if self.trainer.precision == "16-mixed":
             raise InputError(
                 "trainer.precision must not be 16-mixed in a population, it scales all losses as one; use bf16-mixed"

@@ -110,11 +110,7 @@ def folder(
 
 
 def image_schema(size: int, channels: int) -> ImageSchema:
-    """The schema of square images.
-
-    Raises:
-        InputError: a setting of ``data`` is wrong.
-    """
+    """The schema of square images."""
     if channels not in (1, 3):
         raise InputError(f"data.channels must be 1 for grey or 3 for colours, got {channels!r}; for example 3")
     return ImageSchema(size, size, channels)

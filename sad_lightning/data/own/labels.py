@@ -63,9 +63,6 @@ def check_words(path: Place, label: Values, *, known_anomaly: object, known_norm
         label: the column of all rows, as words.
         known_anomaly: the words of known anomalies.
         known_normal: those of known normals.
-
-    Raises:
-        InputError: no row has one of them.
     """
     for key, semi, setting in (("known_anomaly", -1, known_anomaly), ("known_normal", 1, known_normal)):
         names = as_words(setting)

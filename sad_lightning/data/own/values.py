@@ -168,9 +168,6 @@ def check_names_once(path: Place, names: Sequence[str], ignore: Collection[str] 
         names: of all columns.
         ignore: columns that are left out, which may have any name.
         out: what leaves columns out at prediction.
-
-    Raises:
-        InputError: there is such a column.
     """
     for number, name in enumerate(names, start=1):
         if (not name or name.startswith("__index_level_")) and name not in ignore:
