@@ -108,10 +108,6 @@ def deep_learner(trainings: Sequence[Training], split: Split, *, patience: int, 
 def load_model(path: Path, settings: Mapping[str, Any]) -> Method | Ensemble:
     """The method or ensemble of a finished cell, in eval mode on the CPU.
 
-    Args:
-        path: its checkpoint.
-        settings: those of its result.
-
     Raises:
         InputError: there is no checkpoint, it is not the one of the cell, or its method is not known here.
     """

@@ -142,10 +142,6 @@ def _cells_like(cfg: DictConfig, kind: Kind) -> "_Cells | None":
 class _Cells:
     """Cells that differ in single values, from plain data: each is what ``cell_of`` makes of it.
 
-    Args:
-        cfg: the settings of one of them.
-        kind: of all of them.
-
     Raises:
         ValueError: their values can not be substituted.
     """

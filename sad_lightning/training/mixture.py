@@ -42,12 +42,7 @@ class CalibrationLayer(nn.Module):
 
 
 class Mixture(nn.Module):
-    """The mean of the calibrated scores of its voices.
-
-    Args:
-        voices: trained models with a ``score``, by name.
-        calibrations: of the voices, by name.
-    """
+    """The mean of the calibrated scores of its voices."""
 
     def __init__(self, voices: Mapping[str, nn.Module], calibrations: Mapping[str, CalibrationLayer]) -> None:
         super().__init__()

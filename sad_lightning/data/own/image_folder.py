@@ -254,18 +254,18 @@ def _as_values(names: Sequence[str | None]) -> Values:
 
 def _without(values: Values, words: set[str]) -> Values:
     """The values with some words missing."""
-    names = [None if np.isnan(code) else values.words[int(code)] for code in values.numbers]
-    return _as_values([None if name in words else name for name in names])
+    return _as_values([None if name in words else name for name in values.texts()])
 
 
 def _files_of(top: Path, listing: Path, files: Values) -> list[Path]:
     if not top.is_dir():
         raise InputError(f"{top}: must be a folder of images, and is none; give the right one with data.path=FOLDER")
-    if np.isnan(files.numbers).any():
-        row = int(np.isnan(files.numbers).argmax()) + 1
+    names: list[str | None] = files.texts().tolist()
+    if None in names:
+        row = names.index(None) + 1
         raise InputError(f"{listing}: every row must name a file, row {row} names none; mend it")
-    paths = [top / files.words[int(code)] for code in files.numbers]
-    missing = [files.words[int(code)] for code, file in zip(files.numbers, paths, strict=True) if not file.is_file()]
+    paths = [top / str(name) for name in names]
+    missing = [str(name) for name, file in zip(names, paths, strict=True) if not file.is_file()]
     if missing:
         raise InputError(f"{listing}: names files that are not in {top}: {listed(missing)}; mend it, or data.path")
     return paths
