@@ -23,7 +23,7 @@ from PIL import Image, ImageOps
 
 from sad_lightning.checks import path_of
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.own.labels import as_words, check_words, labels_of, part_of, semi_of
+from sad_lightning.data.own.labels import as_words, own_labels
 from sad_lightning.data.own.reading import read_table
 from sad_lightning.data.own.values import Values, listed, spell
 from sad_lightning.data.schema import ImageSchema
@@ -95,14 +95,10 @@ def folder(
                 raise InputError(f"data.{key}={name}: {listing} has no such column; it has {listed(list(table))}")
             columns[key] = table[name].as_words()
         files = _files_of(top, listing, columns.pop("file"))
-    semi = np.zeros(len(files), dtype=np.int8)
-    if "label" in columns:
-        semi = semi_of(
-            top, columns["label"], known_anomaly=known_anomaly, known_normal=known_normal, unlabeled=unlabeled
-        )
-        check_words(top, columns["label"], known_anomaly=known_anomaly, known_normal=known_normal)
-    parts = part_of(top, columns["part"]) if "part" in columns else None
-    target, classes, given_labels = labels_of(top, semi, columns.get("truth"), normal, parts, columns.get("group"))
+    target, classes, given_labels = own_labels(
+        top, len(files), columns, normal=normal,
+        known_anomaly=known_anomaly, known_normal=known_normal, unlabeled=unlabeled,
+    )  # fmt: skip
     schema = of_depth(files, schema)
     x, readable = load_images(files, schema)
     arrays = Arrays(x, target.astype(np.int64), classes, labels=given_labels, schema=schema)

@@ -1,7 +1,7 @@
 """From the words in the columns of own data to ``semi``, ``target_class`` and the part of each row."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,22 @@ from sad_lightning.errors import InputError
 
 USUAL = {-1: ["anomaly"], 1: ["normal"], 0: ["unlabeled"]}  # the words of conf/data/table.yaml
 PARTS = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
+
+
+def own_labels(
+    path: Place, rows: int, roles: Mapping[str, Values], *, normal: object, **meaning: object
+) -> tuple[NDArray[np.int64], tuple[str, ...], Labels]:
+    """The classes that evaluation sees, their names, and the labels, of a file with so many rows.
+
+    ``roles`` are its columns ``label``, ``truth``, ``part`` and ``group``, as words, as far as there are any; for
+    ``normal`` see ``labels_of``, for the meaning of words ``semi_of``.
+    """
+    semi = np.zeros(rows, dtype=np.int8)
+    if "label" in roles:
+        semi = semi_of(path, roles["label"], **meaning)
+        check_words(path, roles["label"], **meaning)
+    part = part_of(path, roles["part"]) if "part" in roles else None
+    return labels_of(path, semi, roles.get("truth"), normal, part, roles.get("group"))
 
 
 def semi_of(
@@ -55,7 +71,7 @@ def semi_of(
     return semi
 
 
-def check_words(path: Place, label: Values, *, known_anomaly: object, known_normal: object) -> None:
+def check_words(path: Place, label: Values, *, known_anomaly: object, known_normal: object, **_: object) -> None:
     """Refuse words that a person has named, and of which no row has one.
 
     Args:
