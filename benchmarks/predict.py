@@ -24,7 +24,7 @@ from hydra import compose, initialize_config_dir
 from pyarrow import csv, parquet
 
 from sad_lightning.cell.learner import build_method
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import Column, TableSchema

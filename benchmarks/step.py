@@ -25,7 +25,7 @@ from lightning.pytorch.loggers import CSVLogger
 from omegaconf import DictConfig
 
 from sad_lightning.cell.learner import build_method
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.sets.images import fashion_mnist

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 from scipy.special import stdtrit
 
-from sad_lightning.config.voices import MIXTURE
+from sad_lightning.config.compose import MIXTURE
 from sad_lightning.drawing.numbers import difference_words, summary_words
 from sad_lightning.drawing.tables import csv_table, markdown_table
 from sad_lightning.files import whole_file

@@ -13,8 +13,7 @@ from hydra.utils import get_class
 
 import sad_lightning
 from sad_lightning.config.compose import composed
-from sad_lightning.config.location import CONF
-from sad_lightning.config.options import ADDED, groups, options_of
+from sad_lightning.config.options import ADDED, CONF, groups, options_of
 
 HERE = Path(__file__).resolve().parent
 NOTEBOOKS = HERE.parent / "notebooks"

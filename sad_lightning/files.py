@@ -86,9 +86,6 @@ def write_archive(path: Path, kind: str, write: Callable[[io.BytesIO], object]) 
         path: of the file.
         kind: the name of its format, with a version, and the cell that it belongs to, if it belongs to one.
         write: writes the archive into a buffer, as ``torch.save`` and ``numpy.savez`` do.
-
-    Raises:
-        OSError: it can not be written.
     """
     buffer = io.BytesIO()
     write(buffer)
@@ -117,6 +114,13 @@ def read_archive(path: Path, kind: str) -> io.BytesIO:
     return io.BytesIO(content)
 
 
+def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write the texts below a folder, by the names of their files: each whole, or not at all."""
+    for name, text in texts.items():
+        with whole_file(folder / name) as part:
+            part.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path, document: Mapping[str, Any], *, indent: int | None = 1) -> None:
     """Write a document with its checksum: whole, or not at all.
 
@@ -124,14 +128,10 @@ def write_json(path: Path, document: Mapping[str, Any], *, indent: int | None = 
         path: of the file.
         document: what JSON can hold.
         indent: letters before each line of a level; None for one long line, which is written ten times as fast.
-
-    Raises:
-        OSError: it can not be written.
     """
     plain = json.loads(json.dumps(document, allow_nan=False))
     text = json.dumps({"checksum": _checksum(plain), **plain}, indent=indent)
-    with whole_file(path) as part:
-        part.write_text(text + "\n", encoding="utf-8")
+    write_texts(path.parent, {path.name: text + "\n"})
 
 
 def read_json(path: Path, *, as_written: bool = False) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class Result:
         pretraining: ``none``, ``trained``, or ``cached`` where its weights come from an equal training.
         resumed: whether a stage was resumed from a checkpoint; its seconds are then those since.
         per_class: for each class that is not normal, its auroc against the normals, recall at the threshold, count, and
-            distance to the nearest known class (``data.distances``).
+            distance to the nearest known class (``cell.evaluation``).
         seconds: wall time of each stage; of one that trained in a population, its share.
         environment: versions, device, git commit.
         history: for each stage that trained, its curves by name, one value an epoch, None where there was none.
@@ -287,11 +287,7 @@ def _null_for_nan(value: Any) -> Any:
 
 
 def _check_types(record: Result | Coordinates) -> None:
-    """Check what was read: nothing else does, and whoever can write a file can write its checksum.
-
-    Raises:
-        TypeError: a field is something else than its annotation says.
-    """
+    """Check what was read: nothing else does, and whoever can write a file can write its checksum."""
     for name, kind in _KINDS[type(record)].items():
         if not _fits(value := getattr(record, name), kind):
             raise TypeError(f"{name} is {reprlib.repr(value)}")

@@ -18,7 +18,7 @@ from support.methods import make as make
 
 from sad_lightning.cell import run as run  # imports what nearly all tests need
 from sad_lightning.config.compose import composed
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 
 torch.set_num_threads(1)  # tiny tensors; and numbers that do not depend on the machine's cores
 yaml.SafeLoader = yaml.CSafeLoader  # libyaml's: a third of the time in which Hydra composes a cell

@@ -18,9 +18,8 @@ from support.grids import sweep
 
 import sad_lightning
 from sad_lightning.cell.key import cell_key, defining
-from sad_lightning.config.compose import composed
-from sad_lightning.config.location import CONF
-from sad_lightning.config.voices import OF_CELL, OF_VOICE, voice_of
+from sad_lightning.config.compose import OF_CELL, OF_VOICE, composed, voice_of
+from sad_lightning.config.options import CONF
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError

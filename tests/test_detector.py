@@ -24,7 +24,7 @@ from support.methods import METHODS as DEEP
 
 import sad_lightning
 from sad_lightning import Detector, label_auroc
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 from sad_lightning.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent

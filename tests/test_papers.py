@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "papers.md").read_text()
 STARTS = re.compile(r"(\+experiment|data|method|split\.\w+)=\S")

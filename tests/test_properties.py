@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from support.grids import cell_named
 
 from sad_lightning.cell.key import key_of
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 from sad_lightning.data import table
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.reading import raw_rows, read_batches

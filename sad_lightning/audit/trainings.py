@@ -20,7 +20,7 @@ from sad_lightning.command import progress
 from sad_lightning.config.compose import composed
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.errors import DamagedError, InputError
-from sad_lightning.files import set_aside, whole_file
+from sad_lightning.files import set_aside, write_texts
 from sad_lightning.result import finished, read_arrays
 from sad_lightning.stats.threshold import promises
 
@@ -109,9 +109,7 @@ def run_audit(options: Audit) -> str:
     summary = words(findings, options.label_free, options.with_labels, float(cfg.target_fpr))
     text = f"{summary}\n\n{as_markdown(findings)}\n"
     svg = figure(findings, options.label_free, options.with_labels).file()
-    for name, content in {"audit.md": text, "audit.csv": as_csv(findings), "audit.svg": svg}.items():
-        with whole_file(options.out / name) as part:
-            part.write_text(content, encoding="utf-8")
+    write_texts(options.out, {"audit.md": text, "audit.csv": as_csv(findings), "audit.svg": svg})
     return f"{text}\n{options.out / 'audit.svg'}"
 
 

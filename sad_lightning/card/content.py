@@ -97,12 +97,7 @@ class DetectorCard:
 
 
 def gather_card(folder: Path, arrays: Arrays) -> DetectorCard:
-    """Read what a training left, and score the rows that it trained on.
-
-    Args:
-        folder: of the training.
-        arrays: own data, which it was trained on.
-    """
+    """Read what a training left, and score the rows that it trained on."""
     result, model = Result.read(folder), Model.load(folder / MODEL_FILE)
     if isinstance(model.preparation.schema, TextSchema):
         arrays = renumbered(arrays, model.preparation.schema.words)

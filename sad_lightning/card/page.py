@@ -15,7 +15,7 @@ from sad_lightning.drawing import svg
 from sad_lightning.drawing.pages import environment
 from sad_lightning.drawing.pixels import overlay, picture, shrunk
 from sad_lightning.drawing.scores import score_histograms
-from sad_lightning.files import CARD_FILE, whole_file
+from sad_lightning.files import CARD_FILE, write_texts
 from sad_lightning.stats.ranking import roc_curve
 
 _COLOURS = {
@@ -31,13 +31,7 @@ _SIDE = 64  # pixels of a small picture
 
 
 def write_card(folder: Path, arrays: Arrays, commands: Sequence[str]) -> Path:
-    """Write the page beside the model: whole, or not at all.
-
-    Args:
-        folder: of the training.
-        arrays: own data, which it was trained on.
-        commands: what to do next.
-    """
+    """Write the page beside the model: whole, or not at all."""
     content = gather_card(folder, arrays)
     result = content.result
     templates = environment(Path(__file__).parent)
@@ -55,8 +49,7 @@ def write_card(folder: Path, arrays: Arrays, commands: Sequence[str]) -> Path:
         commands=commands,
         percent=_percent,
     )  # fmt: skip
-    with whole_file(folder / CARD_FILE) as part:
-        part.write_text(page, encoding="utf-8")
+    write_texts(folder, {CARD_FILE: page})
     return folder / CARD_FILE
 
 

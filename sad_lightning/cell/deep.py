@@ -1,21 +1,33 @@
-"""Deep methods in a cell: one method, or the members of an ensemble, trained under the Trainer."""
+"""Deep methods in a cell: one method, or the members of an ensemble, trained under the Trainer, and their file."""
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from sad_lightning.cell.checkpoint import CHECKPOINT, kind_of
-from sad_lightning.cell.seconds import timed
-from sad_lightning.cell.values import PreparedCell, Scores
+from sad_lightning import methods
+from sad_lightning.cell.key import key_of
+from sad_lightning.cell.values import PreparedCell, Scores, timed
 from sad_lightning.checks import whole_number
 from sad_lightning.data.split import Split
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, words_of
+from sad_lightning.files import read_archive
+from sad_lightning.methods.method import Method
 from sad_lightning.training.early_stopping import EarlyStopping
 from sad_lightning.training.ensemble import Ensemble
 from sad_lightning.training.stage import Training
 from sad_lightning.training.trainer import score_rows
+
+CHECKPOINT = "model.ckpt"
+
+
+def kind_of(key: str) -> str:
+    """The kind of file that the checkpoint of a cell is, see ``files.write_archive``."""
+    return f"Lightning checkpoint of cell {key}"
 
 
 @dataclass(frozen=True)
@@ -91,3 +103,37 @@ def deep_learner(trainings: Sequence[Training], split: Split, *, patience: int, 
 
     early_stopping = EarlyStopping(training.stage, batches, y, patience=patience, target_fpr=target_fpr)
     return Deep((training,), (early_stopping,))
+
+
+def load_model(path: Path, settings: Mapping[str, Any]) -> Method | Ensemble:
+    """The method or ensemble of a finished cell, in eval mode on the CPU.
+
+    Raises:
+        InputError: there is no checkpoint, it is not the one of the cell, or its method is not known here.
+    """
+    if settings.get("voices"):
+        raise InputError(
+            f"{path.parent}: holds a mixture, which has a checkpoint a voice; choose the folder of a method"
+        )
+    method = _method_of(str(settings["method"]["_target_"]))  # imports it, so that an ensemble can find it by name
+    kind = Ensemble if settings["ensemble"] > 1 else method
+    try:
+        file = read_archive(path, kind_of(key_of(settings)))
+        model = kind.load_from_checkpoint(file, map_location="cpu", weights_only=True).eval()
+    except Exception as error:  # code that was changed since fails in many ways
+        reason = words_of(error)
+        raise InputError(f"{path}: must be the checkpoint of the cell ({reason}); run the cell again") from error
+    assert isinstance(model, Method | Ensemble)
+    return model
+
+
+def _method_of(target: str) -> type[Method]:
+    """The class that a result names: a method of this package, or of a module that is imported already.
+
+    A stored file must not decide what is imported.
+    """
+    room, _, name = target.rpartition(".")
+    method = getattr(methods if room == methods.__name__ else sys.modules.get(room), name, None)
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise InputError(f"{target}: must be a method that is known here; name its module with --import")
+    return method

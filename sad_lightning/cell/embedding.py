@@ -51,10 +51,6 @@ def _small_copies(images: NDArray[np.uint8], extractor: FeatureExtractor) -> NDA
 def extractor_of(arrays: Arrays, cfg: DictConfig) -> FeatureExtractor | None:
     """The backbone that ``cfg.backbone`` describes, or None.
 
-    Args:
-        arrays: of images, or their features.
-        cfg: the settings of the cell.
-
     Raises:
         InputError: the data set has no images, or the backbone's settings are wrong.
     """

@@ -10,9 +10,8 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from sad_lightning.config.compose import with_voices
+from sad_lightning.config.compose import OF_VOICE, method_name, voice_of, with_voices
 from sad_lightning.config.own_code import code_digest, targets_of
-from sad_lightning.config.voices import OF_VOICE, method_name, voice_of
 from sad_lightning.data.arrays import data_root
 from sad_lightning.data.own.address import is_address
 from sad_lightning.data.own.parts import find_parts, is_many

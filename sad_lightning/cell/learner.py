@@ -152,12 +152,12 @@ def new_learner(
             Training(method, part, Stage(f"{method.stage}{suffix}", log.key, log))
             for method, part in zip(methods, data, strict=True)
         ]
-        deep = deep_learner(trainings, rows.split, patience=cfg.patience, target_fpr=cfg.target_fpr)
-        return going_on(deep, networks), pretraining
+        learner: Learner = deep_learner(trainings, rows.split, patience=cfg.patience, target_fpr=cfg.target_fpr)
+        return (going_on(learner, networks) if networks else learner), pretraining
     from sad_lightning.cell.shallow import Shallow  # scikit-learn: half a second of import
 
-    selection = instantiate(cfg.selection, _convert_="all")
-    return going_on(Shallow(models[0], data[0], selection), networks), pretraining  # type: ignore[arg-type]
+    learner = Shallow(models[0], data[0], instantiate(cfg.selection, _convert_="all"))  # type: ignore[arg-type]
+    return (going_on(learner, networks) if networks else learner), pretraining
 
 
 def _check_reads_words(model: "Method | Baseline", name: str, balance: Balance, trim: float) -> None:
@@ -174,11 +174,7 @@ def _check_reads_words(model: "Method | Baseline", name: str, balance: Balance, 
 
 
 def check_optimisation(cfg: DictConfig) -> Balance:
-    """Check the settings that no constructor checks, and return how batches are balanced.
-
-    Raises:
-        InputError: a setting is wrong.
-    """
+    """Check the settings that no constructor checks, and return how batches are balanced."""
     for name in ("preprocess", "balance", "selection"):
         if not isinstance(cfg[name], DictConfig) and (name, cfg[name]) != ("selection", None):
             raise InputError(f"{name} must hold settings, got {cfg[name]!r}; set one of them with {name}.KEY=VALUE")
@@ -218,9 +214,6 @@ def build(settings: DictConfig, seed: int, stage: str = "train") -> "Method | Ba
     """A method for a stage, with initial weights drawn from the cell's seed, or a baseline.
 
     The state of the global generator does not change.
-
-    Raises:
-        InputError: a setting is wrong.
     """
     for key in ("network", "optimizer"):
         if key in settings and not isinstance(settings[key], DictConfig):

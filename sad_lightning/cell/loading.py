@@ -34,9 +34,6 @@ def check_whole_path(path: object, home: str) -> None:
     Args:
         path: the setting ``data.path``, if there is one.
         home: the folder in which the command was typed.
-
-    Raises:
-        InputError: it is relative.
     """
     if isinstance(path, str) and not is_address(path) and not Path(path).expanduser().is_absolute():
         raise InputError(

@@ -18,13 +18,11 @@ from omegaconf import DictConfig
 
 from sad_lightning.cell.key import defining
 from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner, with_shape
-from sad_lightning.cell.seconds import add_seconds
 from sad_lightning.cell.shallow import Shallow, unseen_scores
-from sad_lightning.cell.values import Cell, Learner, PreparedCell, Scores
+from sad_lightning.cell.values import Cell, Learner, PreparedCell, Scores, add_seconds
 from sad_lightning.cell.warm_start import networks_before, shortened
 from sad_lightning.checks import whole_number
-from sad_lightning.config.compose import one_line_errors
-from sad_lightning.config.voices import voice_of
+from sad_lightning.config.compose import one_line_errors, voice_of
 from sad_lightning.data.preprocess import UNSCALED
 from sad_lightning.data.split import Indices, Split
 from sad_lightning.errors import InputError, NotDefinedError

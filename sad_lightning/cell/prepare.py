@@ -15,10 +15,9 @@ from sad_lightning.cell.embedding import embedded
 from sad_lightning.cell.key import defining, key_of
 from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner, to_kwargs, with_shape
 from sad_lightning.cell.loading import load
-from sad_lightning.cell.seconds import timed
 from sad_lightning.cell.trainer_settings import check_trainer
 from sad_lightning.cell.trim import suspicion, trims
-from sad_lightning.cell.values import Cell, Learner, PreparedCell, trainer_of
+from sad_lightning.cell.values import Cell, Learner, PreparedCell, timed, trainer_of
 from sad_lightning.cell.warm_start import (
     centered_before,
     model_before,
@@ -66,7 +65,8 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
         warnings.simplefilter("always")
         rows, before = _rows(cell, seed, balance)
     arrays, split, settings = rows.arrays, rows.split, defining(cell.cfg)
-    cfg, networks = with_shape(cell.cfg, arrays), () if cell.cfg.voices else networks_before(before)
+    cfg = with_shape(cell.cfg, arrays)
+    networks = () if before is None or cfg.voices else networks_before(before)
     cfg = shortened(cfg) if networks else cfg
     key, coordinates = key_of(settings), coordinates_of(cfg, arrays, split)
     log = CellLog(
@@ -95,18 +95,22 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
     return new_prepared(
         cell=cell, settings=settings, cfg=cfg, split=split, pretraining=pretraining, learner=learner,
         warnings=tuple(notes), seconds=seconds,
-        warm_start=record(before, {one.cell.method: (one.learner, one.cfg) for one in learner.voices} or
-                          {cell.method: (learner, cfg)}),
+        warm_start={} if before is None else record(
+            before, {one.cell.method: (one.learner, one.cfg) for one in learner.voices} or {cell.method: (learner, cfg)}
+        ),
     )  # fmt: skip
 
 
 def _rows(cell: Cell, seed: int, balance: Balance) -> tuple[CellRows, Model | None]:
     """The rows of a cell, split and with their scaling, and the model that it goes on from, if there is one."""
-    cfg = cell.cfg
-    arrays = embedded(load(cfg.data) if cell.arrays is None else cell.arrays, cfg)
-    before = model_before(cfg, arrays)
-    arrays = arrays if before is None else centered_before(before, arrays)
-    split = split_of(cfg, arrays, seed, rows_apart(before))
+    cfg, before = cell.cfg, None
+    arrays = load(cfg.data) if cell.arrays is None else cell.arrays
+    if cfg.backbone is not None or cfg.features == "patches":
+        arrays = embedded(arrays, cfg)
+    if cfg.warm_start is not None:
+        before = model_before(cfg, arrays)
+        arrays = centered_before(before, arrays)
+    split = split_of(cfg, arrays, seed, None if before is None else rows_apart(before))
     arrays = _with_vocabulary(arrays, split, cfg.network)
     scaling = fit_scaling(arrays, split, **to_kwargs(cfg.preprocess))
     rows = CellRows(arrays, split, scaling if before is None else scaling_before(before, scaling), seed, balance)

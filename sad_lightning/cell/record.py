@@ -12,8 +12,7 @@ from sad_lightning.cell.embedding import extractor_of
 from sad_lightning.cell.environment import describe
 from sad_lightning.cell.evaluation import evaluate
 from sad_lightning.cell.pixels import pixel_metrics
-from sad_lightning.cell.seconds import add_seconds
-from sad_lightning.cell.values import PreparedCell, Scores
+from sad_lightning.cell.values import PreparedCell, Scores, add_seconds
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.labeled_split import row_hash, values_of
 from sad_lightning.data.preparation import Preparation

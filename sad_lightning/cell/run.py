@@ -8,8 +8,7 @@ from lightning import Trainer
 
 from sad_lightning.cell.prepare import prepare_cell
 from sad_lightning.cell.record import record_cell
-from sad_lightning.cell.seconds import add_seconds, timed
-from sad_lightning.cell.values import Cell, PreparedCell
+from sad_lightning.cell.values import Cell, PreparedCell, add_seconds, timed
 from sad_lightning.checks import path_of
 from sad_lightning.errors import InputError
 from sad_lightning.result import Result, forget_checkpoints
@@ -176,11 +175,7 @@ def together(
 
 
 def check_converged(cell: PreparedCell) -> PreparedCell:
-    """The cell, if none of its trainings diverged.
-
-    Raises:
-        InputError: one did.
-    """
+    """The cell, if none of its trainings diverged."""
     for stage in cell.stages:
         if stage.error is not None:
             raise InputError(stage.error)

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from sad_lightning.baselines.baseline import Baseline
 from sad_lightning.baselines.selection import Selection
-from sad_lightning.cell.seconds import timed
-from sad_lightning.cell.values import PreparedCell, Scores
+from sad_lightning.cell.values import PreparedCell, Scores, timed
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.module import DataModule
 from sad_lightning.errors import InputError

@@ -26,15 +26,7 @@ _INSTEAD = {
 
 
 def check_processes(settings: Mapping[str, Any], environment: Mapping[str, str]) -> None:
-    """Refuse to be one of several processes where settings ask for one: it would wait, or log nothing.
-
-    Args:
-        settings: of the Trainer.
-        environment: the variables of this process.
-
-    Raises:
-        InputError: a variable says so.
-    """
+    """Refuse to be one of several processes where settings ask for one: it would wait, or log nothing."""
     if settings.get("num_nodes", 1) != 1 or settings.get("devices", 1) not in (1, [0]):
         return
     for name in ("LOCAL_RANK", "RANK"):
@@ -63,9 +55,6 @@ def check_trainer(settings: Mapping[str, Any], *, sweep: bool) -> None:
     Args:
         settings: of the Trainer.
         sweep: whether the cell is one of a sweep.
-
-    Raises:
-        InputError: one of them is not supported.
     """
     if sweep and not has_one_device(settings):
         raise InputError(

@@ -1,6 +1,8 @@
 """The values that the steps of a cell pass on: ``Cell``, then ``PreparedCell``, then ``Scores``; all are frozen."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -169,3 +171,17 @@ def trainer_of(
     """The Trainer of the settings; without stages it only scores."""
     make: Callable[..., Trainer] = instantiate(cfg.trainer)
     return new_trainer(make, stages, epochs=epochs, folder=folder, callbacks=callbacks)
+
+
+@contextmanager
+def timed(stage: str) -> Iterator[dict[str, float]]:
+    """A mapping that holds the seconds of the block under the name ``stage``, after the block."""
+    seconds: dict[str, float] = {}
+    start = time.perf_counter()
+    yield seconds
+    seconds[stage] = time.perf_counter() - start
+
+
+def add_seconds(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+    """The sums of two mappings of seconds."""
+    return {stage: first.get(stage, 0.0) + second.get(stage, 0.0) for stage in {**first, **second}}

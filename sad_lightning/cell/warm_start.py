@@ -30,14 +30,12 @@ from sad_lightning.training.mixture import Mixture
 _SHARE = 0.2  # of the epochs of a training from the start
 
 
-def model_before(cfg: DictConfig, arrays: Arrays) -> Model | None:
-    """The model that a cell goes on from; None if it starts from nothing.
+def model_before(cfg: DictConfig, arrays: Arrays) -> Model:
+    """The model that a cell goes on from.
 
     Raises:
         InputError: there is no such file, or it is of other columns.
     """
-    if cfg.warm_start is None:
-        return None
     path = Model.find(Path(str(cfg.warm_start)))
     model = Model.load(path)
     old, new = model.preparation.schema, arrays.schema
@@ -109,8 +107,6 @@ def going_on(learner: Learner, networks: Sequence[Method]) -> Learner:
     Raises:
         InputError: they are other methods, or networks of another number or size.
     """
-    if not networks:
-        return learner
     methods = [training.method for training in learner.trainings]
     kinds = [f"{len(each)} {type(each[0]).__name__}" if each else "none" for each in (methods, networks)]
     if not isinstance(learner, Deep) or kinds[0] != kinds[1]:
@@ -128,22 +124,18 @@ def going_on(learner: Learner, networks: Sequence[Method]) -> Learner:
     return Deep(learner.trainings, learner.callbacks, goes_on=True)
 
 
-def rows_apart(model: Model | None) -> Mapping[str, NDArray[np.uint64]] | None:
-    """The ``row_hash`` of the validation and test rows of the model; None where there is no model."""
-    if model is None:
-        return None
+def rows_apart(model: Model) -> Mapping[str, NDArray[np.uint64]]:
+    """The ``row_hash`` of the validation and test rows of the model."""
     return {name: hashes.numpy().view(np.uint64) for name, hashes in model.apart.items()}
 
 
-def record(model: Model | None, learners: Mapping[str, tuple[Learner, DictConfig]]) -> dict[str, Any]:
-    """What a result says of a warm start; empty where there was none.
+def record(model: Model, learners: Mapping[str, tuple[Learner, DictConfig]]) -> dict[str, Any]:
+    """What a result says of a warm start.
 
     Args:
         model: the one it goes on from.
         learners: by the name of the method or voice, with their settings.
     """
-    if model is None:
-        return {}
     on = {
         name: cfg.trainer.max_epochs for name, (one, cfg) in learners.items() if isinstance(one, Deep) and one.goes_on
     }

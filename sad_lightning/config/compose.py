@@ -1,4 +1,12 @@
-"""Composes settings as the command line does, for code that is not called from it."""
+"""Composes settings as the command line does, for code that is not called from it, and the voices of a mixture.
+
+Each voice is the cell of the same command line with a few further settings:
+
+    voices: {trees: [method=extra_trees, method.rotations=1], nets: [method=hsc, ensemble=20]}
+
+The yaml or the command line lists the settings of a voice that differ, as they would be typed; ``with_voices`` replaces
+the list by the composed settings. A voice decides how it is trained; rows, labels and seed are the cell's.
+"""
 
 import json
 import os
@@ -16,11 +24,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
-from sad_lightning.config.location import CONF
 from sad_lightning.config.mistakes import one_line
-from sad_lightning.config.voices import OF_CELL, OF_VOICE
+from sad_lightning.config.options import CONF
 from sad_lightning.errors import InputError
 
+OF_VOICE = ("method", "network", "optimizer", "pretrain", "trainer", "batch_size", "balance", "trim", "ensemble",
+            "ensemble_mean", "features", "selection")  # fmt: skip
+OF_CELL = ("data", "split", "preprocess", "seed", "target_fpr", "patience")
+MIXTURE = "mixture"
 Files = tuple[tuple[str, ...], frozenset[tuple[str, int]]]
 _ONE_AT_A_TIME = threading.RLock()
 _LENGTH = ("max_epochs", "limit_train_batches")  # settings of the trainer that a voice may change
@@ -84,6 +95,21 @@ def _voice(name: str, wanted: tuple[str, ...], typed: tuple[str, ...], files: Fi
 def _unresolved(cfg: DictConfig, key: str) -> Any:
     """A part of the settings as plain data, without resolving interpolations."""
     return OmegaConf.to_container(cfg[key], resolve=False) if OmegaConf.is_config(cfg[key]) else cfg[key]
+
+
+def method_name(cfg: DictConfig, choice: str) -> str:
+    """The name of a cell's method: the choice of ``method``, or ``mixture`` if it has voices."""
+    return MIXTURE if cfg.get("voices") else choice
+
+
+def voice_of(cfg: DictConfig, name: str) -> DictConfig:
+    """The settings of a cell that is this voice alone."""
+    settings: Any = OmegaConf.to_container(cfg)  # plain data: a copy of composed settings takes three times as long
+    own = settings["voices"][name]
+    settings |= {key: own[key] for key in OF_VOICE} | {"voices": {}}
+    voice: DictConfig = OmegaConf.create(settings)
+    OmegaConf.set_struct(voice, True)
+    return voice
 
 
 @contextmanager

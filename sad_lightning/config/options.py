@@ -1,10 +1,10 @@
-"""The groups of the configuration, and the options of each."""
+"""The folder of the configuration, its groups, and the options of each."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from sad_lightning.config.location import CONF
-
+_HERE = Path(__file__).resolve().parent.parent
+CONF = _HERE / "conf" if (_HERE / "conf").is_dir() else _HERE.parent / "conf"  # in a wheel, or in a checkout
 ADDED = ("experiment", "protocol", "preset")  # groups that are only added by a plus: +experiment=NAME
 _INTERNAL = ("hydra", "pair")  # groups that nobody chooses from
 

@@ -13,7 +13,7 @@ from sad_lightning.command import command_frame, command_parser, progress
 from sad_lightning.convergence.figure import box_plots
 from sad_lightning.convergence.study import Design, Scored, simulate
 from sad_lightning.convergence.table import PAIRS, as_csv, as_markdown, lines_of_pair
-from sad_lightning.files import whole_file
+from sad_lightning.files import write_texts
 
 
 def main() -> None:
@@ -46,9 +46,7 @@ def _study(names: Sequence[str], trainings: Sequence[Scored], design: Design, ou
     for pair in pairs:
         figure = box_plots(outcome, design, names, *pair)
         files[f"{figure.name}.svg"] = figure.file()
-    for name, content in files.items():
-        with whole_file(out / name) as part:
-            part.write_text(content, encoding="utf-8")
+    write_texts(out, files)
     return f"{text}\n\n{out}"
 
 

@@ -13,8 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.checks import choice
 from sad_lightning.command import command_frame, command_parser
-from sad_lightning.config.location import CONF
-from sad_lightning.config.options import options_of
+from sad_lightning.config.options import CONF, options_of
 from sad_lightning.data.arrays import Arrays, data_root
 from sad_lightning.errors import InputError
 

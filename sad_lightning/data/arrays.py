@@ -2,7 +2,8 @@
 
 import hashlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -112,8 +113,26 @@ def data_root(root: str | Path | None) -> Path:
         raise InputError(f"data.root: {root or '~'} names no folder ({error}); set SAD_DATA_ROOT to one") from error
 
 
+@contextmanager
+def _opened(path: Path, way_out: str) -> Iterator[Any]:
+    """An npz file, which never unpickles; what is wrong with it in the block is one line.
+
+    Raises:
+        InputError: the file is damaged or something else.
+    """
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            yield arrays
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # foreign or damaged bytes fail in many ways
+        raise InputError(
+            f"{path}: must be a whole npz file of plain arrays, but reading it fails ({words_of(error)}); {way_out}"
+        ) from error
+
+
 def read_npz(path: Path, expected: Mapping[str, int]) -> dict[str, NDArray[np.generic]]:
-    """The named arrays of an npz file, checked for presence and number of dimensions; never unpickles.
+    """The named arrays of an npz file, checked for presence and number of dimensions.
 
     Args:
         path: the file.
@@ -122,51 +141,33 @@ def read_npz(path: Path, expected: Mapping[str, int]) -> dict[str, NDArray[np.ge
     Raises:
         InputError: the file is damaged or holds something else.
     """
-    arrays: dict[str, NDArray[np.generic]] = {}
-    try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            missing = sorted(set(expected) - set(file.files))
-            if missing:
-                raise InputError(
-                    f"{path}: must hold the arrays {', '.join(expected)}; it lacks {', '.join(missing)} and holds "
-                    f"{', '.join(file.files) or 'none'}; remove the file to have it fetched again"
-                )
-            arrays = {name: np.asarray(file[name]) for name in expected}  # any file of a zip comes as its bytes
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:  # foreign or damaged bytes fail in many ways
-        raise InputError(
-            f"{path}: must be a whole npz file of plain arrays, but reading it fails ({words_of(error)}); "
-            f"remove the file to have it fetched again"
-        ) from error
+    again = "remove the file to have it fetched again"
+    with _opened(path, again) as file:
+        if missing := sorted(set(expected) - set(file.files)):
+            raise InputError(
+                f"{path}: must hold the arrays {', '.join(expected)}; it lacks {', '.join(missing)} and holds "
+                f"{', '.join(file.files) or 'none'}; {again}"
+            )
+        arrays = {name: np.asarray(file[name]) for name in expected}  # any file of a zip comes as its bytes
     for name, dimensions in expected.items():
         if dimensions and arrays[name].ndim != dimensions:
             raise InputError(
-                f"{path}: array {name} must have {dimensions} dimensions, it has shape {arrays[name].shape}; "
-                f"remove the file to have it fetched again"
+                f"{path}: array {name} must have {dimensions} dimensions, it has shape {arrays[name].shape}; {again}"
             )
     return arrays
 
 
 def read_npz_all(path: Path) -> dict[str, NDArray[Any]]:
-    """Every array of an npz file of own data; never unpickles.
+    """Every array of an npz file of own data.
 
     Raises:
         InputError: the file is damaged, or is no npz of plain arrays.
     """
-    try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+    with _opened(path, "write it again with np.savez") as file:
+        arrays = {name: file[name] for name in file.files}
         if others := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
             raise ValueError(f"{others[0]} is no array")  # any file of a zip comes as its bytes
-        return arrays
-    except MemoryError:
-        raise
-    except Exception as error:  # foreign or damaged bytes fail in many ways
-        raise InputError(
-            f"{path}: must be a whole npz file of plain arrays, but reading it fails ({words_of(error)}); write it "
-            f"again with np.savez"
-        ) from error
+    return arrays
 
 
 def content_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:

@@ -222,7 +222,10 @@ class DataModule(LightningDataModule):
                 draw = Draw(*(part[rank::world] for part in draw))  # all processes draw the same batch and share it
             if draw is not None:
                 gathered = self.gather(draw.positions)
-                x = mix(gathered.x, draw, lambda positions: self.samples(self.rows[positions]))
+                x = gathered.x
+                if draw.partners.numel():  # a share of 1 leaves a row as it is, to the last bit
+                    shares = draw.shares.view(*draw.shares.shape, *(1,) * (x.ndim - draw.shares.ndim))
+                    x = torch.lerp(self.gather(draw.partners).x, x, shares)
                 draw = gathered._replace(x=x, noise=draw.noise, epoch=epoch.to(draw.noise.device))
             batches.append(draw)
         return batches
@@ -247,20 +250,6 @@ class DataModule(LightningDataModule):
             for name in ("scale", "shift", "rows", "semi"):
                 setattr(self, name, getattr(self, name).to(device))
             self.fill = None if self.fill is None else self.fill.to(device)
-
-
-def mix(x: Tensor, draw: Draw, samples: Callable[[Tensor], Tensor]) -> Tensor:
-    """The samples of a batch, mixed with their partners where the draw has any.
-
-    Args:
-        x: ``(..., B, *sample)``.
-        draw: its positions are ``(..., B)``.
-        samples: returns the samples at such positions.
-    """
-    if not draw.partners.numel():
-        return x
-    shares = draw.shares.view(*draw.shares.shape, *(1,) * (x.ndim - draw.shares.ndim))
-    return torch.lerp(samples(draw.partners), x, shares)  # a share of 1 leaves a row as it is, to the last bit
 
 
 class RowsInOrder:

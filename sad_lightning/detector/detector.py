@@ -20,9 +20,8 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.cell.in_memory import fit_rows
-from sad_lightning.config.compose import composed, one_line_errors, typed
+from sad_lightning.config.compose import composed, method_name, one_line_errors, typed
 from sad_lightning.config.options import options_of
-from sad_lightning.config.voices import method_name
 from sad_lightning.data.own.frames import frame_rows, frame_table, is_mixed
 from sad_lightning.data.own.tables import fit_schema
 from sad_lightning.data.own.values import FRAME

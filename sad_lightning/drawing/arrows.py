@@ -34,13 +34,7 @@ class Arrow(NamedTuple):
 
 
 def arrow_chart(name: str, title: str, lines: Sequence[Arrow]) -> svg.Figure:
-    """Draw the lines, the first on top.
-
-    Args:
-        name: of the file.
-        title: a few words.
-        lines: one for each group.
-    """
+    """Draw the lines, the first on top."""
     x, places, height, parts = svg.row_frame([line.name for line in lines], 0, 100, 560, "recall in percent")
     for line, at in zip(lines, places, strict=True):
         parts += _line(line, at, x)

@@ -14,7 +14,7 @@ from sad_lightning.drawing.tables import csv_table
 from sad_lightning.errors import InputError
 from sad_lightning.explain.explanation import explain_scores
 from sad_lightning.explain.page import RowExplanation, explanation_page, leading, score_overview
-from sad_lightning.files import whole_file
+from sad_lightning.files import write_texts
 from sad_lightning.model import Model
 from sad_lightning.predict.rows import check_finite, raw_batches
 from sad_lightning.predict.scoring import scores_of
@@ -76,14 +76,11 @@ def explain_rows(
             for k, (name, value) in enumerate(zip(explanation.columns, explanation.values(number), strict=True))
         ]
     out = out or path.parent / "explain"
+    overview = score_overview(explanations, model.calibration.numpy(), model.threshold)
+    texts_of = {"explain.html": explanation_page(f"{data.name}, what adds to the scores", NOTE, overview, explanations)}
     if lines:
-        with whole_file(out / "explain.csv") as part:
-            head = ("row", "score", "column", "value", *explanation.parts)
-            part.write_text(csv_table(head, lines), encoding="utf-8")
-    with whole_file(out / "explain.html") as part:
-        overview = score_overview(explanations, model.calibration.numpy(), model.threshold)
-        page = explanation_page(f"{data.name}, what adds to the scores", NOTE, overview, explanations)
-        part.write_text(page, encoding="utf-8")
+        texts_of["explain.csv"] = csv_table(("row", "score", "column", "value", *explanation.parts), lines)
+    write_texts(out, texts_of)
     return [*texts, str(out / "explain.html")]
 
 

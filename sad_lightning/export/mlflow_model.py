@@ -35,11 +35,7 @@ _EXAMPLES = 5  # rows
 
 
 class Scorer:
-    """What MLflow calls a python function.
-
-    Args:
-        model: of the model file.
-    """
+    """What MLflow calls a python function."""
 
     def __init__(self, model: Model) -> None:
         self.model = model

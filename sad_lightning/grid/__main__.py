@@ -9,8 +9,7 @@ from pathlib import Path
 from sad_lightning.command import command_frame, command_parser
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
-from sad_lightning.grid.store import Grid, command_of, failure_of, grids, outcomes_of
-from sad_lightning.grid.wording import mean_auroc
+from sad_lightning.grid.store import Grid, command_of, failure_of, grids, mean_auroc, outcomes_of
 from sad_lightning.result import FILE, Result
 from sad_lightning.results import Results, files_below, nothing_is_garbage
 

@@ -9,8 +9,7 @@ from tqdm import tqdm
 
 from sad_lightning.grid.backend import Backend, WorkerDeath
 from sad_lightning.grid.plan import Job, PlannedCell
-from sad_lightning.grid.store import Outcome, write_outcome
-from sad_lightning.grid.wording import MeanAuroc, count
+from sad_lightning.grid.store import MeanAuroc, Outcome, count, write_outcome
 
 
 def run_jobs(

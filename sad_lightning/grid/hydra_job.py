@@ -54,13 +54,7 @@ def settings_of_cells(sweep: Sweep, cells: Sequence[PlannedCell]) -> dict[str, D
 
 @dataclass(frozen=True)
 class HydraJob:
-    """Runs a job as Hydra's own launcher does: with its callbacks, in its folder, under its environment.
-
-    Args:
-        work: runs the job itself.
-        callbacks: Hydra's.
-        settings: of each cell, with the ``hydra`` node, by key.
-    """
+    """Runs a job as Hydra's own launcher does: with its callbacks, in its folder, under its environment."""
 
     work: Work
     callbacks: Any

@@ -27,8 +27,7 @@ from sad_lightning.grid.dispatch import run_jobs
 from sad_lightning.grid.estimate import estimate_duration, seconds_of_steps
 from sad_lightning.grid.hydra_job import HydraJob, settings_of_cells, settings_of_jobs
 from sad_lightning.grid.plan import Job, PlannedCell, jobs_of, plan_cells
-from sad_lightning.grid.store import Grid, Outcome, command_of, grid_folder, grid_name, outcomes_of
-from sad_lightning.grid.wording import count, mean_auroc
+from sad_lightning.grid.store import Grid, Outcome, command_of, count, grid_folder, grid_name, mean_auroc, outcomes_of
 from sad_lightning.result import FAILURE, forget_checkpoints
 from sad_lightning.training.stacking import Verdict, stacking_pays
 from sad_lightning.version import __version__

@@ -44,13 +44,7 @@ class Local:
         self.given = None if workers is None else whole_number("hydra.launcher.backend.workers", workers)
 
     def start(self, work: Work, *, accelerator: str, logs: Path) -> None:
-        """Get ready to run jobs.
-
-        Args:
-            work: the function that runs one job.
-            accelerator: of the Trainer: ``auto``, ``cpu``, ``gpu``, ...
-            logs: the folder for the output of the workers.
-        """
+        """Get ready to run jobs."""
         self.work, self.logs = work, logs
         self.gpus = gpus() if accelerator in {"auto", "gpu", "cuda"} else []
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -20,8 +20,7 @@ from sad_lightning.cell.key import (
     plain,
     text_of,
 )
-from sad_lightning.config.compose import with_voices
-from sad_lightning.config.voices import method_name
+from sad_lightning.config.compose import method_name, with_voices
 from sad_lightning.grid.compose import Kind, Sweep
 from sad_lightning.grid.substitute import Substitution
 
@@ -142,10 +141,6 @@ def _cells_like(cfg: DictConfig, kind: Kind) -> "_Cells | None":
 
 class _Cells:
     """Cells that differ in single values, from plain data: each is what ``cell_of`` makes of it.
-
-    Args:
-        cfg: the settings of one of them.
-        kind: of all of them.
 
     Raises:
         ValueError: their values can not be substituted.

@@ -8,10 +8,11 @@ Below ``runs``:
 """
 
 import json
+import math
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -219,3 +220,33 @@ def write_outcome(cell: PlannedCell, outcome: Outcome) -> None:
 def command_of(cell: PlannedCell) -> str:
     """The command that runs this cell alone."""
     return f"python -m sad_lightning {shlex.join(cell.overrides)} hydra.mode=RUN"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 cell``, ``2 cells``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+class MeanAuroc:
+    """The mean over the finished cells so far."""
+
+    def __init__(self) -> None:
+        self._total, self._number = 0.0, 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a cell, if it has an AUROC."""
+        if outcome.auroc is not None and not math.isnan(outcome.auroc):
+            self._total += 100 * outcome.auroc
+            self._number += 1
+
+    def __str__(self) -> str:
+        """In percent; empty before the first."""
+        return f"mean AUROC {self._total / self._number:.2f} %" if self._number else ""
+
+
+def mean_auroc(outcomes: Iterable[Outcome]) -> str:
+    """The mean over finished cells, empty where none has one."""
+    mean = MeanAuroc()
+    for outcome in outcomes:
+        mean.add(outcome)
+    return str(mean)

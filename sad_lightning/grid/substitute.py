@@ -1,27 +1,26 @@
 """Single values of composed settings replaced as plain data, which is much faster than resolving them with OmegaConf.
 
-Interpolations are read as text: ``${network}`` shows values in a second place, ``run${seed}`` is made of them. Settings
-with an interpolation that is not understood here can not be substituted, and OmegaConf resolves them for every cell.
+OmegaConf resolves the settings once, with a mark in place of each value. Wherever a mark comes up, alone or within a
+text, the value belongs: ``${network}`` shows values in a second place, ``run${seed}`` is made of them. Settings with an
+interpolation that may make something else of a value can not be substituted: OmegaConf resolves those of every cell.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
 from sad_lightning.cell.key import plain
 
-_Place = tuple[str, ...]  # where a value stands: the keys that lead to it
-_End = int | tuple[str | int, ...]  # the number of a value, or a text that is made of some
-
+_MARK = re.compile(r"\0(\d+)\0")
 _KEY = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
-_FOLDER = ("hydra", "runtime", "output_dir")
-_READ = re.compile(
-    rf"\$\{{(?:(?P<key>(?!hydra\.){_KEY}|hydra:runtime\.(?:output_dir|choices\.\w+))"
-    rf"|oc\.select:(?P<selected>{_KEY}),?[\w./ -]*"
-    r"|oc\.env:[\w.,/ -]*)\}"
+_READ = re.compile(  # interpolations that show a value as it is
+    rf"\$\{{(?:(?!hydra\.){_KEY}|hydra:runtime\.(?:output_dir|choices\.\w+)"
+    rf"|oc\.select:{_KEY},?[\w./ -]*|oc\.env:[\w.,/ -]*)\}}"
 )
+_Tree = dict[str, Any]  # by key a tree, the number of a value, or a text as a tuple of numbers and texts
 
 
 class Substitution:
@@ -39,27 +38,30 @@ class Substitution:
     """
 
     def __init__(self, cfg: DictConfig, keys: Sequence[str]) -> None:
-        leaves: list[_Place] = [tuple(key.split(".")) for key in keys]
-        self._lists = [_is_list(cfg, leaf) for leaf in leaves]
-        settings: dict[str, Any] = OmegaConf.to_container(cfg, resolve=False)  # type: ignore[assignment]
-        hydra = settings.pop("hydra")
-        resolved = {name: plain(cfg[name]) for name in settings}
-        top = str(hydra["sweep"]["dir"]).replace("${runs_folder:}", "${runs}")  # which it reads
-        reads = [*_reads(settings, ()), *_reads(top, None)]
-        ends = _ends([*leaves, _FOLDER], reads, {**resolved, "hydra": hydra})
-        del ends[_FOLDER]
-        self._in_texts = _numbers(end for end in ends.values() if isinstance(end, tuple))
-        of_logger = {place: end for place, end in ends.items() if place[0] == "logger"}
-        of_others = {place: end for place, end in ends.items() if place[0] != "logger"}
-        if len(leaves) in _numbers(of_others.values()):
-            raise ValueError("the folder of the cell is read outside the logger")
-        self._logger = {"logger": resolved.pop("logger")}, _tree(of_logger)
-        self._resolved = resolved, _tree(of_others)
+        self._lists = [_is_list(cfg, key) for key in keys]
+        marked, folder = cfg.copy(), len(keys)
+        for number, key in enumerate(keys):
+            OmegaConf.update(marked, key, f"\0{number}\0", merge=False)
+        with read_write(marked.hydra), open_dict(marked.hydra):
+            marked.hydra.runtime.output_dir = f"\0{folder}\0"
+        settings: dict[str, Any] = OmegaConf.to_container(marked, resolve=False)  # type: ignore[assignment]
+        top = str(settings.pop("hydra")["sweep"]["dir"]).replace("${runs_folder:}", "${runs}")  # which it reads
+        _check_interpolations([settings, top])
+        HydraConfig.instance().cfg = marked  # type: ignore[assignment]  # what ${hydra:...} reads
+        try:
+            resolved, top = {name: plain(marked[name]) for name in settings}, str(marked.hydra.sweep.dir)
+        finally:
+            HydraConfig.instance().cfg = cfg  # type: ignore[assignment]
+        if _MARK.search(top):
+            raise ValueError("the folder of the sweep shows a value")
+        self._logger = _with_tree({"logger": resolved.pop("logger")})
+        self._resolved, self._unresolved = _with_tree(resolved), _with_tree(settings)
         self.shown: dict[tuple[int, ...], list[str]] = {}
         for name in resolved:
-            numbers = _numbers(end for place, end in of_others.items() if place[0] == name)
-            self.shown.setdefault(numbers, []).append(name)
-        self._unresolved = settings, _tree({leaf: number for number, leaf in enumerate(leaves)})
+            self.shown.setdefault(_numbers(self._resolved[1].get(name)), []).append(name)
+        if folder in _numbers(self._resolved[1]):
+            raise ValueError("the folder of the cell is read outside the logger")
+        self._in_texts = {n for _, tree in (self._logger, self._resolved) for n in _numbers(tree, in_texts=True)}
 
     def fits(self, values: Sequence[Any]) -> bool:
         """Whether these values, one a key, can stand where those of the keys stood."""
@@ -81,24 +83,18 @@ class Substitution:
         return _replaced(*self._logger, [*values, folder])["logger"]
 
 
-def _numbers(ends: Iterable[_End]) -> tuple[int, ...]:
-    """The numbers of the values in these ends, each once."""
-    parts = [part for end in ends for part in (end if isinstance(end, tuple) else (end,))]
-    return tuple(sorted({part for part in parts if isinstance(part, int)}))
-
-
-def _is_list(cfg: DictConfig, leaf: _Place) -> bool:
+def _is_list(cfg: DictConfig, key: str) -> bool:
     """Whether a list stands there, else it is a number, a text or nothing.
 
     Raises:
         ValueError: it is something else.
     """
     node: Any = cfg
-    for key in leaf:
+    for name in key.split("."):
         inside = isinstance(node, DictConfig) and not node._is_interpolation()
-        node = node._get_node(key, validate_access=False) if inside else None
+        node = node._get_node(name, validate_access=False) if inside else None
     if not isinstance(node, AnyNode | ListConfig) or node._is_interpolation() or node._metadata.ref_type is not Any:
-        raise ValueError(f"{'.'.join(leaf)} is not a plain value")
+        raise ValueError(f"{key} is not a plain value")
     return isinstance(node, ListConfig)
 
 
@@ -110,98 +106,49 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, int | float)
 
 
-class _Read(NamedTuple):
-    """A text that reads settings.
-
-    Attributes:
-        place: where it stands; None where it can not be replaced.
-        parts: plain texts, and the places that it reads.
-    """
-
-    place: _Place | None
-    parts: tuple[str | _Place, ...]
+def _check_interpolations(value: Any) -> None:
+    """Refuse an interpolation that may show something else than a value."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_interpolations(item)
+    elif isinstance(value, str) and "${" in value and re.search(r"\$\{|\\", _READ.sub("", value)):
+        raise ValueError(f"{value} is not understood")
 
 
-def _reads(value: Any, place: _Place | None) -> Iterator[_Read]:
-    """Every text in plain settings that reads others.
+def _with_tree(settings: dict[str, Any]) -> tuple[dict[str, Any], _Tree]:
+    """Plain settings, and where marks stand in them."""
+    return settings, _tree(settings) or {}
+
+
+def _tree(value: Any) -> Any:
+    """The marks in plain settings; None where there are none.
 
     Raises:
-        ValueError: one is not understood.
+        ValueError: one stands in a list.
     """
     if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _reads(item, None if place is None else (*place, key))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _reads(item, None)
-    elif isinstance(value, str) and "${" in value:
-        parts, start = list[str | _Place](), 0
-        for match in _READ.finditer(value):
-            if not match["key"]:
-                place = None
-            key = match["key"] or match["selected"]
-            parts += [value[start : match.start()], tuple(re.split("[:.]", key)) if key else ""]
-            start = match.end()
-        parts.append(value[start:])
-        if any(isinstance(part, str) and ("${" in part or "\\" in part) for part in parts):
-            raise ValueError(f"{value} is not understood")
-        yield _Read(place, tuple(part for part in parts if part))
+        return {key: tree for key, item in value.items() if (tree := _tree(item)) is not None} or None
+    if isinstance(value, list) and any(_tree(item) is not None for item in value):
+        raise ValueError("a value is read within a list")
+    if not isinstance(value, str) or not _MARK.search(value):
+        return None
+    parts = tuple(int(part) if k % 2 else part for k, part in enumerate(_MARK.split(value)))
+    return parts[1] if parts[::2] == ("", "") else parts
 
 
-def _ends(leaves: Sequence[_Place], reads: Sequence[_Read], resolved: Mapping[str, Any]) -> dict[_Place, _End]:
-    """Every place that shows a leaf, with the number of the leaf or the text that it is part of.
+def _numbers(tree: Any, *, in_texts: bool = False) -> tuple[int, ...]:
+    """The numbers of the values in a tree, each once; of texts alone where that is asked for."""
 
-    Raises:
-        ValueError: one can not be replaced.
-    """
-    shown: dict[_Place, int | _Read] = {}
-    waiting: list[tuple[_Place, int | _Read]] = [(leaf, number) for number, leaf in enumerate(leaves)]
-    while waiting:
-        place, end = waiting.pop()
-        if shown.setdefault(place, end) != end:
-            raise ValueError(f"{'.'.join(place)} shows two values")
-        for read in reads:
-            for part in read.parts:
-                if isinstance(part, str) or part[: len(place)] != place[: len(part)]:
-                    continue
-                if read.place is None or len(part) > len(place):
-                    raise ValueError(f"{'.'.join(part)} is read where it can not be replaced")
-                if read.parts == (part,):
-                    waiting.append(((*read.place, *place[len(part) :]), end))
-                elif part == place and isinstance(end, int):
-                    waiting.append((read.place, read))
-                else:
-                    raise ValueError(f"{'.'.join(part)} is read within a text")
+    def each(tree: Any) -> Iterator[int]:
+        if isinstance(tree, dict):
+            for item in tree.values():
+                yield from each(item)
+        elif isinstance(tree, tuple):
+            yield from (part for part in tree if isinstance(part, int))
+        elif tree is not None and not in_texts:
+            yield tree
 
-    def text(read: _Read) -> _End:
-        return tuple(part if isinstance(part, str) else number(part) for part in read.parts)
-
-    def number(place: _Place) -> str | int:
-        end = shown.get(place)
-        if isinstance(end, int):
-            return end
-        value: Any = resolved
-        for key in place:
-            value = value[key]
-        if isinstance(value, dict | list):
-            raise ValueError(f"{'.'.join(place)} is read within a text")
-        return str(value)
-
-    return {place: end if isinstance(end, int) else text(end) for place, end in shown.items()}
-
-
-def _tree(ends: Mapping[_Place, _End]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for place, end in ends.items():
-        branch = tree
-        for key in place[:-1]:
-            branch = branch.setdefault(key, {})
-            if not isinstance(branch, dict):
-                raise ValueError(f"{'.'.join(place)} stands below another")
-        if place[-1] in branch:
-            raise ValueError(f"{'.'.join(place)} stands above another")
-        branch[place[-1]] = end
-    return tree
+    return tuple(sorted(set(each(tree))))
 
 
 def _replaced(settings: dict[str, Any], tree: Mapping[str, Any], values: Sequence[Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 from sad_lightning.errors import InputError
 
 if TYPE_CHECKING:

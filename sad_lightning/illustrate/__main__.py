@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sad_lightning.checks import choice
 from sad_lightning.command import command_frame, command_parser
-from sad_lightning.files import whole_file
+from sad_lightning.files import write_texts
 
 FIGURES = ("paradigms", "cubo", "latent")
 
@@ -24,10 +24,8 @@ def main() -> None:
     with command_frame("sad_lightning.illustrate"):
         figures = [choice("FIGURE", name, FIGURES) for name in options.figures or FIGURES[:2]]
         for name in figures:
-            path, text = options.out / f"{name}.svg", _draw(name, options.data)
-            with whole_file(path) as part:
-                part.write_text(text, encoding="utf-8")
-            print(path)
+            write_texts(options.out, {f"{name}.svg": _draw(name, options.data)})
+            print(options.out / f"{name}.svg")
 
 
 def _draw(name: str, data: str) -> str:

@@ -105,10 +105,6 @@ class Proposal:
 def propose(table: TableProfile, label: str | None = None) -> Proposal:
     """Propose settings for a table.
 
-    Args:
-        table: what its columns hold.
-        label: the column of the labels, where a person names it.
-
     Raises:
         InputError: there is no such column.
     """
@@ -262,7 +258,7 @@ def _leak(column: ColumnProfile, label_column: ColumnProfile, label: Label) -> s
     """Why a column gives the label away by itself, as a second label or the name of the attack does; or None."""
     words = label_column.values.as_words()
     anomalous = np.array([*(word in label.anomaly for word in words.words), False])
-    y = anomalous[np.where(np.isnan(words.numbers), len(words.words), words.numbers).astype(np.int64)]
+    y = anomalous[words.positions]
     return "tells the label by itself: is it known before?" if tells_label(column.values, y, ~y) else None
 
 

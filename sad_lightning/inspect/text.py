@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 from sad_lightning.data.own.values import setting
 from sad_lightning.inspect.columns import ColumnProfile, TableProfile
 from sad_lightning.inspect.proposal import Label, Proposal

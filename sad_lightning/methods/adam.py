@@ -9,7 +9,7 @@ from torch import nn
 
 from sad_lightning.checks import fraction, positive, true_or_false, whole_numbers
 from sad_lightning.errors import InputError
-from sad_lightning.methods.recipe import Recipe
+from sad_lightning.methods.part import Recipe
 
 _MOST_LR = 1e30  # in single precision a step is still finite
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sad_lightning.checks import positive, true_or_false, whole_number
 from sad_lightning.data.module import Stream
-from sad_lightning.methods.recipe import Recipe
+from sad_lightning.methods.part import Recipe
 from sad_lightning.methods.steps import Update
 from sad_lightning.methods.variational import Variational
 

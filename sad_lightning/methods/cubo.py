@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sad_lightning.checks import at_least_zero, choice, whole_number
 from sad_lightning.data.module import Batch
-from sad_lightning.methods.recipe import Recipe
+from sad_lightning.methods.part import Recipe
 from sad_lightning.methods.variational import Variational, reparameterize
 
 _STEEP = 40.0  # exp(40) squared is finite in float32, so that the norm of a gradient can be computed

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from sad_lightning.data.module import Batch
 from sad_lightning.errors import InputError
 from sad_lightning.methods.adam import Adam
-from sad_lightning.methods.part import parts_of
-from sad_lightning.methods.recipe import Recipe
+from sad_lightning.methods.part import Recipe, parts_of
 from sad_lightning.methods.steps import Steps, Update
 from sad_lightning.networks import Network
 

@@ -1,10 +1,13 @@
-"""Parts: the modules that several methods are made of."""
+"""What methods are made of: parts, modules that several of them share, and recipes, settings that check themselves."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from typing import Any, Self
 
 from torch import Tensor, nn
 
 from sad_lightning.data.module import Batch
+from sad_lightning.errors import InputError
 
 
 class Part(nn.Module):
@@ -39,3 +42,25 @@ class Part(nn.Module):
 def parts_of(module: nn.Module) -> dict[str, Part]:
     """The parts within a module, by name."""
     return {name: part for name, part in module.named_modules() if isinstance(part, Part)}
+
+
+class Recipe:
+    """The base of frozen dataclasses of settings, which are checked when they are made."""
+
+    def recipe(self) -> dict[str, Any]:
+        """The settings as plain data, for a checkpoint."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def build(cls, recipe: Self | Mapping[str, Any]) -> Self:
+        """Settings from their recipe; settings are returned as they are.
+
+        Raises:
+            InputError: the recipe has other keys.
+        """
+        if isinstance(recipe, cls):
+            return recipe
+        try:
+            return cls(**recipe)  # type: ignore[arg-type]
+        except TypeError as error:
+            raise InputError(f"{cls.__name__.lower()}: {error}; the checkpoint is not one of this version") from error

@@ -17,11 +17,7 @@ from sad_lightning.methods.variational import ELBO, Variational
 
 
 class VAE(Method):
-    """Variational autoencoder.
-
-    Args:
-        elbo: the bound.
-    """
+    """Variational autoencoder."""
 
     rows = NO_ANOMALIES
     elbo: ELBO

@@ -12,8 +12,7 @@ from torch import Tensor
 from sad_lightning.checks import at_least_zero, choice, whole_number
 from sad_lightning.data.module import Batch
 from sad_lightning.errors import InputError
-from sad_lightning.methods.part import Part
-from sad_lightning.methods.recipe import Recipe
+from sad_lightning.methods.part import Part, Recipe
 from sad_lightning.networks import Network
 
 _WIDEST = 40.0  # the largest log-variance
@@ -168,9 +167,6 @@ def gaussian(heads: Tensor) -> tuple[Tensor, Tensor]:
 
     The log-variance is clamped to at most 40. Beyond 88, which a value far from all others can cause, the square of a
     sample overflows float32, and parameters that should have no gradient get nan.
-
-    Args:
-        heads: ``(..., 2D)``.
     """
     mean, log_variance = heads.float().chunk(2, dim=-1)
     return mean, log_variance.clamp(max=_WIDEST)

@@ -191,11 +191,7 @@ class Model(nn.Module):
         return (1 + n - below).double() / (1 + n)
 
     def decide(self, scores: Tensor, fpr: float | None = None) -> Tensor:
-        """Whether each score is called an anomaly, ``(B,)`` bool, at the stored false-positive rate or at ``fpr``.
-
-        Raises:
-            InputError: ``fpr`` is not in [0, 1).
-        """
+        """Whether each score is called an anomaly, ``(B,)`` bool, at the stored false-positive rate or at ``fpr``."""
         return scores.double() > (self.threshold if fpr is None else self.threshold_at(fpr))
 
     def threshold_at(self, fpr: float) -> float:

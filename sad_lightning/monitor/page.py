@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sad_lightning.drawing import svg
 from sad_lightning.drawing.pages import environment
-from sad_lightning.files import whole_file
+from sad_lightning.files import write_texts
 from sad_lightning.monitor.days import Monitoring
 from sad_lightning.predict.comparison import BUDGET
 
@@ -23,8 +23,7 @@ def write_page(path: Path, monitoring: Monitoring, model: str) -> None:
     figures = [flagged_figure(monitoring), martingale_figure(monitoring)]
     page = template.render(title=f"Monitor of {model}", monitoring=monitoring, figures=figures, alarm_at=1 / BUDGET,
                            log_alarm=-math.log(BUDGET))  # fmt: skip
-    with whole_file(path) as part:
-        part.write_text(page, encoding="utf-8")
+    write_texts(path.parent, {path.name: page})
 
 
 def flagged_figure(monitoring: Monitoring) -> svg.Figure:

@@ -16,7 +16,7 @@ from sad_lightning.checks import whole_number
 from sad_lightning.command import command_frame, command_parser, progress
 from sad_lightning.drawing.numbers import difference_words, interval_words, p_value_words
 from sad_lightning.drawing.tables import csv_table, markdown_table
-from sad_lightning.files import whole_file
+from sad_lightning.files import write_texts
 from sad_lightning.planning.figure import map_page
 from sad_lightning.planning.study import Design, Floats, Measures, measure, uniform_samples, unseen_maps
 from sad_lightning.stats.compare import compare_paired, summarize
@@ -66,9 +66,7 @@ def _study(runs: Path, out: Path, design: Design, count: int | None) -> str:
     for number, page in enumerate(_pages(some), 1):
         columns = [(each.name, samples[each.name]) for each in page]
         files[f"maps{number}.svg"] = map_page(f"maps{number}", columns, maps[:_PAGE]).file()
-    for name, content in files.items():
-        with whole_file(out / name) as part:
-            part.write_text(content, encoding="utf-8")
+    write_texts(out, files)
     return f"{text}\n\n{out}"
 
 

@@ -20,14 +20,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def check_there(*files: Path) -> None:
-    """Refuse a model or data that does not exist, before torch is imported.
-
-    Args:
-        files: the model, then the data.
-
-    Raises:
-        InputError: one does not exist.
-    """
+    """Refuse a model or data that does not exist, before torch is imported."""
     model, *data = model_file(files[0]), *files[1:]
     if not model.is_file():
         raise InputError(f"{model}: there is no such model file; a training on own data leaves one, {MODEL_FILE}")
@@ -43,20 +36,13 @@ def check_output(option: str, output: Path, *read: Path) -> None:
         option: as it is typed.
         output: its value.
         read: such files; one that does not exist is no obstacle.
-
-    Raises:
-        InputError: it is one of them.
     """
     if any(path.exists() and path.resolve() == output.resolve() for path in read):
         raise InputError(f"{option}={output}: must be another file than what is read or the run left; choose another")
 
 
 def import_all(modules: Sequence[str]) -> None:
-    """Import the modules that define the user's own methods.
-
-    Raises:
-        InputError: one can not be imported.
-    """
+    """Import the modules that define the user's own methods."""
     for name in modules:
         try:
             import_module(name)
@@ -67,11 +53,7 @@ def import_all(modules: Sequence[str]) -> None:
 
 
 def device_of(name: str) -> "torch.device":
-    """The device of a name; ``auto`` is cuda if there is one, else cpu.
-
-    Raises:
-        InputError: there is no such device.
-    """
+    """The device of a name; ``auto`` is cuda if there is one, else cpu."""
     import torch
 
     if name == "auto":

@@ -49,10 +49,8 @@ def raw_batches(
     Raises:
         InputError: the data can not be read, or does not fit.
     """
-    if isinstance(schema, TableSchema):
+    if isinstance(schema, TableSchema | TextSchema):
         return count_rows(data), _table_batches(data, schema, keep, ignore, unknown, constant)
-    if isinstance(schema, TextSchema):
-        return count_rows(data), _text_batches(data, schema, keep, ignore, constant)
     if not isinstance(data, Path):
         raise InputError(f"{data}: images are read from this machine alone; copy them here")
     return _image_batches(data, schema, keep, ignore, array)
@@ -66,9 +64,6 @@ def check_finite(data: Place, kind: str, names: NDArray[Any], scores: NDArray[np
         kind: what ``names`` holds: row or file.
         names: ``(B,)``.
         scores: ``(B,)``.
-
-    Raises:
-        InputError: a score is not finite.
     """
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
@@ -81,29 +76,21 @@ def check_finite(data: Place, kind: str, names: NDArray[Any], scores: NDArray[np
 
 def _table_batches(
     data: Place,
-    schema: TableSchema,
+    schema: TableSchema | TextSchema,
     keep: Sequence[str],
     ignore: Sequence[str],
     unknown: dict[str, int],
     constant: Mapping[str, str],
 ) -> Iterator[tuple[Columns, NDArray[np.float32]]]:
+    """Of texts, a word that training did not know is one of the vocabulary's numbers, and no surprise."""
     start = 1
     for table in read_batches(data, schema, keep=keep, ignore=ignore, constant=constant):
-        raw, counts = raw_rows(data, table, schema, start)
-        for name, count in counts.items():
-            unknown[name] = unknown.get(name, 0) + count
-        columns: Columns = {"row": np.arange(start, start + len(raw))}
-        yield columns | {name: table[name].as_words().texts() for name in keep}, raw
-        start += len(raw)
-
-
-def _text_batches(
-    data: Place, schema: TextSchema, keep: Sequence[str], ignore: Sequence[str], constant: Mapping[str, str]
-) -> Iterator[tuple[Columns, NDArray[np.float32]]]:
-    """As of tables; a word that training did not know is one of the vocabulary's numbers, and no surprise."""
-    start = 1
-    for table in read_batches(data, schema, keep=keep, ignore=ignore, constant=constant):
-        raw = text_rows(table[schema.name].as_words(), schema)
+        if isinstance(schema, TextSchema):
+            raw = text_rows(table[schema.name].as_words(), schema)
+        else:
+            raw, counts = raw_rows(data, table, schema, start)
+            for name, count in counts.items():
+                unknown[name] = unknown.get(name, 0) + count
         columns: Columns = {"row": np.arange(start, start + len(raw))}
         yield columns | {name: table[name].as_words().texts() for name in keep}, raw
         start += len(raw)

@@ -12,7 +12,7 @@ from pathlib import Path
 from sad_lightning.command import command_frame, command_parser
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
-from sad_lightning.files import whole_file
+from sad_lightning.files import write_texts
 from sad_lightning.predict.opening import import_all
 from sad_lightning.report.figures.collection import draw
 from sad_lightning.report.gather.better import better_of
@@ -124,9 +124,7 @@ def write(
         "results.tex": latex(rankings),
         **{f"figures/{_safe(figure.name)}.svg": figure.file() for figure in (*figures.all(), *pictures)},
     }
-    for name, content in files.items():
-        with whole_file(out / name) as part:
-            part.write_text(content, encoding="utf-8")
+    write_texts(out, files)
     return files
 
 

@@ -59,9 +59,6 @@ def simple_jumper(p_values: ArrayLike) -> Floats:
 
     Vovk et al. 2021: capital in three accounts that bet 1 + e (p - 1/2) with e = -1, 0, 1, of which a hundredth moves
     evenly to all before each bet.
-
-    Args:
-        p_values: ``(N, C)`` in [0, 1].
     """
     p = np.asarray(p_values, dtype=np.float64)
     shares = np.full((3, p.shape[1]), 1 / 3)

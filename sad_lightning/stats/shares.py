@@ -22,12 +22,6 @@ def difference_interval(before: float, after: float, counts: tuple[int, int], co
     """Newcombe's interval of one share, ``after``, less another, ``before``, from Wilson's of each (1998, method 10).
 
     It treats the two shares as independent. Where both count the same rows, it is wider than necessary.
-
-    Args:
-        before: a share.
-        after: another.
-        counts: of how many each.
-        confidence: of the interval.
     """
     (low, high), (low2, high2) = (
         wilson(share * count, count, confidence) for share, count in zip((before, after), counts, strict=True)

@@ -2,12 +2,7 @@
 
 
 def wide_span(low: float, high: float) -> tuple[float, float]:
-    """The range, or a wider one where its ends are so near to each other that no double lies between two steps of it.
-
-    Args:
-        low: its lower end.
-        high: its upper end.
-    """
+    """The range, or a wider one where its ends are so near that no double lies between two steps of it."""
     size = max(abs(low), abs(high))
     if high - low > max(1e-9 * size, 1e-300):
         return low, high

@@ -22,17 +22,15 @@ from sad_lightning.cell.key import cell_folder, cell_key, runs_folder
 from sad_lightning.cell.loading import check_whole_path, load
 from sad_lightning.cell.trainer_settings import check_processes, check_trainer
 from sad_lightning.command import VERSION, announce, command_frame
-from sad_lightning.config.compose import with_voices
-from sad_lightning.config.location import CONF
+from sad_lightning.config.compose import method_name, with_voices
 from sad_lightning.config.mistakes import is_not_defined, one_line
-from sad_lightning.config.voices import method_name
+from sad_lightning.config.options import CONF
 from sad_lightning.data.own.parts import is_many
 from sad_lightning.data.own.sample import ReadRows
 from sad_lightning.errors import InputError
 from sad_lightning.files import CARD_FILE, MODEL_FILE
 from sad_lightning.result import Result, finished, forget_checkpoints
-from sad_lightning.train.arguments import check_arguments, multirun_first
-from sad_lightning.train.help import help_text
+from sad_lightning.train.arguments import check_arguments, help_text, multirun_first
 
 _command = partial(
     command_frame,

@@ -13,7 +13,7 @@ from sad_lightning.methods.method import Method
 from sad_lightning.training.population import Population, PopulationData, why_alone
 from sad_lightning.training.stacking import stacking_pays
 from sad_lightning.training.stage import Stage, Training
-from sad_lightning.training.trainer import fit, own_callbacks
+from sad_lightning.training.trainer import fit, history_of
 
 NewTrainer = Callable[[Sequence[Stage]], Trainer]
 _ONE_BY_ONE = "trained one network after the other, not stacked, since {} processes share each batch"
@@ -84,8 +84,8 @@ def _groups(trainings: Sequence[Training]) -> list[list[Training]]:
 
 def can_stack(method: Method, trainer: Trainer) -> bool:
     """Whether the method can be a member: one process, no float16, which scales all losses as one, nobody watching."""
-    alone = why_alone(method) or trainer.world_size > 1 or trainer.precision == "16-mixed" or own_callbacks(trainer)
-    return not alone
+    watched = bool(history_of(trainer).watchers)
+    return not (why_alone(method) or trainer.world_size > 1 or trainer.precision == "16-mixed" or watched)
 
 
 def _pays(method: Method, trainer: Trainer) -> bool:

@@ -9,11 +9,7 @@ from sad_lightning.stats.calibration import Calibration
 
 
 class CalibrationLayer(nn.Module):
-    """A calibration in torch operations, so that it can be exported as a graph.
-
-    Args:
-        calibration: the function to compute.
-    """
+    """A calibration in torch operations, so that it can be exported as a graph."""
 
     scores: Tensor
     values: Tensor

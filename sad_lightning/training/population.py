@@ -11,16 +11,17 @@ from contextlib import nullcontext
 from itertools import repeat
 from typing import Any
 
+import numpy as np
 import torch
-from lightning import LightningDataModule
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import pad_sequence
 from torch.overrides import TorchFunctionMode
 
-from sad_lightning.data.module import Batch, DataModule, Draw, StepBatches, in_turn, mix
-from sad_lightning.data.preparation import to_network
+from sad_lightning.data.module import Batch, DataModule, Draw, StepBatches, in_turn
+from sad_lightning.data.preprocess import Scaling
 from sad_lightning.errors import InputError
 from sad_lightning.methods.adam import Adam
 from sad_lightning.methods.method import Method
@@ -64,11 +65,7 @@ class Population(Steps):
         return self._skeleton[0].method.updates
 
     def on_fit_start(self) -> None:
-        """Refuse a Trainer that would couple the members.
-
-        Raises:
-            InputError: the Trainer scales losses, as it must in float16.
-        """
+        """Refuse a Trainer that would couple the members."""
         if self.trainer.precision == "16-mixed":
             raise InputError(
                 "trainer.precision must not be 16-mixed in a population, it scales all losses as one; use bf16-mixed"
@@ -187,8 +184,10 @@ def why_alone(method: Method) -> str:
     return ""
 
 
-class PopulationData(LightningDataModule):
+class PopulationData(DataModule):
     """The data of all members: one copy of the rows, and the indices, labels and scaling of each member.
+
+    Positions are ``(K, B)`` here, and samples ``(K, B, ...)``.
 
     Args:
         members: data modules over the same array, with equal numbers of steps and equal batches.
@@ -198,56 +197,37 @@ class PopulationData(LightningDataModule):
     """
 
     def __init__(self, members: Sequence[DataModule]) -> None:
-        super().__init__()
         first = members[0]
         for member in members:
             if member.x.data_ptr() != first.x.data_ptr() or member.x.shape != first.x.shape:
                 raise ValueError("the members of a population must train on rows of one array")
             if member.shape != first.shape or member.streams != first.streams or member.balance != first.balance:
                 raise ValueError("the members of a population must agree on steps an epoch, batches and streams")
-        self.members, self.seed = list(members), first.seed
-        self.x = first.x
+        fill = None if first.fill is None else _stacked(members, "fill")  # they share a data set: all have one, or none
+        scaling = Scaling(_stacked(members, "scale"), _stacked(members, "shift"), fill)
         # A member may have fewer rows than another; its draws never point at the padding.
-        self.rows, self.semi = (
-            pad_sequence([getattr(member, name) for member in members], batch_first=True) for name in ("rows", "semi")
-        )
-        self.scale, self.shift = (
-            torch.stack([getattr(member, name) for member in members]) for name in ("scale", "shift")
-        )
-        fills = [member.fill for member in members if member.fill is not None]
-        self.fill = torch.stack(fills) if fills else None  # they share a data set: all have one, or none
+        rows, semi = (pad_sequence([getattr(member, name).cpu() for member in members], batch_first=True).numpy()
+                      for name in ("rows", "semi"))  # fmt: skip
+        super().__init__(
+            first.all_rows, scaling, rows=rows, semi=semi, scored=np.empty(0, dtype=np.int64),
+            batch_size=first.batch_size, seed=first.seed,
+        )  # fmt: skip
+        self.members = list(members)
 
-    def train_dataloader(self) -> "PopulationBatches":
+    def train_dataloader(self) -> "PopulationBatches":  # type: ignore[override]
         """The draws of all members, step by step."""
         return PopulationBatches([member.train_dataloader() for member in self.members])
 
-    def teardown(self, stage: str) -> None:
-        """Put the rows back that training has replaced."""
-        self.members[0].teardown(stage)
+    def gather(self, positions: Tensor) -> Batch:
+        """The training samples of each member at its positions, with their labels."""
+        self._move(positions.device)
+        return Batch(self.samples(self.rows.gather(1, positions)), self.semi.gather(1, positions))
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> list[Batch | None]:
-        """Turn draws of ``(K, B)`` positions into batches of ``(K, B, ...)`` samples, on the device."""
-        if self.trainer is not None:
-            self.members[0].all_rows.renew(self.trainer.current_epoch)
-        epoch = torch.tensor(float(self.trainer.current_epoch if self.trainer is not None else 0))
-        return [None if draw is None else self._gather(Draw(*draw), epoch) for draw in batch]
 
-    def _gather(self, draw: Draw, epoch: Tensor) -> Batch:
-        positions = draw.positions
-        if self.x.device != positions.device:
-            self.x = self.members[0].all_rows.on(positions.device)
-            for name in ("rows", "semi", "scale", "shift"):
-                setattr(self, name, getattr(self, name).to(positions.device))
-            self.fill = None if self.fill is None else self.fill.to(positions.device)
-        x = mix(self._samples(positions), draw, self._samples)
-        return Batch(x, self.semi.gather(1, positions), draw.noise, epoch.to(positions.device))
-
-    def _samples(self, positions: Tensor) -> Tensor:
-        """The samples at ``(K, B)`` positions, ``(K, B, ...)``."""
-        wide = (len(positions), *(1,) * (self.x.ndim - 1), -1)
-        fill = None if self.fill is None else self.fill.view(wide)
-        rows = self.x[self.rows.gather(1, positions)]
-        return to_network(rows, self.scale.view(wide), self.shift.view(wide), fill, image=self.x.ndim == 4)
+def _stacked(members: Sequence[DataModule], name: str) -> NDArray[np.float32]:
+    """A part of the scaling of all members, ``(K, 1, ..., D)``, so that it broadcasts over rows ``(K, B, ..., D)``."""
+    stacked = torch.stack([getattr(member, name).cpu() for member in members])
+    return stacked.view(len(members), *(1,) * (members[0].x.ndim - 1), -1).numpy()
 
 
 class PopulationBatches:

@@ -1,7 +1,9 @@
-"""The Trainer of stages that are trained as one: how it is made, and how it trains and scores."""
+"""The Trainer of stages that are trained as one: its callbacks, how it is made, and how it trains and scores."""
 
+import math
 import os
 import re
+import sys
 import time
 import traceback
 import warnings
@@ -11,21 +13,141 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import lightning
 import torch
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.accelerators import CPUAccelerator
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.strategies import DDPStrategy
 from torch.distributed import DistError
+from tqdm import tqdm
 
 from sad_lightning.config.mistakes import one_line
-from sad_lightning.errors import InputError, first_line, words_of
-from sad_lightning.files import write_archive
+from sad_lightning.errors import DamagedError, InputError, first_line, words_of
+from sad_lightning.files import read_archive, set_aside, write_archive
 from sad_lightning.methods.steps import Steps
-from sad_lightning.training.callbacks import History, OwnMetrics, ProgressBar, ResumeCheckpoint
+from sad_lightning.seeding import derive
 from sad_lightning.training.stage import Stage
+
+_SECONDS_BETWEEN_CHECKPOINTS = 30.0
+
+
+class History(Callback):
+    """Writes the metrics of every epoch to the stages that are trained as one, and stops when all have diverged.
+
+    Args:
+        stages: what is trained.
+        watchers: callbacks of one's own, which find the metrics of a training alone in ``trainer.callback_metrics``.
+    """
+
+    def __init__(self, stages: Sequence[Stage], watchers: Sequence[Callback] = ()) -> None:
+        self.stages, self.watchers = list(stages), list(watchers)
+        self.loss = math.nan
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Seed the global generator, from which dropout draws: an epoch draws what it drew before a kill."""
+        seed = trainer.datamodule.seed  # type: ignore[attr-defined]
+        torch.manual_seed(derive(seed, "dropout", trainer.current_epoch, trainer.global_rank))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add one epoch.
+
+        Raises:
+            InputError: no stage has a finite loss.
+        """
+        assert isinstance(pl_module, Steps)  # for mypy: fit() trains nothing else
+        means = pl_module.epoch_means() or [{} for _ in self.stages]  # an epoch may have no step
+        for stage, values in zip(self.stages, means, strict=True):
+            stage.add(trainer.current_epoch, values)
+        losses = [values["loss"] for values in means if "loss" in values]
+        self.loss = sum(losses) / len(losses) if losses else math.nan
+        if all(stage.error is not None for stage in self.stages):
+            raise InputError(str(self.stages[0].error))
+        if self.watchers and len(self.stages) == 1:
+            last = {name: values[-1] for name, values in self.stages[0].curves.items()}
+            pl_module.log_dict({name: value for name, value in last.items() if value is not None})
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state for a resume checkpoint."""
+        return {"stages": [stage.state_dict() for stage in self.stages]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state of a resume checkpoint."""
+        for stage, state in zip(self.stages, state_dict["stages"], strict=True):
+            stage.load_state_dict(state)
+
+
+class ProgressBar(Callback):
+    """A bar over the epochs of a training; silent if stderr is no terminal."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.bar: Any = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the bar, at the epoch that training resumes from."""
+        stages = self.history.stages
+        self.bar = tqdm(
+            total=trainer.max_epochs,
+            initial=trainer.current_epoch,
+            desc=f"{stages[0].name:>8}" + (f" x {len(stages)}" if len(stages) > 1 else ""),
+            unit="epoch",
+            disable=None if trainer.is_global_zero else True,
+            file=sys.stderr,
+        )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Advance by one epoch."""
+        self.bar.update()
+        self.bar.set_postfix_str(f"loss {self.history.loss:.4g}", refresh=False)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Close the bar, also after an exception."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+class ResumeCheckpoint(Checkpoint):
+    """Saves the state of a stage to one file, at most every 30 seconds, so that little is lost if it is killed.
+
+    Args:
+        path: of the file.
+        tag: names the stages; a checkpoint with another tag is not read.
+    """
+
+    def __init__(self, path: Path, tag: str) -> None:
+        self.path, self.seconds = path, _SECONDS_BETWEEN_CHECKPOINTS
+        self.kind = f"resume checkpoint {tag} of torch {torch.__version__} and lightning {lightning.__version__}"
+        self.last = time.monotonic()
+
+    def read(self, module: LightningModule) -> dict[str, Any] | None:
+        """The state to resume from, or None; a checkpoint that is damaged or does not fit is set aside."""
+        try:
+            state: dict[str, Any] = torch.load(
+                read_archive(self.path, self.kind), weights_only=True, map_location="cpu"
+            )
+            if _shapes(state["state_dict"]) != _shapes(module.state_dict()):  # the code of the method has changed
+                raise DamagedError(self.path, "is of a network of other shapes")
+        except FileNotFoundError:
+            return None
+        except DamagedError as error:
+            set_aside(self.path, error)
+            return None
+        return state
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save if enough time has passed."""
+        due = time.monotonic() - self.last >= self.seconds
+        if trainer.strategy.broadcast(due):  # all processes must save together, so that one decides for all
+            trainer.save_checkpoint(self.path, storage_options=self.kind)
+            self.last = time.monotonic()
+
+
+def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in tensors.items()}
+
 
 MakeTrainer = Callable[..., Trainer]
 _LOST = re.compile(
@@ -84,9 +206,9 @@ def new_trainer(
             )
     own: list[Callback] = []
     if stages:
-        history, resume = History(stages), _resume_checkpoint(stages, folder)
+        history = History(stages, wanted)
         bar = [ProgressBar(history)] if given.get("enable_progress_bar", True) else []
-        own = [history, *bar, *([OwnMetrics(wanted)] if wanted else []), resume]
+        own = [history, *bar, _resume_checkpoint(stages, folder)]
     try:
         with quiet():
             trainer = make(
@@ -121,9 +243,10 @@ def _resume_checkpoint(stages: Sequence[Stage], folder: Path) -> ResumeCheckpoin
     return ResumeCheckpoint(folder / f"{stages[0].name}.{tag}.resume.ckpt", tag)
 
 
-def own_callbacks(trainer: Trainer) -> bool:
-    """Whether callbacks of one's own watch the training."""
-    return any(isinstance(callback, OwnMetrics) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+def history_of(trainer: Trainer) -> History:
+    """The callback that every Trainer of stages has."""
+    (history,) = (each for each in trainer.callbacks if isinstance(each, History))  # type: ignore[attr-defined]
+    return history
 
 
 def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
@@ -137,10 +260,10 @@ def fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     try:
         _fit(trainer, module, data)
     except Exception as error:
-        watching = [each for each in trainer.callbacks if isinstance(each, OwnMetrics)]  # type: ignore[attr-defined]
-        if not watching or one_line(error) is not None:
+        watchers = history_of(trainer).watchers
+        if not watchers or one_line(error) is not None:
             raise
-        raise InputError(_with_callbacks(error, watching[0].callbacks)) from error
+        raise InputError(_with_callbacks(error, watchers)) from error
 
 
 def _with_callbacks(error: Exception, callbacks: Sequence[Callback]) -> str:
@@ -157,7 +280,7 @@ def _with_callbacks(error: Exception, callbacks: Sequence[Callback]) -> str:
 
 def _fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     (resume,) = (callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ResumeCheckpoint))
-    (history,) = (callback for callback in trainer.callbacks if isinstance(callback, History))  # type: ignore[attr-defined]
+    history = history_of(trainer)
     state, start = resume.read(module), time.perf_counter()
     assert isinstance(trainer.strategy.checkpoint_io, Checkpoints)  # ``new_trainer`` made it
     trainer.strategy.checkpoint_io.state = state

@@ -25,7 +25,7 @@ from sad_lightning.baselines.mahalanobis import Mahalanobis
 from sad_lightning.baselines.ocsvm import OCSVM
 from sad_lightning.baselines.patch_core import PatchCore
 from sad_lightning.baselines.ssad import SSAD
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 from sad_lightning.errors import InputError
 
 NAMES = sorted(p.stem for p in (CONF / "method").glob("*.yaml") if "features:" in p.read_text())

@@ -12,7 +12,7 @@ import pytest
 
 from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 
 BEFORE = json.loads(Path(__file__).with_name("numbers.json").read_text())
 SHORT = ("trainer.max_epochs=4", "pretrain.epochs=2", "optimizer.milestones=[3]", "trainer.accelerator=cpu")

@@ -32,10 +32,10 @@ from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.methods.deep_sad import DeepSAD
 from sad_lightning.result import Result, finished
-from sad_lightning.training.callbacks import ResumeCheckpoint
 from sad_lightning.training.ensemble import Ensemble
 from sad_lightning.training.stacking import Verdict
 from sad_lightning.training.stage import Stage
+from sad_lightning.training.trainer import ResumeCheckpoint
 
 
 def cell(settings, folder: Path, *overrides: str) -> tuple[Result, np.ndarray]:
@@ -94,7 +94,7 @@ def test_a_killed_cell_goes_on_and_ends_in_the_same_numbers(stage, method, setti
     monkeypatch.setattr(values, "new_trainer", real)
     epochs: list[int] = []
     monkeypatch.setattr(
-        "sad_lightning.training.callbacks.ProgressBar.on_train_epoch_end",
+        "sad_lightning.training.trainer.ProgressBar.on_train_epoch_end",
         lambda self, trainer, module: (
             epochs.append(trainer.current_epoch) if self.history.stages[0].name == stage else None
         ),
@@ -429,7 +429,7 @@ def test_what_reading_a_data_set_warns_of_is_in_every_result(settings, tmp_path,
 def test_the_checkpoint_of_an_ensemble_is_read_in_a_process_that_knows_no_method(settings, tmp_path):
     result, _ = cell(settings, tmp_path, *SHORT, "method=ae", "ensemble=2")
     script = (
-        "import json, sys; from pathlib import Path; from sad_lightning.cell.checkpoint import load_model; "
+        "import json, sys; from pathlib import Path; from sad_lightning.cell.deep import load_model; "
         "folder = Path(sys.argv[1]); settings = json.loads((folder / 'result.json').read_text())['settings']; "
         "print(len(load_model(folder / 'model.ckpt', settings).members))"
     )

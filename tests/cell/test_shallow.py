@@ -17,7 +17,7 @@ from sad_lightning.cell.learner import build_method
 from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.shallow import holdout, unseen_scores
 from sad_lightning.cell.values import Cell
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 from sad_lightning.data.sets.images import digits
 from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sad_lightning.data.module import Balance, DataModule, Draw, StepBatches, Stream, mix
+from sad_lightning.data.module import Balance, DataModule, Draw, StepBatches, Stream
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.training.population import PopulationBatches
 
@@ -92,9 +92,12 @@ def test_known_anomalies_are_mixed_with_one_another_and_others_with_nothing():
     assert 0.5 <= shares[:, 10:].min() < 0.51
     assert 0.99 < shares[:, 10:].max() <= 1
     assert abs(shares[:, 10:].mean() - 0.75) < 0.01
-    x = torch.tensor([[8.0, 0.0], [0.0, 4.0], [1.0, 1.0]])
+    x = np.array([[0, 0], [0, 4], [0, 0], [1, 1], [8, 0]], dtype=np.float32)
+    data = module(x, Scaling(np.ones(2, np.float32), np.zeros(2, np.float32)))  # rows 4, 1 and 3 train
+    data.trainer = SimpleNamespace(training=True, world_size=1, global_rank=0, current_epoch=0)
     draw = Draw(torch.tensor([2, 0]), torch.empty(2, 0), torch.tensor([2, 1]), torch.tensor([1.0, 0.75]))
-    assert mix(x[draw.positions], draw, lambda rows: x[rows]).tolist() == [[1.0, 1.0], [6.0, 1.0]]
+    (batch,) = data.on_after_batch_transfer([draw], 0)
+    assert batch.x.tolist() == [[1.0, 1.0], [6.0, 1.0]]
 
 
 def module(x: np.ndarray, scaling: Scaling) -> DataModule:

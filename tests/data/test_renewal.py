@@ -128,7 +128,7 @@ def test_a_network_learns_from_rows_beyond_the_sample(method, cfg, tmp_path):
 
 
 def test_a_training_whose_files_went_away_goes_on_when_they_are_back(cfg, tmp_path, monkeypatch):
-    monkeypatch.setattr("sad_lightning.training.callbacks._SECONDS_BETWEEN_CHECKPOINTS", 0)
+    monkeypatch.setattr("sad_lightning.training.trainer._SECONDS_BETWEEN_CHECKPOINTS", 0)
     given = cfg(*SHORT, "method=hsc", "pretrain=none")
     _, scores = area(tmp_path, given, "unbroken")
     read = FileRows.rows

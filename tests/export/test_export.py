@@ -19,7 +19,7 @@ from torch.onnx._internal.exporter._registration import ONNXRegistry
 from sad_lightning import Detector
 from sad_lightning.baselines.iforest import IForest
 from sad_lightning.baselines.knn import KNN
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 from sad_lightning.data.own.reading import raw_rows
 from sad_lightning.data.own.values import Values
 from sad_lightning.data.preparation import Preparation

@@ -6,7 +6,7 @@ from support.grids import sweep
 
 from sad_lightning.cell.key import cell_key, plain
 from sad_lightning.config.compose import with_voices
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 from sad_lightning.grid.compose import Kind, Sweep
 from sad_lightning.grid.plan import cell_of, plan_cells
 

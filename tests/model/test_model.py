@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from support.methods import METHODS
 from torch import nn
 
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import Column, ImageSchema, TableSchema, schema_of

@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.key import cell_folder, runs_folder
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 from sad_lightning.grid.plan import PlannedCell, plan_cells
 
 

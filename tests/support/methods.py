@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sad_lightning.cell.learner import build_method
-from sad_lightning.config.location import CONF
+from sad_lightning.config.options import CONF
 from sad_lightning.data.module import Batch, DataModule
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.methods.method import Method

@@ -30,10 +30,6 @@ _PLAIN = Dialect()
 class ArrowFile:
     """A CSV or parquet file, read by pyarrow.
 
-    Args:
-        path: of the file.
-        dialect: of the file.
-
     Raises:
         InputError: pyarrow is not installed, or the file is damaged or has no header.
 

@@ -23,7 +23,7 @@ from PIL import Image, ImageOps
 
 from sad_lightning.checks import path_of
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.own.labels import as_words, check_words, labels_of, part_of, semi_of
+from sad_lightning.data.own.labels import as_words, own_labels
 from sad_lightning.data.own.reading import read_table
 from sad_lightning.data.own.values import Values, listed, spell
 from sad_lightning.data.schema import ImageSchema
@@ -95,14 +95,10 @@ def folder(
                 raise InputError(f"data.{key}={name}: {listing} has no such column; it has {listed(list(table))}")
             columns[key] = table[name].as_words()
         files = _files_of(top, listing, columns.pop("file"))
-    semi = np.zeros(len(files), dtype=np.int8)
-    if "label" in columns:
-        semi = semi_of(
-            top, columns["label"], known_anomaly=known_anomaly, known_normal=known_normal, unlabeled=unlabeled
-        )
-        check_words(top, columns["label"], known_anomaly=known_anomaly, known_normal=known_normal)
-    parts = part_of(top, columns["part"]) if "part" in columns else None
-    target, classes, given_labels = labels_of(top, semi, columns.get("truth"), normal, parts, columns.get("group"))
+    target, classes, given_labels = own_labels(
+        top, len(files), columns, normal=normal,
+        known_anomaly=known_anomaly, known_normal=known_normal, unlabeled=unlabeled,
+    )  # fmt: skip
     schema = of_depth(files, schema)
     x, readable = load_images(files, schema)
     arrays = Arrays(x, target.astype(np.int64), classes, labels=given_labels, schema=schema)
@@ -110,11 +106,7 @@ def folder(
 
 
 def image_schema(size: int, channels: int) -> ImageSchema:
-    """The schema of square images.
-
-    Raises:
-        InputError: a setting of ``data`` is wrong.
-    """
+    """The schema of square images."""
     if channels not in (1, 3):
         raise InputError(f"data.channels must be 1 for grey or 3 for colours, got {channels!r}; for example 3")
     return ImageSchema(size, size, channels)
@@ -258,18 +250,18 @@ def _as_values(names: Sequence[str | None]) -> Values:
 
 def _without(values: Values, words: set[str]) -> Values:
     """The values with some words missing."""
-    names = [None if np.isnan(code) else values.words[int(code)] for code in values.numbers]
-    return _as_values([None if name in words else name for name in names])
+    return _as_values([None if name in words else name for name in values.texts()])
 
 
 def _files_of(top: Path, listing: Path, files: Values) -> list[Path]:
     if not top.is_dir():
         raise InputError(f"{top}: must be a folder of images, and is none; give the right one with data.path=FOLDER")
-    if np.isnan(files.numbers).any():
-        row = int(np.isnan(files.numbers).argmax()) + 1
+    names: list[str | None] = files.texts().tolist()
+    if None in names:
+        row = names.index(None) + 1
         raise InputError(f"{listing}: every row must name a file, row {row} names none; mend it")
-    paths = [top / files.words[int(code)] for code in files.numbers]
-    missing = [files.words[int(code)] for code, file in zip(files.numbers, paths, strict=True) if not file.is_file()]
+    paths = [top / str(name) for name in names]
+    missing = [str(name) for name, file in zip(names, paths, strict=True) if not file.is_file()]
     if missing:
         raise InputError(f"{listing}: names files that are not in {top}: {listed(missing)}; mend it, or data.path")
     return paths

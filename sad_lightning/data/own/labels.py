@@ -1,7 +1,7 @@
 """From the words in the columns of own data to ``semi``, ``target_class`` and the part of each row."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,22 @@ from sad_lightning.errors import InputError
 
 USUAL = {-1: ["anomaly"], 1: ["normal"], 0: ["unlabeled"]}  # the words of conf/data/table.yaml
 PARTS = {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "test": 2}
+
+
+def own_labels(
+    path: Place, rows: int, roles: Mapping[str, Values], *, normal: object, **meaning: object
+) -> tuple[NDArray[np.int64], tuple[str, ...], Labels]:
+    """The classes that evaluation sees, their names, and the labels, of a file with so many rows.
+
+    ``roles`` are its columns ``label``, ``truth``, ``part`` and ``group``, as words, as far as there are any; for
+    ``normal`` see ``labels_of``, for the meaning of words ``semi_of``.
+    """
+    semi = np.zeros(rows, dtype=np.int8)
+    if "label" in roles:
+        semi = semi_of(path, roles["label"], **meaning)
+        check_words(path, roles["label"], **meaning)
+    part = part_of(path, roles["part"]) if "part" in roles else None
+    return labels_of(path, semi, roles.get("truth"), normal, part, roles.get("group"))
 
 
 def semi_of(
@@ -35,15 +51,15 @@ def semi_of(
     """
     words = {-1: as_words(known_anomaly), 1: as_words(known_normal), 0: as_words(unlabeled)}
     meaning: dict[str, int] = {}
-    for semi in (sign for sign in words if words[sign] != USUAL[sign]):
-        for name in words[semi]:
-            if meaning.setdefault(name, semi) != semi:
+    for sign in (sign for sign in words if words[sign] != USUAL[sign]):
+        for name in words[sign]:
+            if meaning.setdefault(name, sign) != sign:
                 raise InputError(
                     f"data.known_anomaly, known_normal, unlabeled: {name!r} stands for two things; list it once"
                 )
-    for semi in (sign for sign in words if words[sign] == USUAL[sign]):
-        for name in words[semi]:
-            meaning.setdefault(name, semi)
+    for sign in (sign for sign in words if words[sign] == USUAL[sign]):
+        for name in words[sign]:
+            meaning.setdefault(name, sign)
     other = sorted(set(label.words) - set(meaning))
     if other:
         raise InputError(
@@ -51,11 +67,11 @@ def semi_of(
             f"example data.known_anomaly=[{other[0]}], data.known_normal=[...] or data.unlabeled=[...]"
         )
     codes = np.array([*(meaning[name] for name in label.words), 0], dtype=np.int8)
-    semi_: NDArray[np.int8] = codes[_positions(label)]
-    return semi_
+    semi: NDArray[np.int8] = codes[label.positions]
+    return semi
 
 
-def check_words(path: Place, label: Values, *, known_anomaly: object, known_normal: object) -> None:
+def check_words(path: Place, label: Values, *, known_anomaly: object, known_normal: object, **_: object) -> None:
     """Refuse words that a person has named, and of which no row has one.
 
     Args:
@@ -63,9 +79,6 @@ def check_words(path: Place, label: Values, *, known_anomaly: object, known_norm
         label: the column of all rows, as words.
         known_anomaly: the words of known anomalies.
         known_normal: those of known normals.
-
-    Raises:
-        InputError: no row has one of them.
     """
     for key, semi, setting in (("known_anomaly", -1, known_anomaly), ("known_normal", 1, known_normal)):
         names = as_words(setting)
@@ -118,7 +131,7 @@ def labels_of(
             f"{path}: data.normal must name the words of the truth column that are normal, and leave one as anomaly, "
             f"got {names}; it holds {listed(truth.words)}; name some, as data.normal=[WORD,WORD]"
         )
-    target = np.array([*range(len(truth.words)), -1])[_positions(truth)]
+    target = np.array([*range(len(truth.words)), -1])[truth.positions]
     normal_classes = tuple(truth.words.index(name) for name in names)
     is_normal = np.isin(target, normal_classes)
     odd = int((is_normal & (semi < 0)).sum()), int((~is_normal & (target >= 0) & (semi > 0)).sum())
@@ -143,7 +156,7 @@ def part_of(path: Place, column: Values) -> NDArray[np.int8]:
             f"{path}: the column of data.part must hold train, validation or test in every row, it holds "
             f"{listed([repr(name) for name in other]) if other else 'rows without a value'}; mend it"
         )
-    parts: NDArray[np.int8] = np.array([*(PARTS[name] for name in column.words), 0], dtype=np.int8)[_positions(column)]
+    parts: NDArray[np.int8] = np.array([*(PARTS[name] for name in column.words), 0], dtype=np.int8)[column.positions]
     return parts
 
 
@@ -151,10 +164,3 @@ def as_words(value: object) -> list[str]:
     """A setting that is a word, a list of words or None, as a list in the spelling in which labels are compared."""
     values: Sequence[Any] = [] if value is None else value if isinstance(value, list | tuple) else [value]
     return [spell(each) for each in values]
-
-
-def _positions(values: Values) -> NDArray[np.int64]:
-    """The position of each value in the words, ``(n,)``; one past the last where the value is missing."""
-    missing = np.isnan(values.numbers)
-    positions: NDArray[np.int64] = np.where(missing, len(values.words), values.numbers).astype(np.int64)
-    return positions

@@ -48,11 +48,7 @@ def is_many(names: Sequence[str]) -> bool:
 
 
 def check_data(names: Sequence[str]) -> None:
-    """Refuse files that do not exist.
-
-    Raises:
-        InputError: a file is not there, or nothing fits a pattern.
-    """
+    """Refuse files that do not exist."""
     for name in names:
         if not (find_parts([name]) if _is_pattern(name) else place_of(name).exists()):
             rule = "no file fits the pattern" if _is_pattern(name) else "there is no such file"

@@ -151,8 +151,7 @@ def _without(values: Values, missing: Sequence[str]) -> Values:
         return values
     words = tuple(word for word in values.words if word not in out)
     codes = np.array([*(float(words.index(word)) if word in words else np.nan for word in values.words), np.nan])
-    positions = np.where(np.isnan(values.numbers), len(values.words), values.numbers).astype(np.int64)
-    return Values("category", codes[positions], words)
+    return Values("category", codes[values.positions], words)
 
 
 def raw_rows(
@@ -190,9 +189,7 @@ def raw_rows(
         if column.kind == "time":
             numbers, unknown[column.name] = time_values(str(path), values, column)
         if column.kind in ("category", "hash"):
-            codes = np.append(column.codes(values.words), np.nan)
-            present = ~np.isnan(numbers)
-            numbers = codes[np.where(present, numbers, len(values.words)).astype(np.int64)]
+            present, numbers = ~np.isnan(numbers), np.append(column.codes(values.words), np.nan)[values.positions]
             unknown[column.name] = int((np.isnan(numbers) & present).sum())
         with np.errstate(over="ignore"):
             raw[:, position] = numbers - column.center if column.center else numbers
@@ -207,14 +204,8 @@ def raw_rows(
 
 
 def text_rows(values: Values, schema: TextSchema) -> NDArray[np.float32]:
-    """The raw rows of a column of texts, ``(n, length + 2)``; a missing text has no word.
-
-    Args:
-        values: the texts, as words.
-        schema: of the rows.
-    """
-    distinct = schema.encode([*values.words, ""])
-    rows: NDArray[np.float32] = distinct[np.where(np.isnan(values.numbers), -1, values.numbers).astype(np.int64)]
+    """The raw rows of a column of texts, ``(n, length + 2)``; a missing text has no word."""
+    rows: NDArray[np.float32] = schema.encode([*values.words, ""])[values.positions]
     return rows
 
 

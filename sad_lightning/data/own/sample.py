@@ -106,11 +106,7 @@ def read_parts(
 
 
 def check_memory(name: str, rows: int, columns: int) -> None:
-    """Refuse a table that does not fit into memory.
-
-    Raises:
-        InputError: it does not.
-    """
+    """Refuse a table that does not fit into memory."""
     memory, value = _memory(), columns * _BYTES
     if memory is not None and rows * value > _SHARE * memory:
         most = int(_SHARE * memory / value)

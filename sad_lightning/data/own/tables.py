@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sad_lightning.checks import choice, path_of, true_or_false, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.own.address import Place, is_address
-from sad_lightning.data.own.labels import check_words, labels_of, part_of, semi_of
+from sad_lightning.data.own.labels import own_labels, semi_of
 from sad_lightning.data.own.leaks import tells_label
 from sad_lightning.data.own.parts import DataPart, check_data, find_parts, is_many, place_of
 from sad_lightning.data.own.reading import raw_rows, read_table, text_rows
@@ -116,8 +116,10 @@ def table(
     if rows is not None:
         whole_number("data.rows", rows, least=100)
 
-    def semi_in(place: Place, values: Values) -> NDArray[np.int8]:
-        return semi_of(place, values, known_anomaly=known_anomaly, known_normal=known_normal, unlabeled=unlabeled)
+    meaning = {"known_anomaly": known_anomaly, "known_normal": known_normal, "unlabeled": unlabeled}
+
+    def is_labeled(part: DataPart, values: Values) -> NDArray[np.bool_]:
+        return semi_of(part.place, values, **meaning).astype(bool)
 
     if true_or_false("data.renew", renew):
         _check_renewal(rows, part=part, group=group, text=text)
@@ -128,11 +130,10 @@ def table(
     if many or rows is not None:
         files = find_parts([name]) if many else [DataPart(file, file.name)]
         columns, which = read_parts(
-            name, files, words, ignored, dialect, label=names.get("label"), rows=rows,
-            is_labeled=lambda part, values: semi_in(part.place, values) != 0,
-        )  # fmt: skip
+            name, files, words, ignored, dialect, label=names.get("label"), is_labeled=is_labeled, rows=rows
+        )
         if renew:
-            renewal = FileRows(files, names.get("label"), lambda part, values: semi_in(part.place, values) != 0)
+            renewal = FileRows(files, names.get("label"), is_labeled)
             which += "; networks train on others of them in each epoch (data.renew)"
         if which:
             warnings.warn(ReadRows(which), stacklevel=2)
@@ -148,12 +149,7 @@ def table(
             raise InputError(f"data.{key}={name}: {file} has no such column; it has {listed(list(columns))}")
     roles = {role: columns[name].as_words() for role, name in names.items()}
     n = len(next(iter(columns.values())).numbers)
-    semi = np.zeros(n, dtype=np.int8)
-    if "label" in roles:
-        semi = semi_in(file, roles["label"])
-        check_words(file, roles["label"], known_anomaly=known_anomaly, known_normal=known_normal)
-    parts = part_of(file, roles["part"]) if "part" in roles else None
-    target, classes, labels = labels_of(file, semi, roles.get("truth"), normal, parts, roles.get("group"))
+    target, classes, labels = own_labels(file, n, roles, normal=normal, **meaning)
     if texts is not None:
         x, schema = _texts(file, columns, texts, length, {*names.values(), *ignored}, dialect)
         return Arrays(x, target.astype(np.int64), classes, labels=labels, schema=schema)
@@ -166,7 +162,7 @@ def table(
     raw, _ = raw_rows(file, features, of_table, first=1)
     x = of_table.expand(raw)
     _warn(file, x, of_table)
-    _warn_of_leaks(file, {name: features[name] for name in of_table.names}, semi)
+    _warn_of_leaks(file, {name: features[name] for name in of_table.names}, labels.semi)
     return Arrays(x, target.astype(np.int64), classes, labels=labels, schema=of_table, renewal=renewal)
 
 

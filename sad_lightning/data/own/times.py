@@ -187,7 +187,7 @@ def time_values(where: str, values: Values, column: Column) -> tuple[NDArray[np.
             f"{where}: column {column.name} must have {zone}, as in training, it holds {odd!r}; mend the file"
         )
     week = np.where(read, (times.seconds - np.where(times.has_date, _MONDAY, 0)) % WEEK, np.nan)
-    numbers = np.append(week, np.nan)[np.where(np.isnan(values.numbers), len(week), values.numbers).astype(np.int64)]
+    numbers = np.append(week, np.nan)[values.positions]
     return numbers, int((np.isnan(numbers) & ~np.isnan(values.numbers)).sum())
 
 

@@ -73,10 +73,14 @@ class Values:
             return replace(self, kind="category", words=("false", "true"))
         return Values.of_numbers(self.numbers) if self.kind == "number" else self
 
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """The position of each value in the words, ``(n,)``; one past the last where it is missing."""
+        return np.where(np.isnan(self.numbers), len(self.words), self.numbers).astype(np.int64)
+
     def texts(self) -> NDArray[np.object_]:
         """The words, ``(n,)``, None where missing."""
-        texts = np.array([*self.words, None], dtype=object)
-        return texts[np.where(np.isnan(self.numbers), len(self.words), self.numbers).astype(np.int64)]
+        return np.array([*self.words, None], dtype=object)[self.positions]
 
 
 Table = dict[str, Values]
@@ -168,9 +172,6 @@ def check_names_once(path: Place, names: Sequence[str], ignore: Collection[str] 
         names: of all columns.
         ignore: columns that are left out, which may have any name.
         out: what leaves columns out at prediction.
-
-    Raises:
-        InputError: there is such a column.
     """
     for number, name in enumerate(names, start=1):
         if (not name or name.startswith("__index_level_")) and name not in ignore:

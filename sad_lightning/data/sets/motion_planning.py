@@ -53,9 +53,6 @@ def motion_planning(seed: int, maps: int, test_maps: int, states: int) -> Arrays
         maps: of the training half.
         test_maps: of the test half; none of them trains.
         states: on the path of each map, and as many on its walls.
-
-    Raises:
-        InputError: a number is out of range.
     """
     whole_number("data.maps", maps)
     whole_number("data.test_maps", test_maps)
@@ -74,12 +71,7 @@ def motion_planning(seed: int, maps: int, test_maps: int, states: int) -> Arrays
 
 
 def draw_task(seed: int, number: int) -> tuple[Task, np.random.Generator]:
-    """A map with four joined rooms, a start and a goal in two of them, and the generator that drew it.
-
-    Args:
-        seed: of the data set.
-        number: of the map.
-    """
+    """A map with four joined rooms, a start and a goal in two of them, and the generator that drew it."""
     generator = np.random.default_rng(derive(seed, "motion_planning", number))
     x, y = generator.uniform(0.3, 0.8, size=2)  # where the right and the upper side of the walls are
     left = generator.uniform(0, x - _THICK - _GAP)

@@ -29,19 +29,7 @@ def gaussians(
     n_test: int,
     n_test_anomalies: int,
 ) -> Arrays:
-    """Nine Gaussian columns, normal samples and two kinds of anomalies, with a test half of its own.
-
-    Args:
-        seed: of all random numbers.
-        deviation: of the shifted columns.
-        n_train: normals of the training half.
-        n_train_anomalies: anomalies of the training half.
-        n_test: normals of the test half.
-        n_test_anomalies: anomalies of the test half.
-
-    Raises:
-        InputError: a number is out of range.
-    """
+    """Nine Gaussian columns, normal samples and two kinds of anomalies, with a test half of its own."""
     positive("data.deviation", deviation)
     sizes = {"n_train": n_train, "n_train_anomalies": n_train_anomalies, "n_test": n_test,
              "n_test_anomalies": n_test_anomalies}  # fmt: skip
@@ -78,13 +66,6 @@ def synthetic_spectrograms(seed: int, rows: int) -> Arrays:
     The background is traffic: a few slots of random subcarriers and times. A wideband burst raises most subcarriers at
     all times, and by less behind a blockage (nlos); a narrowband burst raises a few, for 10 or 5 of every 25 time
     steps.
-
-    Args:
-        seed: of all random numbers.
-        rows: of each class.
-
-    Raises:
-        InputError: ``rows`` is out of range.
     """
     whole_number("data.rows", rows)
     generator = np.random.default_rng(derive(seed, "synthetic", "spectrograms"))

@@ -129,11 +129,7 @@ class CellResult:
 
 
 class Rocs:
-    """What the scores of the cells below a folder say, through an index beside them.
-
-    Args:
-        folder: above all of them.
-    """
+    """What the scores of the cells below a folder say, through an index beside them."""
 
     def __init__(self, folder: Path) -> None:
         self._index = Index(folder / ".roc.index", f"1 at {len(FPR)}")

@@ -39,17 +39,7 @@ def report_page(
     pictures: Sequence[Figure],
     title: str,
 ) -> str:
-    """The whole report.
-
-    Args:
-        grids: all cells.
-        table: a row for each group of cells.
-        rankings: the rows by setting.
-        directions: what labels do to recall.
-        figures: drawn from these.
-        pictures: figures of the data, shown last.
-        title: of the page.
-    """
+    """The whole report."""
     templates = environment(Path(__file__).parent)
     templates.filters.update(
         mean=summary_words, interval=_interval, percent=_percent, recalls=compare_recalls, classes=class_auroc
