@@ -52,6 +52,7 @@ class KNN(Baseline):
         choice("method.metric", self.metric, ("euclidean", "cosine"))
         self._kept_rows = choose_rows(np.zeros(len(x), dtype=np.int8), self.max_rows, self.random_state)
         self._count = len(x)
+        self._out_of_bag: Floats | None = None
         rows = x[self._kept_rows]
         single = rows.astype(np.float32)  # half as large a file, if float32 is exact
         self.rows_ = single if np.array_equal(single, rows) else rows
@@ -69,11 +70,12 @@ class KNN(Baseline):
         Only after ``fit``: an estimator that is read from a file does not know how many rows there were.
         """
         check_is_fitted(self)
-        scores = np.full(self._count, np.nan)
-        others = min(self.neighbors, len(self.rows_) - 1)
-        distances = self._distances(self.rows_.astype(np.float64), others + 1)
-        scores[self._kept_rows] = distances[:, 1:].mean(axis=1)  # the nearest is the row itself
-        return scores
+        if self._out_of_bag is None:
+            self._out_of_bag = np.full(self._count, np.nan)
+            others = min(self.neighbors, len(self.rows_) - 1)
+            distances = self._distances(self.rows_.astype(np.float64), others + 1)
+            self._out_of_bag[self._kept_rows] = distances[:, 1:].mean(axis=1)  # the nearest is the row itself
+        return self._out_of_bag
 
     def _distances(self, x: Floats, neighbors: int) -> Floats:
         """The distances of rows to their nearest training rows, ``(B, neighbors)``, ascending."""

@@ -54,14 +54,14 @@ def extractor_of(arrays: Arrays, cfg: DictConfig) -> FeatureExtractor | None:
     Raises:
         InputError: the data set has no images, or the backbone's settings are wrong.
     """
+    if cfg.features == "pixels":
+        raise InputError("features=pixels is for a voice of a mixture; with backbone=none every method sees pixels")
     if cfg.backbone is None:
         if cfg.features == "patches":
             raise InputError(
                 "features=patches are those of a backbone, and there is none; choose backbone=efficientnet_lite0"
             )
         return None
-    if cfg.features == "pixels":
-        raise InputError("features=pixels is for a voice of a mixture; leave it out, or set backbone=none")
     weights = cfg.backbone.weights
     content = "" if weights is None else content_of(Path(str(weights)).expanduser())
     settings = OmegaConf.to_container(cfg.backbone, resolve=True)

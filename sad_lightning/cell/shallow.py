@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from sad_lightning.baselines.baseline import Baseline
 from sad_lightning.baselines.selection import Selection
 from sad_lightning.cell.values import PreparedCell, Scores, timed
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.module import DataModule
+from sad_lightning.data.module import DataModule, Rows
 from sad_lightning.errors import InputError
 from sad_lightning.methods.method import Method
 from sad_lightning.model import OUT_OF_BAG, BaselineScore
@@ -28,6 +29,19 @@ from sad_lightning.training.stage import Training
 
 Floats = NDArray[np.float64]
 _BATCH = 1000
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A fitted baseline, its scores of the test rows and of those that set the threshold, and its warnings."""
+
+    baseline: Baseline
+    tests: Floats
+    normals: Floats
+    warnings: tuple[str, ...]
+
+
+_FITS: WeakKeyDictionary[Rows, dict[str, tuple[tuple[Tensor, ...], _Fit]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -83,38 +97,66 @@ class Shallow:
         Raises:
             InputError: a setting is out of range, or is not one of the baseline's.
         """
-        baseline, selection, data = self.baseline, self.selection, self.data
-        arrays, split = prepared.arrays, prepared.split
-        self._check(arrays)
-        pretrained = prepared.pretraining[0].method if prepared.pretraining else None
-        precision = torch.float32 if arrays.patches else torch.float64  # there are many patches
-        x, scored = (features(data, rows, pretrained, precision) for rows in (data.rows, data.scored))
-        semi = data.semi.cpu().numpy()
-        tests, normals = scored[: len(split.test)], scored[len(split.test) :]
-        counted, counts = np.ones(len(tests), dtype=bool), dict(split.counts)
+        self._check(prepared.arrays)
+        split, selection, record = prepared.split, self.selection, {"rule": "none"}
+        counted = np.ones(len(split.test), dtype=bool)
+        if selection.rule == "test_holdout" and (selection.grid or selection.best_final):
+            y = ~np.isin(prepared.arrays.target_class[split.test], split.normal_classes)
+            held = holdout(y, selection.share, prepared.seed)
+            counted[held] = selection.holdout_scored
+            counts = {**split.counts, "test": int(counted.sum()), "test_anomaly": int(y[counted].sum())}
+            split = replace(split, test=split.test[counted], counts=counts)
+            fit, record = self._chosen(prepared, y, held, counted)
+        else:
+            fit = self._shared(prepared)
+        scorer = BaselineScore(fit.baseline, prepared.pretraining[0].method if prepared.pretraining else None)
+        return fit.baseline, Scores(
+            split, fit.tests[counted], fit.normals, scorer, seconds={}, selection=record, warnings=fit.warnings
+        )
+
+    def _shared(self, prepared: PreparedCell) -> "_Fit":
+        """The fit of the cell before, if it saw the same rows: cells that differ in known anomalies alone share it."""
+        if -1 in self.baseline.rows or prepared.pretraining or prepared.cfg.overwrite:
+            return self._fitted(prepared)
+        fits = _FITS.setdefault(self.data.all_rows, {})
+        name = f"{type(self.baseline).__name__} {self.baseline.get_params()}"
+        tests, data = torch.tensor(len(prepared.split.test)), self.data
+        seen = (data.rows, data.scored, tests, data.scale, data.shift)
+        if name not in fits or not all(map(torch.equal, fits[name][0], seen)):
+            fits[name] = seen, self._fitted(prepared)
+        return fits[name][1]
+
+    def _fitted(self, prepared: PreparedCell) -> "_Fit":
+        arrays, data = prepared.arrays, self.data
+        (x, tests, normals), semi = self._features(prepared), data.semi.cpu().numpy()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            if selection.rule == "test_holdout" and (selection.grid or selection.best_final):
-                y = ~np.isin(arrays.target_class[split.test], split.normal_classes)
-                held = holdout(y, selection.share, prepared.seed)
-                counted[held] = selection.holdout_scored
-                counts |= {"test": int(counted.sum()), "test_anomaly": int(y[counted].sum())}
-                fitted, scores, record = _choose(baseline, selection, x, semi, tests, y, held, counted)
-            else:
-                masks = None if arrays.masks is None else arrays.masks[data.rows.cpu().numpy()]
-                fitted = baseline.fit_patches(x, semi, arrays.shape, masks) if arrays.patches else baseline.fit(x, semi)
-                record = {"rule": "none"}
-                scores = fitted.anomaly_score(tests) if len(tests) else np.empty(0)
-            normal_scores = fitted.anomaly_score(normals)
-        return fitted, Scores(
-            split=replace(split, test=split.test[counted], counts=counts),
-            test=scores[counted],
-            normal=normal_scores,
-            scorer=BaselineScore(fitted, pretrained),
-            seconds={},
-            selection=record,
-            warnings=tuple(str(warning.message) for warning in caught),
-        )
+            masks = None if arrays.masks is None else arrays.masks[data.rows.cpu().numpy()]
+            fitted = (
+                self.baseline.fit_patches(x, semi, arrays.shape, masks)
+                if arrays.patches
+                else self.baseline.fit(x, semi)
+            )
+            scores = fitted.anomaly_score(tests) if len(tests) else np.empty(0)
+            return _Fit(fitted, scores, fitted.anomaly_score(normals), tuple(str(one.message) for one in caught))
+
+    def _chosen(
+        self, prepared: PreparedCell, y: NDArray[np.bool_], held: NDArray[np.int64], counted: NDArray[np.bool_]
+    ) -> tuple["_Fit", dict[str, Any]]:
+        """The fit that is best on the test rows ``held``, and a record of the choice."""
+        (x, tests, normals), semi = self._features(prepared), self.data.semi.cpu().numpy()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fitted, scores, record = _choose(self.baseline, self.selection, x, semi, tests, y, held, counted)
+            fit = _Fit(fitted, scores, fitted.anomaly_score(normals), tuple(str(one.message) for one in caught))
+        return fit, record
+
+    def _features(self, prepared: PreparedCell) -> tuple[Floats, Floats, Floats]:
+        """What the baseline sees of the rows that train, of the test rows and of those that set the threshold."""
+        pretrained = prepared.pretraining[0].method if prepared.pretraining else None
+        precision = torch.float32 if prepared.arrays.patches else torch.float64  # there are many patches
+        x, scored = (features(self.data, rows, pretrained, precision) for rows in (self.data.rows, self.data.scored))
+        return x, scored[: len(prepared.split.test)], scored[len(prepared.split.test) :]
 
     def _check(self, arrays: Arrays) -> None:
         settings, selection = self.baseline.get_params(), self.selection

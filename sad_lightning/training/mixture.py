@@ -69,8 +69,8 @@ class Mixture(nn.Module):
         """The mean value of each row of ``x``, ``(B,)`` float64."""
         features, pixels = x, x
         if self.pixels:
-            features, pixels = x.split([x.shape[1] - self.pixels**2, self.pixels**2], dim=1)
-            pixels = pixels.unflatten(1, (1, self.pixels, self.pixels))
+            features, pixels = x[:, : -(self.pixels**2)], x[:, -(self.pixels**2) :]
+            pixels = pixels.reshape(-1, 1, self.pixels, self.pixels)
         seen = {name: pixels if name in self.see_pixels else features for name in self.voices}
         return self.mean({name: voice.score(seen[name]) for name, voice in self.voices.items()})  # type: ignore[operator]
 

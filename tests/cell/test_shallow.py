@@ -130,7 +130,8 @@ def test_the_holdout_has_both_kinds():
     [
         ("ocsvm", ["ensemble=2"], "ensemble must be 1"),
         ("ocsvm_hybrid", ["pretrain=none"], "choose pretrain=ae"),
-        ("ocsvm", ["features=pixels"], "features must be one of raw, codes"),
+        ("ocsvm", ["features=colours"], "features must be one of raw, codes"),
+        ("ocsvm", ["features=pixels"], "features=pixels is for a voice of a mixture"),
         ("ocsvm", ["+selection.grid.eta=[1.0]"], "selection.grid must hold settings of the method, got eta"),
         ("ssad", ["split.labeled_ratio=0.01", "method.kappa=9.0"], "method.kappa must be reached"),
     ],
