@@ -37,7 +37,6 @@ class Deep:
     Attributes:
         trainings: one for each member.
         callbacks: early stopping, or none.
-        voices: empty.
         goes_on: whether the methods hold the weights and centers of an earlier training, from which they start.
     """
 

@@ -39,7 +39,8 @@ def record_cell(prepared: PreparedCell, scores: Scores) -> Result:
     unseen = len(split.validation) > 0 or split.calibrated_on == OUT_OF_BAG
     rule = conformal_threshold if arrays.schema is not None and unseen else threshold_at_fpr
     metrics, per_class = evaluate(arrays, split, scores.test, scores.normal, prepared.cfg.target_fpr, rule)
-    metrics |= pixel_metrics(prepared, scores)
+    if arrays.masks is not None:
+        metrics |= pixel_metrics(prepared, scores)
     if not prepared.live:
         prepared.log.open()
         for stage in prepared.stages:

@@ -12,8 +12,7 @@ from sad_lightning.cell.values import Cell, PreparedCell, add_seconds, timed
 from sad_lightning.checks import path_of
 from sad_lightning.errors import InputError
 from sad_lightning.result import Result, forget_checkpoints
-from sad_lightning.training.cache import fit_cached
-from sad_lightning.training.members import NewTrainer, fit_members
+from sad_lightning.training.members import NewTrainer, fit_cached, fit_members
 from sad_lightning.training.stage import Training
 
 Before = TypeVar("Before")

@@ -52,9 +52,6 @@ class Shallow:
         baseline: not fitted.
         data: the rows that train, and those that are scored: the test rows, then the rows that set the threshold.
         selection: how its settings are chosen.
-        trainings: empty, since it does not train under the Trainer.
-        callbacks: empty.
-        voices: empty.
     """
 
     baseline: Baseline

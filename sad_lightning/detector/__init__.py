@@ -1,4 +1,4 @@
-"""A detector in scikit-learn's style: ``detector`` is the estimator, ``rows`` and ``labels`` what a caller gives it."""
+"""A detector in scikit-learn's style: ``detector`` is the estimator, ``rows`` what a caller gives it."""
 
 from sad_lightning.detector.detector import Detector, label_auroc
 

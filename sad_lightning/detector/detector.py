@@ -26,8 +26,7 @@ from sad_lightning.data.own.frames import frame_rows, frame_table, is_mixed
 from sad_lightning.data.own.tables import fit_schema
 from sad_lightning.data.own.values import FRAME
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema
-from sad_lightning.detector.labels import plain, semi_of, truth_of
-from sad_lightning.detector.rows import as_array, as_frame, centered_rows, numbered
+from sad_lightning.detector.rows import as_array, as_frame, centered_rows, numbered, plain, semi_of, truth_of
 from sad_lightning.drawing.scores import flagged_shares, score_histograms
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError

@@ -1,15 +1,61 @@
-"""The loop that runs the jobs of a grid on a backend and records how every cell ended."""
+"""The loop that runs the jobs of a grid on a backend and records how every cell ended.
+
+``local.py`` is the backend that runs jobs on this machine, ``ray.py`` and ``slurm.py`` those of clusters.
+"""
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn, Protocol
 
 from tqdm import tqdm
 
-from sad_lightning.grid.backend import Backend, WorkerDeath
 from sad_lightning.grid.plan import Job, PlannedCell
 from sad_lightning.grid.store import MeanAuroc, Outcome, count, write_outcome
+
+Work = Callable[[Job], list[Outcome]]
+"""Runs a job and returns how each of its cells ended."""
+
+
+class WorkerDeath(NamedTuple):
+    """What a backend returns for a job whose worker died.
+
+    Attributes:
+        reason: why it died, for a person.
+    """
+
+    reason: str
+
+
+class Backend(Protocol):
+    """Runs jobs, several at a time.
+
+    Attributes:
+        slots: how many jobs run at a time.
+        on_cpu: whether they train on a CPU.
+    """
+
+    slots: int
+    on_cpu: bool
+
+    def start(self, work: Work, *, accelerator: str, logs: Path) -> None:
+        """Get ready to run jobs.
+
+        Args:
+            work: the function that runs one job.
+            accelerator: the Trainer's setting: ``auto``, ``cpu``, ``gpu``, ...
+            logs: the folder for the output of the workers.
+        """
+
+    def submit(self, job: Job) -> None:
+        """Queue a job."""
+
+    def next(self) -> tuple[Job, list[Outcome] | WorkerDeath]:
+        """Wait until a job ends."""
+
+    def close(self) -> None:
+        """Stop everything that still runs."""
 
 
 def run_jobs(

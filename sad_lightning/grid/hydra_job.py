@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from sad_lightning.config.mistakes import one_line
 from sad_lightning.errors import InputError, words_of
-from sad_lightning.grid.backend import Work
 from sad_lightning.grid.compose import Sweep
+from sad_lightning.grid.dispatch import Work
 from sad_lightning.grid.plan import Job, PlannedCell
 from sad_lightning.grid.store import Outcome
 

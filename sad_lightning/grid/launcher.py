@@ -21,9 +21,8 @@ from sad_lightning.checks import true_or_false, whole_number
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.errors import DamagedError, InputError
 from sad_lightning.files import set_aside
-from sad_lightning.grid.backend import Backend, Work
 from sad_lightning.grid.compose import Sweep
-from sad_lightning.grid.dispatch import run_jobs
+from sad_lightning.grid.dispatch import Backend, Work, run_jobs
 from sad_lightning.grid.estimate import estimate_duration, seconds_of_steps
 from sad_lightning.grid.hydra_job import HydraJob, settings_of_cells, settings_of_jobs
 from sad_lightning.grid.plan import Job, PlannedCell, jobs_of, plan_cells

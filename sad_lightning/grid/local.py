@@ -16,7 +16,7 @@ from typing import Any
 
 from sad_lightning.checks import whole_number
 from sad_lightning.errors import InputError
-from sad_lightning.grid.backend import Work, WorkerDeath
+from sad_lightning.grid.dispatch import Work, WorkerDeath
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
 

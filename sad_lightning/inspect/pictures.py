@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from sad_lightning.command import progress
-from sad_lightning.data.own.image_folder import FORMATS, image_files
+from sad_lightning.data.own.image_folder import DAMAGED, FORMATS, image_files
 from sad_lightning.data.own.labels import PARTS
 from sad_lightning.data.own.layouts import PART_NAMES, Layout, layout_of
 from sad_lightning.inspect.proposal import ANOMALY, NORMAL, UNLABELED
@@ -102,7 +102,7 @@ def profile_images(path: Path) -> ImageProfile:
             with Image.open(file, formats=FORMATS) as image:
                 sizes[image.size] += 1
                 modes[image.mode] += 1
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except DAMAGED:
             damaged.append(str(file.relative_to(path)))
     return ImageProfile(path, classes, parts, sizes, modes, tuple(damaged), layout)
 

@@ -1,7 +1,6 @@
 """A detector in one file, ``model.pt``: from raw rows to scores, p-values and decisions, on any machine.
 
-``model`` is the detector, ``scorer`` what it asks for scores, ``recipe`` a scorer as plain data and back, ``file`` and
-``hub`` what lies on the disk.
+``model`` is the detector and its file, ``scorer`` what it asks for scores, ``hub`` the folder that model hubs know.
 """
 
 from sad_lightning.model.model import OUT_OF_BAG, Model, own_draws, torch_defaults

@@ -4,7 +4,8 @@
     p-value     split conformal, against the scores of held-out normal rows (``stats.threshold``)
     decision    score > threshold, that of the stored false-positive rate or of another one
 
-A false-discovery rate among all rows of a prediction has a threshold too (``threshold_at_fdr``).
+A false-discovery rate among all rows of a prediction has a threshold too (``threshold_at_fdr``). A model file holds
+plain data and tensors, read with ``weights_only=True``; nothing is unpickled.
 """
 
 import math
@@ -23,13 +24,48 @@ from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema, schema_of
-from sad_lightning.errors import InputError, words_of
-from sad_lightning.files import model_file, printable, write_archive
-from sad_lightning.model.file import ARCHIVE, FORMAT, VERSION, read_document
-from sad_lightning.model.recipe import on_cpu, recipe_of, scorer_of
-from sad_lightning.model.scorer import Scorer, heat_maps
+from sad_lightning.errors import DamagedError, InputError, words_of
+from sad_lightning.files import MODEL_FILE, model_file, printable, read_archive, write_archive
+from sad_lightning.model.hub import read_hub
+from sad_lightning.model.scorer import Scorer, heat_maps, on_cpu, recipe_of, scorer_of
 from sad_lightning.stats.threshold import conformal_threshold, reached_by, threshold_at_fdr, threshold_at_fpr
 from sad_lightning.version import __version__
+
+FORMAT = "sad_lightning model"
+VERSION = 1
+ARCHIVE = "model file"  # what its checksum names it
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The document of a model file, or of the folder of a hub whose tensors ``path`` names.
+
+    Raises:
+        InputError: it does not exist, is damaged or something else, or is of another version.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such model file; a training on own data leaves one, {MODEL_FILE}")
+    if path.suffix == ".safetensors":
+        return _checked(path, read_hub(path.parent))
+    try:
+        document = torch.load(read_archive(path, ARCHIVE), weights_only=True, map_location="cpu")
+    except DamagedError as error:
+        raise InputError(f"{path}: {error.reason}; copy it again, or train it again") from error
+    except Exception as error:  # a checksum that fits and bytes that do not make torch raise many types of error
+        raise InputError(f"{path}: must be a {ARCHIVE}, it is something else; train it again") from error
+    return _checked(path, document)
+
+
+def _checked(path: Path, document: Any) -> dict[str, Any]:
+    """The document of a model file, if it is one of this version."""
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise InputError(f"{path}: must be a {ARCHIVE}, it is something else; a training leaves {MODEL_FILE}")
+    if document.get("version") != VERSION:
+        raise InputError(
+            f"{path}: has format {document.get('version')}, of sad_lightning {document.get('package')}; this version "
+            f"({__version__}) reads {VERSION}; install that one, or train again"
+        )
+    return document
+
 
 OUT_OF_BAG = "out-of-bag"  # training rows, scored by the parts that have not seen them
 _PART = 1 << 13  # rows

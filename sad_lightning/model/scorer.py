@@ -1,7 +1,15 @@
-"""What a detector asks for scores of prepared rows: a method, an ensemble, a mixture or a baseline."""
+"""What a detector asks for scores of prepared rows, a method, an ensemble, a mixture or a baseline; as plain data too.
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+Plain data name classes of methods, networks and baselines; only those of this package and those that are imported are
+found, so a file never decides what else is imported.
+"""
+
+import pkgutil
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,9 +18,10 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sad_lightning import baselines, methods
 from sad_lightning.methods.method import Method
-from sad_lightning.training.ensemble import Ensemble
-from sad_lightning.training.mixture import Mixture
+from sad_lightning.training.ensemble import Ensemble, method_of
+from sad_lightning.training.mixture import CalibrationLayer, Mixture
 
 if TYPE_CHECKING:
     from sad_lightning.baselines.baseline import Baseline
@@ -63,3 +72,65 @@ def heat_maps(scorer: Scorer, x: Tensor, size: Sequence[int]) -> NDArray[np.floa
     scores = torch.from_numpy(patches).float()[:, None]
     enlarged = functional.interpolate(scores, (height, width), mode="bilinear", align_corners=False)[:, 0].numpy()
     return np.asarray(gaussian_filter(enlarged, (0, _SMOOTH * height, _SMOOTH * width)), dtype=np.float32)
+
+
+def recipe_of(scorer: nn.Module) -> dict[str, Any]:
+    """The class of a scorer, its settings as plain data, and its tensors."""
+    if isinstance(scorer, BaselineScore):
+        arrays = scorer.baseline.to_arrays()
+        settings = str(arrays.pop("parameters"))
+        first = None if scorer.first is None else recipe_of(scorer.first)
+        tensors = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+        return {
+            "scorer": {"type": type(scorer.baseline).__name__, "parameters": settings, "first": first},
+            "state": tensors,
+        }
+    if isinstance(scorer, Mixture):
+        voices = {name: recipe_of(voice) for name, voice in scorer.voices.items()}
+        recipe = {"type": "Mixture", "voices": voices, "pixels": scorer.pixels, "see_pixels": scorer.see_pixels}
+        return {"scorer": recipe, "state": on_cpu(scorer.calibrations)}
+    recipe = {"type": type(scorer).__name__, **dict(scorer.hparams)}  # type: ignore[arg-type]
+    return {"scorer": recipe, "state": on_cpu(scorer)}
+
+
+def scorer_of(recipe: Mapping[str, Any], state: Mapping[str, Tensor]) -> Scorer:
+    """The scorer of ``recipe_of``: its parts ``scorer`` and ``state``; the package's own methods are imported for it.
+
+    Raises:
+        ValueError: it names a class that is neither of this package nor imported.
+    """
+    _import_methods()
+    if recipe["type"] == "Mixture":
+        voices = {name: scorer_of(voice["scorer"], voice["state"]) for name, voice in recipe["voices"].items()}
+        calibrations = {name: CalibrationLayer.from_state(state, f"{name}.") for name in voices}
+        return Mixture(voices, calibrations, pixels=recipe.get("pixels", 0), see_pixels=recipe.get("see_pixels", ()))
+    if (baseline := _baseline(recipe["type"])) is not None:
+        arrays = {"parameters": np.array(recipe["parameters"])} | {k: value.numpy() for k, value in state.items()}
+        first = None
+        if recipe["first"] is not None:
+            first = method_of(recipe["first"]["scorer"])
+            first.load_state_dict(recipe["first"]["state"])
+        return BaselineScore(baseline.from_arrays(arrays), first)
+    scorer = Ensemble(recipe["members"], recipe["mean"]) if recipe["type"] == "Ensemble" else method_of(recipe)
+    scorer.load_state_dict(state)
+    return scorer
+
+
+def on_cpu(module: nn.Module) -> dict[str, Tensor]:
+    """The tensors of a module by name, on the CPU."""
+    return {name: value.detach().cpu() for name, value in module.state_dict().items()}
+
+
+def _baseline(name: str) -> "type[Baseline] | None":
+    """The baseline of that name, None where there is none; scikit-learn is imported for a baseline alone."""
+    with suppress(AttributeError):
+        getattr(baselines, name)  # imports the file of that name
+    module = sys.modules.get(f"{baselines.__name__}.baseline")
+    known = [] if module is None else module.Baseline.__subclasses__()
+    return next((baseline for baseline in known if baseline.__name__ == name), None)
+
+
+def _import_methods() -> None:
+    """Import the package's own methods, so that a file can name them."""
+    for module in pkgutil.iter_modules(methods.__path__, f"{methods.__name__}."):
+        import_module(module.name)

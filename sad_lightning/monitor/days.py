@@ -25,6 +25,7 @@ from sad_lightning.predict.comparison import (
     known_anomalies,
     middle_of,
     names_of,
+    promise_words,
     read_sample,
     reference_of,
 )
@@ -127,10 +128,7 @@ class Monitoring:
     def text(self) -> list[str]:
         """A few lines for a person."""
         low, high = (100 * each for each in wilson(self.flagged, self.rows))
-        promised = "no rate is promised"
-        if self.promised is not None:
-            also = f" and {100 * self.known:.2g} % anomalies in training" if self.known else ""
-            promised = f"{100 * self.promised:g} % of normal rows promised{also}"
+        promised = promise_words(self.promised, self.known)
         highest = math.exp(min(float(self.evidence.total.max(initial=0.0)), 300.0))
         lines = [
             f"{self.rows:,} rows of {len(self.days):,} days, {self.days[0].name} to {self.days[-1].name}",

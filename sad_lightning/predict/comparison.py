@@ -111,11 +111,9 @@ class TrainingComparison:
     def text(self) -> list[tuple[str, str]]:
         """Names and words for a summary."""
         low, high = (100 * each for each in self.interval)
-        rule = "no rate is promised"
-        if self.promised is not None:
-            limit = f", by chance up to {100 * self.by_chance:.2f} %" if math.isfinite(self.by_chance) else ""
-            also = f" and {100 * self.known:.2g} % anomalies in training" if self.known else ""
-            rule = f"{100 * self.promised:g} % of normal rows promised{also}{limit}"
+        limited = self.promised is not None and math.isfinite(self.by_chance)
+        rule = promise_words(self.promised, self.known)
+        rule += f", by chance up to {100 * self.by_chance:.2f} %" if limited else ""
         lines = [
             (
                 "above it" if self.promised is None else f"at {100 * self.promised:g} % FPR",
@@ -144,6 +142,14 @@ class TrainingComparison:
         if len(self.changes) > _NAMED:
             lines.append(f"{len(self.changes) - _NAMED} more columns differ from training")
         return lines
+
+
+def promise_words(promised: float | None, known: float) -> str:
+    """What share of rows is to be flagged, by the promised false-positive rate and the known anomalies in training."""
+    if promised is None:
+        return "no rate is promised"
+    also = f" and {100 * known:.2g} % anomalies in training" if known else ""
+    return f"{100 * promised:g} % of normal rows promised{also}"
 
 
 def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float | None) -> TrainingComparison:

@@ -15,10 +15,9 @@ from sad_lightning.errors import InputError
 from sad_lightning.files import write_texts
 from sad_lightning.predict.opening import import_all
 from sad_lightning.report.figures.collection import draw
-from sad_lightning.report.gather.better import better_of
 from sad_lightning.report.gather.directions import compare_labels
 from sad_lightning.report.gather.groups import Grids, read
-from sad_lightning.report.gather.ranking import Ranking, rank_methods
+from sad_lightning.report.gather.ranking import Ranking, better_of, rank_methods
 from sad_lightning.report.gather.table import Row, make_table
 from sad_lightning.report.text import (
     cells_csv,

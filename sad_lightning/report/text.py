@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from sad_lightning.drawing.numbers import DASH, difference_words, p_value_words, summary_words
 from sad_lightning.drawing.tables import csv_table, markdown_table, markdown_text
-from sad_lightning.report.gather.better import Better
 from sad_lightning.report.gather.directions import Directions, sentences
 from sad_lightning.report.gather.groups import Group
-from sad_lightning.report.gather.ranking import Ranking
+from sad_lightning.report.gather.ranking import Better, Ranking
 from sad_lightning.report.gather.table import Row, doubts
 
 _HEAD = ("data", "method", "labeled", "pollution", "known classes", "epochs", "cells")

@@ -22,7 +22,7 @@ from sad_lightning.cell.run import pretrain_cells, run_cell, run_cells
 from sad_lightning.cell.values import Cell
 from sad_lightning.result import Result
 from sad_lightning.tracking.logger import CellLog
-from sad_lightning.training import cache
+from sad_lightning.training import members
 from sad_lightning.training.trainer import ResumeCheckpoint
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -247,17 +247,17 @@ def test_a_pack_that_is_killed_between_the_entries_of_its_cache_goes_on(written,
     """Else the members whose entries are missing would train in a smaller population, which rounds otherwise."""
     cells = [f"method=deep_svdd pretrain=none split.normal_class={c} split.labeled_ratio=0.05" for c in (0, 3, 8)]
     expected = run_cells(to_run(settings, tmp_path / "unbroken", *cells), stack=True)
-    real, before = cache._write, iter(range(4))
+    real, before = members._write, iter(range(4))
 
     def write(path, document) -> None:
         if next(before) == written:
             raise KeyboardInterrupt
         real(path, document)
 
-    monkeypatch.setattr(cache, "_write", write)
+    monkeypatch.setattr(members, "_write", write)
     with pytest.raises(KeyboardInterrupt):
         run_cells(to_run(settings, tmp_path / "broken", *cells), stack=True)
-    monkeypatch.setattr(cache, "_write", real)
+    monkeypatch.setattr(members, "_write", real)
     again = run_cells(to_run(settings, tmp_path / "broken", *cells), stack=True)
     for number, (one, other) in enumerate(zip(again, expected, strict=True)):
         assert one.metrics == other.metrics

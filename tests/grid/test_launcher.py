@@ -16,7 +16,7 @@ from support.results import COORDINATES, edited
 
 from sad_lightning.errors import InputError
 from sad_lightning.grid.__main__ import main as grid_main
-from sad_lightning.grid.backend import WorkerDeath
+from sad_lightning.grid.dispatch import WorkerDeath
 from sad_lightning.grid.launcher import launch
 from sad_lightning.grid.local import Local, gpus
 from sad_lightning.grid.plan import Job

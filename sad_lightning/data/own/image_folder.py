@@ -33,7 +33,7 @@ SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".
 _PARTS = {"train", "training", "val", "valid", "validation", "test"}
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # whatever the name says: Pillow runs Ghostscript for others
 _DEEP = {"PNG", "PPM"}  # formats whose mode I holds 16 bits
-_DAMAGED = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+DAMAGED = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 _BATCH = 512
 Pixels = NDArray[np.uint8]
 
@@ -163,7 +163,7 @@ def of_depth(files: Sequence[Path], schema: ImageSchema) -> ImageSchema:
         try:
             with Image.open(file, formats=FORMATS) as image:
                 return int(np.asarray(image).max()) if _is_deep(image) else 0
-        except _DAMAGED:
+        except DAMAGED:
             return 0  # which load_images tells
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -220,7 +220,7 @@ def _read(file: Path, schema: ImageSchema) -> Pixels:
                 raise ValueError(f"mode {image.mode} says of no value how bright it is, save it with 8 or 16 bits")
             bytewise = Image.fromarray(_upper_eight(np.asarray(image), schema.bits)) if deep else image
             small = bytewise.convert(mode).resize((schema.width, schema.height), Image.Resampling.BILINEAR)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         reason = words_of(error)
         raise InputError(f"{file}: must be a whole image, but reading it fails ({reason}); remove it") from error
     return np.asarray(small, dtype=np.uint8).reshape(schema.height, schema.width, schema.channels)

@@ -21,7 +21,15 @@ from PIL import Image
 
 from sad_lightning.checks import path_of, whole_number
 from sad_lightning.data.arrays import OPEN, UNMARKED, Arrays, Labels
-from sad_lightning.data.own.image_folder import FORMATS, SUFFIXES, image_schema, images_below, load_images, of_depth
+from sad_lightning.data.own.image_folder import (
+    DAMAGED,
+    FORMATS,
+    SUFFIXES,
+    image_schema,
+    images_below,
+    load_images,
+    of_depth,
+)
 from sad_lightning.data.own.values import listed
 from sad_lightning.errors import InputError
 
@@ -183,7 +191,7 @@ def _masks(layout: Layout, size: int) -> Masks | None:
         if each.mask is not None:
             try:
                 mask[:] = _read_mask(each.mask, size)
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            except DAMAGED:
                 damaged.append(str(each.mask))
     if damaged:
         warnings.warn(f"masks that can not be read count as if they were not there: {listed(damaged)}", stacklevel=3)

@@ -1,16 +1,22 @@
-"""The methods of a setting against each other: means, pairs on common cells, average ranks."""
+"""The methods of a setting against each other: means, pairs on common cells, average ranks, and each class for itself.
+
+Where a paper prints one number for several trainings, it stands beside the better of them: ruff2020 (appendix E) prints
+the better of one-class and soft-boundary Deep SVDD, and of M2 and M1+M2; ruff2019 (appendix C) and it take the better
+of two values of nu. The better one has the higher mean AUROC on the test rows.
+"""
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 from sad_lightning.report.gather.cells import CellResult, PairKey
+from sad_lightning.report.gather.published import BETTER, PublishedNumber, published_recall
 from sad_lightning.report.gather.setting import Setting, short_words
 from sad_lightning.report.gather.table import Row
-from sad_lightning.stats.compare import LEVEL, Comparison, average_ranks, compare_paired, holm
+from sad_lightning.stats.compare import LEVEL, Comparison, Summary, average_ranks, compare_paired, holm, summarize
 
 
 class Pair(NamedTuple):
@@ -132,3 +138,92 @@ def short_names(rankings: Sequence[Ranking]) -> tuple[list[str], str]:
     if len({ranking.data for ranking in rankings}) > 1:
         return [f"{each.data}, {words[each.setting]}" for each in rankings], shared
     return [words[each.setting] for each in rankings], ", ".join(filter(None, [rankings[0].data, shared]))
+
+
+class Better(NamedTuple):
+    """One number of a paper and ours that stands beside it.
+
+    Attributes:
+        published: the paper's.
+        row: the better of ours.
+        others: what it is better than, the best first.
+    """
+
+    published: PublishedNumber
+    row: Row
+    others: tuple[Row, ...]
+
+    @property
+    def difference(self) -> float:
+        """Ours less the paper's, in points."""
+        return self.row.auroc.mean - self.published.mean
+
+
+def better_of(rankings: Iterable[Ranking]) -> list[Better]:
+    """The better of each setting's rows that stand for one number in print.
+
+    Rows that differ in more than the method and nu, or in how many cells are finished, are not compared.
+    """
+    betters = []
+    for ranking in rankings:
+        kinds: dict[tuple[str, str, int, int, int], list[tuple[PublishedNumber, Row]]] = {}
+        for row in ranking.rows:
+            group = row.group
+            for number in row.published:
+                if (number.paper, number.method) in BETTER and set(group.settings) <= {"method.nu"}:
+                    key = (number.paper, number.method, group.epochs, group.ensemble, group.finished)
+                    kinds.setdefault(key, []).append((number, row))
+        for some in kinds.values():
+            (number, best), *others = sorted(some, key=lambda each: -each[1].auroc.mean)
+            if others:
+                betters.append(Better(number, best, tuple(row for _, row in others)))
+    return betters
+
+
+class Recall(NamedTuple):
+    """The recall of one anomaly class, ours beside ye2021's, in percent.
+
+    Attributes:
+        row: the group.
+        known: the classes of the known anomalies.
+        name: the class.
+        ours: over the cells with these classes.
+        published: at a false-positive rate of 5 %.
+    """
+
+    row: Row
+    known: tuple[str, ...]
+    name: str
+    ours: Summary
+    published: PublishedNumber
+
+
+def class_auroc(ranking: Ranking) -> dict[str, list[float]]:
+    """AUROC in percent of each anomaly class against the normals, for each row the mean over its cells.
+
+    The hardest for the best row first; nan where no cell of a row has it, and empty where there is only one class.
+    """
+    values: dict[str, list[list[float]]] = {}
+    for i, row in enumerate(ranking.rows):
+        for cell in row.group.distinct:
+            for name, metrics in cell.result.per_class.items():
+                if not math.isnan(metrics.get("auroc", math.nan)):
+                    values.setdefault(name, [[] for _ in ranking.rows])[i].append(100 * metrics["auroc"])
+    means = {name: [summarize(some).mean for some in columns] for name, columns in values.items()}
+    return dict(sorted(means.items(), key=lambda item: (math.isnan(item[1][0]), item[1][0]))) if len(means) > 1 else {}
+
+
+def compare_recalls(ranking: Ranking) -> list[Recall]:
+    """Every class whose recall ye2021 prints for the classes of some cells (Tables 3 to 11)."""
+    recalls = []
+    for row in ranking.rows:
+        cells: dict[tuple[tuple[str, ...], tuple[str, ...], str], list[CellResult]] = {}
+        for cell in row.group.cells:
+            key = (tuple(cell.result.normal_classes), tuple(cell.result.known_classes), repr(cell.known_weights))
+            cells.setdefault(key, []).append(cell)
+        for (normal, known, _), some in cells.items():
+            weights = some[0].known_weights
+            for name, theirs in published_recall(ranking.data, row.group.method, normal, known, weights).items():
+                shares = [cell.result.per_class[name]["recall"] for cell in some if name in cell.result.per_class]
+                recalls.append(Recall(row, known, name, summarize([100 * share for share in shares]), theirs))
+    return recalls

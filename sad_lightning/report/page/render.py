@@ -17,11 +17,9 @@ from sad_lightning.drawing.numbers import DASH, summary_words
 from sad_lightning.drawing.pages import environment
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.report.figures.collection import Figures
-from sad_lightning.report.gather.better import better_of
-from sad_lightning.report.gather.classes import class_auroc, compare_recalls
 from sad_lightning.report.gather.directions import Directions, sentences
 from sad_lightning.report.gather.groups import Grids
-from sad_lightning.report.gather.ranking import Ranking, short_names
+from sad_lightning.report.gather.ranking import Ranking, better_of, class_auroc, compare_recalls, short_names
 from sad_lightning.report.gather.table import Row, doubts
 from sad_lightning.stats.compare import LEVEL, Summary
 

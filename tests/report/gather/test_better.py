@@ -3,9 +3,8 @@
 import pytest
 from support.results import write_cell
 
-from sad_lightning.report.gather.better import better_of
 from sad_lightning.report.gather.groups import read
-from sad_lightning.report.gather.ranking import rank_methods
+from sad_lightning.report.gather.ranking import better_of, rank_methods
 from sad_lightning.report.gather.table import make_table
 from sad_lightning.report.text import markdown_better
 

@@ -3,9 +3,8 @@
 import pytest
 from support.results import edited, write_cell
 
-from sad_lightning.report.gather.classes import class_auroc, compare_recalls
 from sad_lightning.report.gather.groups import read
-from sad_lightning.report.gather.ranking import rank_methods
+from sad_lightning.report.gather.ranking import class_auroc, compare_recalls, rank_methods
 from sad_lightning.report.gather.table import make_table
 
 

@@ -11,7 +11,7 @@ import pytest
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.methods.method import Method
-from sad_lightning.training.cache import content_key
+from sad_lightning.training.members import content_key
 
 X = np.float32([[0, 1], [np.nan, 2], [4, 8], [1, 1]])
 ONE = np.ones(2, dtype=np.float32)
