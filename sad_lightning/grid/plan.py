@@ -239,7 +239,7 @@ def jobs_of(cells: Sequence[PlannedCell], *, size: Callable[[PlannedCell], int],
         size: the largest pack for a cell like this one.
         slots: number of workers; packs are small enough for each worker to have one.
     """
-    ordered = _spread(cells)
+    ordered = _ordered(cells)
     packs = _packs(ordered, [cell.kind for cell in ordered], size, slots)
     users: dict[str, set[int]] = {}
     for number, pack in enumerate(packs):
@@ -260,20 +260,24 @@ def jobs_of(cells: Sequence[PlannedCell], *, size: Callable[[PlannedCell], int],
     return jobs
 
 
-def _spread(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
-    """The cells reordered: first one of each normal class and seed, then a second of each, and so on.
+def _ordered(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
+    """The cells reordered by what those that differ in their labels alone can share.
 
-    A method without labels trains the same network whichever anomalies are known. Workers read the weights that
-    another has finished, but cells that train at the same time would all train them, so these are kept apart.
+    Those that train a network: first one of each normal class and seed, then a second of each, and so on. A method
+    without labels trains the same network whichever anomalies are known. Workers read the weights that another has
+    finished, but cells that train at the same time would all train them, so these are kept apart. Those of baselines:
+    one class and seed after the other, for a worker keeps the last fit of each in memory.
     """
     counts: Counter[str] = Counter()
-    rounds = []
+    places: dict[str, int] = {}
+    turns = []
     for cell in cells:
         settings = cell.settings
         alike = repr((cell.method, settings["data"], settings["split"]["normal_class"], settings["seed"]))
-        rounds.append(counts[alike])
+        trains = any(part["selection"] is None for part in settings["voices"].values() or (settings,))
+        turns.append(counts[alike] if trains else places.setdefault(alike, len(places)))
         counts[alike] += 1
-    return [cell for _, cell in sorted(zip(rounds, cells, strict=True), key=lambda pair: pair[0])]
+    return [cell for _, cell in sorted(zip(turns, cells, strict=True), key=lambda pair: pair[0])]
 
 
 def _packs(

@@ -15,7 +15,7 @@ from sad_lightning.errors import InputError
 
 def extractor(**settings) -> FeatureExtractor:
     chosen = {"name": "efficientnet_lite0", "size": 32, "largest": 224, "weights": None, "unit": False,
-              "stages": None}  # fmt: skip
+              "stages": None, "pixels": None}  # fmt: skip
     return FeatureExtractor.pretrained(**{"shape": (8, 8, 1), **chosen, **settings})
 
 
@@ -45,6 +45,25 @@ def test_grey_images_are_seen_as_coloured_ones_of_equal_channels():
     grey = made_images()[..., :1]
     with torch.inference_mode():
         assert torch.equal(extractor()(grey), extractor()(grey.expand(-1, -1, -1, 3)))
+
+
+def test_a_small_copy_holds_the_mean_of_each_area():
+    images = made_images()[..., :1]  # 48 x 64 pixels
+    small = extractor(shape=(48, 64, 1), pixels=4).small_copies(images)
+    areas = images[..., 0].numpy().reshape(2, 4, 12, 4, 16).mean(axis=(2, 4)) / 255
+    np.testing.assert_allclose(small[:, 0], areas, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("shape", "pixels"), [((8, 8, 1), 8), ((48, 20, 1), 14), ((48, 48, 3), None)])
+def test_a_small_copy_is_no_larger_than_the_image_and_of_grey_images_alone(shape, pixels):
+    eye = extractor(shape=shape, pixels=14)
+    assert eye.pixels == FeatureExtractor.of(eye.recipe()).pixels == pixels
+
+
+@pytest.mark.parametrize("pixels", [0, 65, 2.5, "many"])
+def test_wrong_pixels_are_told(pixels):
+    with pytest.raises(InputError, match=r"backbone\.pixels must be a whole number"):
+        extractor(pixels=pixels)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,74 @@ def test_where_features_lie_and_no_backbone_do_not_count(settings):
     assert len(of_patches) == 2
 
 
+PIXELS = (*BACKBONE, "backbone.pixels=4", '+voices.pixels=["method=knn","features=pixels"]')
+
+
+def test_a_voice_sees_the_pixels_of_grey_images(settings, tmp_path):
+    (tmp_path / "cell").mkdir()
+    cfg = settings("data=digits", *PIXELS, '+voices.eye=["method=mahalanobis"]', "split.normal_class=0")
+    run_cell(Cell(cfg, tmp_path / "cell", "digits", "mixture"))
+    rows, images = np.load(tmp_path / "cell" / "scores.npz")["row"], load(cfg.data).x
+    voice = KNN.from_arrays(np.load(tmp_path / "cell" / "pixels" / "model.npz"))
+    areas = images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16) / 255
+    kept = {tuple(row) for row in np.round(areas, 5)}
+    assert voice.rows_.shape[1] == 16
+    assert {tuple(row) for row in np.round(voice.rows_, 5)} <= kept
+    assert Model.load is not None
+    assert len(rows)
+
+
+def test_a_model_whose_voices_see_features_or_pixels_is_one_file_and_one_graph(tmp_path):
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 120, (120, 12, 10), dtype=np.uint8)
+    images[:12, 2:8, 2:8] += 100
+    semi = np.repeat([-1, 0], [6, 114])
+    settings = {"backbone.size": 32, "backbone.cache": str(tmp_path), "backbone.pixels": 5}
+    detector = Detector(settings=settings, target_fpr=0.2).fit(images, semi)
+    scores = detector.score_samples(images)
+    mixture = detector.model_.scorer
+    assert (mixture.pixels, mixture.see_pixels) == (5, ["pixel_knn", "pixel_logistic"])
+    assert mixture.voices["pixel_knn"].baseline.n_features_in_ == 25
+    assert mixture.voices["knn"].baseline.n_features_in_ == 1280
+    detector.save(tmp_path / "model.pt")
+    np.testing.assert_array_equal(Detector.load(tmp_path / "model.pt").score_samples(images), scores)
+    small = images[:, :10].reshape(120, 5, 2, 5, 2).mean(axis=(2, 4)) / 255  # not those of 12 x 10: rows matter below
+    assert small.shape == (120, 5, 5)
+    changed = dict(mixture.voices)
+    without = changed["pixel_knn"].score(detector.model_.prepare(torch.from_numpy(images[..., None]))[:, -25:])
+    by_hand = KNN.from_arrays(changed["pixel_knn"].baseline.to_arrays()).anomaly_score(
+        torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(images)[:, None].float() / 255, 5).flatten(1).numpy()
+    )
+    np.testing.assert_allclose(without, by_hand, rtol=1e-6)
+    export_model(detector.model_, "onnx", tmp_path / "model.onnx")
+
+
+def test_of_images_with_colours_no_voice_sees_pixels(tmp_path):
+    images = np.random.default_rng(0).integers(0, 255, (80, 8, 8, 3), dtype=np.uint8)
+    settings = {"backbone.size": 32, "backbone.cache": str(tmp_path)}
+    detector = Detector(settings=settings, target_fpr=0.2).fit(images)
+    assert sorted(detector.model_.scorer.voices) == ["knn", "mahalanobis"]
+
+
+def test_pixels_that_are_not_kept_are_told(settings, tmp_path):
+    cfg = settings("data=digits", *BACKBONE, '+voices.pixels=["method=knn","features=pixels"]')
+    with pytest.raises(InputError, match=r"voices\.pixels: features=pixels needs .* set backbone\.pixels=28"):
+        run_cell(Cell(cfg, tmp_path, "digits", "mixture"))
+
+
+def test_pixels_beside_features_compute_no_feature_again(settings, tmp_path, monkeypatch):
+    cache = f"backbone.cache={tmp_path}"
+    images = load(settings("data=digits").data)
+    arrays = embedded(images, settings("data=digits", *BACKBONE, cache))
+    monkeypatch.setattr(features, "_computed", None)
+    beside = embedded(images, settings("data=digits", *BACKBONE, cache, "backbone.pixels=4"))
+    assert np.array_equal(beside.x, arrays.x)
+    assert beside.small_copies.shape == (1, 4, 4)
+    assert cell_key(settings("data=digits", *BACKBONE)) != cell_key(
+        settings("data=digits", *BACKBONE, "backbone.pixels=4")
+    )
+
+
 def test_other_weights_are_another_cell(settings, tmp_path):
     path, keys = tmp_path / "weights.pt", set()
     for content in ("a", "bb"):
