@@ -51,6 +51,7 @@ class FeatureExtractor(nn.Module):
     mean: Tensor
     std: Tensor
     stages: tuple[str, ...] = ()
+    pixels: int | None = None
 
     def __init__(self, name: str, size: int, unit: bool, stages: Sequence[str] = (), pixels: int | None = None) -> None:
         super().__init__()

@@ -105,7 +105,7 @@ def _rows(cell: Cell, seed: int, balance: Balance) -> tuple[CellRows, Model | No
     """The rows of a cell, split and with their scaling, and the model that it goes on from, if there is one."""
     cfg, before = cell.cfg, None
     arrays = load(cfg.data) if cell.arrays is None else cell.arrays
-    if cfg.backbone is not None or cfg.features == "patches":
+    if cfg.backbone is not None or cfg.features in ("patches", "pixels"):
         arrays = embedded(arrays, cfg)
     if cfg.warm_start is not None:
         before = model_before(cfg, arrays)

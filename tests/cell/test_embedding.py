@@ -95,43 +95,46 @@ def test_where_features_lie_and_no_backbone_do_not_count(settings):
 PIXELS = (*BACKBONE, "backbone.pixels=4", '+voices.pixels=["method=knn","features=pixels"]')
 
 
+def small(images: np.ndarray, side: int) -> np.ndarray:
+    count, height, width = images.shape
+    areas = images.reshape(count, side, height // side, side, width // side).mean(axis=(2, 4))
+    return (areas.reshape(count, -1) / 255).astype(np.float32)
+
+
 def test_a_voice_sees_the_pixels_of_grey_images(settings, tmp_path):
     (tmp_path / "cell").mkdir()
     cfg = settings("data=digits", *PIXELS, '+voices.eye=["method=mahalanobis"]', "split.normal_class=0")
     run_cell(Cell(cfg, tmp_path / "cell", "digits", "mixture"))
-    rows, images = np.load(tmp_path / "cell" / "scores.npz")["row"], load(cfg.data).x
-    voice = KNN.from_arrays(np.load(tmp_path / "cell" / "pixels" / "model.npz"))
-    areas = images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16) / 255
-    kept = {tuple(row) for row in np.round(areas, 5)}
-    assert voice.rows_.shape[1] == 16
-    assert {tuple(row) for row in np.round(voice.rows_, 5)} <= kept
-    assert Model.load is not None
-    assert len(rows)
+    images = load(cfg.data).x[..., 0]
+    with np.load(tmp_path / "cell" / "pixels" / "model.npz") as arrays:
+        kept = arrays["rows_"]
+    copies = small(images, 4)
+    assert kept.shape[1] == 16
+    assert np.isin(np.round(kept, 5).view("V64"), np.round(copies, 5).view("V64")).all()
 
 
 def test_a_model_whose_voices_see_features_or_pixels_is_one_file_and_one_graph(tmp_path):
     generator = np.random.default_rng(0)
-    images = generator.integers(0, 120, (120, 12, 10), dtype=np.uint8)
+    images = generator.integers(0, 120, (120, 10, 10), dtype=np.uint8)
     images[:12, 2:8, 2:8] += 100
     semi = np.repeat([-1, 0], [6, 114])
-    settings = {"backbone.size": 32, "backbone.cache": str(tmp_path), "backbone.pixels": 5}
-    detector = Detector(settings=settings, target_fpr=0.2).fit(images, semi)
-    scores = detector.score_samples(images)
+    cache = {"backbone.size": 32, "backbone.cache": str(tmp_path), "backbone.pixels": 5}
+    detector = Detector(settings=cache, target_fpr=0.2).fit(images, semi)
     mixture = detector.model_.scorer
     assert (mixture.pixels, mixture.see_pixels) == (5, ["pixel_knn", "pixel_logistic"])
-    assert mixture.voices["pixel_knn"].baseline.n_features_in_ == 25
-    assert mixture.voices["knn"].baseline.n_features_in_ == 1280
+    with torch.inference_mode():
+        scores = detector.model_.scorer.score(x := detector.model_.prepare(torch.from_numpy(images[..., None])))
+        by_hand = {
+            name: voice.score(torch.from_numpy(small(images, 5)) if name.startswith("pixel") else x[:, :1280])
+            for name, voice in mixture.voices.items()
+        }
+        np.testing.assert_allclose(mixture.mean(by_hand), scores, rtol=1e-5)
+    np.testing.assert_allclose(-detector.score_samples(images), scores, rtol=1e-6)
     detector.save(tmp_path / "model.pt")
-    np.testing.assert_array_equal(Detector.load(tmp_path / "model.pt").score_samples(images), scores)
-    small = images[:, :10].reshape(120, 5, 2, 5, 2).mean(axis=(2, 4)) / 255  # not those of 12 x 10: rows matter below
-    assert small.shape == (120, 5, 5)
-    changed = dict(mixture.voices)
-    without = changed["pixel_knn"].score(detector.model_.prepare(torch.from_numpy(images[..., None]))[:, -25:])
-    by_hand = KNN.from_arrays(changed["pixel_knn"].baseline.to_arrays()).anomaly_score(
-        torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(images)[:, None].float() / 255, 5).flatten(1).numpy()
+    np.testing.assert_array_equal(
+        Detector.load(tmp_path / "model.pt").score_samples(images), detector.score_samples(images)
     )
-    np.testing.assert_allclose(without, by_hand, rtol=1e-6)
-    export_model(detector.model_, "onnx", tmp_path / "model.onnx")
+    assert "agrees with the model" in export_model(tmp_path / "model.pt", "onnx")
 
 
 def test_of_images_with_colours_no_voice_sees_pixels(tmp_path):
@@ -148,6 +151,7 @@ def test_pixels_that_are_not_kept_are_told(settings, tmp_path):
 
 
 def test_pixels_beside_features_compute_no_feature_again(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedding, "_EMBEDDED", WeakKeyDictionary())  # what earlier tests have left
     cache = f"backbone.cache={tmp_path}"
     images = load(settings("data=digits").data)
     arrays = embedded(images, settings("data=digits", *BACKBONE, cache))

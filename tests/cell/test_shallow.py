@@ -11,6 +11,7 @@ from hydra.utils import get_class
 from support.cells import SHORT
 
 from sad_lightning import Detector
+from sad_lightning.baselines import KNN
 from sad_lightning.cell import loading
 from sad_lightning.cell import prepare as preparing
 from sad_lightning.cell.learner import build_method
@@ -123,6 +124,25 @@ def test_the_holdout_has_both_kinds():
     assert (len(held), int(y[held].sum())) == (4, 1)
     assert np.array_equal(held, holdout(y, 0.1, 0))
     assert not np.array_equal(held, holdout(y, 0.1, 1))
+
+
+def test_cells_that_differ_in_what_a_baseline_does_not_see_share_its_fit(settings, tmp_path, monkeypatch):
+    fits, fit = [], KNN.fit
+    monkeypatch.setattr(KNN, "fit", lambda self, *rows: fits.append(self) or fit(self, *rows))
+    same = [["split.known_anomaly=0"], ["split.known_anomaly=5"], ["split.known_anomaly=5", "overwrite=true"]]
+    others = [
+        ["split.normal_class=3"],
+        ["split.normal_class=3", "method.neighbors=2"],
+        ["split.normal_class=3", "seed=1"],
+    ]
+    cells = [[*one, "split.labeled_ratio=0.05"] for one in same + others]
+    counts, scores = [], []
+    for number, overrides in enumerate(cells):
+        scores.append(cell(settings, tmp_path / str(number), "knn", *overrides)[1])
+        counts.append(len(fits))
+    assert counts == [1, 1, 2, 3, 4, 5]
+    assert np.array_equal(scores[1], scores[2])  # by the fit of another cell, and by its own
+    assert (tmp_path / "1" / "model.npz").exists()
 
 
 @pytest.mark.parametrize(

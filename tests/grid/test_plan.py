@@ -142,6 +142,19 @@ def test_neighbours_differ_in_their_normal_class():
     assert order == [0, 1, 2, 0, 1, 2]
 
 
+def test_baselines_come_one_normal_class_after_the_other():
+    """A worker keeps its last fit of what has no eye for labels; a mixture of such has no network that others read."""
+    classes = ("split.normal_class=0,1,2", "split.known_anomaly=0,1", "split.labeled_ratio=0.05")
+    for method, order in {
+        "method=knn": [0, 0, 1, 1, 2, 2],
+        '+voices.a=["method=knn"]': [0, 0, 1, 1, 2, 2],
+        '+voices.a=["method=deep_sad"]': [0, 1, 2, 0, 1, 2],
+    }.items():
+        jobs = jobs_of(sorted(cells_of(method, *classes), key=lambda cell: cell.key), size=lambda _: 1, slots=2)
+        found = [job.cells[0].settings["split"]["normal_class"] for job in jobs if not job.pretrains]
+        assert [found.index(number) for number in found] == [order.index(number) for number in order]
+
+
 def test_stacking_pays_where_steps_are_overhead():
     assert stacking_pays((21,), on_cpu=True).pays
     assert stacking_pays((1, 8, 8), on_cpu=True).pays
