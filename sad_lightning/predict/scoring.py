@@ -227,14 +227,14 @@ def _score(
     rate_threshold = threshold = options.rate_threshold(model)
     if options.fdr is not None:
         reached = np.zeros(len(model.calibration) + 1, dtype=np.int64)
-        for _, _, scores in _batches(model, data, {}, **chosen):
+        for _, _, scores in scored_batches(model, data, {}, **chosen):
             reached += model.reached_by(scores)
         threshold = model.threshold_at_fdr(reached, options.fdr)
     new = dict[str, int]()
     rows = anomalies = above = 0
     own = _new_sample(model)
     with column_writer(output, lambda: {SAMPLE: own.text()}) as write:
-        for columns, raw, scores in _batches(model, data, new, keep=options.keep, maps=options.maps, **chosen):
+        for columns, raw, scores in scored_batches(model, data, new, keep=options.keep, maps=options.maps, **chosen):
             flagged = scores > threshold
             results = {"score": scores, "p_value": model.p_value(scores), "anomaly": flagged}
             write(columns | {name: value.cpu().numpy() for name, value in results.items()})
@@ -245,7 +245,7 @@ def _score(
     return ScoredFile(Counts(rows, anomalies, above, threshold), new, own)
 
 
-def _batches(
+def scored_batches(
     model: Model, data: Place, unknown: dict[str, int], *, is_shown: bool, maps: Path | None = None, **options: Any
 ) -> Iterator[tuple[Columns, NDArray[Any], Tensor]]:
     """The columns that name or accompany the rows of each batch, the raw rows, and their scores, ``(B,)`` float64.
