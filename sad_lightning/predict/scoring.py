@@ -260,7 +260,7 @@ def scored_batches(
     with row_progress(total, is_shown=is_shown) as bar, torch.no_grad():
         for columns, raw in batches:
             if maps is None:
-                scores = scores_of(model, torch.from_numpy(raw))
+                scores = model.score_raw(torch.from_numpy(raw))
             else:
                 scores = write_maps(model, raw, next(iter(columns.values())), maps)
             check_finite(data, *next(iter(columns.items())), scores.cpu().numpy())
@@ -269,10 +269,3 @@ def scored_batches(
             bar.update(len(raw))
     if not rows:
         raise InputError(f"{data}: must hold at least one row, it holds none")
-
-
-def scores_of(model: Model, raw: Tensor) -> Tensor:
-    """The scores of raw rows, ``(B,)`` float64."""
-    device = model.calibration.device
-    parts = [model.score(model.prepare(part.to(device))).double() for part in torch.split(raw, model.batch)]
-    return torch.cat(parts) if len(raw) else torch.empty(0, dtype=torch.float64)
