@@ -72,9 +72,7 @@ class Finding(NamedTuple):
         return verdict(self.interval)
 
 
-def judge_group(
-    group: str, trainings: Sequence[PairScores], *, in_training: bool, fpr: float, lines: int, resamples: int = 1000
-) -> Finding:
+def judge_group(group: str, trainings: Sequence[PairScores], *, in_training: bool, fpr: float, lines: int) -> Finding:
     """One line of an audit.
 
     Args:
@@ -83,7 +81,6 @@ def judge_group(
         in_training: whether the group trained.
         fpr: the target false-positive rate.
         lines: how many lines the audit has; their intervals hold jointly at 95 %.
-        resamples: of the bootstrap, for each training.
 
     Raises:
         InputError: the group has no test row, or a score is not finite.
@@ -94,7 +91,7 @@ def judge_group(
     one = 1 - (1 - confidence) / len(trainings)
     biases = [relative_scoring_bias(*each, fpr=fpr, confidence=one, resamples=1) for each in trainings]
     recalls = float(np.mean([bias.recalls[0] for bias in biases])), float(np.mean([bias.recalls[1] for bias in biases]))
-    resampled = [bootstrap_biases(*each, fpr=fpr, resamples=resamples, seed=k) for k, each in enumerate(trainings)]
+    resampled = [bootstrap_biases(*each, fpr=fpr, seed=k) for k, each in enumerate(trainings)]
     low, high = np.quantile(np.concatenate(resampled), [(1 - confidence) / 2, (1 + confidence) / 2])
     n, m = trainings[0].normals.shape[1], trainings[0].anomalies.shape[1]
     newcombe = difference_interval(*recalls, (m, m), confidence)

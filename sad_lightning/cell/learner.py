@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -130,7 +130,8 @@ def new_learner(
     """
     if cfg.features == "patches" and cfg.selection is None:
         raise InputError(f"features=patches are for baselines, such as patch_core, got method={name}; leave it out")
-    models = [build(cfg.method, rows.seed, stage_name("train", member)) for member in range(cfg.ensemble)]
+    # the stages of an ensemble are train, train1, train2, ...
+    models = [build(cfg.method, rows.seed, f"train{member or ''}") for member in range(cfg.ensemble)]
     if not rows.split.counts["known_anomaly"] and models[0].needs_anomalies:
         raise NotDefinedError(f"method={name} is not defined without known anomalies, and this cell has none")
     if cfg.ensemble_mean == "geometric" and not (isinstance(models[0], Method) and models[0].scores_are_distances):
@@ -244,16 +245,6 @@ def build_method(settings: DictConfig, seed: int, stage: str = "train") -> Metho
     return model
 
 
-def stage_name(name: str, member: int) -> str:
-    """The stage of one member of an ensemble: ``train``, ``train1``, ``train2``, ..."""
-    return f"{name}{member or ''}"
-
-
-def to_kwargs(settings: DictConfig) -> dict[str, Any]:
-    """The settings as keyword arguments."""
-    return OmegaConf.to_container(settings, resolve=True)  # type: ignore[return-value]
-
-
 def _pretrains(cfg: DictConfig, models: Sequence["Method | Baseline"]) -> bool:
     """Whether the cell has a pretraining: for a method that starts from one, or a baseline on codes.
 
@@ -284,7 +275,7 @@ def _pretraining(cfg: DictConfig, rows: CellRows, log: CellLog, members: int, su
         allowed |= {1}
     batch_size = whole_number("pretrain.batch_size", cfg.pretrain.batch_size, least=2)
     whole_number("pretrain.epochs", cfg.pretrain.epochs)
-    methods = [build_method(cfg.pretrain.method, rows.seed, stage_name("pretrain", k)) for k in range(members)]
+    methods = [build_method(cfg.pretrain.method, rows.seed, f"pretrain{k or ''}") for k in range(members)]
     return tuple(
         Training(method, rows.serve(method, allowed, batch_size), Stage(f"{method.stage}{suffix}", log.key, log))
         for method in methods

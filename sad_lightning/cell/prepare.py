@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from sad_lightning.cell.embedding import embedded
-from sad_lightning.cell.key import defining, key_of
-from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner, to_kwargs, with_shape
+from sad_lightning.cell.key import defining, key_of, plain
+from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner, with_shape
 from sad_lightning.cell.loading import load
 from sad_lightning.cell.trainer_settings import check_trainer
 from sad_lightning.cell.trim import suspicion, trims
@@ -112,7 +112,7 @@ def _rows(cell: Cell, seed: int, balance: Balance) -> tuple[CellRows, Model | No
         arrays = centered_before(before, arrays)
     split = split_of(cfg, arrays, seed, None if before is None else rows_apart(before))
     arrays = _with_vocabulary(arrays, split, cfg.network)
-    scaling = fit_scaling(arrays, split, **to_kwargs(cfg.preprocess))
+    scaling = fit_scaling(arrays, split, **plain(cfg.preprocess))
     rows = CellRows(arrays, split, scaling if before is None else scaling_before(before, scaling), seed, balance)
     return replace(rows, suspicion=suspicion(rows)) if trims(cfg) else rows, before
 
@@ -158,9 +158,9 @@ def split_of(
         InputError: a setting is wrong, or own data has too few validation rows to promise the false-positive rate.
     """
     if arrays.labels is None:
-        return draw_split(arrays, **to_kwargs(cfg.split), seed=seed)
+        return draw_split(arrays, **plain(cfg.split), seed=seed)
     patience = whole_number("patience", cfg.patience, least=0)
-    split = draw_labeled_split(arrays, **to_kwargs(cfg.split), early_stopping=patience > 0, seed=seed, apart=apart)
+    split = draw_labeled_split(arrays, **plain(cfg.split), early_stopping=patience > 0, seed=seed, apart=apart)
     n = len(split.validation)
     if n and not promises(n, cfg.target_fpr):
         raise InputError(

@@ -50,12 +50,7 @@ def has_one_device(settings: Mapping[str, Any]) -> bool:
 
 
 def check_trainer(settings: Mapping[str, Any], *, sweep: bool) -> None:
-    """Refuse settings that would be dropped, or would change numbers without a record of it.
-
-    Args:
-        settings: of the Trainer.
-        sweep: whether the cell is one of a sweep.
-    """
+    """Refuse settings of the Trainer that would be dropped, or would change numbers without a record of it."""
     if sweep and not has_one_device(settings):
         raise InputError(
             f"trainer.devices must be 1 within a sweep, got {settings['devices']!r}; a sweep scales by cells"

@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from sad_lightning.command import row_progress
 from sad_lightning.data.schema import TextSchema
 from sad_lightning.drawing.tables import csv_table
 from sad_lightning.errors import InputError
@@ -16,8 +14,7 @@ from sad_lightning.explain.explanation import explain_scores
 from sad_lightning.explain.page import RowExplanation, explanation_page, leading, score_overview
 from sad_lightning.files import write_texts
 from sad_lightning.model import Model
-from sad_lightning.predict.rows import check_finite, raw_batches
-from sad_lightning.predict.scoring import scores_of
+from sad_lightning.predict.scoring import scored_batches
 
 NOTE = (
     "What adds to each score. occlusion: how much the score falls when the column, or a window of pixels, is made "
@@ -89,18 +86,9 @@ def _scored_rows(
 ) -> tuple[NDArray[Any], list[str], NDArray[np.float64]]:
     """All raw rows, their names such as ``row 3``, and their scores, ``(N,)``."""
     parts, names, scores = [], [], []
-    total, batches = raw_batches(data, model.preparation.schema, {}, ignore=ignore, array=array)
-    with row_progress(total) as bar:
-        for columns, raw in batches:
-            if not len(raw):
-                continue
-            kind, numbers = next(iter(columns.items()))  # row or file
-            parts.append(raw)
-            names += [f"{kind} {number}" for number in numbers]
-            with torch.no_grad():
-                scores.append(scores_of(model, torch.from_numpy(raw)).cpu().numpy())
-            check_finite(data, kind, numbers, scores[-1])
-            bar.update(len(raw))
-    if not parts:
-        raise InputError(f"{data}: must hold at least one row, it holds none")
+    for columns, raw, some in scored_batches(model, data, {}, is_shown=True, ignore=ignore, array=array):
+        kind, numbers = next(iter(columns.items()))  # row or file
+        parts.append(raw)
+        names += [f"{kind} {number}" for number in numbers]
+        scores.append(some.cpu().numpy())
     return np.concatenate(parts), names, np.concatenate(scores)

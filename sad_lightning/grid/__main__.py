@@ -9,7 +9,7 @@ from pathlib import Path
 from sad_lightning.command import command_frame, command_parser
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
-from sad_lightning.grid.store import Grid, command_of, failure_of, grids, mean_auroc, outcomes_of
+from sad_lightning.grid.store import Grid, MeanAuroc, command_of, failure_of, grids, outcomes_of
 from sad_lightning.result import FILE, Result
 from sad_lightning.results import Results, files_below, nothing_is_garbage
 
@@ -59,7 +59,7 @@ def _status(grid: Grid, runs: Path) -> list[str]:
     ]
     if to_resume:
         lines.append(f"  {to_resume} of those to run have a resume checkpoint")
-    if mean := mean_auroc(outcomes.values()):
+    if mean := str(MeanAuroc(outcomes.values())):
         lines.append(f"  {mean} so far")
     for cell in grid.cells:
         outcome = outcomes.get(cell.key)

@@ -26,7 +26,7 @@ from sad_lightning.grid.dispatch import Backend, Work, run_jobs
 from sad_lightning.grid.estimate import estimate_duration, seconds_of_steps
 from sad_lightning.grid.hydra_job import HydraJob, settings_of_cells, settings_of_jobs
 from sad_lightning.grid.plan import Job, PlannedCell, jobs_of, plan_cells
-from sad_lightning.grid.store import Grid, Outcome, command_of, count, grid_folder, grid_name, mean_auroc, outcomes_of
+from sad_lightning.grid.store import Grid, MeanAuroc, Outcome, command_of, count, grid_folder, grid_name, outcomes_of
 from sad_lightning.result import FAILURE, forget_checkpoints
 from sad_lightning.training.stacking import Verdict, stacking_pays
 from sad_lightning.version import __version__
@@ -251,7 +251,7 @@ def _print_outcomes(grid: Grid, outcomes: Mapping[str, Outcome], runs: Path) -> 
     """
     statuses = Counter(outcome.status for outcome in outcomes.values())
     counts = [f"{number} {status}" for status, number in sorted(statuses.items())]
-    print(", ".join(filter(None, [*counts, mean_auroc(outcomes.values())])))
+    print(", ".join(filter(None, [*counts, str(MeanAuroc(outcomes.values()))])))
     print(f"  python -m sad_lightning.report {shlex.quote(os.path.relpath(runs))}")
     skipped = Counter(outcome.line for outcome in outcomes.values() if outcome.status == "not defined")
     for line, number in skipped.items():

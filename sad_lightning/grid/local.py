@@ -6,13 +6,14 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+
+from hydra.core.utils import env_override
 
 from sad_lightning.checks import whole_number
 from sad_lightning.errors import InputError
@@ -111,7 +112,7 @@ class Local:
             variables["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
         self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"worker{slot}.log"
-        with _environment(variables):  # the child must have them before it imports torch
+        with env_override(variables):  # the child must have them before it imports torch
             process = self.context.Process(target=_serve, args=(theirs, self.work, str(log), self.threads, variables))
             try:
                 process.start()
@@ -174,17 +175,3 @@ def _reason(exitcode: int | None) -> str:
         name = signal.Signals(-exitcode).name
         return f"the worker was killed by {name}" + (", often for want of memory" if name == "SIGKILL" else "")
     return f"the worker ended with exit code {exitcode}"
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

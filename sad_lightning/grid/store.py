@@ -228,10 +228,12 @@ def count(number: int, noun: str) -> str:
 
 
 class MeanAuroc:
-    """The mean over the finished cells so far."""
+    """The mean over the finished cells of some outcomes, to which others may be added."""
 
-    def __init__(self) -> None:
+    def __init__(self, outcomes: Iterable[Outcome] = ()) -> None:
         self._total, self._number = 0.0, 0
+        for outcome in outcomes:
+            self.add(outcome)
 
     def add(self, outcome: Outcome) -> None:
         """Count a cell, if it has an AUROC."""
@@ -240,13 +242,5 @@ class MeanAuroc:
             self._number += 1
 
     def __str__(self) -> str:
-        """In percent; empty before the first."""
+        """In percent; empty where none has one."""
         return f"mean AUROC {self._total / self._number:.2f} %" if self._number else ""
-
-
-def mean_auroc(outcomes: Iterable[Outcome]) -> str:
-    """The mean over finished cells, empty where none has one."""
-    mean = MeanAuroc()
-    for outcome in outcomes:
-        mean.add(outcome)
-    return str(mean)

@@ -17,12 +17,7 @@ _SIDE, _GAP, _TOP, _ROWS = 330, 30, 34, 700
 
 
 def latent_figure(data: str, *settings: str) -> svg.Figure:
-    """Train both methods on a data set, and draw the codes of its test rows.
-
-    Args:
-        data: its name in ``conf/data``.
-        settings: more of them, as they are typed.
-    """
+    """Train both methods on a data set of ``conf/data``, and draw the codes of its test rows."""
     parts, words = [], []
     for place, method in enumerate(("vae", "dp_vae")):
         cfg = composed(f"data={data}", f"method={method}", "logger=none", *settings)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sad_lightning.data.module import Batch
 from sad_lightning.methods.part import Part
+from sad_lightning.methods.steps import mode
 from sad_lightning.networks import Network
 from sad_lightning.networks.network import check_hypersphere
 
@@ -57,14 +58,12 @@ def initial_center(encoder: nn.Module, batches: Iterable[Batch]) -> Tensor:
     The encoder runs in eval mode. Coordinates closer to zero than 0.1 are moved to +-0.1: zero weights would match a
     coordinate at zero trivially.
     """
-    training = encoder.training
-    encoder.eval()
     total = count = torch.zeros((), dtype=torch.float64)
-    for batch in batches:
-        keep = (batch.semi >= 0).cpu().double()
-        total = total + keep @ encoder(batch.x).cpu().double()  # on the CPU: not every device has float64
-        count = count + keep.sum()
-    encoder.train(training)
+    with mode(encoder, training=False):
+        for batch in batches:
+            keep = (batch.semi >= 0).cpu().double()
+            total = total + keep @ encoder(batch.x).cpu().double()  # on the CPU: not every device has float64
+            count = count + keep.sum()
     return away_from_zero((total / count).float(), _LEAST_COORDINATE)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from sad_lightning.data.module import Batch
 from sad_lightning.methods.hypersphere import Hypersphere
 from sad_lightning.methods.processes import gather
+from sad_lightning.methods.steps import mode
 from sad_lightning.networks import Network
 
 
@@ -47,10 +48,8 @@ class SoftHypersphere(Hypersphere):
     @torch.no_grad()
     def finish(self, batches: Iterable[Batch]) -> None:
         """Solve R on all training rows, in eval mode."""
-        training = self.training
-        self.eval()
-        distances, labels = zip(*((self(batch.x), batch.semi) for batch in batches), strict=True)
-        self.train(training)
+        with mode(self, training=False):
+            distances, labels = zip(*((self(batch.x), batch.semi) for batch in batches), strict=True)
         self.radius.copy_(solve_radius(torch.cat(distances), torch.cat(labels), eta=self.eta, nu=self.nu))
 
     def watch(self, batch: Batch) -> dict[str, Tensor]:

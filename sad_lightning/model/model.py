@@ -175,6 +175,12 @@ class Model(nn.Module):
         """The anomaly score of each prepared row, ``(B,)``, higher = more anomalous."""
         return self.scorer.score(x)
 
+    def score_raw(self, raw: Tensor) -> Tensor:
+        """The scores of raw rows, ``(N,)`` float64, a part of them at a time."""
+        parts = [self.score(self.prepare(part.to(self.calibration.device))).double()
+                 for part in torch.split(raw, self.batch)]  # fmt: skip
+        return torch.cat(parts) if len(raw) else torch.empty(0, dtype=torch.float64)
+
     def heat_levels(self, x: Tensor) -> NDArray[np.float32] | None:
         """Where prepared images are anomalous, ``(B, H, W)``; None where the model can not tell.
 
@@ -191,7 +197,7 @@ class Model(nn.Module):
         return (maps - low) / np.float32(max(1.5 * limit - low, 1e-30))
 
     def score_rows(self, raw: NDArray[Any]) -> NDArray[np.float64]:
-        """The scores of raw rows, ``(N,)``, a part of them at a time.
+        """The scores of raw rows, ``(N,)``, checked.
 
         Raises:
             InputError: a number is missing and the model refuses that, or a score is not finite.
@@ -206,8 +212,7 @@ class Model(nn.Module):
                     f"train with data.missing=median"
                 )
         with torch_defaults(), torch.inference_mode():
-            parts = [self.score(self.prepare(part)).double() for part in torch.split(torch.from_numpy(raw), self.batch)]
-        scores = torch.cat(parts).cpu().numpy()
+            scores = self.score_raw(torch.from_numpy(raw)).cpu().numpy()
         if len(broken := np.flatnonzero(~np.isfinite(scores))):
             raise InputError(
                 f"row {broken[0]}: must hold values that the network can take, the score is not finite; mend it or "

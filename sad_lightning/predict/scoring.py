@@ -227,14 +227,14 @@ def _score(
     rate_threshold = threshold = options.rate_threshold(model)
     if options.fdr is not None:
         reached = np.zeros(len(model.calibration) + 1, dtype=np.int64)
-        for _, _, scores in _batches(model, data, {}, **chosen):
+        for _, _, scores in scored_batches(model, data, {}, **chosen):
             reached += model.reached_by(scores)
         threshold = model.threshold_at_fdr(reached, options.fdr)
     new = dict[str, int]()
     rows = anomalies = above = 0
     own = _new_sample(model)
     with column_writer(output, lambda: {SAMPLE: own.text()}) as write:
-        for columns, raw, scores in _batches(model, data, new, keep=options.keep, maps=options.maps, **chosen):
+        for columns, raw, scores in scored_batches(model, data, new, keep=options.keep, maps=options.maps, **chosen):
             flagged = scores > threshold
             results = {"score": scores, "p_value": model.p_value(scores), "anomaly": flagged}
             write(columns | {name: value.cpu().numpy() for name, value in results.items()})
@@ -245,7 +245,7 @@ def _score(
     return ScoredFile(Counts(rows, anomalies, above, threshold), new, own)
 
 
-def _batches(
+def scored_batches(
     model: Model, data: Place, unknown: dict[str, int], *, is_shown: bool, maps: Path | None = None, **options: Any
 ) -> Iterator[tuple[Columns, NDArray[Any], Tensor]]:
     """The columns that name or accompany the rows of each batch, the raw rows, and their scores, ``(B,)`` float64.
@@ -260,7 +260,7 @@ def _batches(
     with row_progress(total, is_shown=is_shown) as bar, torch.no_grad():
         for columns, raw in batches:
             if maps is None:
-                scores = scores_of(model, torch.from_numpy(raw))
+                scores = model.score_raw(torch.from_numpy(raw))
             else:
                 scores = write_maps(model, raw, next(iter(columns.values())), maps)
             check_finite(data, *next(iter(columns.items())), scores.cpu().numpy())
@@ -269,10 +269,3 @@ def _batches(
             bar.update(len(raw))
     if not rows:
         raise InputError(f"{data}: must hold at least one row, it holds none")
-
-
-def scores_of(model: Model, raw: Tensor) -> Tensor:
-    """The scores of raw rows, ``(B,)`` float64."""
-    device = model.calibration.device
-    parts = [model.score(model.prepare(part.to(device))).double() for part in torch.split(raw, model.batch)]
-    return torch.cat(parts) if len(raw) else torch.empty(0, dtype=torch.float64)

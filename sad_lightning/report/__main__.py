@@ -14,22 +14,12 @@ from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
 from sad_lightning.files import write_texts
 from sad_lightning.predict.opening import import_all
+from sad_lightning.report import text
 from sad_lightning.report.figures.collection import draw
 from sad_lightning.report.gather.directions import compare_labels
 from sad_lightning.report.gather.groups import Grids, read
 from sad_lightning.report.gather.ranking import Ranking, better_of, rank_methods
 from sad_lightning.report.gather.table import Row, make_table
-from sad_lightning.report.text import (
-    cells_csv,
-    directions_csv,
-    latex,
-    markdown,
-    markdown_better,
-    markdown_directions,
-    markdown_notes,
-    markdown_rankings,
-    table_csv,
-)
 from sad_lightning.results import nothing_is_garbage
 
 _LONGEST = 120  # letters of a figure's file name; folders and ".part" need some of the 255 that there are
@@ -77,7 +67,7 @@ def _report(runs: list[Path], out: Path, which: str | None, with_wandb: bool) ->
     files = write(out, grids, table, rankings, pictures, title=title)
     for problem in (*grids.problems, *problems):
         print(f"sad_lightning.report: {problem}", file=sys.stderr)
-    print(markdown(table))
+    print(text.markdown(table))
     print(f"\n{out / 'report.html'}")
     if with_wandb:
         from sad_lightning.report.dashboard import log_report, sync_command  # seconds of import
@@ -111,16 +101,16 @@ def write(
     directions = compare_labels(grids.groups)
     figures = draw(table, rankings, directions)
     parts = [
-        f"# {title}", markdown(table), markdown_better(better_of(rankings)), markdown_rankings(rankings),
-        markdown_directions(directions), markdown_notes(table),
+        f"# {title}", text.markdown(table), text.markdown_better(better_of(rankings)), text.markdown_rankings(rankings),
+        text.markdown_directions(directions), text.markdown_notes(table),
     ]  # fmt: skip
     files = {
         "report.html": report_page(grids, table, rankings, directions, figures, pictures, title),
         "report.md": "\n\n".join(part for part in parts if part) + "\n",
-        "results.csv": table_csv(table),
-        "cells.csv": cells_csv(grids.groups),
-        "directions.csv": directions_csv(directions),
-        "results.tex": latex(rankings),
+        "results.csv": text.table_csv(table),
+        "cells.csv": text.cells_csv(grids.groups),
+        "directions.csv": text.directions_csv(directions),
+        "results.tex": text.latex(rankings),
         **{f"figures/{_safe(figure.name)}.svg": figure.file() for figure in (*figures.all(), *pictures)},
     }
     write_texts(out, files)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sad_lightning.stats.threshold import conformal_rank
+
 Floats = NDArray[np.float64]
 _SLOPES = np.array([-1.0, 0.0, 1.0])[:, None]
 _JUMP = 0.01  # of Vovk et al. 2021, algorithm 1
@@ -106,11 +108,6 @@ def flag_prior(calibration: int, fpr: float, anomalies: tuple[int, int] = (0, 0)
     variance = (1 - normal) ** 2 * base * (1 - base) / rows + (1 - base) ** 2 * normal * (1 - normal) / (total + 1)
     size = mean * (1 - mean) / variance - 1
     return mean * size, size
-
-
-def conformal_rank(calibration: int, fpr: float) -> int:
-    """Which of n sorted calibration scores is the conformal threshold, from 1; n + 1 where none is."""
-    return math.ceil((1 - fpr) * (calibration + 1) - 1e-9)
 
 
 def log_mean(logs: Floats, weights: ArrayLike) -> Floats:

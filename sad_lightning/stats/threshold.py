@@ -58,8 +58,13 @@ def conformal_threshold(normal_scores: ArrayLike, fpr: float) -> float:
     """
     fraction("target_fpr", fpr)
     scores = np.sort(np.asarray(normal_scores, dtype=np.float64))
-    rank = max(math.ceil((1 - fpr) * (len(scores) + 1) - _ROUNDING), 1)  # all but the lowest, for a rate of nearly 1
+    rank = conformal_rank(len(scores), fpr)
     return float(scores[rank - 1]) if rank <= len(scores) else math.inf
+
+
+def conformal_rank(n: int, fpr: float) -> int:
+    """Which of n sorted scores is the conformal threshold, counted from 1; n + 1 where none is."""
+    return max(math.ceil((1 - fpr) * (n + 1) - _ROUNDING), 1)  # all but the lowest, for a rate of nearly 1
 
 
 def promises(count: int, fpr: float) -> bool:

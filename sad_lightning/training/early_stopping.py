@@ -19,6 +19,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision, BinarySensitivityAtSpecificity
 
 from sad_lightning.errors import InputError
+from sad_lightning.methods.steps import mode
 from sad_lightning.stats.ranking import midranks
 from sad_lightning.training.stage import Stage
 
@@ -102,11 +103,8 @@ class EarlyStopping(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compute the metrics, keep the weights if they are the best so far, and stop if patience is over."""
-        training = pl_module.training
-        pl_module.eval()
-        with torch.no_grad():
+        with mode(pl_module, training=False), torch.no_grad():
             parts = [pl_module.score(x).cpu().double() for x in self.batches(pl_module.device)]  # type: ignore[operator]
-        pl_module.train(training)
         scores = trainer.strategy.broadcast(torch.cat(parts))  # BatchNorm's statistics differ; one process decides
         self.metrics.reset()
         self.metrics.update(ranks(scores), self.y)

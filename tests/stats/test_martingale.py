@@ -8,7 +8,6 @@ import pytest
 from scipy.stats import kstest
 
 from sad_lightning.stats.martingale import (
-    conformal_rank,
     flag_martingale,
     flag_prior,
     gather_evidence,
@@ -17,7 +16,7 @@ from sad_lightning.stats.martingale import (
     online_p_values,
     simple_jumper,
 )
-from sad_lightning.stats.threshold import conformal_threshold
+from sad_lightning.stats.threshold import conformal_rank, conformal_threshold
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 8, 9, 100, 257])

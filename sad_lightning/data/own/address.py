@@ -42,9 +42,9 @@ class Address(NamedTuple):
         """Whether it is a folder."""
         return bool(self._ask("isdir"))
 
-    def open(self) -> Any:
-        """The file, opened to read bytes; it can seek."""
-        return self._ask("open", "rb")
+    def open(self, mode: str) -> Any:
+        """The file, opened; it can seek."""
+        return self._ask("open", mode)
 
     def info(self) -> dict[str, Any]:
         """Its size, and when it was changed, by the names that the file system has for them."""

@@ -64,7 +64,7 @@ class ArrowFile:
 
     def parquet_file(self) -> Any:
         """The parquet file, opened."""
-        return self.parquet.ParquetFile(self.path if isinstance(self.path, Path) else self.path.open())
+        return self.parquet.ParquetFile(self.path if isinstance(self.path, Path) else self.path.open("rb"))
 
     def _source(self) -> Any:
         """A CSV as pyarrow reads it: a path, or a file on another machine, unpacked if it is gzipped.
@@ -72,13 +72,14 @@ class ArrowFile:
         Where blanks part the columns, any number of them does, and the file is read into memory.
         """
         if self.is_csv and self.delimiter == " ":
-            with self.path.open("rb") if isinstance(self.path, Path) else self.path.open() as packed:
+            with self.path.open("rb") as packed:
                 content = gzip.decompress(packed.read()) if self._is_packed else packed.read()
             lines = re.sub(r"(?m)^ +| +(?=\r?$)", "", re.sub(" +", " ", content.decode(self.dialect.encoding)))
             return self.pa.BufferReader(lines.encode(self.dialect.encoding))
         if isinstance(self.path, Path):
             return self.path
-        return self.pa.CompressedInputStream(self.path.open(), "gzip") if self._is_packed else self.path.open()
+        content = self.path.open("rb")
+        return self.pa.CompressedInputStream(content, "gzip") if self._is_packed else content
 
     @property
     def _is_packed(self) -> bool:
@@ -146,7 +147,7 @@ class ArrowFile:
         dialect = self.dialect
         try:
             encoding = "utf-8-sig" if dialect.encoding.lower() in ("utf-8", "utf8") else dialect.encoding
-            with self.path.open("rb") if isinstance(self.path, Path) else self.path.open() as packed:
+            with self.path.open("rb") as packed:
                 unpacked: Any = gzip.GzipFile(fileobj=packed) if self._is_packed else packed
                 file = io.TextIOWrapper(unpacked, encoding=encoding)
                 for _ in range(dialect.skip_rows):
