@@ -149,7 +149,7 @@ def test_a_mixture_becomes_a_graph(kind, settings, make):
     preparation = Preparation(TABLE, Scaling(np.float32([1]), np.float32([0]), np.zeros(9, dtype=np.float32)))
     training, rows = table_rows(80).split(40)
     x, semi = preparation(training), np.repeat(np.int8([-1, 0]), [5, 35])
-    trees = instantiate(settings("method=extra_trees", "method.trees=20").method, _convert_="all")
+    trees = instantiate(settings("method=extra_trees", "method.trees=20", "method.rotations=0").method, _convert_="all")
     first, near = make("ae", "table").eval(), instantiate(settings("method=knn").method, _convert_="all")
     voices = {
         "trees": BaselineScore(trees.fit(x.numpy(), semi)),
