@@ -6,8 +6,10 @@
 NeurIPS 2022); without one scikit-learn's breast cancer is the only table. Each gives three cases a seed: 5 and 20 known
 anomalies in a pool in which all other anomalies stay unlabeled, and 10 in a pool without any; or, with
 ``--label-free``, all anomalies unlabeled in the pool. A table is cut to 3,000 rows, of which 70 % train. A candidate
-is a method, or ``recommended``, with settings after a colon and between semicolons; or ``catboost`` and ``xgbod`` with
-their defaults, where these are installed.
+is a method, or ``recommended``, with settings after a colon and between semicolons. A person who
+installs CatBoost or PyOD's XGBOD and takes them as they are, on all rows, has
+"catboost:method.boosters=1;method.trees=1000;method.columns=1.0;split.validation_ratio=0.0" and
+"pyod:method.detector=XGBOD;split.validation_ratio=0.0".
 
 Every result goes to the file at once, so that a run that was stopped goes on; the table is printed in the end. The file
 knows candidates by their names alone: after a change of code, or for another question, give another ``--out``. The
@@ -93,15 +95,6 @@ def splits(
 
 def scores_of(candidate: str, split: Split) -> NDArray[np.float64]:
     """Anomaly scores of the test rows by a detector that was fitted on the training rows."""
-    if candidate == "catboost":
-        from catboost import CatBoostClassifier
-
-        model = CatBoostClassifier(random_seed=split.seed, verbose=False, allow_writing_files=False, thread_count=1)
-        return np.asarray(model.fit(split.x, split.semi < 0).predict_proba(split.x_test)[:, 1])
-    if candidate == "xgbod":
-        from pyod.models.xgbod import XGBOD
-
-        return np.asarray(XGBOD(random_state=split.seed).fit(split.x, split.semi < 0).decision_function(split.x_test))
     name, _, text = candidate.partition(":")
     settings: dict[str, Any] = dict(setting.split("=", 1) for setting in text.split(";") if setting)
     method = None if name == "recommended" else name

@@ -20,7 +20,7 @@ def exported(package: str, folders: Iterable[str], name: str) -> Any:
     if name == "__all__":
         return exported_names(package, folders)
     for module in pkgutil.iter_modules(folders):
-        if module.name.replace("_", "") == name.lower():
+        if module.name.replace("_", "") == name.lower().replace("_", ""):
             return getattr(import_module(f"{package}.{module.name}"), name)
     raise AttributeError(f"module {package!r} has no attribute {name!r}")
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,16 @@ yaml.SafeLoader = yaml.CSafeLoader  # libyaml's: a third of the time in which Hy
 registry.entry_points = cache(entry_points)  # each Trainer asks all packages for callbacks: a quarter of a small cell
 gc.freeze()  # what these imports left is never garbage; every cell and every fit would look through it in the end
 atexit.register(gc.unfreeze)
+
+LIBRARIES = {"catboost": "boost", "pyod": "pyod"}  # those that a method of their name needs, by the extra that has them
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Skip what tries a method whose library is not installed."""
+    for name, extra in LIBRARIES.items():
+        tried = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if name in tried and find_spec(name) is None:
+            item.add_marker(pytest.mark.skip(f"{name} is not there: pip install 'sad_lightning[{extra}]'"))
 
 
 @pytest.fixture

@@ -27,14 +27,20 @@ class Baseline(BaseEstimator, ABC):
     """A shallow detector. ``fit`` does not change its parameters; attributes that it sets end in an underscore.
 
     Attributes:
-        rows: the values of ``semi`` that it is fitted on; a baseline without labels leaves out -1.
-        needs_anomalies: whether it is not defined without known anomalies.
         learned: the names of the attributes that ``fit`` sets.
     """
 
-    rows: ClassVar[frozenset[int]]
-    needs_anomalies: ClassVar[bool] = False
     learned: ClassVar[tuple[str, ...]]
+
+    @property
+    @abstractmethod
+    def rows(self) -> frozenset[int]:
+        """The values of ``semi`` that it is fitted on; a baseline without labels leaves out -1."""
+
+    @property
+    def needs_anomalies(self) -> bool:
+        """Whether it is not defined without known anomalies."""
+        return False
 
     @abstractmethod
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:

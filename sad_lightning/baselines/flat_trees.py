@@ -1,6 +1,6 @@
-"""scikit-learn's trees as flat arrays, one tree after the other, and the walk of rows to their leaves.
+"""Trees of other libraries as flat arrays, one tree after the other, and the walk of rows to their leaves.
 
-Plain arrays are saved without pickle, do not depend on the version of scikit-learn, and can be exported as a graph.
+Plain arrays are saved without pickle, do not depend on the version of a library, and can be exported as a graph.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 _BATCH = 1000  # rows
+_SHARE_OF_GAP = 1e-3
 
 
 class FlatTrees(NamedTuple):
@@ -48,6 +49,35 @@ def flatten(trees: Sequence[Any]) -> FlatTrees:
         feature=np.where(leaf, 0, np.concatenate([tree.feature for tree in trees])),
         threshold=np.concatenate([tree.threshold for tree in trees]),
     )
+
+
+def join(parts: Sequence[FlatTrees]) -> FlatTrees:
+    """The trees of several sets of arrays in one."""
+    offsets = np.cumsum([0, *(len(part.feature) for part in parts[:-1])])
+    shifted = [
+        part._replace(roots=part.roots + offset, children=part.children + offset)
+        for part, offset in zip(parts, offsets, strict=True)
+    ]
+    return FlatTrees(*(np.concatenate(arrays, axis=-1) for arrays in zip(*shifted, strict=True)))
+
+
+def beyond_ties(trees: FlatTrees, x: NDArray[np.float32]) -> FlatTrees:
+    """The trees with thresholds a thousandth of a gap higher, the gap being that between the nearest training values.
+
+    Libraries put a threshold in the middle of two values, where whole numbers, or the grey of a pixel, have another
+    one: the rounding of its last bit would decide. No training row changes its leaf.
+
+    Args:
+        trees: grown.
+        x: the training rows, ``(n, D)``.
+    """
+    threshold, inner = trees.threshold.copy(), trees.children[0] != np.arange(len(trees.feature))
+    for column in np.unique(trees.feature[inner]):
+        nodes = np.flatnonzero(inner & (trees.feature == column))
+        values = np.unique(x[:, column]).astype(np.float64)
+        above = np.searchsorted(values, threshold[nodes], side="right")
+        threshold[nodes] += _SHARE_OF_GAP * (values[above] - values[above - 1])
+    return trees._replace(threshold=threshold)
 
 
 def mean_of_leaves(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> Floats:

@@ -11,7 +11,7 @@ rows has a score by a booster that has not seen it, ``out_of_bag_``: the others 
 scikit-learn grows the trees (``HistGradientBoostingClassifier``); they are stored as flat arrays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -21,13 +21,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats, bounded_rows, known_anomalies
 from sad_lightning.baselines.flat_trees import FlatTrees, depth, mean_of_leaves, mean_of_splits, torch_mean_of_leaves
+from sad_lightning.baselines.folds import boost_by_folds
 from sad_lightning.baselines.rotation import by_own_columns, rotated_axes, torch_with_rotated, with_rotated
 from sad_lightning.checks import at_least_zero, fraction_to_one, whole_number
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_SHARE_OF_GAP = 1e-3
 
 
 class GradientBoosting(Baseline):
@@ -91,22 +90,17 @@ class GradientBoosting(Baseline):
         generator = np.random.default_rng(self.random_state)
         settings = self._settings()
         self.axes_ = rotated_axes(x, whole_number("method.rotations", self.rotations, least=0), generator)
-        x = with_rotated(x, self.axes_)
         rows = bounded_rows(anomaly, whole_number("method.max_rows", self.max_rows), generator)
-        count = whole_number("method.boosters", self.boosters)
-        fold = np.where(anomaly, -1, generator.permutation(len(x)) % count)
-        boosters, self.out_of_bag_ = [], np.full(len(x), np.nan)
-        for number in range(count):
-            seen = rows[fold[rows] != number]
-            if anomaly[seen].all():  # one fold, or so few rows that all others are in this one
-                seen = rows
+
+        def grow(x: NDArray[np.float32], anomaly: NDArray[np.bool_]) -> tuple[FlatTrees, Floats]:
             booster = HistGradientBoostingClassifier(**settings, random_state=int(generator.integers(2**32)))
-            boosters.append(booster.fit(x[seen], anomaly[seen]))
-            unseen = np.setdiff1d(rows, seen)
-            trees, values = _flatten([booster])
-            self.out_of_bag_[unseen] = mean_of_leaves(x[unseen], trees, values)
-        trees, self.value_ = _flatten(boosters)
-        self.roots_, self.children_, self.feature_, self.threshold_ = _beyond_ties(trees, x)
+            return _flatten(booster.fit(x, anomaly))
+
+        folds = whole_number("method.boosters", self.boosters)
+        trees, self.value_, self.out_of_bag_ = boost_by_folds(
+            with_rotated(x, self.axes_), anomaly, rows, folds, grow, generator
+        )
+        self.roots_, self.children_, self.feature_, self.threshold_ = trees
         return self
 
     def anomaly_score(self, X: ArrayLike) -> Floats:
@@ -147,28 +141,12 @@ class GradientBoosting(Baseline):
         }
 
 
-def _beyond_ties(trees: FlatTrees, x: NDArray[np.float32]) -> FlatTrees:
-    """The trees with thresholds a thousandth of a gap higher, the gap being that between the nearest training values.
+def _flatten(booster: HistGradientBoostingClassifier) -> tuple[FlatTrees, Floats]:
+    """The trees of a booster, and the value of each node.
 
-    scikit-learn puts a threshold in the middle of two values, where whole numbers, or the grey of a pixel, have another
-    one: the rounding of its last bit would decide. No training row changes its leaf.
+    An inner node has the mean value of its training rows, so that what its split adds is what a contribution counts.
     """
-    threshold, inner = trees.threshold.copy(), trees.children[0] != np.arange(len(trees.feature))
-    for column in np.unique(trees.feature[inner]):
-        nodes = np.flatnonzero(inner & (trees.feature == column))
-        values = np.unique(x[:, column]).astype(np.float64)
-        above = np.searchsorted(values, threshold[nodes], side="right")
-        threshold[nodes] += _SHARE_OF_GAP * (values[above] - values[above - 1])
-    return trees._replace(threshold=threshold)
-
-
-def _flatten(boosters: Sequence[HistGradientBoostingClassifier]) -> tuple[FlatTrees, Floats]:
-    """The trees of boosters of equal size, and the value of each node.
-
-    A mean over all trees is then the mean score of the boosters. An inner node has the mean value of its training rows,
-    so that what its split adds is what a contribution counts.
-    """
-    trees = [grown.nodes for booster in boosters for (grown,) in booster._predictors]
+    trees = [grown.nodes for (grown,) in booster._predictors]
     counts = [len(nodes) for nodes in trees]
     roots = np.cumsum([0, *counts[:-1]])
     offset, nodes = np.repeat(roots, counts), np.concatenate(trees)
@@ -178,6 +156,5 @@ def _flatten(boosters: Sequence[HistGradientBoostingClassifier]) -> tuple[FlatTr
     for node in np.flatnonzero(~leaf)[::-1].tolist():  # children come behind their parents
         a, b = left[node], right[node]
         value[node] = (value[a] * weight[a] + value[b] * weight[b]) / (weight[a] + weight[b])
-    values = np.array(value) * (len(trees) // len(boosters))
     flat = FlatTrees(roots, children, np.where(leaf, 0, nodes["feature_idx"]), nodes["num_threshold"].copy())
-    return flat, values
+    return flat, np.array(value)

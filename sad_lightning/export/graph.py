@@ -103,14 +103,17 @@ class _TorchBaseline(nn.Module):
     def __init__(self, scorer: BaselineScore) -> None:
         super().__init__()
         self.baseline, self.first = scorer.baseline, scorer.first
-        for name in self.baseline.learned:
-            self.register_buffer(name, torch.from_numpy(np.array(getattr(self.baseline, name))))
+        learned = {name: np.array(getattr(self.baseline, name)) for name in self.baseline.learned}
+        self.empty = {name: value.shape for name, value in learned.items() if not value.size}
+        for name, value in learned.items():
+            if value.size:  # torch can not save an empty tensor
+                self.register_buffer(name, torch.from_numpy(value))
 
     def score(self, x: Tensor) -> Tensor:
         """The anomaly score of each prepared row, ``(B,)`` float64."""
-        features = x if self.first is None else self.first.get_encoder()(x)
-        learned = dict(self.named_buffers(recurse=False))
-        return self.baseline.torch_score(features.flatten(start_dim=1).double(), learned)
+        features = (x if self.first is None else self.first.get_encoder()(x)).flatten(start_dim=1).double()
+        empty = {name: features.new_empty(shape) for name, shape in self.empty.items()}
+        return self.baseline.torch_score(features, dict(self.named_buffers(recurse=False)) | empty)
 
 
 def _traceable(scorer: nn.Module) -> nn.Module:

@@ -322,6 +322,8 @@ class Model(nn.Module):
                 )
                 model.score_rows(_blank_row(model.preparation.schema))  # parts that do not fit show now
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError, ArithmeticError) as error:
+            if isinstance(error.__cause__, ImportError):  # of an extra, whose name and way out it says
+                raise InputError(f"{path}: {error}") from error
             reason = words_of(error)
             raise InputError(f"{path}: does not hold together as a model ({reason}); train it again") from error
         return model.to(device)

@@ -14,6 +14,7 @@ from sklearn.svm import OneClassSVM
 from sklearn.utils.estimator_checks import check_estimator
 
 from sad_lightning.baselines.baseline import Baseline
+from sad_lightning.baselines.catboost import CatBoost
 from sad_lightning.baselines.extra_trees import ExtraTrees
 from sad_lightning.baselines.gradient_boosting import GradientBoosting
 from sad_lightning.baselines.iforest import IForest
@@ -29,6 +30,7 @@ from sad_lightning.config.options import CONF
 from sad_lightning.errors import InputError
 
 NAMES = sorted(p.stem for p in (CONF / "method").glob("*.yaml") if "features:" in p.read_text())
+NO_GRAPH = ("pyod",)
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def planted(baseline: Baseline) -> int:
 
 def test_the_papers_have_hybrids_and_a_hybrid_is_the_same_class():
     papers = ["iforest", "kde", "ocsvm", "ssad"]
-    others = ["extra_trees", "gradient_boosting", "knn", "logistic", "mahalanobis", "patch_core"]
+    others = ["catboost", "extra_trees", "gradient_boosting", "knn", "logistic", "mahalanobis", "patch_core", "pyod"]
     assert sorted([*papers, *others, *(f"{name}_hybrid" for name in papers)]) == NAMES
 
 
@@ -112,7 +114,7 @@ def test_save_and_load_give_equal_scores(name, make, tmp_path):
         type(baseline).from_arrays(arrays)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("_hybrid")])
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("_hybrid") and name not in NO_GRAPH])
 def test_torch_operations_give_equal_scores(name, make):
     baseline = fitted(make(name))
     x, _ = rows_of()
@@ -132,6 +134,7 @@ def check_torch_score(baseline: Baseline, x: np.ndarray) -> None:
         ("knn", {"metric": "cosine"}), ("knn", {"neighbors": 999}), ("logistic", {"squares": True}),
         ("extra_trees", {"rotations": 0}), ("extra_trees", {"trees": 1, "rotations": 3}),
         ("gradient_boosting", {"boosters": 1, "trees": 3}), ("gradient_boosting", {"leaves": 2}),
+        ("catboost", {"depth": 1}), ("catboost", {"boosters": 1, "trees": 3, "rotations": 1}),
     ],
 )  # fmt: skip
 def test_torch_operations_follow_the_settings(name, parameters, make):
@@ -144,6 +147,7 @@ def test_torch_operations_follow_the_settings(name, parameters, make):
     [
         ("extra_trees", {}), ("extra_trees", {"rotations": 0}), ("extra_trees", {"rotations": 3}),
         ("gradient_boosting", {}), ("gradient_boosting", {"boosters": 1}), ("logistic", {}),
+        ("catboost", {}), ("catboost", {"rotations": 1}),
         ("logistic", {"squares": True}), ("mahalanobis", {}),
     ],
 )  # fmt: skip
@@ -183,7 +187,7 @@ def test_what_needs_anomalies_says_so_in_one_line(name, make):
 # Settings to choose from, of those that have no gamma and draw nothing.
 GRIDS = {
     "knn": {"neighbors": [1, 5], "metric": ["cosine"]}, "logistic": {"c": [0.1, 1.0]},
-    "mahalanobis": {"shrinkage": [0.01, "ledoit_wolf"]},
+    "mahalanobis": {"shrinkage": [0.01, "ledoit_wolf"]}, "pyod": {"detector": ["KNN", "LOF"]},
 }  # fmt: skip
 
 
@@ -223,6 +227,10 @@ class RelabeledSSAD(Relabeled, SSAD):
     pass
 
 
+class RelabeledCatBoost(Relabeled, CatBoost):
+    pass
+
+
 class RelabeledExtraTrees(Relabeled, ExtraTrees):
     pass
 
@@ -240,12 +248,12 @@ class RelabeledPatchCore(Relabeled, PatchCore):
 
 
 RELABELED = {
-    "ssad": RelabeledSSAD, "extra_trees": RelabeledExtraTrees, "gradient_boosting": RelabeledGradientBoosting,
-    "logistic": RelabeledLogistic, "patch_core": RelabeledPatchCore,
+    "ssad": RelabeledSSAD, "catboost": RelabeledCatBoost, "extra_trees": RelabeledExtraTrees,
+    "gradient_boosting": RelabeledGradientBoosting, "logistic": RelabeledLogistic, "patch_core": RelabeledPatchCore,
 }  # fmt: skip
 SMALLER = {
-    "extra_trees": {"trees": 20}, "gradient_boosting": {"trees": 10}, "iforest": {"trees": 20},
-    "ssad": {"tolerance": 1e-4},
+    "catboost": {"trees": 10}, "extra_trees": {"trees": 20}, "gradient_boosting": {"trees": 10},
+    "iforest": {"trees": 20}, "ssad": {"tolerance": 1e-4},
 }  # fmt: skip  # the checks fit often
 
 
@@ -339,6 +347,10 @@ def test_too_many_rows_are_drawn_from_and_the_labeled_ones_stay(make):
         (GradientBoosting, {"learning_rate": 2}, "method.learning_rate"), (GradientBoosting, {"l2": -1}, "method.l2"),
         (GradientBoosting, {"leaves": 1}, "method.leaves"), (GradientBoosting, {"min_rows": 0}, "method.min_rows"),
         (GradientBoosting, {"columns": 0}, "method.columns"), (GradientBoosting, {"max_rows": 0}, "method.max_rows"),
+        (CatBoost, {"boosters": 0}, "method.boosters"), (CatBoost, {"trees": 0}, "method.trees"),
+        (CatBoost, {"learning_rate": 2}, "method.learning_rate"), (CatBoost, {"depth": 17}, "method.depth"),
+        (CatBoost, {"columns": 0}, "method.columns"), (CatBoost, {"rotations": -1}, "method.rotations"),
+        (CatBoost, {"max_rows": 0}, "method.max_rows"),
         (KNN, {"neighbors": 0}, "method.neighbors"), (KNN, {"metric": "l1"}, "method.metric must be one of euclidean"),
         (KNN, {"max_rows": 0}, "method.max_rows"), (Mahalanobis, {"shrinkage": 0.0}, "method.shrinkage"),
         (Mahalanobis, {"shrinkage": "oas"}, "method.shrinkage must be ledoit_wolf or a number"),
