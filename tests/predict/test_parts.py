@@ -75,17 +75,17 @@ def test_only_the_columns_of_the_model_are_read(model, parts, tmp_path, monkeypa
 def test_what_was_stopped_goes_on_and_what_changed_is_scored_again(model, parts, tmp_path, monkeypatch):
     from sad_lightning.predict import scoring
 
-    seen, score = [], scoring.scores_of
+    seen, check = [], scoring.check_finite
 
     def stopped(*arguments):
         seen.append(1)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        return score(*arguments)
+        return check(*arguments)
 
     command = (model, parts, "--output", tmp_path / "out", "--ignore", "note")
     with monkeypatch.context() as patched:
-        patched.setattr(scoring, "scores_of", stopped)
+        patched.setattr(scoring, "check_finite", stopped)
         assert predict(*command).code == 130
     assert len(written(tmp_path / "out")) == 2
     assert sorted(path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()) == [
@@ -218,16 +218,16 @@ def test_a_real_store_that_goes_away(model, parts, tmp_path, monkeypatch):
     s3.create_dir("rows")
     fs.copy_files(str(parts), "rows", destination_filesystem=s3)
     command = (model, "s3://rows/", "--output", tmp_path / "out", "--ignore", "note")
-    scored, score = [], scoring.scores_of
+    scored, check = [], scoring.check_finite
 
     def goes_away(*arguments):
         scored.append(1)
         if len(scored) == 2:
             store.stop()
-        return score(*arguments)
+        return check(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(scoring, "scores_of", goes_away)
+        patched.setattr(scoring, "check_finite", goes_away)
         told = predict(*command)
     assert told.code == 2
     *lines, last = told.err.splitlines()
