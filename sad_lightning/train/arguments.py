@@ -10,6 +10,28 @@ from sad_lightning.errors import InputError
 
 # Flags that exclude each other.
 _FLAGS = {"--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc"}
+_BEGIN = """\
+Deep semi-supervised anomaly detection.
+
+  python -m sad_lightning                                        one Deep SAD cell on scikit-learn's digits
+  python -m sad_lightning data=cardio method=deep_svdd seed=3    choose from the groups below
+  python -m sad_lightning +experiment=mnist_scenario1            a grid of the papers
+  python -m sad_lightning +protocol=scenario1 data=mine          the grid of a paper on another data set
+  python -m sad_lightning --multirun seed=0,1,2                  a sweep of your own
+  python -m sad_lightning --cfg job                              every setting and its value
+  python -m sad_lightning --help method                          what each option of a group is
+
+Commands, each with --help; `sad_lightning VERB` is the same as `python -m sad_lightning.VERB`:
+  inspect   look at your own data, and how to train on it   info      versions, devices, data: for a bug report
+  data      list, fetch and verify the data sets            grid      status and index of a grid
+  predict   score new rows with a model file                report    tables and figures of finished cells
+  monitor   whether rows still are as in training           export    a model file as one graph
+  explain   why rows score as they do                       hpo       search for settings
+  audit     whether the labels of your own data hurt
+
+  of the papers: convergence (ye2021), planning (daniel2021, motion planning), illustrate (figures that explain)
+
+Groups, GROUP=OPTION:"""
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
@@ -41,30 +63,6 @@ def check_arguments(arguments: Sequence[str]) -> None:
 def multirun_first(arguments: Sequence[str]) -> list[str]:
     """The arguments as Hydra's parser understands them: with --multirun before all overrides, not between them."""
     return sorted(arguments, key=lambda argument: argument not in {"-m", "--multirun"})
-
-
-_BEGIN = """\
-Deep semi-supervised anomaly detection.
-
-  python -m sad_lightning                                        one Deep SAD cell on scikit-learn's digits
-  python -m sad_lightning data=cardio method=deep_svdd seed=3    choose from the groups below
-  python -m sad_lightning +experiment=mnist_scenario1            a grid of the papers
-  python -m sad_lightning +protocol=scenario1 data=mine          the grid of a paper on another data set
-  python -m sad_lightning --multirun seed=0,1,2                  a sweep of your own
-  python -m sad_lightning --cfg job                              every setting and its value
-  python -m sad_lightning --help method                          what each option of a group is
-
-Commands, each with --help; `sad_lightning VERB` is the same as `python -m sad_lightning.VERB`:
-  inspect   look at your own data, and how to train on it   info      versions, devices, data: for a bug report
-  data      list, fetch and verify the data sets            grid      status and index of a grid
-  predict   score new rows with a model file                report    tables and figures of finished cells
-  monitor   whether rows still are as in training           export    a model file as one graph
-  explain   why rows score as they do                       hpo       search for settings
-  audit     whether the labels of your own data hurt
-
-  of the papers: convergence (ye2021), planning (daniel2021, motion planning), illustrate (figures that explain)
-
-Groups, GROUP=OPTION:"""
 
 
 def help_text(arguments: Sequence[str]) -> str:

@@ -31,7 +31,14 @@ from sad_lightning.methods.steps import Steps
 from sad_lightning.seeding import derive
 from sad_lightning.training.stage import Stage
 
+MakeTrainer = Callable[..., Trainer]
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
+_LOST = re.compile("by peer|Broken pipe|Connection refused|Application timeout")  # gloo's words: a process is gone
+
+# Lightning asks torch to look for a GPU through NVML, and an optimiser looks in every step: where there is none, NVML's
+# library is searched for each time, which takes half a millisecond. CUDA answers at once that there is none.
+if not torch.cuda.is_available():
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 class History(Callback):
@@ -147,17 +154,6 @@ class ResumeCheckpoint(Checkpoint):
 
 def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
     return {name: value.shape for name, value in tensors.items()}
-
-
-MakeTrainer = Callable[..., Trainer]
-_LOST = re.compile(
-    "by peer|Broken pipe|Connection refused|Application timeout"
-)  # what gloo says when a process is gone
-
-# Lightning asks torch to look for a GPU through NVML, and an optimiser looks in every step: where there is none, NVML's
-# library is searched for each time, which takes half a millisecond. CUDA answers at once that there is none.
-if not torch.cuda.is_available():
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 class Checkpoints(TorchCheckpointIO):
