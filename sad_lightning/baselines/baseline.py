@@ -93,6 +93,10 @@ class Baseline(BaseEstimator, ABC):
         """
         raise InputError(f"{type(self).__name__} has no torch_score to become a graph; keep its model file")
 
+    def torch_patch_scores(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor | None":
+        """``patch_scores`` in torch operations, with the arguments of ``torch_score``."""
+        return None
+
     def score_samples(self, X: ArrayLike) -> Floats:
         """The score in scikit-learn's sign, ``(B,)``, lower = more anomalous."""
         return -self.anomaly_score(X)

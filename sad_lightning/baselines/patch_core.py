@@ -138,22 +138,32 @@ class PatchCore(Baseline):
         """``anomaly_score`` in torch operations."""
         import torch
 
-        columns, height, width = self.shape_.tolist()
         bank = learned["bank_"].double()
-        patches = x.float().double().reshape(x.shape[0], columns, height * width).transpose(1, 2).reshape(-1, columns)
-        squared, nearest = torch_squared_distances(patches, bank).min(dim=1)
-        distances = squared.sqrt()
-        scored = distances * (1 + (patches @ learned["weights_"] + learned["bias_"]).sigmoid())
+        patches, distances, nearest, scored = self._torch_scored(x, learned)
         scores: Tensor
         scores, worst = scored.reshape(x.shape[0], -1).max(dim=1)
         if (neighbors := min(self.neighbors, len(self.bank_))) == 1:
             return scores
-        rows = torch.arange(x.shape[0], device=x.device) * (height * width) + worst
+        rows = torch.arange(x.shape[0], device=x.device) * int(np.prod(self.shape_[1:])) + worst
         near = bank[nearest[rows]]
         around = torch_squared_distances(near, bank).topk(neighbors, largest=False).indices  # (B, b)
         apart = (patches[rows][:, None] - bank[around]).norm(dim=2)
         reweighted: Tensor = scores * (1 - (distances[rows] - apart.logsumexp(dim=1)).exp())
         return reweighted
+
+    def torch_patch_scores(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
+        """``patch_scores`` in torch operations."""
+        scored: Tensor = self._torch_scored(x, learned)[3]
+        return scored.reshape(x.shape[0], *self.shape_[1:].tolist())
+
+    def _torch_scored(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> tuple["Tensor", ...]:
+        """The patches, and ``_scored`` of them, in torch operations."""
+        columns = int(self.shape_[0])
+        patches = x.float().double().reshape(x.shape[0], columns, -1).transpose(1, 2).reshape(-1, columns)
+        squared, nearest = torch_squared_distances(patches, learned["bank_"].double()).min(dim=1)
+        distances = squared.sqrt()
+        probability = (patches @ learned["weights_"] + learned["bias_"]).sigmoid()
+        return patches, distances, nearest, distances * (1 + probability)
 
     def _patches(self, x: Singles) -> Singles:
         """The patches of images, ``(B, D * h * w)`` to ``(B * h * w, D)``."""

@@ -60,14 +60,15 @@ def export_model(path: Path, kind: str, out: Path | None = None) -> str:
             f"file, or train it again"
         )
     content, apart = to_graph(model, kind, model.examples)
+    has_maps = model.heat_levels(model.prepare(model.examples[:1])) is not None
     out = out or path.with_suffix(f".{kind}")
     if out.is_dir() or (out.exists() and out.resolve() == path.resolve()):
         raise InputError(f"--out={out}: must be a file other than the model; choose another name")
     with whole_file(out) as part:
         part.write_bytes(content)
     return (
-        f"{out}: agrees with the model on {len(model.examples)} rows within {apart:.1g} relative; outputs score and "
-        f"anomaly, score > {model.threshold:.6g}"
+        f"{out}: agrees with the model on {len(model.examples)} rows within {apart:.1g} relative; outputs "
+        f"{'score, anomaly and map' if has_maps else 'score and anomaly'}, score > {model.threshold:.6g}"
     )
 
 

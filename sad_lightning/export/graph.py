@@ -1,7 +1,8 @@
 """A model as one graph, from raw rows to scores and decisions, that runs without this package.
 
 It holds preparation, network or baseline, and threshold, and takes batches of any size: float32, or float64 where a
-column lies so far from zero that single precision would blur it. It is checked to agree with the model on real rows.
+column lies so far from zero that single precision would blur it. A graph of patches has heat maps too. It is checked to
+agree with the model on real rows.
 """
 
 import io
@@ -14,17 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sad_lightning.data.schema import TableSchema
+from sad_lightning.data.schema import ImageSchema, TableSchema
 from sad_lightning.errors import InputError
-from sad_lightning.model import BaselineScore, Model
+from sad_lightning.model import BaselineScore, Model, enlargement
 from sad_lightning.training.mixture import CalibrationLayer, Mixture
 
 TOLERANCE = 1e-4  # of the scores, relative
-OUTPUTS = ("score", "anomaly")
+OUTPUTS = ("score", "anomaly", "map")  # a model without patches has no map
 _BATCH = ({0: torch.export.Dim("batch")},)
 _ROUNDING = 1e-12  # relative; a mean over trees that equals the threshold may differ in its last bit
 _TRACE_ROWS = 3  # with one row, tracing would fix the batch size to 1
-Run = Callable[[Tensor], tuple[Tensor, Tensor]]
+Run = Callable[[Tensor], tuple[Tensor, ...]]
 
 
 def to_graph(model: Model, kind: str, rows: Tensor) -> tuple[bytes, float]:
@@ -54,20 +55,32 @@ def to_graph(model: Model, kind: str, rows: Tensor) -> tuple[bytes, float]:
 
 
 class _Graph(nn.Module):
-    """A model whose baselines score in torch operations."""
+    """A model whose baselines score in torch operations, with heat maps where it looks at patches."""
 
     limit: Tensor
+    above: Tensor
+    beside: Tensor
 
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.preparation, self.scorer = model.preparation, _traceable(model.scorer)
         limit = model.threshold + _ROUNDING * abs(model.threshold)
         self.register_buffer("limit", torch.tensor(limit, dtype=torch.float64))  # a number would become float32
+        schema, extractor = model.preparation.schema, model.preparation.extractor
+        self.has_maps = False
+        if isinstance(schema, ImageSchema) and extractor is not None and extractor.stages:
+            self.has_maps, (high, wide, _) = True, extractor.patches()
+            self.register_buffer("above", enlargement(schema.height, high))
+            self.register_buffer("beside", enlargement(schema.width, wide).T.contiguous())
+            self.low, self.unit = map(float, model.heat_scale())
 
-    def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Score and decision of raw rows, ``(B,)`` twice."""
-        scores: Tensor = self.scorer.score(self.preparation(raw))  # type: ignore[operator]
-        return scores, scores > self.limit
+    def forward(self, raw: Tensor) -> tuple[Tensor, ...]:
+        """Score and decision of raw rows, ``(B,)`` twice, and heat levels ``(B, H, W)`` where it looks at patches."""
+        x = self.preparation(raw)
+        scores: Tensor = self.scorer.score(x)  # type: ignore[operator]
+        if not self.has_maps or (patches := self.scorer.patch_scores(x)) is None:  # type: ignore[operator]
+            return scores, scores > self.limit
+        return scores, scores > self.limit, (self.above @ patches.float() @ self.beside - self.low) / self.unit
 
 
 class _Centered(nn.Module):
@@ -80,10 +93,10 @@ class _Centered(nn.Module):
         self.of_raw = graph
         self.register_buffer("centers", _centers(model))
 
-    def forward(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, numbers: Tensor) -> tuple[Tensor, ...]:
         """Score and decision, ``(B,)`` twice."""
-        scores, decisions = self.of_raw((numbers - self.centers).float())
-        return scores, decisions
+        outputs: tuple[Tensor, ...] = self.of_raw((numbers - self.centers).float())
+        return outputs
 
 
 def _centers(model: Model) -> Tensor:
@@ -111,9 +124,16 @@ class _TorchBaseline(nn.Module):
 
     def score(self, x: Tensor) -> Tensor:
         """The anomaly score of each prepared row, ``(B,)`` float64."""
+        return self.baseline.torch_score(*self._seen(x))
+
+    def patch_scores(self, x: Tensor) -> Tensor | None:
+        """The score of each patch of prepared images, ``(B, h, w)``; None where the baseline looks at no patch."""
+        return self.baseline.torch_patch_scores(*self._seen(x))
+
+    def _seen(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         features = (x if self.first is None else self.first.get_encoder()(x)).flatten(start_dim=1).double()
         empty = {name: features.new_empty(shape) for name, shape in self.empty.items()}
-        return self.baseline.torch_score(features, dict(self.named_buffers(recurse=False)) | empty)
+        return features, dict(self.named_buffers(recurse=False)) | empty
 
 
 def _traceable(scorer: nn.Module) -> nn.Module:
@@ -149,10 +169,13 @@ def difference(model: Model, run: Run, rows: Tensor) -> float:
     for part in (rows, rows[:1]):
         with torch.inference_mode():
             expected, decisions = model(part)
-        scores, graph_decisions = run(part)
+            levels = model.heat_levels(model.prepare(part))
+        scores, graph_decisions, *maps = run(part)
         relative = (scores - expected).abs() / expected.abs().clamp(min=1e-6)
         clear = (expected - model.threshold).abs() > TOLERANCE * expected.abs()
         worst = float(relative.max())  # nan if one is nan
+        if maps and levels is not None:  # by the largest: a level may be zero
+            worst = max(worst, float(np.abs(maps[0].numpy() - levels).max() / np.abs(levels).max()))
         if not worst <= TOLERANCE or not torch.equal(graph_decisions[clear], decisions[clear]):
             raise InputError(
                 f"the graph must score as the model does, within {TOLERANCE:g} relative, but on {len(part)} rows it "
@@ -168,17 +191,17 @@ def _onnx(program: torch.export.ExportedProgram, words: dict[str, str]) -> tuple
         import onnxscript  # noqa: F401  (the exporter of torch needs it)
     except ImportError as error:
         raise InputError(f"--format onnx needs {error.name}; `pip install 'sad_lightning[export]'`") from error
+    outputs = OUTPUTS[: len(program.graph_signature.user_outputs)]
     graph = torch.onnx.export(
-        program, input_names=["rows"], output_names=list(OUTPUTS), dynamic_shapes=_BATCH, verbose=False
+        program, input_names=["rows"], output_names=list(outputs), dynamic_shapes=_BATCH, verbose=False
     )
     assert graph is not None  # for mypy: only the old exporter returns None
     graph.model.metadata_props.update(words)
     content: bytes = graph.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
-    def run(rows: Tensor) -> tuple[Tensor, Tensor]:
-        scores, decisions = session.run(list(OUTPUTS), {"rows": rows.numpy()})
-        return torch.from_numpy(scores), torch.from_numpy(decisions)
+    def run(rows: Tensor) -> tuple[Tensor, ...]:
+        return tuple(map(torch.from_numpy, session.run(list(outputs), {"rows": rows.numpy()})))
 
     return content, run
 
@@ -189,9 +212,9 @@ def _pt2(program: torch.export.ExportedProgram, words: dict[str, str]) -> tuple[
     file.seek(0)
     loaded: Any = torch.export.load(file).module()
 
-    def run(rows: Tensor) -> tuple[Tensor, Tensor]:
+    def run(rows: Tensor) -> tuple[Tensor, ...]:
         with torch.inference_mode():
-            scores, decisions = loaded(rows)
-        return scores, decisions
+            outputs: tuple[Tensor, ...] = loaded(rows)
+        return outputs
 
     return file.getvalue(), run

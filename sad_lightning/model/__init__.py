@@ -4,6 +4,6 @@
 """
 
 from sad_lightning.model.model import OUT_OF_BAG, Model, own_draws, torch_defaults
-from sad_lightning.model.scorer import BaselineScore, Scorer, heat_maps
+from sad_lightning.model.scorer import BaselineScore, Scorer, enlargement, heat_maps
 
-__all__ = ["OUT_OF_BAG", "BaselineScore", "Model", "Scorer", "heat_maps", "own_draws", "torch_defaults"]
+__all__ = ["OUT_OF_BAG", "BaselineScore", "Model", "Scorer", "enlargement", "heat_maps", "own_draws", "torch_defaults"]

@@ -156,12 +156,14 @@ class Model(nn.Module):
         schema = self.preparation.schema
         if not isinstance(schema, ImageSchema):
             return None
-        maps = heat_maps(self.scorer, x, (schema.height, schema.width))
-        if maps is None:
-            return None
+        maps, (low, unit) = heat_maps(self.scorer, x, (schema.height, schema.width)), self.heat_scale()
+        return None if maps is None else (maps - low) / unit
+
+    def heat_scale(self) -> tuple[np.float32, np.float32]:
+        """The score of a patch at which a heat level is 0, and how much more a level of 1 is."""
         low = float(self.calibration.median())
         limit = self.threshold if math.isfinite(self.threshold) else float(self.calibration.max())
-        return (maps - low) / np.float32(max(1.5 * limit - low, 1e-30))
+        return np.float32(low), np.float32(max(1.5 * limit - low, 1e-30))
 
     def score_rows(self, raw: NDArray[Any]) -> NDArray[np.float64]:
         """The scores of raw rows, ``(N,)``, checked.

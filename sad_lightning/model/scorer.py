@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -58,8 +58,6 @@ Scorer = Method | Ensemble | BaselineScore | Mixture
 def heat_maps(scorer: Scorer, x: Tensor, size: Sequence[int]) -> NDArray[np.float32] | None:
     """Where prepared images are anomalous, ``(B, H, W)``, higher = more anomalous; None where the scorer can not tell.
 
-    The scores of patches, enlarged and smoothed as PatchCore does, by 4 pixels of 224.
-
     Args:
         scorer: of patches, or another.
         x: ``(B, D, h, w)``.
@@ -68,10 +66,17 @@ def heat_maps(scorer: Scorer, x: Tensor, size: Sequence[int]) -> NDArray[np.floa
     patches = scorer.patch_scores(x) if isinstance(scorer, BaselineScore) and x.ndim == 4 else None
     if patches is None:
         return None
-    height, width = size
-    scores = torch.from_numpy(patches).float()[:, None]
-    enlarged = functional.interpolate(scores, (height, width), mode="bilinear", align_corners=False)[:, 0].numpy()
-    return np.asarray(gaussian_filter(enlarged, (0, _SMOOTH * height, _SMOOTH * width)), dtype=np.float32)
+    height, width = (enlargement(pixels, count) for pixels, count in zip(size, patches.shape[1:], strict=True))
+    return (height @ torch.from_numpy(patches).float() @ width.T).numpy()
+
+
+def enlargement(pixels: int, patches: int) -> Tensor:
+    """The matrix ``(pixels, patches)`` that makes a column of pixels of one of patches.
+
+    It interpolates, and then smooths as PatchCore does, by 4 pixels of 224.
+    """
+    larger = functional.interpolate(torch.eye(patches)[None], pixels, mode="linear", align_corners=False)[0].T
+    return torch.from_numpy(gaussian_filter1d(larger.numpy(), _SMOOTH * pixels, axis=0))
 
 
 def recipe_of(scorer: nn.Module) -> dict[str, Any]:

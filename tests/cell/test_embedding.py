@@ -3,10 +3,12 @@
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from hydra.errors import InstantiationException
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from support.commands import run_main
 from support.pictures import picture_folder, product_folder
 
@@ -266,6 +268,15 @@ def test_an_estimator_of_images_in_memory(tmp_path):
         x = model.prepare(torch.from_numpy(arrays.x[test]))
         levels, maps = model.heat_levels(x), heat_maps(model.scorer, x, (64, 64))
     assert levels.shape == (12, 64, 64)
+    by_scipy = model.scorer.patch_scores(x)
+    larger = torch.nn.functional.interpolate(torch.from_numpy(by_scipy)[:, None].float(), (64, 64), mode="bilinear")[
+        :, 0
+    ]
+    np.testing.assert_allclose(maps, gaussian_filter(larger.numpy(), (0, 64 * 4 / 224, 64 * 4 / 224)), rtol=1e-5)
+    detector.save(tmp_path / "model.pt")
+    assert "outputs score, anomaly and map" in export_model(tmp_path / "model.pt", "onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    np.testing.assert_allclose(session.run(["map"], {"rows": arrays.x[test]})[0], levels, atol=1e-4)
     middle = float(model.calibration.median())  # there the level is 0; it is 1 at one and a half thresholds
     np.testing.assert_allclose(middle + levels * (1.5 * model.threshold - middle), maps, rtol=1e-4)
 
