@@ -43,7 +43,7 @@ AXES = ("data", "method", "seed", *(f"split.{name}" for name in (
     "normal_class", "known_anomaly", "labeled_ratio", "pollution_ratio", "n_known"
 )))  # fmt: skip
 # What a command of a grid says of where and how it runs, and not of the numbers.
-ELSEWHERE = re.compile(r"(\+experiment|runs|pack|logger|overwrite|hydra[.\w]*|hydra/launcher)=")
+ELSEWHERE = re.compile(r"(\+experiment|runs|backbone\.cache|pack|logger|overwrite|hydra[.\w]*|hydra/launcher)=")
 
 
 class Cell(NamedTuple):
