@@ -41,6 +41,7 @@ class _Fit:
     warnings: tuple[str, ...]
 
 
+_MOST_FITS = 8  # of a data set, the last used: more than a mixture has voices that see no labels
 _FITS: WeakKeyDictionary[Rows, dict[str, tuple[tuple[Tensor, ...], _Fit]]] = WeakKeyDictionary()
 
 
@@ -121,7 +122,10 @@ class Shallow:
         seen = (data.rows, data.scored, tests, data.scale, data.shift)
         if name not in fits or not all(map(torch.equal, fits[name][0], seen)):
             fits[name] = seen, self._fitted(prepared)
-        return fits[name][1]
+        fit = fits[name] = fits.pop(name)  # the last used stands last
+        while len(fits) > _MOST_FITS:
+            del fits[next(iter(fits))]
+        return fit[1]
 
     def _fitted(self, prepared: PreparedCell) -> "_Fit":
         arrays, data = prepared.arrays, self.data

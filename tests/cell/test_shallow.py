@@ -12,7 +12,7 @@ from support.cells import SHORT
 
 from sad_lightning import Detector
 from sad_lightning.baselines import KNN
-from sad_lightning.cell import loading
+from sad_lightning.cell import loading, shallow
 from sad_lightning.cell import prepare as preparing
 from sad_lightning.cell.learner import build_method
 from sad_lightning.cell.run import run_cell
@@ -143,6 +143,11 @@ def test_cells_that_differ_in_what_a_baseline_does_not_see_share_its_fit(setting
     assert counts == [1, 1, 2, 3, 4, 5]
     assert np.array_equal(scores[1], scores[2])  # by the fit of another cell, and by its own
     assert (tmp_path / "1" / "model.npz").exists()
+    monkeypatch.setattr(shallow, "_MOST_FITS", 1)  # memory ends, and so the fit before the last is made again
+    for number, neighbors in enumerate((1, 1, 3, 1)):
+        cell(settings, tmp_path / f"few{number}", "knn", f"method.neighbors={neighbors}")
+        counts.append(len(fits))
+    assert counts[6:] == [6, 6, 7, 8]
 
 
 @pytest.mark.parametrize(
