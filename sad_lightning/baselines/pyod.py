@@ -29,7 +29,7 @@ from sad_lightning.baselines.baseline import Baseline, Floats, known_anomalies
 from sad_lightning.errors import InputError, words_of
 from sad_lightning.exports import exported
 
-_TRIED = 20  # training rows that are scored at the end of a fit
+_TRIED = 10  # training rows that are scored at the end of a fit
 _TOLERANCE = 1e-4  # of the range of these scores
 _ERRORS = (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError)
 
