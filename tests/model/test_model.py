@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from support.methods import METHODS
 from torch import nn
 
+from sad_lightning.baselines.pyod import PyOD
 from sad_lightning.config.options import CONF
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
@@ -181,7 +182,7 @@ def test_what_is_no_model_file_is_one_line(make, tmp_path, capsys):
     ("name", "value"),
     [("roots_", 10**9), ("roots_", -1), ("children_", 10**9), ("children_", -7), ("children_", 0), ("feature_", 10**6)],
 )
-@pytest.mark.parametrize("method", ["iforest", "extra_trees", "gradient_boosting"])
+@pytest.mark.parametrize("method", ["catboost", "iforest", "extra_trees", "gradient_boosting"])
 def test_trees_that_would_lead_nowhere_are_told(method, name, value, settings, tmp_path):
     forest = instantiate(settings(f"method={method}").method, _convert_="all")
     x = torch.randn(60, 9)
@@ -189,6 +190,20 @@ def test_trees_that_would_lead_nowhere_are_told(method, name, value, settings, t
     setattr(forest, name, np.full_like(getattr(forest, name), value))
     model_of(of_numbers(9), BaselineScore(forest)).save(tmp_path / "model.pt")
     with pytest.raises(InputError, match="a node names a node or a column that is not there"):
+        Model.load(tmp_path / "model.pt")
+
+
+def test_a_library_that_a_file_needs_is_told_and_not_that_the_file_is_damaged(monkeypatch, tmp_path):
+    for name in [name for name in sys.modules if name.split(".")[0] == "pyod"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyod", None)
+    baseline = PyOD(detector="LOF", parameters=None, random_state=0)
+    baseline.rows_, baseline.semi_, baseline.scores_ = np.zeros((4, 9)), np.zeros(4, dtype=np.int8), np.zeros(4)
+    baseline.n_features_in_ = 9
+    model_of(of_numbers(9), BaselineScore(baseline)).save(tmp_path / "model.pt")
+    with pytest.raises(
+        InputError, match=r"model.pt: method.detector=LOF needs pyod; pip install 'sad_lightning\[pyod\]'$"
+    ):
         Model.load(tmp_path / "model.pt")
 
 
