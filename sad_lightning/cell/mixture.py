@@ -202,7 +202,9 @@ def new_mixture(
         )  # fmt: skip
         voices.append(voice)
     if not voices:
-        raise NotDefinedError("voices: none of them is defined without known anomalies, and this cell has none")
+        raise NotDefinedError(
+            "voices: none of them is defined without known anomalies or pixels of grey images, and this cell has none"
+        )
     return MixtureLearner(tuple(voices), divided)
 
 
