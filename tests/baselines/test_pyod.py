@@ -8,12 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-from sad_lightning.baselines.pyod import PyOD
+from sad_lightning.baselines.pyod import _WRITTEN, PyOD
 from sad_lightning.errors import InputError
 
 
 def of(detector: str, **parameters) -> PyOD:
     return PyOD(detector=detector, parameters=parameters or None, random_state=3)
+
+
+def in_another_process(baseline: PyOD) -> PyOD:
+    """As its file is read by a process that has not written it."""
+    arrays = baseline.to_arrays()
+    assert PyOD.from_arrays(arrays) is baseline
+    _WRITTEN.clear()
+    again = PyOD.from_arrays(arrays)
+    assert again is not baseline
+    return again
 
 
 def table(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -46,6 +56,7 @@ class TestInstalled:
         theirs = LOF(n_neighbors=7).fit(x).decision_function(new)
         baseline = of("LOF", n_neighbors=7).fit(x)
         assert np.array_equal(baseline.anomaly_score(new), theirs)
+        assert np.array_equal(in_another_process(baseline).anomaly_score(new), theirs)
         assert not np.array_equal(of("LOF").fit(x).anomaly_score(new), theirs)
         assert (baseline.rows, baseline.needs_anomalies) == ({0, 1}, False)
 
@@ -81,8 +92,7 @@ class TestInstalled:
             warnings.simplefilter("ignore")
             theirs = XGBOD(n_estimators=5, random_state=3).fit(x, semi < 0).decision_function(new)
         assert np.array_equal(scores, theirs)
-        again = PyOD.from_arrays(baseline.to_arrays())
-        assert np.array_equal(again.anomaly_score(new), scores)
+        assert np.array_equal(in_another_process(baseline).anomaly_score(new), scores)
         with pytest.raises(InputError, match="semi must hold known anomalies"):
             of("XGBOD").fit(x)
 
@@ -102,6 +112,7 @@ class TestInstalled:
         first = of("LODA").fit(x).anomaly_score(x)
         assert drawn() == expected
         assert np.array_equal(of("LODA").fit(x).anomaly_score(x), first)
+        assert np.array_equal(in_another_process(of("LODA").fit(x)).anomaly_score(x), first)
         assert not np.array_equal(of("LODA").set_params(random_state=4).fit(x).anomaly_score(x), first)
         forests = [of("IForest").set_params(random_state=seed).fit(x).anomaly_score(x) for seed in (3, 3, 4)]
         assert np.array_equal(forests[0], forests[1])

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from support.methods import METHODS
 from torch import nn
 
-from sad_lightning.baselines.pyod import PyOD
+from sad_lightning.baselines.pyod import _WRITTEN, PyOD
 from sad_lightning.config.options import CONF
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
@@ -202,6 +202,7 @@ def test_a_library_that_a_file_needs_is_told_and_not_that_the_file_is_damaged(mo
     baseline.rows_, baseline.semi_, baseline.scores_ = np.zeros((4, 9)), np.zeros(4, dtype=np.int8), np.zeros(4)
     baseline.n_features_in_ = 9
     model_of(of_numbers(9), BaselineScore(baseline)).save(tmp_path / "model.pt")
+    _WRITTEN.clear()
     with pytest.raises(
         InputError, match=r"model.pt: method.detector=LOF needs pyod; pip install 'sad_lightning\[pyod\]'$"
     ):
