@@ -55,6 +55,7 @@ _NEUTRAL: dict[str, Any] = {
     "optimizer.decoupled": False,
     "optimizer.fused": False,
     "preprocess.fit_rows": "training",
+    "preprocess.pixels": "divide",
     "split.calibration": "held_out",
     "split.known_normal_ratio": 0.0,
     "split.known_weights": None,

@@ -24,7 +24,7 @@ def pixel_metrics(prepared: PreparedCell, scores: Scores) -> dict[str, float]:
     maps = []
     for start in range(0, len(rows), _BATCH):
         raw = torch.from_numpy(arrays.x[rows[start : start + _BATCH]])
-        x = to_network(raw, scale, shift, None, image=arrays.x.ndim == 4)
+        x = to_network(raw, scale, shift, None, image=arrays.x.ndim == 4, contrast=prepared.scaling.contrast)
         if (part := heat_maps(scores.scorer, x, arrays.masks.shape[1:])) is None:
             return {}
         maps.append(part)

@@ -117,7 +117,7 @@ class Shallow:
         if -1 in self.baseline.rows or prepared.pretraining or prepared.cfg.overwrite:
             return self._fitted(prepared)
         fits = _FITS.setdefault(self.data.all_rows, {})
-        name = f"{type(self.baseline).__name__} {self.baseline.get_params()}"
+        name = f"{type(self.baseline).__name__} {self.baseline.get_params()} {self.data.contrast}"
         tests, data = torch.tensor(len(prepared.split.test)), self.data
         seen = (data.rows, data.scored, tests, data.scale, data.shift)
         if name not in fits or not all(map(torch.equal, fits[name][0], seen)):

@@ -74,6 +74,10 @@ def scaling_before(model: Model, scaling: Scaling) -> Scaling:
         InputError: it has other columns.
     """
     scale, shift = model.preparation.scale.numpy(), model.preparation.shift.numpy()
+    if model.preparation.contrast != scaling.contrast:
+        raise InputError(
+            "warm_start: preprocess.pixels must be that of the model, got another; leave it out or change it"
+        )
     if scale.shape != scaling.scale.shape:
         raise InputError(
             f"warm_start: the data must have {scale.shape} columns as the model has, got {scaling.scale.shape}; choose "

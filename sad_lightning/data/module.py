@@ -186,6 +186,7 @@ class DataModule(LightningDataModule):
         self.x = self.all_rows.on(torch.device("cpu"))
         self.scale, self.shift = torch.from_numpy(scaling.scale), torch.from_numpy(scaling.shift)
         self.fill = None if scaling.fill is None else torch.from_numpy(scaling.fill)
+        self.contrast = scaling.contrast
         self.rows, self.semi = torch.from_numpy(rows), torch.from_numpy(semi)
         self.scored = torch.from_numpy(scored)
         self.batch_size, self.seed = batch_size, seed
@@ -238,7 +239,8 @@ class DataModule(LightningDataModule):
     def samples(self, rows: Tensor) -> Tensor:
         """The scaled samples of ``rows``, ``(B, C, H, W)`` or ``(B, D)`` float32."""
         self._move(rows.device)
-        return to_network(self.x[rows], self.scale, self.shift, self.fill, image=self.x.ndim == 4)
+        image = self.x.ndim == 4
+        return to_network(self.x[rows], self.scale, self.shift, self.fill, image=image, contrast=self.contrast)
 
     def in_order(self, device: torch.device) -> "RowsInOrder":
         """Every training row once, in order, on ``device``."""

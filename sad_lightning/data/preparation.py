@@ -5,11 +5,13 @@ import torch
 from torch import Tensor, nn
 
 from sad_lightning.backbones.extractor import FeatureExtractor
-from sad_lightning.data.preprocess import Scaling
+from sad_lightning.data.preprocess import Scaling, with_equal_contrast
 from sad_lightning.data.schema import STEPS, ImageSchema, Schema, TableSchema
 
 
-def to_network(rows: Tensor, scale: Tensor, shift: Tensor, fill: Tensor | None, *, image: bool) -> Tensor:
+def to_network(
+    rows: Tensor, scale: Tensor, shift: Tensor, fill: Tensor | None, *, image: bool, contrast: bool = False
+) -> Tensor:
     """Raw rows as the network sees them: imputed, scaled, float32, channels first.
 
     Args:
@@ -19,8 +21,9 @@ def to_network(rows: Tensor, scale: Tensor, shift: Tensor, fill: Tensor | None, 
         fill: the values that replace missing ones; None where none is missing.
         image: whether the rows are images. They are stored channels last, so that the result has PyTorch's memory
             format channels_last without a copy.
+        contrast: whether the contrast of each image is normalised first.
     """
-    x = rows.float()
+    x = with_equal_contrast(rows) if contrast else rows.float()
     if fill is not None:
         x = torch.where(x.isnan(), fill, x)
     x = x * scale + shift
@@ -51,6 +54,9 @@ class Preparation(nn.Module):
         self.schema, self.extractor = schema, extractor
         self.register_buffer("scale", torch.from_numpy(scaling.scale))
         self.register_buffer("shift", torch.from_numpy(scaling.shift))
+        self.contrast = scaling.contrast
+        if self.contrast:  # a model file says so
+            self.register_buffer("equal_contrast", torch.tensor(True))
         if isinstance(schema, TableSchema):
             source, code = schema.sources()
             self.register_buffer("source", torch.from_numpy(source), persistent=False)  # they follow from the schema
@@ -76,7 +82,8 @@ class Preparation(nn.Module):
                 return features
             return torch.cat([features, self.extractor.small_copies(raw).flatten(start_dim=1)], dim=1)
         if not isinstance(self.schema, TableSchema):
-            return to_network(raw, self.scale, self.shift, None, image=isinstance(self.schema, ImageSchema))
+            image = isinstance(self.schema, ImageSchema)
+            return to_network(raw, self.scale, self.shift, None, image=image, contrast=self.contrast)
         values = raw[:, self.source]  # (B, D)
         columns = torch.where(self.code.isnan(), values, (values == self.code).float())  # NaN: not one-hot
         if self._has_times:

@@ -2,13 +2,16 @@
 
 Every scaling is one multiplication and one addition a column, ``x * scale + shift``. ruff2020 standardises tables
 (appendix B); its code then maps them to [0, 1], which undoes the first step up to rounding, so that both together are
-``min_max``. Pixels are always divided by 255 (section 4.2), and the numbers of words stay as they are.
+``min_max``. Pixels are divided by 255 (section 4.2), or all images get one contrast first; the numbers of words stay as
+they are.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sad_lightning.checks import choice
 from sad_lightning.data.arrays import Arrays
@@ -17,6 +20,7 @@ from sad_lightning.data.split import Split
 
 Floats = NDArray[np.float32]
 _PATCHES = 100_000
+_IMAGES = 1000  # at a time
 
 
 class Scaling(NamedTuple):
@@ -26,11 +30,13 @@ class Scaling(NamedTuple):
         scale: ``(D,)`` for tables, ``(1,)`` for pixels and words.
         shift: of the same shape.
         fill: ``(D,)``; None where no value can be missing: images, and the papers' tables.
+        contrast: whether the contrast of each image is normalised before.
     """
 
     scale: Floats
     shift: Floats
     fill: Floats | None = None
+    contrast: bool = False
 
 
 UNSCALED = Scaling(np.ones(1, dtype=np.float32), np.zeros(1, dtype=np.float32))
@@ -41,7 +47,7 @@ def impute(x: NDArray[Any], fill: Floats | None) -> NDArray[Any]:
     return x if fill is None else np.where(np.isnan(x), fill, x)
 
 
-def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) -> Scaling:
+def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str, pixels: str = "divide") -> Scaling:
     """Fit the scaling of one cell, and for own tables the medians that replace missing values.
 
     Args:
@@ -51,12 +57,20 @@ def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) ->
             deviation for all columns, which keeps ratios of distances, or ``none``.
         fit_rows: ``training`` fits on the unlabeled and known normal rows; ``split`` on the whole training half,
             anomalies that never train included, as the code of ruff2020 does.
+        pixels: of images, ``divide`` by 255, or ``contrast``: each image has the same contrast, and all are brought
+            to [0, 1] by one minimum and one maximum, as in the public code of Deep SVDD, which ruff2019 refers to.
 
     Raises:
         InputError: a setting has an unknown value.
     """
     choice("preprocess.scaling", scaling, ("min_max", "standardize", "common", "none"))
     choice("preprocess.fit_rows", fit_rows, ("training", "split"))
+    contrast = choice("preprocess.pixels", pixels, ("divide", "contrast")) == "contrast"
+    if arrays.x.dtype == np.uint8 and contrast:
+        rows = split.half if fit_rows == "split" else split.train[split.semi >= 0]
+        least, most = _extremes(arrays.x[rows])
+        factor = np.float32(1 / max(most - least, float(np.finfo(np.float32).tiny)))
+        return Scaling(np.array([factor]), np.array([-least * factor], dtype=np.float32), contrast=True)
     if arrays.x.dtype == np.uint8:
         return Scaling(np.array([1 / 255], dtype=np.float32), np.zeros(1, dtype=np.float32))
     if isinstance(arrays.schema, TextSchema):
@@ -85,6 +99,23 @@ def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str) ->
     differs = width > np.finfo(np.float32).tiny  # else a column maps to 0: it is constant, or its scale has no number
     scale = np.divide(1, width, out=np.zeros_like(width), where=differs)
     return Scaling(scale.astype(np.float32), (-low * scale).astype(np.float32), fill)
+
+
+def with_equal_contrast(images: Tensor) -> Tensor:
+    """Images ``(..., H, W, C)`` less their means, over their mean absolute deviations, float32; of one grey they are 0.
+
+    This is global contrast normalisation by the L1 norm, as in the public code of Deep SVDD.
+    """
+    pixels = (-3, -2, -1)
+    x = images.float()
+    x = x - x.mean(dim=pixels, keepdim=True)
+    return x / x.abs().mean(dim=pixels, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def _extremes(images: NDArray[Any]) -> tuple[float, float]:
+    """The least and the largest pixel of images ``(N, H, W, C)`` of equal contrast."""
+    parts = [with_equal_contrast(part) for part in torch.split(torch.from_numpy(images), _IMAGES)]
+    return min(float(part.min()) for part in parts), max(float(part.max()) for part in parts)
 
 
 def _event_widths(deviations: NDArray[Any], *, is_word: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -273,7 +273,7 @@ class Model(nn.Module):
         try:
             with torch_defaults(), own_draws():
                 state = document["preparation"]
-                scaling = Scaling(state["scale"].numpy(), state["shift"].numpy())
+                scaling = Scaling(state["scale"].numpy(), state["shift"].numpy(), contrast="equal_contrast" in state)
                 recipe = document["backbone"]
                 extractor = None if recipe is None else FeatureExtractor.of(recipe)
                 preparation = Preparation(schema_of(document["schema"]), scaling, extractor)

@@ -219,6 +219,8 @@ def content_key(method: Method, data: DataModule, settings: Mapping[str, Any], p
         "processes": processes,
         "trainer": dict(settings),
     }
+    if data.contrast:
+        recipe["contrast"] = True
     if data.all_rows.content:
         recipe["renewed_rows"] = data.all_rows.content
     classes = {kind for module in method.modules() for kind in type(module).__mro__}

@@ -204,7 +204,7 @@ class PopulationData(DataModule):
             if member.shape != first.shape or member.streams != first.streams or member.balance != first.balance:
                 raise ValueError("the members of a population must agree on steps an epoch, batches and streams")
         fill = None if first.fill is None else _stacked(members, "fill")  # they share a data set: all have one, or none
-        scaling = Scaling(_stacked(members, "scale"), _stacked(members, "shift"), fill)
+        scaling = Scaling(_stacked(members, "scale"), _stacked(members, "shift"), fill, first.contrast)
         # A member may have fewer rows than another; its draws never point at the padding.
         rows, semi = (pad_sequence([getattr(member, name).cpu() for member in members], batch_first=True).numpy()
                       for name in ("rows", "semi"))  # fmt: skip

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import torch
 
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.preparation import to_network
 from sad_lightning.data.preprocess import fit_scaling
 from sad_lightning.data.schema import Column, TableSchema
 from sad_lightning.data.split import Split
@@ -65,6 +67,23 @@ def test_pixels_are_divided_by_255():
     pixels = np.full((5, 2, 2, 1), 255, dtype=np.uint8)
     scaling = fit_scaling(Arrays(pixels, np.zeros(5, np.int64), ("a",)), split(), scaling="none", fit_rows="training")
     np.testing.assert_allclose(pixels * scaling.scale + scaling.shift, 1, rtol=1e-6)
+
+
+def test_images_of_one_contrast_lie_between_the_extremes_of_those_that_train():
+    images = np.random.default_rng(0).integers(0, 60, (5, 3, 4, 1), dtype=np.uint8)
+    images[2] = 7  # of one grey
+    images[3] = np.arange(12, dtype=np.uint8).reshape(3, 4, 1) * 20  # the known anomaly does not count
+    arrays = Arrays(images, np.zeros(5, np.int64), ("a",))
+    scaling = fit_scaling(arrays, split(), scaling="none", fit_rows="training", pixels="contrast")
+    found = to_network(
+        torch.from_numpy(images), torch.from_numpy(scaling.scale), torch.from_numpy(scaling.shift), None, image=True,
+        contrast=scaling.contrast,
+    ).numpy()  # fmt: skip
+    away = images[..., 0] - images.mean(axis=(1, 2, 3))[:, None, None]
+    even = away / np.maximum(np.abs(away).mean(axis=(1, 2), keepdims=True), 1e-30)
+    low, high = even[:3].min(), even[:3].max()
+    np.testing.assert_allclose(found[:, 0], (even - low) / (high - low), atol=1e-5)
+    assert (found[:3].min(), found[:3].max()) == (pytest.approx(0, abs=1e-6), pytest.approx(1, abs=1e-6))
 
 
 def test_unknown_words_are_refused():

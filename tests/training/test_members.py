@@ -7,11 +7,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.methods.method import Method
 from sad_lightning.training.members import content_key
+from sad_lightning.training.population import PopulationData
 
 X = np.float32([[0, 1], [np.nan, 2], [4, 8], [1, 1]])
 ONE = np.ones(2, dtype=np.float32)
@@ -19,10 +21,10 @@ ONE = np.ones(2, dtype=np.float32)
 
 def key_of(
     method: Method, *, x=X, rows=(0, 1, 2), semi=(0, 0, 1), scale=ONE, shift=ONE, fill=ONE, seed=0, batch_size=2,
-    processes=1,
+    processes=1, contrast=False,
 ) -> str:  # fmt: skip
     data = DataModule(
-        x, Scaling(scale, shift, fill), rows=np.array(rows), semi=np.array(semi, dtype=np.int8), scored=np.array([3]),
+        x, Scaling(scale, shift, fill, contrast), rows=np.array(rows), semi=np.array(semi, dtype=np.int8), scored=np.array([3]),
         batch_size=batch_size, seed=seed,
     )  # fmt: skip
     return content_key(method, data, {"max_epochs": 2}, processes)
@@ -51,6 +53,7 @@ def test_what_does_not_train_does_not_count(key):
         {"seed": 1},
         {"batch_size": 3},
         {"processes": 2},
+        {"contrast": True},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -77,3 +80,18 @@ def test_the_code_of_an_own_layer_or_optimizer_counts(base, key, make, tmp_path,
     assert before != key()
     (tmp_path / "mine.py").write_text(f"{imports}class Mine({base}):\n    other = 1")
     assert key_of(method) != before
+
+
+def test_members_see_images_of_one_contrast_as_each_does_alone():
+    images = np.random.default_rng(0).integers(0, 200, (6, 4, 4, 1), dtype=np.uint8)
+    members = [
+        DataModule(
+            images, Scaling(np.float32([scale]), np.float32([0.1]), contrast=True), rows=np.arange(k, k + 4),
+            semi=np.zeros(4, dtype=np.int8), scored=np.empty(0, dtype=np.int64), batch_size=2, seed=k,
+        )
+        for k, scale in enumerate((0.2, 0.3))
+    ]  # fmt: skip
+    positions = torch.tensor([[0, 2], [3, 1]])
+    alone = torch.stack([member.gather(positions[k]).x for k, member in enumerate(members)])
+    assert torch.equal(PopulationData(members).gather(positions).x, alone)
+    assert not torch.equal(alone[0], images[0, ..., 0] * torch.tensor(0.2) + 0.1)

@@ -60,7 +60,8 @@ def encode(
     scaling = fit_scaling(arrays, split, **settings["preprocess"])
     test = split.test[:: max(len(split.test) // rows, 1)]
     scale, shift = torch.from_numpy(scaling.scale), torch.from_numpy(scaling.shift)
-    x = to_network(torch.from_numpy(arrays.x[test]), scale, shift, None, image=arrays.x.ndim == 4)
+    raw, image = torch.from_numpy(arrays.x[test]), arrays.x.ndim == 4
+    x = to_network(raw, scale, shift, None, image=image, contrast=scaling.contrast)
     member = _member(folder / CHECKPOINT, settings)
     encoder, means = member.get_encoder(), member.network.rep_dim
     with torch.inference_mode():
