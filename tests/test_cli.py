@@ -159,7 +159,7 @@ MISTAKES = [
     (["+trainer.profiler=5"], "trainer.profiler must say which file it writes, got 5"),
     (["+trainer.callbacks=[5]"], "trainer.callbacks must be a list of Lightning's callbacks, it holds a int"),
     (["+trainer.callbacks=[{{_target_:builtins.dict}}]"], "trainer.callbacks must be a list of Lightning's callbacks"),
-    (["method=nope"], "there are abc, ae, classifier, deep_sad"),
+    (["method=nope"], "there are abc, ae, catboost, classifier"),
     (["method=[deep_sad]"], "data and method must each be chosen by one name; python -m sad_lightning --help lists"),
     (["~method"], "data and method must each be chosen by one name"),
     (["~split"], "--cfg job prints the settings there are"),
