@@ -340,8 +340,14 @@ def _command(rows: Sequence[Row]) -> str:
     commands = [row.command.split() for row in rows]
     shared = [word for word in commands[0] if all(word in command for command in commands)]
     added = [f"`{key}=`" for key in ("data", "method") if f"{key}={getattr(rows[0].cells[0], key)}" not in shared]
-    prints = [number for row in rows for number in (row.published, *_printed_recalls(row).values()) if number]
-    sources = dict.fromkeys(number.source for number in prints)
+    tables: dict[str, set[int]] = {}
+    for row in rows:
+        for number in filter(None, (row.published, *_printed_recalls(row).values())):
+            tables.setdefault(number.paper, set()).update(map(int, number.table.split(",")))
+    sources = [
+        f"{paper} Table{'s' if len(some) > 1 else ''} {', '.join(map(str, sorted(some)))}"
+        for paper, some in tables.items()
+    ]
     again = f" with the row's {' and '.join(added)}" if added and len(rows) > 1 else ""
     return f"`{' '.join(shared)}`{again}; published: {', '.join(sources) or 'nothing'}."
 
