@@ -6,10 +6,10 @@
 NeurIPS 2022); without one scikit-learn's breast cancer is the only table. Each gives three cases a seed: 5 and 20 known
 anomalies in a pool in which all other anomalies stay unlabeled, and 10 in a pool without any; or, with
 ``--label-free``, all anomalies unlabeled in the pool. A table is cut to 3,000 rows, of which 70 % train. A candidate
-is a method, or ``recommended``, with settings after a colon and between semicolons. A person who
-installs CatBoost or PyOD's XGBOD and takes them as they are, on all rows, has
-"catboost:method.boosters=1;method.trees=1000;method.columns=1.0;split.validation_ratio=0.0" and
-"pyod:method.detector=XGBOD;split.validation_ratio=0.0".
+is a method, or ``recommended``, with settings after a colon and between semicolons. What a
+person has who installs CatBoost or PyOD's XGBOD and gives it all rows as they are: with
+``raw="preprocess.scaling=none;split.validation_ratio=0.0"`` they are ``"pyod:method.detector=XGBOD;$raw"`` and
+``"catboost:method.boosters=1;method.trees=1000;method.columns=1.0;$raw"``.
 
 Every result goes to the file at once, so that a run that was stopped goes on; the table is printed in the end. The file
 knows candidates by their names alone: after a change of code, or for another question, give another ``--out``. The
