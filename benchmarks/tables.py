@@ -5,7 +5,8 @@
 ``FOLDER`` holds tables as npz files with ``X`` (N, D) and ``y`` (N,), 1 = anomaly, as ADBench has them (Han et al.,
 NeurIPS 2022); without one scikit-learn's breast cancer is the only table. Each gives three cases a seed: 5 and 20 known
 anomalies in a pool in which all other anomalies stay unlabeled, and 10 in a pool without any; or, with
-``--label-free``, all anomalies unlabeled in the pool. A table is cut to 3,000 rows, of which 70 % train. A candidate
+``--label-free``, all anomalies unlabeled in the pool, or, with ``--hidden 0.2``, 10 known anomalies in a pool of which
+a fifth are anomalies, in tables that have as many. A table is cut to 3,000 rows, of which 70 % train. A candidate
 is a method, or ``recommended``, with settings after a colon and between semicolons. What a
 person has who installs CatBoost or PyOD's XGBOD and gives it all rows as they are: with
 ``raw="preprocess.scaling=none;split.validation_ratio=0.0"`` they are ``"pyod:method.detector=XGBOD;$raw"`` and
@@ -93,6 +94,31 @@ def splits(
                 yield Split(name, f"{pool} {known}", seed, x[train[order]], semi[order], x[test], y[test])
 
 
+def hidden_splits(folder: Path | None, seeds: int, rows: int, only: str, share: float) -> Iterator[Split]:
+    """10 known anomalies and a pool in which a share of the rows, up to a fifth, are anomalies too.
+
+    The rows of a pool are the same for all shares but for those in whose places the anomalies are.
+    """
+    most, known = int(0.7 * rows), 10
+    for number, (name, x, y) in enumerate(read_tables(folder)):
+        if only and name not in only.split(","):
+            continue
+        for seed in range(seeds):
+            generator = np.random.default_rng([700 + number, seed, known])
+            drawn = generator.permutation(len(y))
+            (normal, normal_test), (anomalous, anomalous_test) = (
+                np.split(kind, [int(0.7 * len(kind))]) for kind in (drawn[y[drawn] == 0], drawn[y[drawn] == 1])
+            )
+            count = min(most, int((len(anomalous) - known) / 0.2), len(normal))
+            if count < 100:
+                continue
+            test = np.concatenate([normal_test[: rows - most], anomalous_test[: rows - most]])
+            order, hidden = generator.permutation(count + known), int(share * count)
+            train = np.concatenate([normal[: count - hidden], anomalous[known : known + hidden], anomalous[:known]])
+            semi = np.repeat(np.int8([0, -1]), [count, known])
+            yield Split(name, f"{share:.0%} hidden", seed, x[train[order]], semi[order], x[test], y[test])
+
+
 def scores_of(candidate: str, split: Split) -> NDArray[np.float64]:
     """Anomaly scores of the test rows by a detector that was fitted on the training rows."""
     name, _, text = candidate.partition(":")
@@ -103,16 +129,29 @@ def scores_of(candidate: str, split: Split) -> NDArray[np.float64]:
 
 
 def measure(
-    folder: Path | None, candidates: list[str], out: Path, *, seeds: int, rows: int, only: str, label_free: bool
+    folder: Path | None,
+    candidates: list[str],
+    out: Path,
+    *,
+    seeds: int,
+    rows: int,
+    only: str,
+    label_free: bool,
+    hidden: float | None,
 ) -> list[dict[str, str]]:
     """Run what the file does not hold yet, and return all of it."""
     if not out.exists():
         out.write_text(",".join(COLUMNS) + "\n")
     finished = read(out)
     done = {tuple(row[name] for name in COLUMNS[:4]) for row in finished}
+    found = (
+        splits(folder, seeds, rows, only, LABEL_FREE if label_free else CASES)
+        if hidden is None
+        else hidden_splits(folder, seeds, rows, only, hidden)
+    )
     cases = [
         (split, candidate)
-        for split in splits(folder, seeds, rows, only, LABEL_FREE if label_free else CASES)
+        for split in found
         for candidate in candidates
         if (split.table, split.case, str(split.seed), candidate) not in done
     ]
@@ -174,9 +213,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="draws of each case (1)")
     parser.add_argument("--rows", type=int, default=3000, help="the most of a table (3000)")
     parser.add_argument("--only", default="", metavar="TABLE,TABLE", help="some of the tables")
-    parser.add_argument("--label-free", action="store_true", help="hide all labels")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--label-free", action="store_true", help="hide all labels")
+    kind.add_argument("--hidden", type=float, metavar="SHARE", help="of the pool, at most 0.2, that are anomalies")
     parser.add_argument("--out", type=Path, default=Path("tables.csv"), help="results (tables.csv)")
     options = parser.parse_args()
+    if options.hidden is not None and not 0 <= options.hidden <= 0.2:
+        parser.error(f"--hidden must be a number in [0, 0.2], got {options.hidden}; for example --hidden 0.2")
     if options.folder is not None and not any(options.folder.glob("*.npz")):
         sys.exit(f"tables: {options.folder}: holds no npz file; give the folder of ADBench's tables")
     print(summary(measure(**vars(options)), options.candidates))

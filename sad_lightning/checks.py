@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from numbers import Real
 from os import PathLike
 from pathlib import Path
+from typing import Literal
 
 from sad_lightning.errors import InputError
 
@@ -30,6 +31,19 @@ def fraction(key: str, value: object) -> float:
     """The value as a float, if it is a number in [0, 1)."""
     if not 0 <= (x := _number(value)) < 1:
         raise InputError(f"{key} must be a number in [0, 1), got {value!r}; for example {key}=0.05")
+    return x
+
+
+def fraction_or_auto(key: str, value: object) -> float | Literal["auto"]:
+    """The value as a float, if it is a number in [0, 1), or the word ``auto``.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if value == "auto":
+        return "auto"
+    if not 0 <= (x := _number(value)) < 1:
+        raise InputError(f"{key} must be auto or a number in [0, 1), got {value!r}; for example {key}=auto")
     return x
 
 

@@ -71,3 +71,20 @@ def test_the_quick_form_says_what_it_leaves_out_and_what_fails(run, capfd):
     assert one.code == 0, one.err
     assert "left out, it needs a folder mvtec" in one.out
     assert "streams of 60 rows" in capfd.readouterr().out  # of a process of its own
+
+
+def test_a_share_of_a_pool_hides():
+    tables = runpy.run_path(str(ROOT / "benchmarks" / "tables.py"))
+    ((_, x, y),) = tables["read_tables"](None)
+    truth = {row.tobytes(): int(label) for row, label in zip(x, y, strict=True)}
+    assert len(truth) == len(x)
+    pools = []
+    for share in (0.0, 0.1, 0.2):
+        (split,) = tables["hidden_splits"](None, 1, 300, "", share)
+        rows = [row.tobytes() for row in split.x]
+        pool = [row for row, label in zip(rows, split.semi, strict=True) if label == 0]
+        assert (len(pool), sum(truth[row] for row in pool)) == (210, int(share * 210))
+        assert [truth[row] for row, label in zip(rows, split.semi, strict=True) if label < 0] == [1] * 10
+        assert not set(rows) & {row.tobytes() for row in split.x_test}
+        pools.append(set(pool))
+    assert len(pools[0] & pools[2]) == 210 - 42

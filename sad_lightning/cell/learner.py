@@ -14,13 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from sad_lightning.cell.values import Learner
 from sad_lightning.cell.warm_start import going_on
-from sad_lightning.checks import choice, fraction, path_of, true_or_false, whole_number
+from sad_lightning.checks import choice, fraction_or_auto, path_of, true_or_false, whole_number
 from sad_lightning.data.arrays import Arrays, Renewal
 from sad_lightning.data.module import Balance, DataModule, RenewedRows, Rows, Stream
 from sad_lightning.data.own.labeled_split import row_hash
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import TextSchema
-from sad_lightning.data.split import Split, trimmed
+from sad_lightning.data.split import Split, Trim, trimmed
 from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.methods.method import Method
 from sad_lightning.seeding import derive
@@ -59,7 +59,7 @@ class CellRows:
     suspicion: Floats = field(default_factory=lambda: np.empty(0))
 
     def serve(
-        self, model: "Method | Baseline", allowed: frozenset[int], batch_size: int, trim: float = 0.0
+        self, model: "Method | Baseline", allowed: frozenset[int], batch_size: int, trim: Trim = 0.0
     ) -> DataModule:
         """The training rows whose ``semi`` is allowed, in the batches that the steps of the model need.
 
@@ -67,7 +67,7 @@ class CellRows:
             model: to train.
             allowed: the values of ``semi``.
             batch_size: of its setting.
-            trim: the share of the unlabeled rows that do not train, the most suspicious ones.
+            trim: the share of the unlabeled rows that do not train, the most suspicious ones, or auto.
         """
         split = self.split if not len(self.suspicion) else trimmed(self.split, self.suspicion, trim)
         rows, semi = split.rows(allowed)
@@ -139,7 +139,7 @@ def new_learner(
             f"ensemble_mean=geometric is for scores that are distances, those of method={name} are none; set "
             f"ensemble_mean=arithmetic"
         )
-    trim = fraction("trim", cfg.trim)
+    trim = fraction_or_auto("trim", cfg.trim)
     if isinstance(rows.arrays.schema, TextSchema):
         _check_reads_words(models[0], name, rows.balance, trim)
     data = [rows.serve(model, model.rows, cfg.batch_size, trim) for model in models]
@@ -161,7 +161,7 @@ def new_learner(
     return (going_on(learner, networks) if networks else learner), pretraining
 
 
-def _check_reads_words(model: "Method | Baseline", name: str, balance: Balance, trim: float) -> None:
+def _check_reads_words(model: "Method | Baseline", name: str, balance: Balance, trim: Trim) -> None:
     """Refuse what would take the numbers of words for values."""
     if not isinstance(model, Method) or model.network.squares:
         raise InputError(

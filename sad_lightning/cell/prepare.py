@@ -89,7 +89,7 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
     else:
         learner, pretraining = new_learner(cfg, rows, log, cell.method, networks=networks)
     if arrays.renewal is not None:
-        _check_renewed(cell.method, learner, pretraining, stays=before is not None or trims(cfg))
+        _check_renewed(cell.method, learner, pretraining, stays=before is not None or trims(cfg, renewed=True))
     if live:
         log.open()
     return new_prepared(
@@ -114,7 +114,8 @@ def _rows(cell: Cell, seed: int, balance: Balance) -> tuple[CellRows, Model | No
     arrays = _with_vocabulary(arrays, split, cfg.network)
     scaling = fit_scaling(arrays, split, **plain(cfg.preprocess))
     rows = CellRows(arrays, split, scaling if before is None else scaling_before(before, scaling), seed, balance)
-    return replace(rows, suspicion=suspicion(rows)) if trims(cfg) else rows, before
+    leaves_out = trims(cfg, renewed=arrays.renewal is not None)
+    return replace(rows, suspicion=suspicion(rows)) if leaves_out else rows, before
 
 
 def _check_renewed(method: str, learner: Learner, pretraining: Sequence[Training], *, stays: bool) -> None:

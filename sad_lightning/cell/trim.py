@@ -3,8 +3,9 @@
 Among the unlabeled rows hide anomalies, and a network that pulls all of them to its center learns that they are normal.
 So a share of the rows, ``trim``, is left out: those that a forest, known anomalies against all others, finds most like
 the known anomalies, by the trees that have not seen the row. In a pool without anomalies these are normal rows that
-look odd, and leaving them out costs a little, so that nothing is left out unless it is asked for. Known normals are
-never left out.
+look odd, and leaving them out costs a little. ``trim=auto`` asks the known anomalies how many: the rows more suspicious
+than half of these are left out, a fifth at most. In a pool without anomalies few rows are, where the forest can tell
+known anomalies from others at all. Known normals are never left out.
 """
 
 import numpy as np
@@ -19,9 +20,10 @@ _TREES = 300
 _MAX_ROWS = 10_000  # that grow the forest, beside the known anomalies
 
 
-def trims(cfg: DictConfig) -> bool:
-    """Whether the method of a cell, or some voice of a mixture, leaves rows out."""
-    return any(part.trim for part in (cfg.voices.values() if cfg.voices else [cfg]))
+def trims(cfg: DictConfig, *, renewed: bool) -> bool:
+    """Whether the method of a cell, or some voice of a mixture, leaves rows out; ``auto`` none of renewed rows."""
+    parts = cfg.voices.values() if cfg.voices else [cfg]
+    return any(part.trim and not (renewed and part.trim == "auto") for part in parts)
 
 
 def suspicion(rows: CellRows) -> NDArray[np.float64]:

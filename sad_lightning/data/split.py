@@ -25,6 +25,7 @@ included, and scores every row that did not train. Both are settings here; neith
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,9 @@ from sad_lightning.errors import InputError
 from sad_lightning.seeding import derive
 
 Indices = NDArray[np.int64]
+Trim = float | Literal["auto"]
 CALIBRATIONS = ("held_out", "test_normals", "all_normals")
+_MOST_TRIMMED = 0.2  # of the unlabeled rows, where the suspicion of the known anomalies says how many
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,18 +79,21 @@ class Split:
         return self.train[keep], self.semi[keep]
 
 
-def trimmed(split: Split, suspicion: NDArray[np.float64], share: float) -> Split:
+def trimmed(split: Split, suspicion: NDArray[np.float64], share: Trim) -> Split:
     """The split without a share of its unlabeled training rows, the most suspicious ones; they only do not train.
 
     Args:
         split: of the cell.
         suspicion: ``(n,)`` of each training row.
-        share: in [0, 1), rounded down to whole rows.
+        share: in [0, 1), rounded down to whole rows; auto: the rows more suspicious than half of the known anomalies,
+            a fifth at most.
     """
     unlabeled = np.flatnonzero(split.semi == 0)
-    count = _floor(share * len(unlabeled))
+    gone = unlabeled[np.argsort(-suspicion[unlabeled], kind="stable")]
+    if share == "auto":
+        gone, share = gone[suspicion[gone] > np.median(suspicion[split.semi < 0])], _MOST_TRIMMED
     keep = np.ones(len(split.train), dtype=bool)
-    keep[unlabeled[np.argsort(-suspicion[unlabeled], kind="stable")[:count]]] = False
+    keep[gone[: _floor(share * len(unlabeled))]] = False
     return replace(split, train=split.train[keep], semi=split.semi[keep])
 
 

@@ -73,14 +73,27 @@ def test_without_known_anomalies_nothing_is_trimmed(settings, tmp_path):
     assert training_rows(one) == set(one.split.train.tolist())
 
 
+def test_by_itself_it_leaves_out_more_of_a_polluted_pool(settings, tmp_path):
+    shares = []
+    for pollution in ("0.0", "0.2"):
+        one = prepared(settings, tmp_path, *POLLUTED, f"split.pollution_ratio={pollution}", "trim=auto")
+        rows = CellRows(one.arrays, one.split, one.scaling, one.seed, NO_BALANCE)
+        found, unlabeled = suspicion(rows), one.split.semi == 0
+        expected = one.split.train[~unlabeled | (found <= np.median(found[one.split.semi < 0]))]
+        assert training_rows(one) == set(expected.tolist())
+        shares.append(1 - len(expected) / len(one.split.train))
+    assert shares[0] < 0.05 < shares[1] < 0.2
+
+
 def test_a_share_that_can_not_be_is_told(settings, tmp_path):
     for wrong in ("1", "-0.1", "much"):
-        with pytest.raises(InputError, match=r"trim must be a number in \[0, 1\)"):
+        with pytest.raises(InputError, match=r"trim must be auto or a number in \[0, 1\)"):
             prepared(settings, tmp_path, f"trim={wrong}")
 
 
 def test_a_key_names_it_and_leaves_it_out_at_nothing(settings):
     assert cell_key(settings()) == cell_key(settings("trim=0.0")) != cell_key(settings("trim=0.1"))
+    assert len({cell_key(settings(trim)) for trim in ("trim=0.0", "trim=0.1", "trim=auto")}) == 3
 
 
 def test_what_is_trimmed_calibrates_a_voice_as_a_row_that_it_has_not_seen(settings, tmp_path):

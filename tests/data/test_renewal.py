@@ -171,6 +171,13 @@ def test_members_that_train_as_one_see_the_same_rows(cfg, tmp_path):
     assert np.allclose(as_one, alone, rtol=1e-4)
 
 
+def test_of_rows_that_are_renewed_none_is_trimmed_by_itself(cfg, tmp_path):
+    given = (*SHORT, "method=hsc", "pretrain=none")
+    _, whole = area(tmp_path, cfg(*given), "whole")
+    _, auto = area(tmp_path, cfg(*given, "trim=auto"), "auto")
+    np.testing.assert_array_equal(auto, whole)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

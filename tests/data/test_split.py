@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -191,6 +193,19 @@ def test_the_most_suspicious_unlabeled_rows_are_trimmed_and_no_labeled_ones():
     np.testing.assert_array_equal(kept.semi, split.semi[np.isin(split.train, kept.train)])
     assert kept.validation is split.validation
     assert trimmed(split, suspicion, 0.9 / len(unlabeled)).train.tolist() == split.train.tolist()
+
+
+def test_by_itself_it_trims_what_is_more_suspicious_than_half_of_the_known_anomalies():
+    split = replace(draw(), train=np.arange(20, 34), semi=np.int8([0] * 10 + [-1, -1, -1, 1]))
+    unlabeled = [0.1, 0.9, 0.6, 0.0, 0.2, 0.61, 0.3, 0.0, 0.8, 0.5]
+
+    def gone(*known: float) -> list[int]:
+        kept = trimmed(split, np.array([*unlabeled, *known, 1.0]), "auto")
+        return np.setdiff1d(split.train, kept.train).tolist()
+
+    assert gone(0.1, 0.8, 0.9) == [21]  # .8 is not more than .8
+    assert gone(0.6, 0.1, 0.9) == gone(0.0, 0.0, 0.0) == [21, 28]  # a fifth of ten at most
+    assert gone(0.95, 0.0, 0.9) == []
 
 
 @pytest.mark.parametrize(
