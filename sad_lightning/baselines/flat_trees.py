@@ -75,7 +75,7 @@ def beyond_ties(trees: FlatTrees, x: NDArray[np.float32]) -> FlatTrees:
     for column in np.unique(trees.feature[inner]):
         nodes = np.flatnonzero(inner & (trees.feature == column))
         values = np.unique(x[:, column]).astype(np.float64)
-        above = np.searchsorted(values, threshold[nodes], side="right")
+        above = np.searchsorted(values, threshold[nodes], side="right").clip(max=len(values) - 1)
         threshold[nodes] += _SHARE_OF_GAP * (values[above] - values[above - 1])
     return trees._replace(threshold=threshold)
 

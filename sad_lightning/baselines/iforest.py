@@ -2,7 +2,7 @@
 
     score(x)    2^(-E[path length of x] / c(psi)),  c(psi) the expected path length in a tree of psi rows
 
-Labels are not used: known anomalies are dropped. scikit-learn grows the trees; they are stored as flat arrays.
+Labels are not used: known anomalies are no rows of a fit. scikit-learn grows the trees; they are stored as flat arrays.
 """
 
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
     score(x)    -log 1/n sum_i N(x; x_i, h^2 I)
 
 The bandwidth h is the one with the highest likelihood of held-out training rows in k-fold cross-validation (ruff2020
-appendix E). Labels are not used: known anomalies are dropped.
+appendix E). Labels are not used: known anomalies are no rows of a fit.
 """
 
 import math

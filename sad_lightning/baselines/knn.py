@@ -2,8 +2,8 @@
 
     score(x)    1/k sum_i d(x, x_i),   x_1 ... x_k the nearest training rows
 
-Labels are not used: known anomalies are dropped. A training row is its own neighbour, at distance zero, so that
-training rows score lower than other rows.
+Labels are not used: known anomalies are no rows of a fit. A training row is its own neighbour, at distance zero, so
+that training rows score lower than other rows.
 """
 
 from collections.abc import Mapping
@@ -34,6 +34,9 @@ class KNN(Baseline):
 
     rows = frozenset({0, 1})
     learned = ("rows_",)
+    _count = 0
+    _out_of_bag: Floats | None = None
+    _search: NearestNeighbors | None = None
 
     def __init__(self, *, neighbors: int, metric: str, max_rows: int, random_state: int | None) -> None:
         self.neighbors = neighbors
@@ -51,8 +54,7 @@ class KNN(Baseline):
         whole_number("method.neighbors", self.neighbors)
         choice("method.metric", self.metric, ("euclidean", "cosine"))
         self._kept_rows = choose_rows(np.zeros(len(x), dtype=np.int8), self.max_rows, self.random_state)
-        self._count = len(x)
-        self._out_of_bag: Floats | None = None
+        self._count, self._out_of_bag, self._search = len(x), None, None
         rows = x[self._kept_rows]
         single = rows.astype(np.float32)  # half as large a file, if float32 is exact
         self.rows_ = single if np.array_equal(single, rows) else rows
@@ -64,13 +66,13 @@ class KNN(Baseline):
         x = validate_data(self, X, dtype=np.float64, reset=False)
         return np.asarray(self._distances(x, min(self.neighbors, len(self.rows_))).mean(axis=1))
 
-    def out_of_bag(self) -> Floats:
+    def out_of_bag(self) -> Floats | None:
         """The mean distance of each row of ``fit`` to its neighbours, without itself, ``(n,)``; nan for a row left out.
 
-        Only after ``fit``: an estimator that is read from a file does not know how many rows there were.
+        None for an estimator that is read from a file, which does not know how many rows there were.
         """
         check_is_fitted(self)
-        if self._out_of_bag is None:
+        if self._out_of_bag is None and self._count:
             self._out_of_bag = np.full(self._count, np.nan)
             others = min(self.neighbors, len(self.rows_) - 1)
             distances = self._distances(self.rows_.astype(np.float64), others + 1)
@@ -79,8 +81,10 @@ class KNN(Baseline):
 
     def _distances(self, x: Floats, neighbors: int) -> Floats:
         """The distances of rows to their nearest training rows, ``(B, neighbors)``, ascending."""
-        search = NearestNeighbors(n_neighbors=neighbors, metric=self.metric).fit(self.rows_.astype(np.float64))
-        distances: Floats = search.kneighbors(x)[0]
+        if self._search is None:
+            search = NearestNeighbors(n_neighbors=min(self.neighbors, len(self.rows_)), metric=self.metric)
+            self._search = search.fit(self.rows_.astype(np.float64))
+        distances: Floats = self._search.kneighbors(x, neighbors)[0]
         return distances
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":

@@ -4,7 +4,7 @@
     C           (1 - a) S + a tr(S)/D I,   m and S the mean and covariance of the training rows
 
 The shrinkage a is Ledoit and Wolf's, which needs no labels, or a number. It keeps C invertible where columns are
-correlated or rows are few. Labels are not used: known anomalies are dropped. The score of Gaussian rows has a
+correlated or rows are few. Labels are not used: known anomalies are no rows of a fit. The score of Gaussian rows has a
 chi-squared distribution with D degrees of freedom.
 """
 

@@ -3,7 +3,7 @@
     minimise    1/2 a' K a    subject to    0 <= a_i <= 1 / (nu n),  sum a = 1
     score(x)    -sum_i a_i k(x_i, x)
 
-Labels are not used: known anomalies are dropped.
+Labels are not used: known anomalies are no rows of a fit.
 """
 
 from collections.abc import Iterator, Mapping

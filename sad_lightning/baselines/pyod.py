@@ -3,8 +3,8 @@
     score(x)    its decision_function, higher = more anomalous
 
 A detector whose ``fit`` must have labels, such as XGBOD, separates known anomalies from all other rows. All others see
-no labels: known anomalies are dropped. Some, such as ECOD, compare the rows that they score with one another, so that a
-score would depend on what else is scored; they score each row by itself, which takes longer.
+no labels: known anomalies are no rows of a fit. Some, such as ECOD, compare the rows that they score with one another,
+so that a score would depend on what else is scored; they score each row by itself, which takes longer.
 
 PyOD, an extra, keeps what it learnt in objects that only a pickle could hold. So a file holds the rows of ``fit`` and a
 few scores: who reads it fits again, and compares, but for the process that wrote it.

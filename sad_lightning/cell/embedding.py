@@ -32,14 +32,15 @@ def embedded(arrays: Arrays, cfg: DictConfig) -> Arrays:
     extractor = extractor_of(arrays, cfg)
     if extractor is None:
         return arrays
-    kept, images = _EMBEDDED.setdefault(arrays, {}), images_of(arrays)
+    kept, images = _EMBEDDED.get(arrays, {}), images_of(arrays)
     if extractor not in kept:
         device = torch.device("cuda" if torch.cuda.is_available() and cfg.trainer.accelerator != "cpu" else "cpu")
         if extractor.stages:
             _check_memory(extractor.patches(), len(images), positive("backbone.memory", cfg.backbone.memory))
         features = cached_features(images, extractor, path_of("backbone.cache", cfg.backbone.cache), device)
         small = None if extractor.pixels is None else replace(arrays, x=_small_copies(images, extractor))
-        kept[extractor] = replace(arrays, x=features, images=images, small_copies=small, patches=bool(extractor.stages))
+        features_of = replace(arrays, x=features, images=images, small_copies=small, patches=bool(extractor.stages))
+        kept = _EMBEDDED[arrays] = {extractor: features_of}  # of the last extractor alone: they may be large
     return kept[extractor]
 
 

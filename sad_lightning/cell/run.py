@@ -126,6 +126,7 @@ def _fit_cached(
         trainings, trainer, settings=settings, processes=first.score_trainer.world_size,
         cache=cache, writes=first.score_trainer.is_global_zero, stack=stack,
     )  # fmt: skip
+    first.score_trainer.strategy.barrier()  # what one process writes here, all of them read from now on
 
 
 def by_voice(cells: Sequence[PreparedCell]) -> list[list[PreparedCell]]:

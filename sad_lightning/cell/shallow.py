@@ -42,7 +42,7 @@ class _Fit:
 
 
 _MOST_FITS = 8  # of a data set, the last used: more than a mixture has voices that see no labels
-_FITS: WeakKeyDictionary[Rows, dict[str, tuple[tuple[Tensor, ...], _Fit]]] = WeakKeyDictionary()
+_FITS: WeakKeyDictionary[Rows, dict[tuple[type, str], tuple[tuple[Tensor, ...], _Fit]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,10 @@ class Shallow:
         if -1 in self.baseline.rows or prepared.pretraining or prepared.cfg.overwrite:
             return self._fitted(prepared)
         fits = _FITS.setdefault(self.data.all_rows, {})
-        name = f"{type(self.baseline).__name__} {self.baseline.get_params()} {self.data.contrast}"
+        name = type(self.baseline), f"{self.baseline.get_params()} {self.data.contrast}"
         tests, data = torch.tensor(len(prepared.split.test)), self.data
-        seen = (data.rows, data.scored, tests, data.scale, data.shift)
+        fill = torch.empty(0) if data.fill is None else data.fill
+        seen = (data.rows, data.semi, data.scored, tests, data.scale, data.shift, fill)
         if name not in fits or not all(map(torch.equal, fits[name][0], seen)):
             fits[name] = seen, self._fitted(prepared)
         fit = fits[name] = fits.pop(name)  # the last used stands last

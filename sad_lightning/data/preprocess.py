@@ -6,6 +6,7 @@ Every scaling is one multiplication and one addition a column, ``x * scale + shi
 they are.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,8 +80,12 @@ def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str, pi
     fill = medians(unlabeled_or_normal) if isinstance(arrays.schema, TableSchema) else None
     raw = arrays.x[split.half] if fit_rows == "split" else unlabeled_or_normal
     if raw.ndim == 4:  # patches, of which some suffice
+        patches = raw.shape[1] * raw.shape[2]
         raw = raw.reshape(-1, raw.shape[3])
-        raw = raw[:: max(1, len(raw) // _PATCHES)]
+        step = max(1, len(raw) // _PATCHES)
+        while math.gcd(step, patches) > 1:  # else it would meet the same places in all images
+            step += 1
+        raw = raw[::step]
     rows = impute(raw, fill).astype(np.float64)
     if scaling == "min_max":
         low, width = rows.min(axis=0), np.ptp(rows, axis=0)

@@ -130,8 +130,11 @@ def _without_hydra(value: Any, cfg: Any, place: str = "") -> Any:
 
 
 def _cells_like(cfg: DictConfig, kind: Kind) -> "_Cells | None":
-    """The cells of a kind; None where OmegaConf must resolve the settings of each."""
-    if cfg.get("voices") or not _has_default_folder(cfg):
+    """The cells of a kind; None where OmegaConf must resolve the settings of each.
+
+    So it must for mixtures, and with a backbone, some of whose settings count for patches alone.
+    """
+    if cfg.get("voices") or cfg.backbone is not None or not _has_default_folder(cfg):
         return None
     try:
         return _Cells(cfg, kind)

@@ -15,7 +15,7 @@ import torch
 from lightning import Trainer
 
 from sad_lightning.config.own_code import code_digest
-from sad_lightning.data.module import DataModule
+from sad_lightning.data.module import NO_BALANCE, DataModule
 from sad_lightning.errors import DamagedError, InputError, first_line
 from sad_lightning.files import read_archive, set_aside, write_archive
 from sad_lightning.methods.method import Method
@@ -219,6 +219,8 @@ def content_key(method: Method, data: DataModule, settings: Mapping[str, Any], p
         "processes": processes,
         "trainer": dict(settings),
     }
+    if (balance := data.train_dataloader().balance) != NO_BALANCE:
+        recipe["balance"] = list(balance)
     if data.contrast:
         recipe["contrast"] = True
     if data.all_rows.content:

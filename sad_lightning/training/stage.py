@@ -79,11 +79,16 @@ class Stage:
 
     def state_dict(self) -> dict[str, Any]:
         """The state for a resume checkpoint and for the cache, as plain data."""
-        return {"curves": self.curves, "notes": self.notes, "error": self.error}
+        return {"name": self.name, "curves": self.curves, "notes": self.notes, "error": self.error}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore a state."""
-        self.curves, self.notes, self.error = (state_dict[name] for name in ("curves", "notes", "error"))
+        """Restore a copy of a state, that of another stage too: what it says then names this one."""
+        name = state_dict.get("name", self.name)
+        self.curves = {metric: list(values) for metric, values in state_dict["curves"].items()}
+        self.notes = [self.name + note.removeprefix(name) if note.startswith(name) else note
+                      for note in state_dict["notes"]]  # fmt: skip
+        error = state_dict["error"]
+        self.error = None if error is None else error.replace(f" {name}/", f" {self.name}/")
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,14 @@ def small(images: np.ndarray, side: int) -> np.ndarray:
     return (areas.reshape(count, -1) / 255).astype(np.float32)
 
 
+def test_one_kind_of_features_is_in_memory_at_a_time(settings, monkeypatch):
+    monkeypatch.setattr(embedding, "_EMBEDDED", WeakKeyDictionary())  # what earlier tests have left
+    images = load(settings("data=digits").data)
+    for size in (32, 64, 32):
+        embedded(images, settings("data=digits", "backbone=efficientnet_lite0", f"backbone.size={size}"))
+    assert len(embedding._EMBEDDED[images]) == 1
+
+
 def test_a_voice_sees_the_pixels_of_grey_images(settings, tmp_path):
     (tmp_path / "cell").mkdir()
     cfg = settings("data=digits", *PIXELS, '+voices.eye=["method=mahalanobis"]', "split.normal_class=0")

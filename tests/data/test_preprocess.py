@@ -86,6 +86,17 @@ def test_images_of_one_contrast_lie_between_the_extremes_of_those_that_train():
     assert (found[:3].min(), found[:3].max()) == (pytest.approx(0, abs=1e-6), pytest.approx(1, abs=1e-6))
 
 
+def test_patches_are_scaled_by_all_places_of_an_image():
+    """A step through all patches that has a factor in common with the grid would meet some columns of it alone."""
+    places = np.arange(28 * 28, dtype=np.float32).reshape(28, 28, 1) % 28  # 0 to 27 from left to right
+    arrays = Arrays(np.tile(places, (1800, 1, 1, 1)), np.zeros(1800, np.int64), ("a",), patches=True)
+    rows = np.arange(1800)
+    of_all = Split(rows, np.zeros(1800, dtype=np.int8), rows[:0], rows, rows, (0,), ())
+    scaling = fit_scaling(arrays, of_all, scaling="common", fit_rows="training")
+    np.testing.assert_allclose(-scaling.shift / scaling.scale, 13.5, rtol=1e-3)
+    np.testing.assert_allclose(1 / scaling.scale, np.arange(28).std(), rtol=1e-3)
+
+
 def test_unknown_words_are_refused():
     with pytest.raises(InputError, match=r"preprocess\.scaling must be one of"):
         scaled(scaling="minmax", fit_rows="training")

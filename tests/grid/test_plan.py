@@ -8,7 +8,8 @@ import pytest
 from support.grids import cell_named, cells_of
 from support.results import COORDINATES, write_cell
 
-from sad_lightning.cell.key import contents_of
+from sad_lightning.cell.key import cell_key, contents_of
+from sad_lightning.config.compose import composed
 from sad_lightning.data.sets.images import digits
 from sad_lightning.errors import InputError
 from sad_lightning.files import whole_file
@@ -108,6 +109,14 @@ def test_what_shares_an_autoencoder(change, shared):
     assert (one.shares == other.shares) == shared
     (one,), (other,) = (cells_of("pretrain.rows=all", *more) for more in ((), ("split.known_anomaly=5",)))
     assert one.shares != other.shares  # the code of ruff2020: known anomalies train it too
+
+
+@pytest.mark.parametrize("swept", ["backbone.stages=[a],[b]", "features=raw,patches", "backbone.size=32,64"])
+def test_cells_on_patches_have_the_keys_that_hydra_composes(swept):
+    cells = cells_of("data=digits", "+preset=defects", "backbone.cache=c", swept)
+    assert len({cell.key for cell in cells}) == 2
+    for cell in cells:
+        assert cell.key == cell_key(composed(*cell.overrides))
 
 
 def test_packs_leave_every_worker_some_and_hold_one_kind_each():

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from sad_lightning.data.module import DataModule
+from sad_lightning.data.module import Balance, DataModule
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.methods.method import Method
 from sad_lightning.training.members import content_key
 from sad_lightning.training.population import PopulationData
+from sad_lightning.training.stage import Stage
 
 X = np.float32([[0, 1], [np.nan, 2], [4, 8], [1, 1]])
 ONE = np.ones(2, dtype=np.float32)
@@ -80,6 +81,27 @@ def test_the_code_of_an_own_layer_or_optimizer_counts(base, key, make, tmp_path,
     assert before != key()
     (tmp_path / "mine.py").write_text(f"{imports}class Mine({base}):\n    other = 1")
     assert key_of(method) != before
+
+
+def test_how_batches_are_balanced_counts_where_there_are_known_anomalies(make):
+    def key(semi, balance):
+        data = DataModule(
+            X, Scaling(ONE, ONE, ONE), rows=np.arange(4), semi=np.array(semi, dtype=np.int8), scored=np.arange(1),
+            batch_size=2, seed=0, balance=balance,
+        )  # fmt: skip
+        return content_key(make("ae", "table"), data, {}, 1)
+
+    some, none = Balance(known_anomalies=2), Balance()
+    assert key([0, 0, 1, -1], some) != key([0, 0, 1, -1], none)
+    assert key([0, 0, 1, 1], some) == key([0, 0, 1, 1], none)
+
+
+def test_what_a_copy_says_names_its_own_stage(make):
+    original, copy = (Stage(name, "k", None) for name in ("pretrain.deep_sad", "pretrain.hsc"))
+    original.notes, original.error = ["pretrain.deep_sad/loss: odd"], "but pretrain.deep_sad/loss is nan in epoch 1"
+    copy.load_state_dict(original.state_dict())
+    original.notes.append("pretrain.deep_sad/loss: more")
+    assert (copy.notes, copy.error) == (["pretrain.hsc/loss: odd"], "but pretrain.hsc/loss is nan in epoch 1")
 
 
 def test_members_see_images_of_one_contrast_as_each_does_alone():
