@@ -104,7 +104,7 @@ LIGHT_ROOMS = {"version", "errors", "exports", "checks", "seeding", "files", "co
 LIGHT_MODULES = {"cell.key", "cell.loading", "cell.evaluation", "audit.fold", "audit.study", "convergence.figure",
                  "convergence.study", "illustrate.cubo", "illustrate.paradigms", "planning.figure",
                  "planning.study"}  # fmt: skip
-HEAVY_MODULES = {"data.module", "data.preparation", "report.figures.projection"}  # in rooms that are light but for them
+HEAVY_MODULES = {"data.module", "data.preparation", "data.preprocess", "report.figures.projection"}  # in light rooms
 
 
 def test_light_rooms_never_import_torch():
