@@ -5,7 +5,7 @@ import pytest
 from sklearn.ensemble import ExtraTreesClassifier
 
 from sad_lightning.baselines.extra_trees import ExtraTrees
-from sad_lightning.baselines.flat_trees import FlatTrees, depth, mean_of_leaves, mean_of_splits
+from sad_lightning.baselines.flat_trees import FlatTrees, beyond_ties, depth, mean_of_leaves, mean_of_splits
 from sad_lightning.stats.ranking import auroc
 
 
@@ -121,3 +121,11 @@ def test_a_column_that_trees_do_not_need_adds_little():
     x[semi < 0, 5] += 6
     added = ExtraTrees(trees=100, rotations=0, max_rows=10_000, random_state=0).fit(x, semi).contributions(x[semi < 0])
     assert (added[:, 5] > 3 * np.abs(added[:, 2:5]).max(axis=1)).all()
+
+
+def test_a_threshold_at_the_largest_value_moves_no_training_row():
+    x = np.float32([[0], [1], [3]])
+    trees = FlatTrees(*map(np.array, ([0], [[1, 1, 2], [2, 1, 2]], [0, 0, 0], [3.0, 0.0, 0.0])))
+    moved = beyond_ties(trees, x).threshold
+    assert 3 <= moved[0] < 3.01
+    assert list(moved[1:]) == [0, 0]

@@ -60,3 +60,16 @@ def test_rows_that_are_single_are_kept_so():
     np.testing.assert_array_equal(single.rows_, x.astype(np.float32))
     scores = single.torch_score(torch.from_numpy(x), {"rows_": torch.from_numpy(single.rows_)})
     np.testing.assert_allclose(scores, single.anomaly_score(x), rtol=1e-6, atol=1e-7)
+
+
+def test_from_a_file_it_scores_as_before_and_knows_no_row_of_its_own():
+    x = np.random.default_rng(0).normal(size=(30, 20))
+    baseline = KNN(neighbors=3, metric="euclidean", max_rows=100, random_state=0).fit(x)
+    again = KNN.from_arrays(baseline.to_arrays())
+    assert again.out_of_bag() is None
+    np.testing.assert_array_equal(again.anomaly_score(x + 1), baseline.anomaly_score(x + 1))
+    np.testing.assert_allclose(baseline.fit(2 * x).anomaly_score(x), np.sort(pairs(x, 2 * x), axis=1)[:, :3].mean(1))
+
+
+def pairs(x: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(x[:, None] - others, axis=2)
