@@ -184,7 +184,8 @@ def test_without_a_name_it_is_the_recommended_preset(data):
     without = Detector().fit(x)
     assert type(without.model_.scorer.baseline).__name__ == "IForest"
     pixels = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
-    for known, voices in (([], ["knn", "mahalanobis"]), ([0, 1], ["knn", "logistic", "mahalanobis"])):
+    label_free, labeled = ["knn", "mahalanobis", "pixel_knn"], ["knn", "logistic", "mahalanobis"]
+    for known, voices in (([], label_free), ([0, 1], [*labeled, "pixel_knn", "pixel_logistic"])):
         labels = np.zeros(30)
         labels[known] = -1
         images = Detector(settings={"split.validation_ratio": 0.0}).fit(pixels, labels)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -127,6 +128,7 @@ def test_the_holdout_has_both_kinds():
 
 
 def test_cells_that_differ_in_what_a_baseline_does_not_see_share_its_fit(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(shallow, "_FITS", WeakKeyDictionary())  # what earlier tests have left
     fits, fit = [], KNN.fit
     monkeypatch.setattr(KNN, "fit", lambda self, *rows: fits.append(self) or fit(self, *rows))
     same = [["split.known_anomaly=0"], ["split.known_anomaly=5"], ["split.known_anomaly=5", "overwrite=true"]]
