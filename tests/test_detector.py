@@ -140,6 +140,7 @@ def test_missing_values_take_the_median_of_the_rows_that_train(data):
     np.testing.assert_array_equal(
         detector.anomaly_score(holed), detector.anomaly_score(np.where(np.isnan(holed), fill, holed))
     )
+    assert detector.model_.examples.isnan().any()  # a graph is checked on rows as they come
 
 
 def test_images(tmp_path):

@@ -22,10 +22,10 @@ from sad_lightning.cell.warm_start import (
     centered_before,
     model_before,
     networks_before,
-    record,
     rows_apart,
     scaling_before,
     shortened,
+    what_goes_on,
 )
 from sad_lightning.checks import choice, fraction, whole_number
 from sad_lightning.data.arrays import Arrays
@@ -95,7 +95,7 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
     return new_prepared(
         cell=cell, settings=settings, cfg=cfg, split=split, pretraining=pretraining, learner=learner,
         warnings=tuple(notes), seconds=seconds,
-        warm_start={} if before is None else record(
+        warm_start={} if before is None else what_goes_on(
             before, {one.cell.method: (one.learner, one.cfg) for one in learner.voices} or {cell.method: (learner, cfg)}
         ),
     )  # fmt: skip

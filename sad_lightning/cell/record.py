@@ -76,7 +76,7 @@ def record_cell(prepared: PreparedCell, scores: Scores) -> Result:
     )
     if prepared.score_trainer.is_global_zero:
         if arrays.schema is not None:
-            _write_model(arrays.schema, arrays, prepared, scores, result)
+            _write_model(arrays.schema, prepared, scores, result)
         _write_scores(folder, prepared.key, arrays, scores, metrics)
         result.write(folder)
         forget_checkpoints(folder)
@@ -106,9 +106,9 @@ def _seconds(prepared: PreparedCell, scores: Scores) -> dict[str, float]:
     return {name: round(seconds[name], 3) for name in _ORDER if seconds.get(name)}
 
 
-def _write_model(schema: Schema, arrays: Arrays, prepared: PreparedCell, scores: Scores, result: Result) -> None:
+def _write_model(schema: Schema, prepared: PreparedCell, scores: Scores, result: Result) -> None:
     """Write the model file of own data, with its model card and a few raw rows."""
-    card, cfg, folder = asdict(result), prepared.cfg, prepared.cell.folder
+    card, arrays, cfg, folder = asdict(result), prepared.arrays, prepared.cfg, prepared.cell.folder
     raw = arrays.x if arrays.images is None else arrays.images
     del card["history"]
     lists = {name: list(value) if isinstance(value, tuple) else value for name, value in card["coordinates"].items()}
@@ -121,7 +121,7 @@ def _write_model(schema: Schema, arrays: Arrays, prepared: PreparedCell, scores:
         target_fpr=result.target_fpr,
         card=card,
         examples=torch.from_numpy(schema.raw(raw[scores.split.calibration[:_EXAMPLES]])),
-        reference=_reference(schema, prepared.arrays, scores, result.metrics["threshold"]),
+        reference=_reference(schema, arrays, scores, result.metrics["threshold"]),
         apart=_apart(prepared),
     ).save(folder / MODEL_FILE)
 

@@ -133,7 +133,7 @@ def rows_apart(model: Model) -> Mapping[str, NDArray[np.uint64]]:
     return {name: hashes.numpy().view(np.uint64) for name, hashes in model.apart.items()}
 
 
-def record(model: Model, learners: Mapping[str, tuple[Learner, DictConfig]]) -> dict[str, Any]:
+def what_goes_on(model: Model, learners: Mapping[str, tuple[Learner, DictConfig]]) -> dict[str, Any]:
     """What a result says of a warm start.
 
     Args:
