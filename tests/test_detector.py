@@ -1,5 +1,6 @@
 """The estimator: scikit-learn's own checks, its signs, its inputs, and that it is the command line's cell."""
 
+import logging
 import subprocess
 import sys
 import warnings
@@ -141,6 +142,17 @@ def test_missing_values_take_the_median_of_the_rows_that_train(data):
         detector.anomaly_score(holed), detector.anomaly_score(np.where(np.isnan(holed), fill, holed))
     )
     assert detector.model_.examples.isnan().any()  # a graph is checked on rows as they come
+
+
+def test_a_fit_leaves_the_level_of_lightnings_logger(data):
+    logger = logging.getLogger("lightning.pytorch")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        Detector("deep_sad", settings=SHORT).fit(data[0], data[1])
+        assert logger.level == logging.ERROR
+    finally:
+        logger.setLevel(before)
 
 
 def test_images(tmp_path):

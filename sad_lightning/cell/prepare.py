@@ -1,6 +1,5 @@
 """Prepares a cell for training: its rows, its split, its scaling, its methods, and its logger."""
 
-import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -60,7 +59,6 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
     check_trainer(cell.cfg.trainer, sweep=cell.sweep)
     choice("trainer.precision", str(cell.cfg.trainer.precision), ("32-true", "bf16-mixed", "16-mixed", "32"))
     balance = check_optimisation(cell.cfg)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings(record=True) as caught, timed("data") as seconds:
         warnings.simplefilter("always")
         rows, before = _rows(cell, seed, balance)

@@ -1,6 +1,8 @@
 """Runs cells from settings to results. Several cells are run together, and share what they can train as one."""
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -32,6 +34,19 @@ def run_cell(cell: Cell) -> Result:
     return outcome
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning logs nothing below a warning in the block; afterwards whatever the caller has set."""
+    logger = logging.getLogger("lightning.pytorch")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@_quiet()
 def run_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[Result | Exception]:
     """Train and score cells that differ only in split and seed; if one fails, the others go on.
 
@@ -54,6 +69,7 @@ def run_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[Resul
                 cell.log.finish(failed=True)  # no effect on those that were recorded
 
 
+@_quiet()
 def pretrain_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[Exception | None]:
     """Pretrain what the cells start from, and write it to the cache.
 
