@@ -12,31 +12,23 @@ nothing: ``out_of_bag_`` holds the scores by the trees that have not seen them.
 """
 
 import warnings
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
-from sad_lightning.baselines.baseline import Baseline, Floats, bounded_rows, known_anomalies
+from sad_lightning.baselines.baseline import Baseline, bounded_rows, known_anomalies
 from sad_lightning.baselines.flat_trees import (
-    FlatTrees,
-    depth,
     flatten,
-    mean_of_leaves,
-    mean_of_splits,
-    torch_mean_of_leaves,
 )
-from sad_lightning.baselines.rotation import by_own_columns, rotated_axes, torch_with_rotated, with_rotated
+from sad_lightning.baselines.rotation import rotated_axes, with_rotated
+from sad_lightning.baselines.trees import TreesMixin
 from sad_lightning.checks import whole_number
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-
-class ExtraTrees(Baseline):
+class ExtraTrees(TreesMixin, Baseline):
     """Extremely randomised trees.
 
     Args:
@@ -53,6 +45,7 @@ class ExtraTrees(Baseline):
 
     rows = frozenset({-1, 0, 1})
     needs_anomalies = True
+    leaf_values = "probability_"
     learned = ("axes_", "roots_", "children_", "feature_", "threshold_", "probability_", "out_of_bag_")
 
     def __init__(self, *, trees: int, rotations: int, max_rows: int, random_state: int | None) -> None:
@@ -86,28 +79,3 @@ class ExtraTrees(Baseline):
         self.out_of_bag_ = np.full(len(x), np.nan)
         self.out_of_bag_[rows] = np.where(unseen, forest.oob_decision_function_[:, 1], np.nan)
         return self
-
-    def anomaly_score(self, X: ArrayLike) -> Floats:
-        """``(B,)`` in [0, 1]."""
-        check_is_fitted(self)
-        x = validate_data(self, X, dtype=np.float32, reset=False)
-        return mean_of_leaves(with_rotated(x, self.axes_), self._trees(), self.probability_)
-
-    def contributions(self, X: ArrayLike) -> Floats:
-        """What the splits by each column add to the probability, ``(B, D)``; see ``by_own_columns``."""
-        check_is_fitted(self)
-        x = validate_data(self, X, dtype=np.float32, reset=False)
-        added = mean_of_splits(with_rotated(x, self.axes_), self._trees(), self.probability_)
-        return by_own_columns(added, self.axes_)
-
-    def out_of_bag(self) -> Floats:
-        """``out_of_bag_``."""
-        return self.out_of_bag_
-
-    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
-        """``anomaly_score`` in torch operations."""
-        columns = torch_with_rotated(x, learned["axes_"])
-        return torch_mean_of_leaves(columns, learned, learned["probability_"], depth(self._trees()))
-
-    def _trees(self) -> FlatTrees:
-        return FlatTrees(self.roots_, self.children_, self.feature_, self.threshold_)

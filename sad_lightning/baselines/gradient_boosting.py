@@ -11,25 +11,22 @@ rows has a score by a booster that has not seen it, ``out_of_bag_``: the others 
 scikit-learn grows the trees (``HistGradientBoostingClassifier``); they are stored as flat arrays.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats, bounded_rows, known_anomalies
-from sad_lightning.baselines.flat_trees import FlatTrees, depth, mean_of_leaves, mean_of_splits, torch_mean_of_leaves
+from sad_lightning.baselines.flat_trees import FlatTrees
 from sad_lightning.baselines.folds import boost_by_folds
-from sad_lightning.baselines.rotation import by_own_columns, rotated_axes, torch_with_rotated, with_rotated
+from sad_lightning.baselines.rotation import rotated_axes, with_rotated
+from sad_lightning.baselines.trees import TreesMixin
 from sad_lightning.checks import at_least_zero, fraction_to_one, whole_number
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-
-class GradientBoosting(Baseline):
+class GradientBoosting(TreesMixin, Baseline):
     """Gradient boosting.
 
     Args:
@@ -52,6 +49,7 @@ class GradientBoosting(Baseline):
 
     rows = frozenset({-1, 0, 1})
     needs_anomalies = True
+    leaf_values = "value_"
     learned = ("axes_", "roots_", "children_", "feature_", "threshold_", "value_", "out_of_bag_")
 
     def __init__(
@@ -102,31 +100,6 @@ class GradientBoosting(Baseline):
         )
         self.roots_, self.children_, self.feature_, self.threshold_ = trees
         return self
-
-    def anomaly_score(self, X: ArrayLike) -> Floats:
-        """``(B,)``, in log-odds."""
-        check_is_fitted(self)
-        x = validate_data(self, X, dtype=np.float32, reset=False)
-        return mean_of_leaves(with_rotated(x, self.axes_), self._trees(), self.value_)
-
-    def contributions(self, X: ArrayLike) -> Floats:
-        """What the splits by each column add to the score, ``(B, D)``; see ``by_own_columns``."""
-        check_is_fitted(self)
-        x = validate_data(self, X, dtype=np.float32, reset=False)
-        added = mean_of_splits(with_rotated(x, self.axes_), self._trees(), self.value_)
-        return by_own_columns(added, self.axes_)
-
-    def out_of_bag(self) -> Floats:
-        """``out_of_bag_``."""
-        return self.out_of_bag_
-
-    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
-        """``anomaly_score`` in torch operations."""
-        columns = torch_with_rotated(x, learned["axes_"])
-        return torch_mean_of_leaves(columns, learned, learned["value_"], depth(self._trees()))
-
-    def _trees(self) -> FlatTrees:
-        return FlatTrees(self.roots_, self.children_, self.feature_, self.threshold_)
 
     def _settings(self) -> dict[str, Any]:
         """The parameters, checked, by scikit-learn's names."""
