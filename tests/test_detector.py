@@ -155,6 +155,16 @@ def test_a_fit_leaves_the_level_of_lightnings_logger(data):
         logger.setLevel(before)
 
 
+def test_images_of_one_contrast_score_alike_however_bright(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 120, (60, 8, 8), dtype=np.uint8)
+    settings = {**SHORT, "split.validation_ratio": 0.5, "preprocess.pixels": "contrast"}
+    detector = Detector("ae", settings=settings).fit(pixels)
+    scores = detector.anomaly_score(pixels)
+    np.testing.assert_allclose(detector.anomaly_score(2 * pixels + 10), scores, rtol=1e-4)
+    detector.save(tmp_path / "model.pt")
+    np.testing.assert_array_equal(Detector.load(tmp_path / "model.pt").anomaly_score(pixels), scores)
+
+
 def test_images(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
     detector = Detector("ae", settings={**SHORT, "split.validation_ratio": 0.5}).fit(pixels)
