@@ -16,6 +16,7 @@ from sad_lightning.baselines import KNN
 from sad_lightning.cell import loading, shallow
 from sad_lightning.cell import prepare as preparing
 from sad_lightning.cell.learner import build_method
+from sad_lightning.cell.prepare import prepare_cell
 from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.shallow import holdout, unseen_scores
 from sad_lightning.cell.values import Cell
@@ -150,6 +151,18 @@ def test_cells_that_differ_in_what_a_baseline_does_not_see_share_its_fit(setting
         cell(settings, tmp_path / f"few{number}", "knn", f"method.neighbors={neighbors}")
         counts.append(len(fits))
     assert counts[6:] == [6, 6, 7, 8]
+
+
+@pytest.mark.parametrize("name", ["semi", "scored", "scale", "rows"])
+def test_a_fit_is_shared_by_what_the_baseline_sees(name, settings, tmp_path):
+    prepared = prepare_cell(Cell(settings("method=knn"), tmp_path, "digits", "knn"), live=False)
+    learner = prepared.learner
+    fit = learner._shared(prepared)
+    assert learner._shared(prepared) is fit
+    changed = getattr(learner.data, name).clone()
+    changed[0] = changed[0] + 1
+    setattr(learner.data, name, changed)
+    assert learner._shared(prepared) is not fit
 
 
 @pytest.mark.parametrize(
