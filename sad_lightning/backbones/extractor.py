@@ -11,8 +11,8 @@ layers, each averaged over windows of 3 x 3, brought to the grid of the first an
     images -> network up to the last stage -> maps (B, C_j, h_j, w_j) -> patches (B, h_1, w_1, C_1 + C_2 + ...)
 
 Beside its features a grey image can have a small copy of itself, which shows where its strokes are: the network has
-not learned to see that. Of images with colours the pixels say little: their Mahalanobis distance in the mixture of
-``+preset=images`` took half a point from it on training images of CIFAR-10.
+not learned to see that. Of images with colours the pixels say little: a voice that sees 14 x 14 of them took .6 to 1.0
+points from ``+preset=images`` on training images of CIFAR-10, made grey.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,6 @@ class FeatureExtractor(nn.Module):
     mean: Tensor
     std: Tensor
     stages: tuple[str, ...] = ()
-    pixels: int | None = None
 
     def __init__(self, name: str, size: int, unit: bool, stages: Sequence[str] = (), pixels: int | None = None) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ from sad_lightning.baselines.flat_trees import (
 )
 from sad_lightning.baselines.folds import boost_by_folds
 from sad_lightning.baselines.rotation import rotated_axes, with_rotated
-from sad_lightning.baselines.trees import TreesMixin
+from sad_lightning.baselines.trees_mixin import TreesMixin
 from sad_lightning.checks import fraction_to_one, whole_number
 from sad_lightning.errors import InputError, first_line
 

@@ -24,7 +24,7 @@ from sad_lightning.baselines.flat_trees import (
     flatten,
 )
 from sad_lightning.baselines.rotation import rotated_axes, with_rotated
-from sad_lightning.baselines.trees import TreesMixin
+from sad_lightning.baselines.trees_mixin import TreesMixin
 from sad_lightning.checks import whole_number
 
 

@@ -18,8 +18,8 @@ class Boosters(NamedTuple):
     Attributes:
         trees: of all.
         value: ``(N,)`` of each node; the mean over trees is the mean over boosters of the sum over a booster's trees.
-        out_of_bag: ``(n,)`` score of each row by the booster that has not seen it; nan where all have, and where none
-            could.
+        out_of_bag: ``(n,)`` score of each row by the booster that has not seen it; nan for known anomalies, which all
+            see, and for rows that grow no trees.
     """
 
     trees: FlatTrees

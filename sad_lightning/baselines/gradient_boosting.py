@@ -22,7 +22,7 @@ from sad_lightning.baselines.baseline import Baseline, Floats, bounded_rows, kno
 from sad_lightning.baselines.flat_trees import FlatTrees
 from sad_lightning.baselines.folds import boost_by_folds
 from sad_lightning.baselines.rotation import rotated_axes, with_rotated
-from sad_lightning.baselines.trees import TreesMixin
+from sad_lightning.baselines.trees_mixin import TreesMixin
 from sad_lightning.checks import at_least_zero, fraction_to_one, whole_number
 
 

@@ -63,6 +63,11 @@ def extractor_of(arrays: Arrays, cfg: DictConfig) -> FeatureExtractor | None:
                 "features=patches are those of a backbone, and there is none; choose backbone=efficientnet_lite0"
             )
         return None
+    if cfg.backbone.pixels is not None and not cfg.voices:
+        raise InputError(
+            f"backbone.pixels is for voices of a mixture with features=pixels, and this is a method alone, got "
+            f"{cfg.backbone.pixels}; leave it out"
+        )
     weights = cfg.backbone.weights
     content = "" if weights is None else content_of(Path(str(weights)).expanduser())
     settings = OmegaConf.to_container(cfg.backbone, resolve=True)

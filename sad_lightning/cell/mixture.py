@@ -213,7 +213,7 @@ def _seen(rows: CellRows, cfg: DictConfig) -> CellRows | None:
     if cfg.features != "pixels":
         return rows
     if cfg.backbone is None or cfg.backbone.pixels is None:
-        raise InputError("features=pixels needs a small copy of each image beside its features; set backbone.pixels=28")
+        raise InputError("features=pixels needs a small copy of each image beside its features; set backbone.pixels=14")
     small = rows.arrays.small_copies
     return None if small is None else replace(rows, arrays=small, scaling=UNSCALED)
 

@@ -18,6 +18,7 @@ from sad_lightning.checks import choice
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.schema import TableSchema, TextSchema
 from sad_lightning.data.split import Split
+from sad_lightning.errors import InputError
 
 Floats = NDArray[np.float32]
 _PATCHES = 100_000
@@ -62,12 +63,14 @@ def fit_scaling(arrays: Arrays, split: Split, *, scaling: str, fit_rows: str, pi
             to [0, 1] by one minimum and one maximum, as in the public code of Deep SVDD, which ruff2019 refers to.
 
     Raises:
-        InputError: a setting has an unknown value.
+        InputError: a setting has an unknown value, or ``contrast`` meets rows that are no images.
     """
     choice("preprocess.scaling", scaling, ("min_max", "standardize", "common", "none"))
     choice("preprocess.fit_rows", fit_rows, ("training", "split"))
     contrast = choice("preprocess.pixels", pixels, ("divide", "contrast")) == "contrast"
-    if arrays.x.dtype == np.uint8 and contrast:
+    if contrast and arrays.x.dtype != np.uint8:
+        raise InputError("preprocess.pixels=contrast is for images, and the rows are columns or features; leave it out")
+    if contrast:
         rows = split.half if fit_rows == "split" else split.train[split.semi >= 0]
         least, most = _extremes(arrays.x[rows])
         factor = np.float32(1 / max(most - least, float(np.finfo(np.float32).tiny)))

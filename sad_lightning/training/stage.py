@@ -85,7 +85,8 @@ class Stage:
         """Restore a copy of a state, that of another stage too: what it says then names this one."""
         name = state_dict.get("name", self.name)
         self.curves = {metric: list(values) for metric, values in state_dict["curves"].items()}
-        self.notes = [self.name + note.removeprefix(name) if note.startswith(name) else note
+        own = (f"{name}/", f"{name}:")
+        self.notes = [self.name + note.removeprefix(name) if note.startswith(own) else note
                       for note in state_dict["notes"]]  # fmt: skip
         error = state_dict["error"]
         self.error = None if error is None else error.replace(f" {name}/", f" {self.name}/")

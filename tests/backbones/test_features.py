@@ -19,6 +19,7 @@ class Counting(FeatureExtractor):
     def __init__(self) -> None:
         torch.nn.Module.__init__(self)
         self.name, self.size, self.unit, self.seen = "mean", 64, False, 0
+        self.pixels = None
         self.register_buffer("factor", torch.ones(1))
 
     def forward(self, images):

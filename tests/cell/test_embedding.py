@@ -156,8 +156,14 @@ def test_of_images_with_colours_no_voice_sees_pixels(tmp_path):
 
 def test_pixels_that_are_not_kept_are_told(settings, tmp_path):
     cfg = settings("data=digits", *BACKBONE, '+voices.pixels=["method=knn","features=pixels"]')
-    with pytest.raises(InputError, match=r"voices\.pixels: features=pixels needs .* set backbone\.pixels=28"):
+    with pytest.raises(InputError, match=r"voices\.pixels: features=pixels needs .* set backbone\.pixels=14"):
         run_cell(Cell(cfg, tmp_path, "digits", "mixture"))
+
+
+def test_pixels_are_for_voices(settings, tmp_path):
+    cfg = settings("data=digits", "method=mahalanobis", *BACKBONE, "backbone.pixels=4")
+    with pytest.raises(InputError, match=r"backbone\.pixels is for voices of a mixture"):
+        run_cell(Cell(cfg, tmp_path, "digits", "mahalanobis"))
 
 
 def test_pixels_beside_features_compute_no_feature_again(settings, tmp_path, monkeypatch):
@@ -166,7 +172,7 @@ def test_pixels_beside_features_compute_no_feature_again(settings, tmp_path, mon
     images = load(settings("data=digits").data)
     arrays = embedded(images, settings("data=digits", *BACKBONE, cache))
     monkeypatch.setattr(features, "_computed", None)
-    beside = embedded(images, settings("data=digits", *BACKBONE, cache, "backbone.pixels=4"))
+    beside = embedded(images, settings("data=digits", *PIXELS, cache))
     assert np.array_equal(beside.x, arrays.x)
     assert beside.small_copies.shape == (1, 4, 4)
     assert cell_key(settings("data=digits", *BACKBONE)) != cell_key(

@@ -86,6 +86,11 @@ def test_images_of_one_contrast_lie_between_the_extremes_of_those_that_train():
     assert (found[:3].min(), found[:3].max()) == (pytest.approx(0, abs=1e-6), pytest.approx(1, abs=1e-6))
 
 
+def test_columns_have_no_contrast():
+    with pytest.raises(InputError, match=r"preprocess\.pixels=contrast is for images"):
+        scaled(scaling="none", fit_rows="training", pixels="contrast")
+
+
 def test_patches_are_scaled_by_all_places_of_an_image():
     """A step through all patches that has a factor in common with the grid would meet some columns of it alone."""
     places = np.arange(28 * 28, dtype=np.float32).reshape(28, 28, 1) % 28  # 0 to 27 from left to right

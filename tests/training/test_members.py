@@ -100,6 +100,9 @@ def test_what_a_copy_says_names_its_own_stage(make):
     original, copy = (Stage(name, "k", None) for name in ("pretrain.deep_sad", "pretrain.hsc"))
     original.notes, original.error = ["pretrain.deep_sad/loss: odd"], "but pretrain.deep_sad/loss is nan in epoch 1"
     copy.load_state_dict(original.state_dict())
+    original.notes.append("pretrain.deep_sad_too: of another")
+    copy.load_state_dict(original.state_dict())
+    assert copy.notes.pop() == original.notes.pop() == "pretrain.deep_sad_too: of another"
     original.notes.append("pretrain.deep_sad/loss: more")
     assert (copy.notes, copy.error) == (["pretrain.hsc/loss: odd"], "but pretrain.hsc/loss is nan in epoch 1")
 
