@@ -1,5 +1,6 @@
 """The plan of a grid: its cells, and the jobs that train them. It is made without importing torch."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -234,16 +235,23 @@ def _digests(texts: Iterable[tuple[str, ...]]) -> list[str]:
     return [key_of_texts(key), *(digest_of(column) if any(column) else "" for column in others)]
 
 
-def jobs_of(cells: Sequence[PlannedCell], *, size: Callable[[PlannedCell], int], slots: int) -> list[Job]:
+def jobs_of(
+    cells: Sequence[PlannedCell],
+    *,
+    size: Callable[[PlannedCell], int],
+    seconds: Callable[[PlannedCell], float] = lambda _: 1.0,
+    slots: int,
+) -> list[Job]:
     """The jobs that train these cells; each needs only jobs before it.
 
     Args:
         cells: what to train.
         size: the largest pack for a cell like this one.
-        slots: number of workers; packs are small enough for each worker to have one.
+        seconds: roughly how long such a cell takes; zero where that is not known.
+        slots: number of workers; no pack takes longer than a worker's share of all the work.
     """
     ordered = _ordered(cells)
-    packs = _packs(ordered, [cell.kind for cell in ordered], size, slots)
+    packs = _packs(ordered, [cell.kind for cell in ordered], size, seconds, slots)
     users: dict[str, set[int]] = {}
     for number, pack in enumerate(packs):
         for cell in pack:
@@ -254,7 +262,7 @@ def jobs_of(cells: Sequence[PlannedCell], *, size: Callable[[PlannedCell], int],
             shared.setdefault(cell.shares, cell)
     jobs: list[Job] = []
     job_of: dict[str, int] = {}
-    for pack in _packs(list(shared.values()), [cell.shares_kind for cell in shared.values()], size, slots):
+    for pack in _packs(list(shared.values()), [cell.shares_kind for cell in shared.values()], size, seconds, slots):
         job_of |= {cell.shares: len(jobs) for cell in pack}
         jobs.append(Job(len(jobs), pack, pretrains=True, needs=(), stack=len(pack) > 1))
     for pack in packs:
@@ -284,16 +292,22 @@ def _ordered(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
 
 
 def _packs(
-    cells: Sequence[PlannedCell], kinds: Sequence[str], size: Callable[[PlannedCell], int], slots: int
+    cells: Sequence[PlannedCell],
+    kinds: Sequence[str],
+    size: Callable[[PlannedCell], int],
+    seconds: Callable[[PlannedCell], float],
+    slots: int,
 ) -> list[tuple[PlannedCell, ...]]:
     """Packs of nearly equal size, each of cells of one kind."""
-    share_of_a_worker = -(-len(cells) // slots)
+    share_of_a_worker = sum(map(seconds, cells)) / slots
     groups: dict[str, list[PlannedCell]] = {}
     for cell, kind in zip(cells, kinds, strict=True):
         groups.setdefault(kind if size(cell) > 1 else cell.key, []).append(cell)
     packs = []
     for group in groups.values():
-        parts = -(-len(group) // max(1, min(size(group[0]), share_of_a_worker)))
+        of_cell = seconds(group[0])
+        most = math.ceil(share_of_a_worker / of_cell) if of_cell else len(group)
+        parts = -(-len(group) // max(1, min(size(group[0]), most)))
         least, remainder = divmod(len(group), parts)
         start = 0
         for part in range(parts):
