@@ -11,27 +11,25 @@ which score without it.
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import validate_data
+from numpy.typing import NDArray
 
-from sad_lightning.baselines.baseline import Baseline, Floats, bounded_rows, known_anomalies
-from sad_lightning.baselines.flat_trees import (
-    FlatTrees,
-    join,
-)
+from sad_lightning.baselines.baseline import Baseline, Floats
+from sad_lightning.baselines.flat_trees import FlatTrees, join
 from sad_lightning.baselines.folds import boost_by_folds
-from sad_lightning.baselines.rotation import rotated_axes, with_rotated
-from sad_lightning.baselines.trees_mixin import TreesMixin
+from sad_lightning.baselines.trees_mixin import Grow, TreesMixin
 from sad_lightning.checks import fraction_to_one, whole_number
 from sad_lightning.errors import InputError, first_line
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class CatBoost(TreesMixin, Baseline):
     """CatBoost.
 
@@ -52,69 +50,33 @@ class CatBoost(TreesMixin, Baseline):
             which all have seen, and for a row beyond ``max_rows``, whose score is like that of a new one.
     """
 
-    rows = frozenset({-1, 0, 1})
-    needs_anomalies = True
+    boosters: int
+    trees: int
+    learning_rate: float | None
+    depth: int
+    columns: float
+    rotations: int
+    max_rows: int
+    random_state: int | None
+
     leaf_values = "value_"
     learned = ("axes_", "roots_", "children_", "feature_", "threshold_", "value_", "out_of_bag_")
 
-    def __init__(
-        self,
-        *,
-        boosters: int,
-        trees: int,
-        learning_rate: float | None,
-        depth: int,
-        columns: float,
-        rotations: int,
-        max_rows: int,
-        random_state: int | None,
-    ) -> None:
-        self.boosters = boosters
-        self.trees = trees
-        self.learning_rate = learning_rate
-        self.depth = depth
-        self.columns = columns
-        self.rotations = rotations
-        self.max_rows = max_rows
-        self.random_state = random_state
-
-    def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
-        """Fit to the rows ``X``, ``(n, D)``, and their labels ``semi``, ``(n,)``.
-
-        Raises:
-            InputError: a parameter or a label is out of range, there is no known anomaly, CatBoost is not installed, or
-                all columns are constant.
-        """
-        x = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
-        anomaly = known_anomalies(semi, len(x))
-        settings, generator = self._settings(), np.random.default_rng(self.random_state)
-        self.axes_ = rotated_axes(x, whole_number("method.rotations", self.rotations, least=0), generator)
-        rows = bounded_rows(anomaly, whole_number("method.max_rows", self.max_rows), generator)
+    def grower(self, generator: np.random.Generator) -> Grow:
+        """Boosters of CatBoost by folds."""
+        settings: dict[str, Any] = {
+            "iterations": whole_number("method.trees", self.trees),
+            "depth": whole_number("method.depth", self.depth, most=16),
+            "rsm": fraction_to_one("method.columns", self.columns),
+        }
+        if self.learning_rate is not None:
+            settings["learning_rate"] = fraction_to_one("method.learning_rate", self.learning_rate)
         seeds = count(int(generator.integers(2**32)) if self.random_state is None else self.random_state)
 
         def grow(x: NDArray[np.float32], anomaly: NDArray[np.bool_]) -> tuple[FlatTrees, Floats]:
             return _grow(x, anomaly, {**settings, "random_seed": next(seeds)})
 
-        folds = whole_number("method.boosters", self.boosters)
-        trees, self.value_, self.out_of_bag_ = boost_by_folds(
-            with_rotated(x, self.axes_), anomaly, rows, folds, grow, generator
-        )
-        self.roots_, self.children_, self.feature_, self.threshold_ = trees
-        return self
-
-    def _settings(self) -> dict[str, Any]:
-        """The parameters, checked, by CatBoost's names."""
-        own_rate = (
-            {}
-            if self.learning_rate is None
-            else {"learning_rate": fraction_to_one("method.learning_rate", self.learning_rate)}
-        )
-        return {
-            "iterations": whole_number("method.trees", self.trees),
-            "depth": whole_number("method.depth", self.depth, most=16),
-            "rsm": fraction_to_one("method.columns", self.columns),
-            **own_rate,
-        }
+        return partial(boost_by_folds, grow, generator, whole_number("method.boosters", self.boosters))
 
 
 def _grow(x: NDArray[np.float32], anomaly: NDArray[np.bool_], settings: Mapping[str, Any]) -> tuple[FlatTrees, Floats]:

@@ -12,22 +12,22 @@ nothing: ``out_of_bag_`` holds the scores by the trees that have not seen them.
 """
 
 import warnings
-from typing import Any, Self
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.utils.validation import validate_data
 
-from sad_lightning.baselines.baseline import Baseline, bounded_rows, known_anomalies
-from sad_lightning.baselines.flat_trees import (
-    flatten,
-)
-from sad_lightning.baselines.rotation import rotated_axes, with_rotated
-from sad_lightning.baselines.trees_mixin import TreesMixin
+from sad_lightning.baselines.baseline import Baseline, Floats
+from sad_lightning.baselines.flat_trees import FlatTrees, flatten
+from sad_lightning.baselines.rotation import with_rotated
+from sad_lightning.baselines.trees_mixin import Grow, TreesMixin
 from sad_lightning.checks import whole_number
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ExtraTrees(TreesMixin, Baseline):
     """Extremely randomised trees.
 
@@ -43,39 +43,36 @@ class ExtraTrees(TreesMixin, Baseline):
             where none could: the score of a row beyond ``max_rows`` is like that of a new one.
     """
 
-    rows = frozenset({-1, 0, 1})
-    needs_anomalies = True
+    trees: int
+    rotations: int
+    max_rows: int
+    random_state: int | None
+
     leaf_values = "probability_"
     learned = ("axes_", "roots_", "children_", "feature_", "threshold_", "probability_", "out_of_bag_")
 
-    def __init__(self, *, trees: int, rotations: int, max_rows: int, random_state: int | None) -> None:
-        self.trees = trees
-        self.rotations = rotations
-        self.max_rows = max_rows
-        self.random_state = random_state
-
-    def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
-        """Fit to the rows ``X``, ``(n, D)``, and their labels ``semi``, ``(n,)``.
-
-        Raises:
-            InputError: a parameter or a label is out of range, or there is no known anomaly.
-        """
-        x = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
-        anomaly = known_anomalies(semi, len(x))
-        generator = np.random.default_rng(self.random_state)
+    def grower(self, generator: np.random.Generator) -> Grow:
+        """The forest of scikit-learn."""
         forest = ExtraTreesClassifier(
             n_estimators=whole_number("method.trees", self.trees), class_weight="balanced_subsample", bootstrap=True,
             oob_score=True, random_state=int(generator.integers(2**32)),
         )  # fmt: skip
-        self.axes_ = rotated_axes(x, whole_number("method.rotations", self.rotations, least=0), generator)
-        rows = bounded_rows(anomaly, whole_number("method.max_rows", self.max_rows), generator)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Some inputs do not have OOB scores")
-            forest.fit(with_rotated(x[rows], self.axes_), anomaly[rows])
-        trees: list[Any] = [grown.tree_ for grown in forest.estimators_]
-        self.roots_, self.children_, self.feature_, self.threshold_ = flatten(trees)
-        self.probability_ = np.concatenate([tree.value[:, 0, 1] for tree in trees])
-        unseen = forest.oob_decision_function_.any(axis=1)  # whether some tree has not seen the row
-        self.out_of_bag_ = np.full(len(x), np.nan)
-        self.out_of_bag_[rows] = np.where(unseen, forest.oob_decision_function_[:, 1], np.nan)
-        return self
+        return partial(_grow, forest)
+
+
+def _grow(
+    forest: ExtraTreesClassifier,
+    x: NDArray[np.float32],
+    axes: Floats,
+    anomaly: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+) -> tuple[FlatTrees, Floats, Floats]:
+    """The trees, the share of known anomalies in each node, and ``out_of_bag_``."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Some inputs do not have OOB scores")
+        forest.fit(with_rotated(x[rows], axes), anomaly[rows])
+    trees: list[Any] = [grown.tree_ for grown in forest.estimators_]
+    unseen = forest.oob_decision_function_.any(axis=1)  # whether some tree has not seen the row
+    out_of_bag = np.full(len(x), np.nan)
+    out_of_bag[rows] = np.where(unseen, forest.oob_decision_function_[:, 1], np.nan)
+    return flatten(trees), np.concatenate([tree.value[:, 0, 1] for tree in trees]), out_of_bag

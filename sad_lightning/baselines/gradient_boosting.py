@@ -11,21 +11,21 @@ rows has a score by a booster that has not seen it, ``out_of_bag_``: the others 
 scikit-learn grows the trees (``HistGradientBoostingClassifier``); they are stored as flat arrays.
 """
 
-from typing import Any, Self
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.utils.validation import validate_data
 
-from sad_lightning.baselines.baseline import Baseline, Floats, bounded_rows, known_anomalies
+from sad_lightning.baselines.baseline import Baseline, Floats
 from sad_lightning.baselines.flat_trees import FlatTrees
 from sad_lightning.baselines.folds import boost_by_folds
-from sad_lightning.baselines.rotation import rotated_axes, with_rotated
-from sad_lightning.baselines.trees_mixin import TreesMixin
+from sad_lightning.baselines.trees_mixin import Grow, TreesMixin
 from sad_lightning.checks import at_least_zero, fraction_to_one, whole_number
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class GradientBoosting(TreesMixin, Baseline):
     """Gradient boosting.
 
@@ -47,63 +47,23 @@ class GradientBoosting(TreesMixin, Baseline):
             which all have seen, and for a row beyond ``max_rows``, whose score is like that of a new one.
     """
 
-    rows = frozenset({-1, 0, 1})
-    needs_anomalies = True
+    boosters: int
+    trees: int
+    learning_rate: float
+    leaves: int
+    min_rows: int
+    columns: float
+    rotations: int
+    l2: float
+    max_rows: int
+    random_state: int | None
+
     leaf_values = "value_"
     learned = ("axes_", "roots_", "children_", "feature_", "threshold_", "value_", "out_of_bag_")
 
-    def __init__(
-        self,
-        *,
-        boosters: int,
-        trees: int,
-        learning_rate: float,
-        leaves: int,
-        min_rows: int,
-        columns: float,
-        rotations: int,
-        l2: float,
-        max_rows: int,
-        random_state: int | None,
-    ) -> None:
-        self.boosters = boosters
-        self.trees = trees
-        self.learning_rate = learning_rate
-        self.leaves = leaves
-        self.min_rows = min_rows
-        self.columns = columns
-        self.rotations = rotations
-        self.l2 = l2
-        self.max_rows = max_rows
-        self.random_state = random_state
-
-    def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
-        """Fit to the rows ``X``, ``(n, D)``, and their labels ``semi``, ``(n,)``.
-
-        Raises:
-            InputError: a parameter or a label is out of range, or there is no known anomaly.
-        """
-        x = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
-        anomaly = known_anomalies(semi, len(x))
-        generator = np.random.default_rng(self.random_state)
-        settings = self._settings()
-        self.axes_ = rotated_axes(x, whole_number("method.rotations", self.rotations, least=0), generator)
-        rows = bounded_rows(anomaly, whole_number("method.max_rows", self.max_rows), generator)
-
-        def grow(x: NDArray[np.float32], anomaly: NDArray[np.bool_]) -> tuple[FlatTrees, Floats]:
-            booster = HistGradientBoostingClassifier(**settings, random_state=int(generator.integers(2**32)))
-            return _flatten(booster.fit(x, anomaly))
-
-        folds = whole_number("method.boosters", self.boosters)
-        trees, self.value_, self.out_of_bag_ = boost_by_folds(
-            with_rotated(x, self.axes_), anomaly, rows, folds, grow, generator
-        )
-        self.roots_, self.children_, self.feature_, self.threshold_ = trees
-        return self
-
-    def _settings(self) -> dict[str, Any]:
-        """The parameters, checked, by scikit-learn's names."""
-        return {
+    def grower(self, generator: np.random.Generator) -> Grow:
+        """Boosters of scikit-learn by folds."""
+        settings = {
             "max_iter": whole_number("method.trees", self.trees),
             "learning_rate": fraction_to_one("method.learning_rate", self.learning_rate),
             "max_leaf_nodes": whole_number("method.leaves", self.leaves, least=2),
@@ -112,6 +72,12 @@ class GradientBoosting(TreesMixin, Baseline):
             "l2_regularization": at_least_zero("method.l2", self.l2),
             "early_stopping": False,
         }
+
+        def grow(x: NDArray[np.float32], anomaly: NDArray[np.bool_]) -> tuple[FlatTrees, Floats]:
+            booster = HistGradientBoostingClassifier(**settings, random_state=int(generator.integers(2**32)))
+            return _flatten(booster.fit(x, anomaly))
+
+        return partial(boost_by_folds, grow, generator, whole_number("method.boosters", self.boosters))
 
 
 def _flatten(booster: HistGradientBoostingClassifier) -> tuple[FlatTrees, Floats]:

@@ -6,6 +6,7 @@ Labels are not used: known anomalies are no rows of a fit. scikit-learn grows th
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class IForest(OutlierMixin, Baseline):
     """Isolation forest.
 
@@ -31,14 +33,13 @@ class IForest(OutlierMixin, Baseline):
         random_state: the seed of samples and splits.
     """
 
+    trees: int
+    sample: int
+    random_state: int | None
+
     rows = frozenset({0, 1})
     learned = ("roots_", "children_", "feature_", "threshold_", "length_", "expected_length_")
     offset_ = -0.5  # the score_samples of a row whose path is as long as expected
-
-    def __init__(self, *, trees: int, sample: int, random_state: int | None) -> None:
-        self.trees = trees
-        self.sample = sample
-        self.random_state = random_state
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
         """Fit to the rows ``X``, ``(n, D)``; ``semi`` is not used."""

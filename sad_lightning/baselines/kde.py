@@ -8,6 +8,7 @@ appendix E). Labels are not used: known anomalies are no rows of a fit.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class KDE(Baseline):
     """Kernel density estimation.
 
@@ -32,13 +34,12 @@ class KDE(Baseline):
         random_state: the seed of the folds.
     """
 
+    bandwidths: Sequence[float]
+    folds: int
+    random_state: int | None
+
     rows = frozenset({0, 1})
     learned = ("rows_", "bandwidth_", "log_likelihoods_")
-
-    def __init__(self, *, bandwidths: Sequence[float], folds: int, random_state: int | None) -> None:
-        self.bandwidths = bandwidths
-        self.folds = folds
-        self.random_state = random_state
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
         """Fit to the rows ``X``, ``(n, D)``; ``semi`` is not used.

@@ -7,6 +7,7 @@ that training rows score lower than other rows.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class KNN(Baseline):
     """Mean distance to the nearest neighbours.
 
@@ -32,17 +34,16 @@ class KNN(Baseline):
         random_state: the seed of that draw.
     """
 
+    neighbors: int
+    metric: str
+    max_rows: int
+    random_state: int | None
+
     rows = frozenset({0, 1})
     learned = ("rows_",)
     _count = 0
-    _out_of_bag: Floats | None = None
-    _search: NearestNeighbors | None = None
-
-    def __init__(self, *, neighbors: int, metric: str, max_rows: int, random_state: int | None) -> None:
-        self.neighbors = neighbors
-        self.metric = metric
-        self.max_rows = max_rows
-        self.random_state = random_state
+    _out_of_bag: Floats | None = field(default=None, init=False)
+    _search: NearestNeighbors | None = field(default=None, init=False)
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
         """Store the rows ``X``, ``(n, D)``; ``semi`` is not used.

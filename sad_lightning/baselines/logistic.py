@@ -11,6 +11,7 @@ it ranks rows as the probability does, and does not round to one for rows far ou
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Logistic(Baseline):
     """Logistic regression with an L2 penalty and balanced classes.
 
@@ -38,15 +40,14 @@ class Logistic(Baseline):
             keeps the columns.
     """
 
+    c: float
+    squares: bool
+    max_iter: int
+    components: int | None
+
     rows = frozenset({-1, 0, 1})
     needs_anomalies = True
     learned = ("mean_", "scale_", "weights_", "bias_", "axes_")
-
-    def __init__(self, *, c: float, squares: bool, max_iter: int, components: int | None) -> None:
-        self.c = c
-        self.squares = squares
-        self.max_iter = max_iter
-        self.components = components
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
         """Fit to the rows ``X``, ``(n, D)``, and their labels ``semi``, ``(n,)``.

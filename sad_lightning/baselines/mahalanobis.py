@@ -9,6 +9,7 @@ chi-squared distribution with D degrees of freedom.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _MOST_COLUMNS = 10_000  # the covariance is then 0.8 GB, and so is its inverse
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Mahalanobis(Baseline):
     """Squared Mahalanobis distance from the mean.
 
@@ -33,11 +35,10 @@ class Mahalanobis(Baseline):
         shrinkage: ``ledoit_wolf``, or the weight of the sphere in (0, 1].
     """
 
+    shrinkage: float | str
+
     rows = frozenset({0, 1})
     learned = ("mean_", "precision_", "shrinkage_")
-
-    def __init__(self, *, shrinkage: float | str) -> None:
-        self.shrinkage = shrinkage
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
         """Fit to the rows ``X``, ``(n, D)``; ``semi`` is not used.

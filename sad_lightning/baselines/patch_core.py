@@ -18,6 +18,7 @@ Rows that are no patches are images of a single one.
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -43,6 +44,7 @@ Singles = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class PatchCore(Baseline):
     """Distance to the nearest patch of a coreset.
 
@@ -55,18 +57,15 @@ class PatchCore(Baseline):
         random_state: the seed of what is drawn, the first patch and the projection.
     """
 
+    coreset: float
+    neighbors: int
+    max_patches: int
+    learns: bool
+    c: float
+    random_state: int | None
+
     rows = frozenset({-1, 0, 1})
     learned = ("bank_", "weights_", "bias_", "shape_")
-
-    def __init__(
-        self, *, coreset: float, neighbors: int, max_patches: int, learns: bool, c: float, random_state: int | None
-    ) -> None:
-        self.coreset = coreset
-        self.neighbors = neighbors
-        self.max_patches = max_patches
-        self.learns = learns
-        self.c = c
-        self.random_state = random_state
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
         """Choose the coreset among the rows ``X``, ``(n, D)``, each a patch; ``semi`` ``(n,)`` knows the anomalies.

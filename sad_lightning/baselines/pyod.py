@@ -16,6 +16,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
@@ -36,6 +37,7 @@ _WRITTEN: dict[str, Any] = {}  # what was written last, by its arrays: a trainin
 _ERRORS = (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class PyOD(Baseline):
     """A detector of PyOD.
 
@@ -45,12 +47,11 @@ class PyOD(Baseline):
         random_state: the seed of all that it draws.
     """
 
-    learned = ("rows_", "semi_", "scores_")
+    detector: str
+    parameters: Mapping[str, Any] | None
+    random_state: int | None
 
-    def __init__(self, *, detector: str, parameters: Mapping[str, Any] | None, random_state: int | None) -> None:
-        self.detector = detector
-        self.parameters = parameters
-        self.random_state = random_state
+    learned = ("rows_", "semi_", "scores_")
 
     @property
     def needs_anomalies(self) -> bool:

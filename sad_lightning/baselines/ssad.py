@@ -11,25 +11,23 @@ kappa is 0, and with C = 1 / (nu n) this is the one-class SVM.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import OutlierMixin, clone
-from sklearn.model_selection import ParameterGrid
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
-from sad_lightning.baselines.baseline import Baseline, Floats, ParameterLists, check_labels
-from sad_lightning.baselines.kernel import choose_rows, expansion, rbf, squared_distances, torch_expansion, width
+from sad_lightning.baselines.baseline import Baseline, ParameterLists, check_labels
+from sad_lightning.baselines.kernel import choose_rows
+from sad_lightning.baselines.kernel_mixin import KernelMixin
 from sad_lightning.baselines.ssad_dual import solve
 from sad_lightning.checks import at_least_zero, positive, whole_number
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
-
-class SSAD(OutlierMixin, Baseline):
+@dataclass(kw_only=True, eq=False, repr=False)
+class SSAD(KernelMixin, Baseline):
     """Semi-supervised anomaly detection.
 
     Args:
@@ -45,31 +43,18 @@ class SSAD(OutlierMixin, Baseline):
         random_state: the seed of that draw.
     """
 
+    gamma: float | str
+    kappa: float
+    c_unlabeled: float
+    c_known_normal: float
+    c_known_anomaly: float
+    tolerance: float
+    max_moves: int
+    max_rows: int
+    random_state: int | None
+
     rows = frozenset({-1, 0, 1})
     learned = ("gamma_", "vectors_", "weights_", "offset_", "margin_", "residual_")
-
-    def __init__(
-        self,
-        *,
-        gamma: float | str,
-        kappa: float,
-        c_unlabeled: float,
-        c_known_normal: float,
-        c_known_anomaly: float,
-        tolerance: float,
-        max_moves: int,
-        max_rows: int,
-        random_state: int | None,
-    ) -> None:
-        self.gamma = gamma
-        self.kappa = kappa
-        self.c_unlabeled = c_unlabeled
-        self.c_known_normal = c_known_normal
-        self.c_known_anomaly = c_known_anomaly
-        self.tolerance = tolerance
-        self.max_moves = max_moves
-        self.max_rows = max_rows
-        self.random_state = random_state
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
         """Fit to the rows ``X``, ``(n, D)``, and their labels ``semi``, ``(n,)``.
@@ -87,14 +72,8 @@ class SSAD(OutlierMixin, Baseline):
         rows = choose_rows(labels, self.max_rows, self.random_state)
         rows = rows[np.argsort(labels[rows], kind="stable")]
         x, labels = x[rows], labels[rows]
-        distances = squared_distances(x, x)
-        kernel, gamma, before, start = np.empty_like(distances), None, None, None
-        for point in ParameterGrid(grid):
-            one = clone(self).set_params(**point)
-            one.gamma_ = width(one.gamma, x)
-            if one.gamma_ != gamma:
-                gamma = one.gamma_
-                rbf(distances, gamma, out=kernel)
+        before, start = None, None
+        for one, kernel in self.kernels(x, grid):
             caps = [positive(f"method.c_{name}", getattr(one, f"c_{name}"))
                     for name in ("known_anomaly", "unlabeled", "known_normal")]  # fmt: skip
             constraints = (at_least_zero("method.kappa", one.kappa) if labels.any() else 0.0, *caps)
@@ -115,26 +94,3 @@ class SSAD(OutlierMixin, Baseline):
             one.offset_, one.margin_, one.residual_ = solution.rho, solution.mu, solution.residual
             one.n_features_in_ = self.n_features_in_
             yield one
-
-    def anomaly_score(self, X: ArrayLike) -> Floats:
-        """``(B,)``, without the constant rho: next to it the tiny scores of far rows would round to one value."""
-        return np.negative(self.score_samples(X))
-
-    def decision_function(self, X: ArrayLike) -> Floats:
-        """The score in scikit-learn's sign, ``(B,)``; negative outside."""
-        decision: Floats = self.score_samples(X) - self.offset_
-        return decision
-
-    def score_samples(self, X: ArrayLike) -> Floats:
-        """``<w, phi(x)>``, ``(B,)``."""
-        check_is_fitted(self)
-        x = validate_data(self, X, dtype=np.float64, reset=False)
-        return expansion(x, self.vectors_, self.weights_, self.gamma_)
-
-    def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
-        """``anomaly_score`` in torch operations."""
-        return -torch_expansion(x, learned["vectors_"], learned["weights_"], learned["gamma_"])
-
-    def predict(self, X: ArrayLike) -> Any:
-        """``(B,)``: +1 inside, -1 outside."""
-        return np.where(self.decision_function(X) >= 0, 1, -1)
