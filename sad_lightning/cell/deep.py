@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -42,8 +42,8 @@ class Deep:
 
     trainings: tuple[Training, ...]
     callbacks: tuple[EarlyStopping, ...] = ()
-    voices: tuple[PreparedCell, ...] = ()
     goes_on: bool = False
+    voices: ClassVar[tuple[()]] = ()
 
     @property
     def rows(self) -> frozenset[int]:

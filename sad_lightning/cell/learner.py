@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from sad_lightning.cell.values import Learner
 from sad_lightning.cell.warm_start import going_on
 from sad_lightning.checks import choice, fraction_or_auto, path_of, true_or_false, whole_number
+from sad_lightning.config.compose import is_baseline
 from sad_lightning.data.arrays import Arrays, Renewal
 from sad_lightning.data.module import Balance, DataModule, RenewedRows, Rows, Stream
 from sad_lightning.data.own.labeled_split import row_hash
@@ -128,7 +129,7 @@ def new_learner(
     Raises:
         NotDefinedError: the method needs known anomalies, and the cell has none.
     """
-    if cfg.features == "patches" and cfg.selection is None:
+    if cfg.features == "patches" and not is_baseline(cfg):
         raise InputError(f"features=patches are for baselines, such as patch_core, got method={name}; leave it out")
     # the stages of an ensemble are train, train1, train2, ...
     models = [build(cfg.method, rows.seed, f"train{member or ''}") for member in range(cfg.ensemble)]

@@ -9,10 +9,10 @@ networks and forests; but a method that fits its training rows exactly, such as 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
@@ -22,7 +22,7 @@ from sad_lightning.cell.shallow import Shallow, unseen_scores
 from sad_lightning.cell.values import Cell, Learner, PreparedCell, Scores, add_seconds
 from sad_lightning.cell.warm_start import networks_before, shortened
 from sad_lightning.checks import whole_number
-from sad_lightning.config.compose import one_line_errors, voice_of
+from sad_lightning.config.compose import is_baseline, one_line_errors, voice_of
 from sad_lightning.data.preprocess import UNSCALED
 from sad_lightning.data.split import Indices, Split
 from sad_lightning.errors import InputError, NotDefinedError
@@ -92,12 +92,11 @@ class MixtureLearner:
     Attributes:
         voices: in the order of their names; the name of a voice is its ``cell.method``.
         divided: which rows calibrate them.
-        callbacks: empty.
     """
 
     voices: tuple[PreparedCell, ...]
     divided: MixtureRows
-    callbacks: tuple[Callback, ...] = ()
+    callbacks: ClassVar[tuple[()]] = ()
 
     @property
     def trainings(self) -> tuple[Training, ...]:
@@ -194,7 +193,7 @@ def new_mixture(
             except NotDefinedError:
                 notes.append(f"voices.{name}: is left out, it needs known anomalies and this cell has none")
                 continue
-            if cfg.selection is not None and cfg.selection.rule != "none":
+            if is_baseline(cfg) and cfg.selection.rule != "none":
                 raise InputError(f"selection.rule must be none in a mixture, got {cfg.selection.rule}; leave it out")
         voice = new_prepared(
             cell=replace(cell, cfg=own, folder=cell.folder / name, method=name), settings=defining(own), cfg=cfg,

@@ -1,14 +1,13 @@
 """A baseline in a cell: its features, the selection of its settings, its scores."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from sklearn.model_selection import ParameterGrid
 from torch import Tensor
@@ -33,11 +32,12 @@ _BATCH = 1000
 
 @dataclass(frozen=True)
 class _Fit:
-    """A fitted baseline, its scores of the test rows and of those that set the threshold, and its warnings."""
+    """A fitted baseline, its scores of the test rows and of those that set the threshold, its seconds and warnings."""
 
     baseline: Baseline
     tests: Floats
     normals: Floats
+    seconds: Mapping[str, float]
     warnings: tuple[str, ...]
 
 
@@ -58,9 +58,9 @@ class Shallow:
     baseline: Baseline
     data: DataModule
     selection: Selection
-    trainings: tuple[Training, ...] = ()
-    callbacks: tuple[Callback, ...] = ()
-    voices: tuple[PreparedCell, ...] = ()
+    trainings: ClassVar[tuple[()]] = ()
+    callbacks: ClassVar[tuple[()]] = ()
+    voices: ClassVar[tuple[()]] = ()
 
     @property
     def rows(self) -> frozenset[int]:
@@ -74,8 +74,7 @@ class Shallow:
 
     def score(self, prepared: PreparedCell) -> Scores:
         """Fit it, score, and write ``model.npz``."""
-        with timed("train") as seconds:
-            baseline, scores = self.fit(prepared)
+        baseline, scores = self.fit(prepared)
         split, normal, notes = scores.split, scores.normal, scores.warnings
         if split.calibrated_on == "in-sample" and promises(len(normal), prepared.cfg.target_fpr):
             unseen = unseen_scores(baseline, self.data, split.calibration, normal)
@@ -87,7 +86,7 @@ class Shallow:
             write_arrays(path, prepared.key, arrays, compress=False)
         if trainer.world_size > 1:
             notes += (f"trainer.devices: {type(baseline).__name__} was fitted by one process",)
-        return replace(scores, split=split, normal=normal, seconds=seconds, warnings=notes)
+        return replace(scores, split=split, normal=normal, warnings=notes)
 
     def fit(self, prepared: PreparedCell) -> tuple[Baseline, Scores]:
         """The baseline, fitted with chosen settings, and the scores of the test rows and of those of the threshold.
@@ -109,7 +108,7 @@ class Shallow:
             fit = self._shared(prepared)
         scorer = BaselineScore(fit.baseline, prepared.pretraining[0].method if prepared.pretraining else None)
         return fit.baseline, Scores(
-            split, fit.tests[counted], fit.normals, scorer, seconds={}, selection=record, warnings=fit.warnings
+            split, fit.tests[counted], fit.normals, scorer, fit.seconds, selection=record, warnings=fit.warnings
         )
 
     def _shared(self, prepared: PreparedCell) -> "_Fit":
@@ -121,37 +120,43 @@ class Shallow:
         tests, data = torch.tensor(len(prepared.split.test)), self.data
         fill = torch.empty(0) if data.fill is None else data.fill
         seen = (data.rows, data.semi, data.scored, tests, data.scale, data.shift, fill)
-        if name not in fits or not all(map(torch.equal, fits[name][0], seen)):
-            fits[name] = seen, self._fitted(prepared)
-        fit = fits[name] = fits.pop(name)  # the last used stands last
+        if name in fits and all(map(torch.equal, fits[name][0], seen)):
+            fits[name] = fits.pop(name)  # the last used stands last
+            return replace(fits[name][1], seconds={})
+        fits.pop(name, None)
+        fits[name] = seen, self._fitted(prepared)
         while len(fits) > _MOST_FITS:
             del fits[next(iter(fits))]
-        return fit[1]
+        return fits[name][1]
 
     def _fitted(self, prepared: PreparedCell) -> "_Fit":
         arrays, data = prepared.arrays, self.data
-        (x, tests, normals), semi = self._features(prepared), data.semi.cpu().numpy()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            masks = None if arrays.masks is None else arrays.masks[data.rows.cpu().numpy()]
-            fitted = (
-                self.baseline.fit_patches(x, semi, arrays.shape, masks)
-                if arrays.patches
-                else self.baseline.fit(x, semi)
-            )
-            scores = fitted.anomaly_score(tests) if len(tests) else np.empty(0)
-            return _Fit(fitted, scores, fitted.anomaly_score(normals), tuple(str(one.message) for one in caught))
+            with timed("train") as train_seconds:
+                (x, tests, normals), semi = self._features(prepared), data.semi.cpu().numpy()
+                masks = None if arrays.masks is None else arrays.masks[data.rows.cpu().numpy()]
+                fitted = (
+                    self.baseline.fit_patches(x, semi, arrays.shape, masks)
+                    if arrays.patches
+                    else self.baseline.fit(x, semi)
+                )
+            with timed("score") as score_seconds:
+                scores = fitted.anomaly_score(tests) if len(tests) else np.empty(0)
+                normal = fitted.anomaly_score(normals)
+        notes = tuple(str(one.message) for one in caught)
+        return _Fit(fitted, scores, normal, {**train_seconds, **score_seconds}, notes)
 
     def _chosen(
         self, prepared: PreparedCell, y: NDArray[np.bool_], held: NDArray[np.int64], counted: NDArray[np.bool_]
     ) -> tuple["_Fit", dict[str, Any]]:
         """The fit that is best on the test rows ``held``, and a record of the choice."""
-        (x, tests, normals), semi = self._features(prepared), self.data.semi.cpu().numpy()
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings(record=True) as caught, timed("train") as seconds:
             warnings.simplefilter("always")
+            (x, tests, normals), semi = self._features(prepared), self.data.semi.cpu().numpy()
             fitted, scores, record = _choose(self.baseline, self.selection, x, semi, tests, y, held, counted)
-            fit = _Fit(fitted, scores, fitted.anomaly_score(normals), tuple(str(one.message) for one in caught))
-        return fit, record
+            normal = fitted.anomaly_score(normals)
+        return _Fit(fitted, scores, normal, seconds, tuple(str(one.message) for one in caught)), record
 
     def _features(self, prepared: PreparedCell) -> tuple[Floats, Floats, Floats]:
         """What the baseline sees of the rows that train, of the test rows and of those that set the threshold."""

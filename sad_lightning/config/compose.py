@@ -49,6 +49,11 @@ def composed(*overrides: str) -> DictConfig:
         return with_voices(_composed(overrides), overrides)
 
 
+def is_baseline(settings: Mapping[str, Any]) -> bool:
+    """Whether the settings of a cell or of a voice are of a baseline: only those say how they are chosen."""
+    return settings["selection"] is not None
+
+
 def with_voices(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """The settings with each of ``voices`` composed, interpolations unresolved; unchanged if there are no voices.
 

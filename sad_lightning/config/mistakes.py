@@ -32,7 +32,7 @@ def one_line(error: BaseException, way_out: str = "choose a folder that can be w
             return "the current folder is gone; change to one that is there"
         if isinstance(cause, OSError) and (cause.filename is not None or cause.errno in FULL):
             return _of_system(cause, way_out)
-        if _is_no_memory(cause):
+        if is_no_memory(cause):
             return (
                 f"memory does not suffice ({first_line(cause)}); free some, or choose a smaller data set or batch_size"
             )
@@ -72,7 +72,7 @@ def _has_folder() -> bool:
     return True
 
 
-def _is_no_memory(error: BaseException) -> bool:
+def is_no_memory(error: BaseException) -> bool:
     """Whether memory did not suffice: that of an accelerator, or that which torch or anything else asked for."""
     of_torch = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     return of_torch or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

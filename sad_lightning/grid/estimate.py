@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sad_lightning.config.compose import is_baseline
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.errors import InputError
 from sad_lightning.grid.plan import Job
@@ -77,7 +78,7 @@ def seconds_of_steps(job: Job, settings: Mapping[str, Any], arrays: Arrays) -> f
     if settings.get("voices"):
         alone = [{**settings, **voice, "voices": {}} for voice in settings["voices"].values()]
         return sum(seconds_of_steps(job, voice, arrays) for voice in alone)
-    if settings["selection"] is not None:
+    if is_baseline(settings):
         return 5.0 * len(job.cells)
     pretrain = settings["pretrain"]
     training = (int(settings["batch_size"]), int(settings["trainer"]["max_epochs"]))

@@ -18,6 +18,7 @@ from sad_lightning.cell.key import plain
 from sad_lightning.cell.loading import check_whole_path, load
 from sad_lightning.cell.trainer_settings import check_trainer
 from sad_lightning.checks import true_or_false, whole_number
+from sad_lightning.config.compose import is_baseline
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.errors import DamagedError, InputError
 from sad_lightning.files import set_aside
@@ -177,7 +178,7 @@ def _plan(
 
 
 def _stacking(cell: PlannedCell, backend: Backend) -> Verdict:
-    if cell.settings["selection"] is not None:
+    if is_baseline(cell.settings):
         return Verdict(False, "a baseline is not trained by steps")
     features = cell.settings["backbone"] is not None  # columns; how many, the plan need not know
     shape = (1,) if features else load(OmegaConf.create(cell.settings).data).shape
@@ -231,8 +232,8 @@ class _Seconds:
 
 
 def _kind(cell: PlannedCell) -> object:
-    is_baseline = cell.settings["selection"] is not None and not cell.settings["voices"]
-    return (cell.data, cell.method) if is_baseline else cell.kind  # of baselines each seed is a kind of its own
+    alone = is_baseline(cell.settings) and not cell.settings["voices"]
+    return (cell.data, cell.method) if alone else cell.kind  # of baselines each seed is a kind of its own
 
 
 def _remaining(jobs: Sequence[Job], finished: Mapping[str, Outcome]) -> list[Job]:

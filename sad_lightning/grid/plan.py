@@ -21,7 +21,7 @@ from sad_lightning.cell.key import (
     plain,
     text_of,
 )
-from sad_lightning.config.compose import method_name, with_voices
+from sad_lightning.config.compose import is_baseline, method_name, with_voices
 from sad_lightning.grid.compose import Kind, Sweep
 from sad_lightning.grid.substitute import Substitution
 
@@ -285,7 +285,7 @@ def _ordered(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
     for cell in cells:
         settings = cell.settings
         alike = repr((cell.method, settings["data"], settings["split"]["normal_class"], settings["seed"]))
-        trains = any(part["selection"] is None for part in settings["voices"].values() or (settings,))
+        trains = not all(map(is_baseline, settings["voices"].values() or (settings,)))
         turns.append(counts[alike] if trains else places.setdefault(alike, len(places)))
         counts[alike] += 1
     return [cell for _, cell in sorted(zip(turns, cells, strict=True), key=lambda pair: pair[0])]

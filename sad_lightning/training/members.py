@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from lightning import Trainer
 
+from sad_lightning.config.mistakes import is_no_memory
 from sad_lightning.config.own_code import code_digest
 from sad_lightning.data.module import NO_BALANCE, DataModule
 from sad_lightning.errors import DamagedError, InputError, first_line
@@ -64,7 +65,7 @@ def _fit_alone(group: Sequence[Training], new_trainer: NewTrainer) -> None:
 
 
 def _fit_as_one(group: Sequence[Training], trainer: Trainer) -> bool:
-    """Train the methods as a population; False where torch can not stack what they do, then they are as before."""
+    """Train the methods as a population; False, with the methods as before, where torch or memory can not."""
     methods = [training.method for training in group]
     before = [copy.deepcopy(training.stage.state_dict()) for training in group]
     try:
@@ -73,10 +74,12 @@ def _fit_as_one(group: Sequence[Training], trainer: Trainer) -> bool:
     except (InputError, OSError):
         raise
     except Exception as error:  # vmap refuses .item(), masks, dropout and more, each in its own words
-        reason = first_line(error)
+        reason = f"it can not be stacked: {first_line(error)}"
+        if is_no_memory(error):
+            reason = f"memory does not hold {len(group)} that train as one; set pack={max(1, len(group) // 2)}"
         for training, state in zip(group, before, strict=True):
             training.stage.load_state_dict(state)
-            training.stage.notes.append(f"{training.stage.name}: trained alone, for it can not be stacked: {reason}")
+            training.stage.notes.append(f"{training.stage.name}: trained alone, for {reason}")
         return False
     population.unstack(methods)
     return True

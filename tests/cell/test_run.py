@@ -20,19 +20,22 @@ from sklearn.metrics import roc_auc_score
 from support.cells import SHORT
 from support.results import edited
 
-from sad_lightning.cell import learner, loading, values
+from sad_lightning.cell import learner, loading, run, values
 from sad_lightning.cell import prepare as preparing
+from sad_lightning.cell.deep import Deep
 from sad_lightning.cell.key import defining, key_of
 from sad_lightning.cell.learner import build
 from sad_lightning.cell.prepare import prepare_cell
-from sad_lightning.cell.run import run_cell
+from sad_lightning.cell.run import run_cell, run_cells
 from sad_lightning.cell.values import Cell
 from sad_lightning.data.sets.images import digits
 from sad_lightning.data.split import draw_split
 from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.methods.deep_sad import DeepSAD
 from sad_lightning.result import Result, finished
+from sad_lightning.training import members
 from sad_lightning.training.ensemble import Ensemble
+from sad_lightning.training.population import Population
 from sad_lightning.training.stacking import Verdict
 from sad_lightning.training.stage import Stage
 from sad_lightning.training.trainer import ResumeCheckpoint
@@ -365,6 +368,37 @@ def test_pretraining_is_shared_only_by_equal_trainings(settings, tmp_path):
     other, _ = cell(settings, tmp_path / "c", *SHORT, "trainer.limit_train_batches=1")
     assert [result.pretraining for result in (first, second, other)] == ["trained", "cached", "trained"]
     assert cell(settings, tmp_path / "d", *SHORT, "pretrain=none")[0].pretraining == "none"
+
+
+def test_processes_wait_for_each_other_before_they_read_what_one_of_them_writes(settings, tmp_path, monkeypatch):
+    happened, fit_cached = [], run.fit_cached
+    monkeypatch.setattr(run, "fit_cached", lambda *args, **kw: (fit_cached(*args, **kw), happened.append("written")))
+    strategy = lightning.pytorch.strategies.SingleDeviceStrategy
+    monkeypatch.setattr(strategy, "barrier", lambda self, *names: None if names else happened.append("barrier"))
+    start = Deep.start
+    monkeypatch.setattr(Deep, "start", lambda *args: (happened.append("read"), start(*args)))
+    cell(settings, tmp_path, *SHORT)
+    assert happened[: happened.index("read")][-2:] == ["written", "barrier"]
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory. Tried 9 GiB"), MemoryError()])
+def test_a_pack_that_memory_does_not_hold_trains_one_by_one_and_says_so(error, settings, tmp_path, monkeypatch):
+    fit = members.fit
+
+    def short(trainer, module, data):
+        if isinstance(module, Population):
+            raise error
+        fit(trainer, module, data)
+
+    monkeypatch.setattr(members, "fit", short)
+    cells = [Cell(settings(*SHORT, f"seed={k}"), tmp_path / str(k), "digits", "deep_sad") for k in range(4)]
+    for each in cells:
+        each.folder.mkdir()
+    results = run_cells(cells, stack=True)
+    for result in results:
+        assert "train: trained alone, for memory does not hold 4 that train as one; set pack=2" in result.warnings
+    alone, _ = cell(settings, tmp_path / "alone", *SHORT, "seed=3")
+    assert results[3].metrics == alone.metrics
 
 
 def test_an_epoch_may_have_fewer_steps(settings, tmp_path):

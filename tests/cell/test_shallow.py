@@ -139,11 +139,14 @@ def test_cells_that_differ_in_what_a_baseline_does_not_see_share_its_fit(setting
         ["split.normal_class=3", "seed=1"],
     ]
     cells = [[*one, "split.labeled_ratio=0.05"] for one in same + others]
-    counts, scores = [], []
+    counts, scores, timed = [], [], []
     for number, overrides in enumerate(cells):
-        scores.append(cell(settings, tmp_path / str(number), "knn", *overrides)[1])
+        result, of_cell = cell(settings, tmp_path / str(number), "knn", *overrides)
+        scores.append(of_cell)
+        timed.append("score" in result.seconds)
         counts.append(len(fits))
     assert counts == [1, 1, 2, 3, 4, 5]
+    assert timed == [True, False, True, True, True, True]  # seconds are of the cell that fits and scores
     assert np.array_equal(scores[1], scores[2])  # by the fit of another cell, and by its own
     assert (tmp_path / "1" / "model.npz").exists()
     monkeypatch.setattr(shallow, "_MOST_FITS", 1)  # memory ends, and so the fit before the last is made again
@@ -157,12 +160,12 @@ def test_cells_that_differ_in_what_a_baseline_does_not_see_share_its_fit(setting
 def test_a_fit_is_shared_by_what_the_baseline_sees(name, settings, tmp_path):
     prepared = prepare_cell(Cell(settings("method=knn"), tmp_path, "digits", "knn"), live=False)
     learner = prepared.learner
-    fit = learner._shared(prepared)
-    assert learner._shared(prepared) is fit
+    scores = learner._shared(prepared).tests
+    assert learner._shared(prepared).tests is scores
     changed = getattr(learner.data, name).clone()
     changed[0] = changed[0] + 1
     setattr(learner.data, name, changed)
-    assert learner._shared(prepared) is not fit
+    assert learner._shared(prepared).tests is not scores
 
 
 @pytest.mark.parametrize(
