@@ -89,7 +89,7 @@ def judge_group(group: str, trainings: Sequence[PairScores], *, in_training: boo
         raise InputError(f"group {group}: must have rows to test on, there is none; add rows, or raise --test")
     confidence = 1 - LEVEL / lines
     one = 1 - (1 - confidence) / len(trainings)
-    biases = [relative_scoring_bias(*each, fpr=fpr, confidence=one, resamples=1) for each in trainings]
+    biases = [relative_scoring_bias(*each, fpr=fpr, confidence=one) for each in trainings]
     recalls = float(np.mean([bias.recalls[0] for bias in biases])), float(np.mean([bias.recalls[1] for bias in biases]))
     resampled = [bootstrap_biases(*each, fpr=fpr, seed=k) for k, each in enumerate(trainings)]
     low, high = np.quantile(np.concatenate(resampled), [(1 - confidence) / 2, (1 + confidence) / 2])

@@ -45,36 +45,22 @@ class Bias(NamedTuple):
     """The empirical relative scoring bias of one score against another.
 
     Attributes:
-        estimate: xi, the recall of the second score less that of the first, in [-1, 1].
-        recalls: of the first and of the second score.
-        dkw: its interval without any assumption.
-        bootstrap: its interval by resampling.
+        recalls: of the first and of the second score; xi is the second less the first.
+        dkw: the interval of xi without any assumption.
     """
 
-    estimate: float
     recalls: tuple[float, float]
     dkw: Interval
-    bootstrap: Interval
 
 
-def relative_scoring_bias(
-    normals: ArrayLike,
-    anomalies: ArrayLike,
-    *,
-    fpr: float,
-    confidence: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Bias:
-    """Equation 3.5, with both intervals.
+def relative_scoring_bias(normals: ArrayLike, anomalies: ArrayLike, *, fpr: float, confidence: float = 0.95) -> Bias:
+    """Equation 3.5, with the first interval; for the second see ``bootstrap_biases``.
 
     Args:
         normals: ``(2, n)`` both scores of the normal rows that set both thresholds.
         anomalies: ``(2, m)`` both scores of anomalies of one kind.
         fpr: the false-positive rate 1 - q.
-        confidence: of each interval.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
+        confidence: of the interval.
 
     Raises:
         InputError: the shapes do not fit, a score is not finite, or ``fpr`` or ``confidence`` is out of range.
@@ -82,15 +68,9 @@ def relative_scoring_bias(
     fraction("target_fpr", fpr)
     normal, anomaly = (_both(name, values) for name, values in (("normals", normals), ("anomalies", anomalies)))
     ordered = np.sort(normal, axis=1)
-    recalls = _recalls(anomaly, ordered[:, rank_at_fpr(normal.shape[1], fpr)])
-    biases = bootstrap_biases(normal, anomaly, fpr=fpr, resamples=resamples, seed=seed)
-    low, high = np.quantile(biases, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Bias(
-        estimate=float(recalls[1] - recalls[0]),
-        recalls=(float(recalls[0]), float(recalls[1])),
-        dkw=_dkw_interval(ordered, anomaly, fpr, confidence),
-        bootstrap=Interval(float(low), float(high)),
-    )
+    thresholds = ordered[:, rank_at_fpr(normal.shape[1], fpr)]
+    before, after = (anomaly > thresholds[:, None]).mean(axis=1).tolist()
+    return Bias((before, after), _dkw_interval(ordered, anomaly, fpr, confidence))
 
 
 def dkw_radius(n: int, delta: float) -> float:
@@ -149,10 +129,6 @@ def _chunks(resamples: int, rows: int) -> list[int]:
     return [min(size, resamples - start) for start in range(0, resamples, size)]
 
 
-def _recalls(anomaly: Floats, thresholds: Floats) -> Floats:
-    return np.asarray((anomaly > thresholds[:, None]).mean(axis=1))
-
-
 def _both(name: str, values: ArrayLike) -> Floats:
     scores = np.asarray(values, dtype=np.float64)
     if scores.ndim != 2 or len(scores) != 2 or not scores.size:
@@ -177,12 +153,11 @@ def gaussian_bias(before: Gaussian, after: Gaussian, fpr: float) -> float:
     Raises:
         InputError: a deviation is not positive.
     """
-    return gaussian_recall(after, fpr) - gaussian_recall(before, fpr)
 
+    def recall(scores: Gaussian) -> float:
+        for deviation in (scores.deviation, scores.anomaly_deviation):
+            positive("deviation", deviation)
+        threshold = scores.mean + scores.deviation * float(ndtri(1 - fpr))
+        return float(ndtr((scores.anomaly_mean - threshold) / scores.anomaly_deviation))
 
-def gaussian_recall(scores: Gaussian, fpr: float) -> float:
-    """The share of anomalies above the (1 - fpr)-quantile of the normals, where both are Gaussian."""
-    for deviation in (scores.deviation, scores.anomaly_deviation):
-        positive("deviation", deviation)
-    threshold = scores.mean + scores.deviation * float(ndtri(1 - fpr))
-    return float(ndtr((scores.anomaly_mean - threshold) / scores.anomaly_deviation))
+    return recall(after) - recall(before)
