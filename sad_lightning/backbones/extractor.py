@@ -10,9 +10,9 @@ layers, each averaged over windows of 3 x 3, brought to the grid of the first an
 
     images -> network up to the last stage -> maps (B, C_j, h_j, w_j) -> patches (B, h_1, w_1, C_1 + C_2 + ...)
 
-Beside its features a grey image can have a small copy of itself, which shows where its strokes are: the network has
-not learned to see that. Of images with colours the pixels say little: a voice that sees 14 x 14 of them took .6 to 1.0
-points from ``+preset=images`` on training images of CIFAR-10, made grey.
+Beside its features a grey image can have a thumbnail, a small copy of itself, which shows where its strokes are: the
+network has not learned to see that. Of images with colours the pixels say little: a voice that sees 14 x 14 of them
+took .6 to 1.0 points from ``+preset=images`` on training images of CIFAR-10, made grey.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ from sad_lightning.errors import InputError
 
 _STEP = 32  # pixels: the networks halve the image five times
 _PIXELS = 64 * 128 * 128  # that the network sees at a time
-_MOST_PIXELS = 64  # of a side of the small grey copy
+_MOST_PIXELS = 64  # of a side of the thumbnail
 
 
 class FeatureExtractor(nn.Module):
@@ -42,7 +42,7 @@ class FeatureExtractor(nn.Module):
         size: S, pixels of a side that the network sees.
         unit: whether features are divided by their length; patches never are.
         stages: the layers whose maps become patches; none for features.
-        pixels: of a side of the small copy; None for none.
+        pixels: of a side of the thumbnail; None for none.
 
     Raises:
         InputError: a setting is wrong.
@@ -89,7 +89,7 @@ class FeatureExtractor(nn.Module):
             weights: a state dict instead of the published one.
             unit: whether features are divided by their length.
             stages: ``middle``, or layers by their names, for patches; None for features.
-            pixels: of a side of the small copy that a grey image has, at most those of the image; None for none.
+            pixels: of a side of the thumbnail that a grey image has, at most those of the image; None for none.
 
         Raises:
             InputError: a setting or a file of weights is wrong.
@@ -144,7 +144,7 @@ class FeatureExtractor(nn.Module):
         features = seen.flatten(start_dim=1)
         return functional.normalize(features) if self.unit else features
 
-    def small_copies(self, images: Tensor) -> Tensor:
+    def thumbnails(self, images: Tensor) -> Tensor:
         """Grey images ``(B, H, W, 1)`` uint8 in fewer pixels, each the mean of an area, ``(B, 1, S, S)`` in [0, 1]."""
         assert self.pixels is not None
         return functional.adaptive_avg_pool2d(images.float().movedim(-1, 1) / 255, self.pixels)

@@ -38,14 +38,14 @@ def embedded(arrays: Arrays, cfg: DictConfig) -> Arrays:
         if extractor.stages:
             _check_memory(extractor.patches(), len(images), positive("backbone.memory", cfg.backbone.memory))
         features = cached_features(images, extractor, path_of("backbone.cache", cfg.backbone.cache), device)
-        small = None if extractor.pixels is None else replace(arrays, x=_small_copies(images, extractor))
-        features_of = replace(arrays, x=features, images=images, small_copies=small, patches=bool(extractor.stages))
+        small = None if extractor.pixels is None else replace(arrays, x=_thumbnails(images, extractor))
+        features_of = replace(arrays, x=features, images=images, thumbnails=small, patches=bool(extractor.stages))
         kept = _EMBEDDED[arrays] = {extractor: features_of}  # of the last extractor alone: they may be large
     return kept[extractor]
 
 
-def _small_copies(images: NDArray[np.uint8], extractor: FeatureExtractor) -> NDArray[np.float32]:
-    parts = map(extractor.small_copies, torch.split(torch.from_numpy(images), extractor.batch))
+def _thumbnails(images: NDArray[np.uint8], extractor: FeatureExtractor) -> NDArray[np.float32]:
+    parts = map(extractor.thumbnails, torch.split(torch.from_numpy(images), extractor.batch))
     return torch.cat([part.cpu() for part in parts]).movedim(1, -1).numpy()
 
 

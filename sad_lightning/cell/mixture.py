@@ -123,8 +123,8 @@ class MixtureLearner:
         mixture = Mixture(
             {name: one.scorer for name, one in scores.items()},
             {name: CalibrationLayer(fit_calibration(reference[name])) for name in scores},
-            pixels=0 if prepared.arrays.small_copies is None else prepared.arrays.small_copies.shape[1],
-            see_pixels=[voice.cell.method for voice in self.voices if voice.cfg.features == "pixels"],
+            side=0 if prepared.arrays.thumbnails is None else prepared.arrays.thumbnails.shape[1],
+            see_thumbnails=[voice.cell.method for voice in self.voices if voice.cfg.features == "pixels"],
         )
         normal = {name: one.normal[count:] for name, one in scores.items()}
         seconds: dict[str, float] = {}
@@ -208,12 +208,12 @@ def new_mixture(
 
 
 def _seen(rows: CellRows, cfg: DictConfig) -> CellRows | None:
-    """The rows as a voice sees them; None where it sees small copies and these are of grey images alone."""
+    """The rows as a voice sees them; None where it sees thumbnails and these are of grey images alone."""
     if cfg.features != "pixels":
         return rows
     if cfg.backbone is None or cfg.backbone.pixels is None:
-        raise InputError("features=pixels needs a small copy of each image beside its features; set backbone.pixels=14")
-    small = rows.arrays.small_copies
+        raise InputError("features=pixels needs a thumbnail of each image beside its features; set backbone.pixels=14")
+    small = rows.arrays.thumbnails
     return None if small is None else replace(rows, arrays=small, scaling=UNSCALED)
 
 

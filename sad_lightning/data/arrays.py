@@ -68,8 +68,8 @@ class Arrays:
         labels: of own data; None for a data set of classes, whose labels the split draws.
         schema: the columns or the size of raw rows of own data, for the model file.
         images: ``(N, H, W, C)`` uint8, the images that the features ``x`` were computed from; else None.
-        small_copies: the same rows as grey images ``(N, S, S, 1)`` float32 in [0, 1], which a voice may see instead of
-            their features; else None.
+        thumbnails: the same rows as small grey images ``(N, S, S, 1)`` float32 in [0, 1], which a voice may see instead
+            of their features; else None.
         masks: ``(N, H, W)`` uint8, 1 where an image has a defect and 0 elsewhere, or all ``UNMARKED``; None where no
             image has a mask.
         patches: whether ``x`` holds patches.
@@ -83,7 +83,7 @@ class Arrays:
     labels: Labels | None = None
     schema: Schema | None = None
     images: NDArray[np.uint8] | None = None
-    small_copies: "Arrays | None" = None
+    thumbnails: "Arrays | None" = None
     masks: NDArray[np.uint8] | None = None
     patches: bool = False
     renewal: Renewal | None = None

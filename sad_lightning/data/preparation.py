@@ -72,15 +72,15 @@ class Preparation(nn.Module):
     def forward(self, raw: Tensor) -> Tensor:
         """Raw rows ``(B, C)`` float32 to ``(B, D)``, images ``(B, H, W, C)`` uint8 to ``(B, C, H, W)`` or features.
 
-        Patches are ``(B, D, h, w)``; the numbers of words, ``(B, T)``, stay as they are. Pixels of small copies come
-        behind the features.
+        Patches are ``(B, D, h, w)``; the numbers of words, ``(B, T)``, stay as they are. Thumbnails come behind
+        the features.
         """
         if self.extractor is not None:
             patches = len(self.extractor.stages) > 0
             features = to_network(self.extractor(raw), self.scale, self.shift, None, image=patches)
             if self.extractor.pixels is None:
                 return features
-            return torch.cat([features, self.extractor.small_copies(raw).flatten(start_dim=1)], dim=1)
+            return torch.cat([features, self.extractor.thumbnails(raw).flatten(start_dim=1)], dim=1)
         if not isinstance(self.schema, TableSchema):
             image = isinstance(self.schema, ImageSchema)
             return to_network(raw, self.scale, self.shift, None, image=image, contrast=self.contrast)

@@ -143,7 +143,7 @@ def _traceable(scorer: nn.Module) -> nn.Module:
         calibrations = {name: one for name, one in scorer.calibrations.items() if isinstance(one, CalibrationLayer)}
         return Mixture(
             {name: _traceable(voice) for name, voice in scorer.voices.items()}, calibrations,
-            pixels=scorer.pixels, see_pixels=scorer.see_pixels,
+            side=scorer.side, see_thumbnails=scorer.see_thumbnails,
         )  # fmt: skip
     return scorer
 

@@ -92,7 +92,7 @@ def recipe_of(scorer: nn.Module) -> dict[str, Any]:
         }
     if isinstance(scorer, Mixture):
         voices = {name: recipe_of(voice) for name, voice in scorer.voices.items()}
-        recipe = {"type": "Mixture", "voices": voices, "pixels": scorer.pixels, "see_pixels": scorer.see_pixels}
+        recipe = {"type": "Mixture", "voices": voices, "pixels": scorer.side, "see_pixels": scorer.see_thumbnails}
         return {"scorer": recipe, "state": on_cpu(scorer.calibrations)}
     recipe = {"type": type(scorer).__name__, **dict(scorer.hparams)}  # type: ignore[arg-type]
     return {"scorer": recipe, "state": on_cpu(scorer)}
@@ -108,7 +108,8 @@ def scorer_of(recipe: Mapping[str, Any], state: Mapping[str, Tensor]) -> Scorer:
     if recipe["type"] == "Mixture":
         voices = {name: scorer_of(voice["scorer"], voice["state"]) for name, voice in recipe["voices"].items()}
         calibrations = {name: CalibrationLayer.from_state(state, f"{name}.") for name in voices}
-        return Mixture(voices, calibrations, pixels=recipe.get("pixels", 0), see_pixels=recipe.get("see_pixels", ()))
+        side, seen_by = recipe.get("pixels", 0), recipe.get("see_pixels", ())
+        return Mixture(voices, calibrations, side=side, see_thumbnails=seen_by)
     if (baseline := _baseline(recipe["type"])) is not None:
         arrays = {"parameters": np.array(recipe["parameters"])} | {k: value.numpy() for k, value in state.items()}
         first = None

@@ -47,8 +47,8 @@ class Mixture(nn.Module):
     Args:
         voices: trained models with a ``score``, by name.
         calibrations: of the voices, by name.
-        pixels: S where rows hold the pixels of small copies, ``S * S`` behind the features; 0 where they hold none.
-        see_pixels: the names of the voices that see these alone; the others see the features alone.
+        side: S where rows hold the pixels of thumbnails, ``S * S`` behind the features; 0 where they hold none.
+        see_thumbnails: the names of the voices that see these alone; the others see the features alone.
     """
 
     def __init__(
@@ -56,22 +56,22 @@ class Mixture(nn.Module):
         voices: Mapping[str, nn.Module],
         calibrations: Mapping[str, CalibrationLayer],
         *,
-        pixels: int = 0,
-        see_pixels: Collection[str] = (),
+        side: int = 0,
+        see_thumbnails: Collection[str] = (),
     ) -> None:
         super().__init__()
-        self.pixels, self.see_pixels = pixels, sorted(see_pixels)
+        self.side, self.see_thumbnails = side, sorted(see_thumbnails)
         names = sorted(voices)  # the last bit of a mean depends on the order
         self.voices = nn.ModuleDict({name: voices[name] for name in names})
         self.calibrations = nn.ModuleDict({name: calibrations[name] for name in names})
 
     def score(self, x: Tensor) -> Tensor:
         """The mean value of each row of ``x``, ``(B,)`` float64."""
-        features, pixels = x, x
-        if self.pixels:
-            features, pixels = x[:, : -(self.pixels**2)], x[:, -(self.pixels**2) :]
-            pixels = pixels.reshape(-1, 1, self.pixels, self.pixels)
-        seen = {name: pixels if name in self.see_pixels else features for name in self.voices}
+        features, thumbnails = x, x
+        if self.side:
+            features, thumbnails = x[:, : -(self.side**2)], x[:, -(self.side**2) :]
+            thumbnails = thumbnails.reshape(-1, 1, self.side, self.side)
+        seen = {name: thumbnails if name in self.see_thumbnails else features for name in self.voices}
         return self.mean({name: voice.score(seen[name]) for name, voice in self.voices.items()})  # type: ignore[operator]
 
     def mean(self, scores: Mapping[str, Tensor]) -> Tensor:

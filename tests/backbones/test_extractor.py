@@ -47,15 +47,15 @@ def test_grey_images_are_seen_as_coloured_ones_of_equal_channels():
         assert torch.equal(extractor()(grey), extractor()(grey.expand(-1, -1, -1, 3)))
 
 
-def test_a_small_copy_holds_the_mean_of_each_area():
+def test_a_thumbnail_holds_the_mean_of_each_area():
     images = made_images()[..., :1]  # 48 x 64 pixels
-    small = extractor(shape=(48, 64, 1), pixels=4).small_copies(images)
+    small = extractor(shape=(48, 64, 1), pixels=4).thumbnails(images)
     areas = images[..., 0].numpy().reshape(2, 4, 12, 4, 16).mean(axis=(2, 4)) / 255
     np.testing.assert_allclose(small[:, 0], areas, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("shape", "pixels"), [((8, 8, 1), 8), ((48, 20, 1), 14), ((48, 48, 3), None)])
-def test_a_small_copy_is_no_larger_than_the_image_and_of_grey_images_alone(shape, pixels):
+def test_a_thumbnail_is_no_larger_than_the_image_and_of_grey_images_alone(shape, pixels):
     eye = extractor(shape=shape, pixels=14)
     assert eye.pixels == FeatureExtractor.of(eye.recipe()).pixels == pixels
 

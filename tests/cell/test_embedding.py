@@ -131,7 +131,7 @@ def test_a_model_whose_voices_see_features_or_pixels_is_one_file_and_one_graph(t
     cache = {"backbone.size": 32, "backbone.cache": str(tmp_path), "backbone.pixels": 5}
     detector = Detector(settings=cache, target_fpr=0.2).fit(images, semi)
     mixture = detector.model_.scorer
-    assert (mixture.pixels, mixture.see_pixels) == (5, ["pixel_knn", "pixel_logistic"])
+    assert (mixture.side, mixture.see_thumbnails) == (5, ["pixel_knn", "pixel_logistic"])
     with torch.inference_mode():
         scores = detector.model_.scorer.score(x := detector.model_.prepare(torch.from_numpy(images[..., None])))
         by_hand = {
@@ -174,7 +174,7 @@ def test_pixels_beside_features_compute_no_feature_again(settings, tmp_path, mon
     monkeypatch.setattr(features, "_computed", None)
     beside = embedded(images, settings("data=digits", *PIXELS, cache))
     assert np.array_equal(beside.x, arrays.x)
-    assert beside.small_copies.shape == (1, 4, 4)
+    assert beside.thumbnails.shape == (1, 4, 4)
     assert cell_key(settings("data=digits", *BACKBONE)) != cell_key(
         settings("data=digits", *BACKBONE, "backbone.pixels=4")
     )
