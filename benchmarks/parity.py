@@ -308,7 +308,7 @@ def raw_rows(one: Alone, model: Model) -> NDArray[np.float32]:
 
 def checkpoint(method: str, alone: Sequence[Alone]) -> float:
     """``model.ckpt`` on prepared rows."""
-    one, model = alone[0], Model.load(Model.find(alone[0].folder))
+    one, model = alone[0], Model.load(alone[0].folder)
     try:
         scorer = load_model(one.folder / CHECKPOINT, one.result.settings)
     except InputError as error:
@@ -320,13 +320,13 @@ def checkpoint(method: str, alone: Sequence[Alone]) -> float:
 
 def model_file(method: str, alone: Sequence[Alone]) -> float:
     """``model.pt`` on raw rows."""
-    model = Model.load(Model.find(alone[0].folder))
+    model = Model.load(alone[0].folder)
     return difference(model.score_rows(raw_rows(alone[0], model)), alone[0].scores)
 
 
 def detector(method: str, alone: Sequence[Alone]) -> float:
     """The estimator of the model file."""
-    path = Model.find(alone[0].folder)
+    path = alone[0].folder
     return difference(Detector.load(path).anomaly_score(raw_rows(alone[0], Model.load(path))), alone[0].scores)
 
 
@@ -334,7 +334,7 @@ def graph(kind: str) -> Callable[[str, Sequence[Alone]], float]:
     """The model as one graph."""
 
     def way(method: str, alone: Sequence[Alone]) -> float:
-        model = Model.load(Model.find(alone[0].folder))
+        model = Model.load(alone[0].folder)
         try:
             return to_graph(model, kind, torch.from_numpy(raw_rows(alone[0], model)))[1]
         except InputError as error:

@@ -19,10 +19,11 @@ from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sad_lightning.errors import DamagedError
 
+T = TypeVar("T")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # errors of writing that often do not name the file
 _NAMELESS = (*FULL, errno.EROFS, errno.EIO, errno.ENOENT, errno.EACCES, errno.EPERM)
@@ -183,6 +184,17 @@ def set_aside(path: Path, error: DamagedError) -> None:
         f"sad_lightning: {path}: {error.reason}; it is kept as {target.name}, what it held is done again",
         file=sys.stderr,
     )
+
+
+def unless_damaged(path: Path, read: Callable[[], T]) -> T | None:
+    """What ``read`` returns of a file; None where it is not there, or is damaged and set aside."""
+    try:
+        return read()
+    except FileNotFoundError:
+        return None
+    except DamagedError as error:
+        set_aside(path, error)
+        return None
 
 
 def _seal(kind: str, content: memoryview) -> bytes:

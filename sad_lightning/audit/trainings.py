@@ -4,6 +4,7 @@ import gc
 import re
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +20,8 @@ from sad_lightning.checks import fraction, whole_number
 from sad_lightning.command import progress
 from sad_lightning.config.compose import composed
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.errors import DamagedError, InputError
-from sad_lightning.files import set_aside, write_texts
+from sad_lightning.errors import InputError
+from sad_lightning.files import unless_damaged, write_texts
 from sad_lightning.result import finished, read_arrays
 from sad_lightning.stats.threshold import promises
 
@@ -185,15 +186,9 @@ def _scores(cfg: DictConfig, fit: Fit, out: Path) -> ScoresByRow:
 
 def _is_finished(folder: Path, key: str) -> bool:
     """Whether the training has its result and the files that are read; damaged files are set aside."""
-    for name in _FILES:
-        try:
-            read_arrays(folder / name, key)
-        except FileNotFoundError:
-            return False
-        except DamagedError as error:
-            set_aside(folder / name, error)
-            return False
-    return finished(folder, key) is not None
+    files = (folder / name for name in _FILES)
+    are_whole = all(unless_damaged(path, partial(read_arrays, path, key)) is not None for path in files)
+    return are_whole and finished(folder, key) is not None
 
 
 def _check_options(options: Audit) -> None:

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.command import row_progress
-from sad_lightning.errors import DamagedError
-from sad_lightning.files import read_archive, set_aside, write_archive
+from sad_lightning.files import read_archive, unless_damaged, write_archive
 
 _CHUNK = 1000  # images of a file,
 _CHUNK_VALUES = 2**24  # and at most so many values of patches
@@ -91,15 +90,13 @@ def _write(path: Path, features: Features) -> None:
 
 def _read(path: Path) -> Features | None:
     """What the file holds; None where it is not there, or damaged and set aside."""
-    try:
+
+    def read() -> Features:
         with np.load(read_archive(path, _kind(path)), allow_pickle=False) as file:
             features: Features = file["features"]
-    except FileNotFoundError:
-        return None
-    except DamagedError as error:
-        set_aside(path, error)
-        return None
-    return features
+        return features
+
+    return unless_damaged(path, read)
 
 
 def _kind(path: Path) -> str:

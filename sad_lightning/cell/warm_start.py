@@ -22,6 +22,7 @@ from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import TableSchema, TextSchema
 from sad_lightning.errors import InputError
+from sad_lightning.files import model_file
 from sad_lightning.methods.method import Method
 from sad_lightning.model import Model
 from sad_lightning.training.ensemble import Ensemble
@@ -36,7 +37,7 @@ def model_before(cfg: DictConfig, arrays: Arrays) -> Model:
     Raises:
         InputError: there is no such file, or it is of other columns.
     """
-    path = Model.find(Path(str(cfg.warm_start)))
+    path = model_file(Path(str(cfg.warm_start)))
     model = Model.load(path)
     old, new = model.preparation.schema, arrays.schema
     if new is None or isinstance(new, TextSchema):

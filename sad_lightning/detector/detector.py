@@ -248,7 +248,7 @@ class Detector(OutlierMixin, BaseEstimator):
         Raises:
             InputError: the file is damaged, something else, or of texts.
         """
-        model = Model.load(Model.find(Path(path)))
+        model = Model.load(path)
         schema = model.preparation.schema
         if isinstance(schema, TextSchema):
             raise InputError(f"{path}: reads texts; score them with python -m sad_lightning.predict")

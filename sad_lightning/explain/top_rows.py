@@ -12,7 +12,7 @@ from sad_lightning.drawing.tables import csv_table
 from sad_lightning.errors import InputError
 from sad_lightning.explain.explanation import explain_scores
 from sad_lightning.explain.page import RowExplanation, explanation_page, leading, score_overview
-from sad_lightning.files import write_texts
+from sad_lightning.files import model_file, write_texts
 from sad_lightning.model import Model
 from sad_lightning.predict.scoring import scored_batches
 
@@ -47,7 +47,7 @@ def explain_rows(
     Raises:
         InputError: the model or the data can not be read, or do not fit, or there is no such row.
     """
-    path = Model.find(path)
+    path = model_file(path)
     model = Model.load(path)
     if isinstance(model.preparation.schema, TextSchema):
         raise InputError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from sad_lightning.command import command_frame, command_parser
 from sad_lightning.data.schema import TextSchema
 from sad_lightning.errors import InputError
-from sad_lightning.files import whole_file
+from sad_lightning.files import model_file, whole_file
 from sad_lightning.predict.opening import add_model, import_all
 
 
@@ -48,7 +48,7 @@ def export_model(path: Path, kind: str, out: Path | None = None) -> str:
     from sad_lightning.export.graph import to_graph  # torch
     from sad_lightning.model import Model
 
-    path = Model.find(path)
+    path = model_file(path)
     model = Model.load(path)
     if isinstance(model.preparation.schema, TextSchema):
         raise InputError(
@@ -79,11 +79,10 @@ def export_mlflow(path: Path, out: Path | None, modules: Sequence[str]) -> str:
         InputError: the model can not be read, or is of modules of one's own, which MLflow would not find.
     """
     from sad_lightning.export.mlflow_model import save_mlflow  # torch
-    from sad_lightning.model import Model
 
     if modules:
         raise InputError(f"--import {modules[0]}: an MLflow model holds no code; give its users the model file instead")
-    path = Model.find(path)
+    path = model_file(path)
     out = out or path.with_suffix(".mlflow")
     rows, command = save_mlflow(path, out), f"mlflow models serve --env-manager local -m {shlex.quote(str(out))}"
     return f"{out}: scores {rows} rows as the model does; {command}"
@@ -98,7 +97,7 @@ def export_folder(path: Path, out: Path | None = None) -> str:
     from sad_lightning.export.hub_folder import export_hub  # torch
     from sad_lightning.model import Model
 
-    path = Model.find(path)
+    path = model_file(path)
     out = out or path.parent / "hub"
     if out.is_file():
         raise InputError(f"--out={out}: must be a folder, it is a file; choose another name")

@@ -71,7 +71,7 @@ class Scorer:
 
 def _load_pyfunc(path: str) -> Scorer:
     """Called by MLflow with the path of the model file."""
-    return Scorer(Model.load(Model.find(Path(path))))
+    return Scorer(Model.load(path))
 
 
 def save_mlflow(path: Path, out: Path) -> int:

@@ -257,19 +257,15 @@ class Model(nn.Module):
         write_archive(path, ARCHIVE, lambda file: torch.save(document, file))
 
     @staticmethod
-    def find(path: Path) -> Path:
-        """The model file: ``path`` itself, or the file in the folder of a run or of a model hub."""
-        return model_file(path)
-
-    @staticmethod
     def load(path: Path | str, device: torch.device | str = "cpu") -> "Model":
-        """Read a model file, or the ``model.safetensors`` of a folder that ``export --format hub`` wrote.
+        """Read a model file, by its path or the folder of its run, or a folder that ``export --format hub`` wrote.
 
         Raises:
             InputError: it does not exist, is damaged or something else, is of a newer version, or names a method that
                 is not imported.
         """
-        document = read_document(Path(path))
+        path = model_file(Path(path))
+        document = read_document(path)
         try:
             with torch_defaults(), own_draws():
                 state = document["preparation"]

@@ -39,7 +39,7 @@ def main() -> None:
         from sad_lightning.monitor.days import watch
         from sad_lightning.monitor.page import write_page
 
-        monitoring = watch(Model.load(Model.find(options.model)), parts, options.time)
+        monitoring = watch(Model.load(options.model), parts, options.time)
         write_page(options.out, monitoring, str(options.model))
         print("\n".join([*monitoring.text(), f"  {'page':<12}{options.out}"]))
         is_broken = monitoring.alarm is not None

@@ -63,7 +63,7 @@ def main() -> None:
         from sad_lightning.model import Model
         from sad_lightning.predict.scoring import Options, predict, predict_parts
 
-        model = Model.load(Model.find(options.model), device_of(options.device))
+        model = Model.load(options.model, device_of(options.device))
         if isinstance(model.preparation.schema, TableSchema):
             set_num_threads(1)  # its network is so small that threads only wait for each other
         how = Options(options.fpr, options.fdr, options.keep, options.ignore, options.array, options.maps)

@@ -17,8 +17,8 @@ from lightning import Trainer
 from sad_lightning.config.mistakes import is_no_memory
 from sad_lightning.config.own_code import code_digest
 from sad_lightning.data.module import NO_BALANCE, DataModule
-from sad_lightning.errors import DamagedError, InputError, first_line
-from sad_lightning.files import read_archive, set_aside, write_archive
+from sad_lightning.errors import InputError, first_line
+from sad_lightning.files import read_archive, unless_damaged, write_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.training.population import Population, PopulationData, why_alone
 from sad_lightning.training.stacking import stacking_pays
@@ -165,12 +165,7 @@ def _write_all(cache: Path, trainings: Mapping[str, Training]) -> None:
 def _write_left_over(cache: Path) -> None:
     """Write the entries that a killed process has written together, but not each."""
     for together in cache.glob(f"*{_TOGETHER}"):
-        try:
-            entries = _load(together)
-        except FileNotFoundError:  # another process has written them
-            continue
-        except DamagedError as error:
-            set_aside(together, error)
+        if (entries := _load(together)) is None:  # another process has written them
             continue
         for key, entry in entries.items():
             if not (cache / f"{key}.pt").exists():
@@ -182,18 +177,15 @@ def _write(path: Path, document: Mapping[str, Any]) -> None:
     write_archive(path, _kind(path), lambda file: torch.save(document, file))
 
 
-def _load(path: Path) -> dict[str, Any]:
-    document: dict[str, Any] = torch.load(read_archive(path, _kind(path)), weights_only=True, map_location="cpu")
-    return document
+def _load(path: Path) -> dict[str, Any] | None:
+    """What the file holds; None where it is not there, or damaged and set aside."""
+    return unless_damaged(
+        path, lambda: torch.load(read_archive(path, _kind(path)), weights_only=True, map_location="cpu")
+    )
 
 
 def _read(path: Path, training: Training) -> bool:
-    try:
-        stored = _load(path)
-    except FileNotFoundError:
-        return False
-    except DamagedError as error:
-        set_aside(path, error)
+    if (stored := _load(path)) is None:
         return False
     training.method.load_state_dict(stored["weights"])
     training.stage.load_state_dict(stored["stage"])

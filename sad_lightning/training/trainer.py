@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from sad_lightning.config.mistakes import one_line
 from sad_lightning.errors import DamagedError, InputError, first_line, words_of
-from sad_lightning.files import read_archive, set_aside, write_archive
+from sad_lightning.files import read_archive, unless_damaged, write_archive
 from sad_lightning.methods.steps import Steps
 from sad_lightning.seeding import derive
 from sad_lightning.training.stage import Stage
@@ -131,18 +131,15 @@ class ResumeCheckpoint(Checkpoint):
 
     def read(self, module: LightningModule) -> dict[str, Any] | None:
         """The state to resume from, or None; a checkpoint that is damaged or does not fit is set aside."""
-        try:
-            state: dict[str, Any] = torch.load(
-                read_archive(self.path, self.kind), weights_only=True, map_location="cpu"
-            )
+
+        def read() -> dict[str, Any]:
+            archive = read_archive(self.path, self.kind)
+            state: dict[str, Any] = torch.load(archive, weights_only=True, map_location="cpu")
             if _shapes(state["state_dict"]) != _shapes(module.state_dict()):  # the code of the method has changed
                 raise DamagedError(self.path, "is of a network of other shapes")
-        except FileNotFoundError:
-            return None
-        except DamagedError as error:
-            set_aside(self.path, error)
-            return None
-        return state
+            return state
+
+        return unless_damaged(self.path, read)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save if enough time has passed."""

@@ -94,7 +94,7 @@ def test_what_a_mixture_leaves(table, tmp_path):
     assert "method" not in result.settings
     assert (result.counts["voices"], result.counts["validation"]) == (31, 31)
     assert result.trained_on == [-1, 0, 1]
-    model = Model.load(Model.find(folder))
+    model = Model.load(folder)
     x, _ = rows()
     np.testing.assert_array_equal(model.score_rows(x[stored(folder / "scores.npz")["row"]]), scores)
     held_out = stored(folder / "calibration.npz")  # the rows that set the threshold, not those that calibrate
@@ -157,7 +157,7 @@ def test_without_held_out_rows_a_forest_is_calibrated_out_of_bag(tmp_path):
     noise = write_table(tmp_path / "noise.csv", shift=0)  # where anomalies stand out, both score near zero
     result, _ = cell(tmp_path / "cell", noise, f"++voices.a=[{TREES}]", "split.validation_ratio=0.0")
     assert result.threshold_rows == "in-sample"
-    model = Model.load(Model.find(tmp_path / "cell"))
+    model = Model.load(tmp_path / "cell")
     _, semi = rows()
     train = np.setdiff1d(np.arange(len(semi)), stored(tmp_path / "cell" / "scores.npz")["row"])
     assert result.counts["train"] == len(train) > 300

@@ -53,7 +53,7 @@ def model(settings, make) -> Model:
 
 def test_a_folder_scores_as_the_model_does(model, tmp_path):
     export_hub(model, tmp_path / "hub")
-    loaded = Model.load(Model.find(tmp_path / "hub"))
+    loaded = Model.load(tmp_path / "hub")
     rows = rows_of(20)
     for expected, value in zip(model(rows), loaded(rows), strict=True):
         assert torch.equal(expected, value)
