@@ -76,11 +76,11 @@ def whole_number(key: str, value: object, *, least: int = 1, most: int = 2**63 -
     return value
 
 
-def whole_numbers(key: str, value: object, *, least: int = 1) -> tuple[int, ...]:
-    """The values, if they are a list of whole numbers of at least ``least``."""
+def whole_numbers(key: str, value: object) -> tuple[int, ...]:
+    """The values, if they are a list of whole numbers of at least 1."""
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise InputError(f"{key} must be a list of whole numbers, got {value!r}; for example {key}=[{least}]")
-    return tuple(whole_number(key, item, least=least) for item in value)
+        raise InputError(f"{key} must be a list of whole numbers, got {value!r}; for example {key}=[1]")
+    return tuple(whole_number(key, item) for item in value)
 
 
 def true_or_false(key: str, value: object) -> bool:

@@ -284,14 +284,12 @@ def _outline(shape: str, x: float, y: float, size: float) -> str:
     return "M" + "L".join(f"{x + size * dx:.1f} {y + size * dy:.1f}" for dx, dy in corners) + "Z"
 
 
-def labels(
-    ends: Sequence[tuple[str, float]], x: float, gap: float, y: Axis, series: Series, css: str = "label"
-) -> list[str]:
+def labels(ends: Sequence[tuple[str, float]], x: float, gap: float, y: Axis, series: Series) -> list[str]:
     """Marks and names of lines beside the heights at which the lines end, moved apart where they would overlap."""
     parts = []
     heights = spread_out([height for _, height in ends], gap, y.end, y.start)
     for (name, _), height in zip(ends, heights, strict=True):
-        parts += [mark(x, height, series[name], size=3.5), text(x + 9, height + 4, name, css)]
+        parts += [mark(x, height, series[name], size=3.5), text(x + 9, height + 4, name, "label")]
     return parts
 
 

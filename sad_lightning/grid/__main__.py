@@ -3,7 +3,6 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from sad_lightning.command import command_frame, command_parser
@@ -14,7 +13,7 @@ from sad_lightning.result import FILE, Result
 from sad_lightning.results import Results, files_below, nothing_is_garbage
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Print where grids stand, or write their table."""
     parser = command_parser("grid", __doc__, "status runs")
     actions = parser.add_subparsers(dest="action", required=True)
@@ -24,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ):
         action = actions.add_parser(name, help=text, description=text)
         action.add_argument("runs", type=Path, nargs="?", default=Path("runs"), help="the folder given as runs=")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     with command_frame("sad_lightning.grid", way_out="choose another folder of results"):
         if not options.runs.is_dir():
             raise InputError(f"{options.runs}: there is no such folder; name the one given as runs=")

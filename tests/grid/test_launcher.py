@@ -253,7 +253,7 @@ def test_a_worker_that_dies_is_replaced_and_its_cells_are_tried_again(run_grid, 
     assert "killed; tried again: 1 cell" in capsys.readouterr().err
 
 
-def test_cells_whose_worker_always_dies_have_failed_and_the_others_go_on(run_grid, tmp_path, capsys):
+def test_cells_whose_worker_always_dies_have_failed_and_the_others_go_on(run_grid, tmp_path, capsys, monkeypatch):
     class Deadly(Work):
         def train(self, job):
             doomed = any(cell.settings["split"]["normal_class"] == 1 for cell in job.cells)
@@ -267,7 +267,8 @@ def test_cells_whose_worker_always_dies_have_failed_and_the_others_go_on(run_gri
     assert "once more: python -m sad_lightning" in err
     assert len(list(tmp_path.rglob("result.json"))) == 3
     assert len(list(tmp_path.rglob("failure.json"))) == 3
-    grid_main(["status", str(tmp_path)])
+    monkeypatch.setattr("sys.argv", ["grid", "status", str(tmp_path)])
+    grid_main()
     told = capsys.readouterr().out
     assert "8 cells, 6 distinct: 3 failed, 3 finished\n  mean AUROC " in told
     assert told.count("once more: python -m sad_lightning") == 3

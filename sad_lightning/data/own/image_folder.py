@@ -23,14 +23,13 @@ from PIL import Image, ImageOps
 
 from sad_lightning.checks import path_of
 from sad_lightning.data.arrays import Arrays
-from sad_lightning.data.own.labels import as_words, own_labels
+from sad_lightning.data.own.labels import PARTS, as_words, own_labels
 from sad_lightning.data.own.reading import read_table
 from sad_lightning.data.own.values import Values, listed, spell
 from sad_lightning.data.schema import ImageSchema
 from sad_lightning.errors import InputError, words_of
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-_PARTS = {"train", "training", "val", "valid", "validation", "test"}
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # whatever the name says: Pillow runs Ghostscript for others
 _DEEP = {"PNG", "PPM"}  # formats whose mode I holds 16 bits
 DAMAGED = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -235,7 +234,7 @@ def _of_folders(top: Path, files: Sequence[Path]) -> dict[str, Values]:
     """The label of each file, and its part if the uppermost folders are parts, from its path."""
     places = [file.relative_to(top).parts[:-1] for file in files]
     columns = {}
-    if all(place and place[0] in _PARTS for place in places):
+    if all(place and place[0] in PARTS for place in places):
         columns["part"] = _as_values([place[0] for place in places])
         places = [place[1:] for place in places]
     columns["label"] = _as_values([spell(place[0]) if place else None for place in places])

@@ -33,13 +33,13 @@ class Projection(NamedTuple):
     explained: float
 
 
-def project(folder: Path, settings: Mapping[str, Any], arrays: Arrays, rows: int = 600) -> Projection:
+def project(folder: Path, settings: Mapping[str, Any], arrays: Arrays) -> Projection:
     """Encode some test rows of a finished cell and project them on their two principal components.
 
     Raises:
         InputError: there is no checkpoint, or it can not be read.
     """
-    codes, target_class = encode(folder, settings, arrays, rows)
+    codes, target_class = encode(folder, settings, arrays)
     centered = codes - codes.mean(axis=0)
     left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
     explained = float((sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-300))
