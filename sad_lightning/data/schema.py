@@ -223,6 +223,11 @@ class TableSchema:
         """The names of the columns."""
         return [column.name for column in self.columns]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample as the network sees it, ``(D,)``."""
+        return (len(self.sources()[0]),)
+
     def sources(self) -> tuple[NDArray[np.int64], Floats]:
         """For each of the D columns that the network sees, the raw column it comes from and its category, else NaN."""
         seen = [(position, code) for position, column in enumerate(self.columns) for code, *_ in _seen_of(column)]
@@ -335,6 +340,11 @@ class TextSchema:
     def names(self) -> list[str]:
         """Its name."""
         return [self.name]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample as the network sees it, ``(length + 2,)``."""
+        return (self.length + 2,)
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """The raw rows of texts, ``(N, length + 2)``; words that the vocabulary lacks are one unknown word."""

@@ -118,7 +118,7 @@ def test_from_a_table_to_scores(suffix, tmp_path):
     assert set(result.per_class) == {"dent", "rust"}
     model = Model.load(run / "model.pt")
     assert [column.kind for column in model.preparation.schema.columns] == ["number"] * 3 + ["category", "boolean"]
-    assert len(model.preparation.schema.sources()[0]) == 7
+    assert model.preparation.schema.shape == (7,)
     assert model.card["settings"]["data"]["label"] == "status"
     assert model.card["counts"] == result.counts
     assert model.threshold == result.metrics["threshold"]

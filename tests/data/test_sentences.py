@@ -53,6 +53,7 @@ def test_numbers_of_sentences_are_begin_words_end_and_padding():
     ]
     assert x.dtype == np.float32
     schema = TextSchema("text", ("b", "a"), 3)
+    assert schema.shape == x.shape[1:]
     assert [schema.spell(row) for row in x] == ["a b", "", "b ... a"]
     assert schema_of(schema.plain()) == schema
     np.testing.assert_array_equal(schema.encode(["A b", "-", "B. C a a"]), x)
