@@ -3,6 +3,7 @@
 import csv
 import itertools
 import re
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -376,6 +377,13 @@ def test_a_method_of_your_own_needs_no_edit_of_the_package(tmp_path: Path):
     )  # fmt: skip
     assert out.code == 0, out.err
     assert "mine on digits" in out.out
+    swept = run_main(
+        "--config-dir", str(tmp_path / "conf"), "--multirun", "method=mine", "optimizer.lr=0.0",
+        f"runs={tmp_path / 'runs'}", path=tmp_path,
+    )  # fmt: skip
+    assert swept.code == 2
+    once_more = next(line for line in swept.err.splitlines() if "once more" in line)
+    assert shlex.split(once_more)[5:8] == ["--config-dir", str(tmp_path / "conf"), "method=mine"]
 
 
 def test_a_data_set_of_your_own_needs_no_edit_of_the_package(tmp_path: Path):

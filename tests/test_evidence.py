@@ -52,7 +52,9 @@ def store(tmp_path):
         overrides = ("data=cardio", f"seed={seed}", f"runs={tmp_path}", "batch_size=64")
         experiment = "odds_deep" if seed < 10 else "scenario1"
         overrides += (f"+{'experiment' if seed < 10 else 'protocol'}={experiment}",)
-        cells.append(PlannedCell(known.key, str(folder), "cardio", "deep_sad", experiment, overrides, {}, "", "", ""))
+        cells.append(
+            PlannedCell(known.key, str(folder), "cardio", "deep_sad", experiment, overrides, {}, "", "", "", "")
+        )
     (Path(cells[9].folder) / "result.json").unlink()
     Grid("g", "python -m sad_lightning +experiment=odds_deep", 11, "0", None, tuple(cells), ()).write(tmp_path)
     return tmp_path

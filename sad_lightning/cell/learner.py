@@ -133,6 +133,11 @@ def new_learner(
         raise InputError(f"features=patches are for baselines, such as patch_core, got method={name}; leave it out")
     # the stages of an ensemble are train, train1, train2, ...
     models = [build(cfg.method, rows.seed, f"train{member or ''}") for member in range(cfg.ensemble)]
+    if not is_baseline(cfg) and not isinstance(models[0], Method):
+        raise InputError(
+            f"selection must say how the settings of method={name}, a baseline, are chosen, got null; copy the lines "
+            f"of conf/method/iforest.yaml"
+        )
     if not rows.split.counts["known_anomaly"] and models[0].needs_anomalies:
         raise NotDefinedError(f"method={name} is not defined without known anomalies, and this cell has none")
     if cfg.ensemble_mean == "geometric" and not (isinstance(models[0], Method) and models[0].scores_are_distances):

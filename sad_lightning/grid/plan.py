@@ -41,6 +41,7 @@ class PlannedCell:
         kind: cells of one kind differ in classes and seed alone and can train as one pack.
         shares: identifies the pretraining that it starts from; empty for none.
         shares_kind: pretrainings of one kind can train as one pack.
+        config_dir: the folder of ``--config-dir``; empty for none.
     """
 
     key: str
@@ -53,6 +54,7 @@ class PlannedCell:
     kind: str
     shares: str
     shares_kind: str
+    config_dir: str = ""  # which older plans lack
 
 
 class Job(NamedTuple):
@@ -105,7 +107,7 @@ def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> PlannedCell:
     mixed = with_voices(cfg, overrides)
     part = defining(mixed)
     unshared = _unshared(part)
-    key, *kinds = _digests(_texts(name, value, unshared) for name, value in part.items())
+    key, kind, shares, shares_kind = _digests(_texts(name, value, unshared) for name, value in part.items())
     choices = _choices(cfg)
     if _has_default_folder(cfg):
         folder = _top(cfg) / folder_of(*choices[:2], plain(cfg.split.normal_class), cfg.seed, key)
@@ -118,7 +120,9 @@ def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> PlannedCell:
     settings = _without_hydra(settings, cfg)
     settings["voices"] = OmegaConf.to_container(mixed.voices, resolve=False)
     settings["logger"] = plain(cfg.logger)
-    return PlannedCell(key, str(folder), *choices, tuple(overrides), settings, *kinds)
+    return PlannedCell(
+        key, str(folder), *choices, tuple(overrides), settings, kind, shares, shares_kind, _config_dir(cfg)
+    )
 
 
 def _without_hydra(value: Any, cfg: Any, place: str = "") -> Any:
@@ -152,7 +156,7 @@ class _Cells:
 
     def __init__(self, cfg: DictConfig, kind: Kind) -> None:
         self.substitution = Substitution(cfg, kind.keys)
-        self.choices, self.top = _choices(cfg), str(_top(cfg))
+        self.choices, self.top, self.config_dir = _choices(cfg), str(_top(cfg)), _config_dir(cfg)
         self._texts: dict[tuple[Any, ...], list[tuple[str, ...]]] = {}
 
     def cell(self, values: Sequence[Any], overrides: Sequence[str]) -> PlannedCell:
@@ -167,12 +171,24 @@ class _Cells:
                 some = {name: resolved[name] for name in names}
                 self._texts[at] = [_texts(*item, unshared) for item in defining_part(some, files_of(some)).items()]
             texts += self._texts[at]
-        key, *kinds = _digests(texts)
+        key, kind, shares, shares_kind = _digests(texts)
         data, method, experiment = self.choices
         folder = f"{self.top}/{folder_of(data, method, resolved['split']['normal_class'], resolved['seed'], key)}"
         settings = self.substitution.unresolved(values)
         settings["logger"] = self.substitution.logger(values, folder)
-        return PlannedCell(key, folder, data, method, experiment, tuple(overrides), settings, *kinds)
+        return PlannedCell(
+            key,
+            folder,
+            data,
+            method,
+            experiment,
+            tuple(overrides),
+            settings,
+            kind,
+            shares,
+            shares_kind,
+            self.config_dir,
+        )
 
 
 def _choices(cfg: DictConfig) -> tuple[str, str, str | None]:
@@ -180,6 +196,12 @@ def _choices(cfg: DictConfig) -> tuple[str, str, str | None]:
     chosen = cfg.hydra.runtime.choices
     method = method_name(cfg, str(chosen["method"]))
     return str(chosen["data"]), method, chosen.get("experiment") or chosen.get("protocol")
+
+
+def _config_dir(cfg: DictConfig) -> str:
+    """The folder of ``--config-dir``; empty for none."""
+    sources = cfg.hydra.runtime.config_sources
+    return next((str(source.path) for source in sources if source.provider == "command-line"), "")
 
 
 def _top(cfg: DictConfig) -> Path:

@@ -219,7 +219,8 @@ def write_outcome(cell: PlannedCell, outcome: Outcome) -> None:
 
 def command_of(cell: PlannedCell) -> str:
     """The command that runs this cell alone."""
-    return f"python -m sad_lightning {shlex.join(cell.overrides)} hydra.mode=RUN"
+    folder = ("--config-dir", cell.config_dir) if cell.config_dir else ()
+    return f"python -m sad_lightning {shlex.join((*folder, *cell.overrides))} hydra.mode=RUN"
 
 
 def count(number: int, noun: str) -> str:

@@ -175,6 +175,7 @@ def test_a_fit_is_shared_by_what_the_baseline_sees(name, settings, tmp_path):
         ("ocsvm_hybrid", ["pretrain=none"], "choose pretrain=ae"),
         ("ocsvm", ["features=colours"], "features must be one of raw, codes"),
         ("ocsvm", ["features=pixels"], "features=pixels is for a voice of a mixture"),
+        ("ocsvm", ["selection=null"], "selection must say how the settings of method=ocsvm, a baseline, are chosen"),
         ("ocsvm", ["+selection.grid.eta=[1.0]"], "selection.grid must hold settings of the method, got eta"),
         ("ssad", ["split.labeled_ratio=0.01", "method.kappa=9.0"], "method.kappa must be reached"),
     ],

@@ -42,5 +42,5 @@ def cell_named(number: int, kind: str = "a", shares: str = "") -> PlannedCell:
     """A cell that nothing composed."""
     settings = {"split": {"normal_class": number}, "seed": 0, "data": {}, "selection": None, "voices": {}}
     return PlannedCell(
-        f"k{number}{kind}", f"/f{number}{kind}", "d", "m", None, ("x=1",), settings, kind, shares, shares[:1]
+        f"k{number}{kind}", f"/f{number}{kind}", "d", "m", None, ("x=1",), settings, kind, shares, shares[:1], ""
     )
