@@ -53,8 +53,8 @@ def command_frame(
 
     PyTorch's threads sleep while they wait for each other, unless OMP_WAIT_POLICY says otherwise.
 
-    Ctrl-C gives exit code 130, and a reader of stdout that stops reading, as ``head`` does, 1. Any other exception is a
-    bug and keeps its traceback.
+    Ctrl-C gives exit code 130. A reader of stdout that stops reading, as ``head`` does, gives 1. Any other exception is
+    a bug and keeps its traceback.
 
     Args:
         name: the line begins with it.

@@ -116,6 +116,12 @@ def test_few_rows_promise_nothing_and_say_so(data):
         few.predict(x, fdr=0.1)
 
 
+def test_without_labels_the_card_names_the_preset_that_trained(data):
+    x, semi, _ = data
+    card = Detector().fit(x, np.zeros_like(semi)).model_.card
+    assert (card["method"], card["settings"]["method"]["_target_"]) == ("label_free", "sad_lightning.baselines.IForest")
+
+
 def test_data_frames_and_tensors_are_arrays(fitted, data):
     x, semi, _ = data
     pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")

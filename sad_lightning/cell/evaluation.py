@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.schema import TextSchema
 from sad_lightning.data.split import Split
 from sad_lightning.errors import InputError
 from sad_lightning.stats.ranking import auroc, average_precision, recall_at_fpr
@@ -60,7 +61,10 @@ def evaluate(
     }
     per_class = {}
     anomalous = np.unique(classes[y == 1])
-    far = class_distances(arrays, split.known_classes) if split.known_classes and len(anomalous) else None
+    comparable = (
+        split.known_classes and len(anomalous) and not isinstance(arrays.schema, TextSchema)
+    )  # words have numbers
+    far = class_distances(arrays, split.known_classes) if comparable else None
     for c in anomalous:
         rows = (classes == c) | (y == 0)
         per_class[arrays.classes[c]] = {

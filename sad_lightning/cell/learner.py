@@ -97,7 +97,7 @@ def rows_of(arrays: Arrays, split: Split) -> Rows:
 
 
 def _renewed(arrays: Arrays, split: Split, renewal: Renewal) -> RenewedRows:
-    """The rows, the unlabeled training rows among them others in each epoch; none of these equals a held-out row."""
+    """The rows, of which the unlabeled training rows change in every epoch; none of these equals a held-out row."""
     places, hashes = split.train[split.semi == 0], row_hash(arrays.x)
     if not len(places):
         raise InputError(

@@ -19,6 +19,7 @@ from sad_lightning.cell.trim import suspicion, trims
 from sad_lightning.cell.values import Cell, Learner, PreparedCell, timed, trainer_of
 from sad_lightning.cell.warm_start import (
     centered_before,
+    going_on,
     model_before,
     networks_before,
     rows_apart,
@@ -86,6 +87,8 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
         pretraining = tuple(training for voice in learner.voices for training in voice.pretraining)
     else:
         learner, pretraining = new_learner(cfg, rows, log, cell.method, networks=networks)
+        if before is not None and learner.trainings and not networks:
+            going_on(learner, networks)  # which says that the file has none
     if arrays.renewal is not None:
         _check_renewed(cell.method, learner, pretraining, stays=before is not None or trims(cfg, renewed=True))
     if live:
@@ -117,7 +120,7 @@ def _rows(cell: Cell, seed: int, balance: Balance) -> tuple[CellRows, Model | No
 
 
 def _check_renewed(method: str, learner: Learner, pretraining: Sequence[Training], *, stays: bool) -> None:
-    """Refuse what does not train on rows that are others in each epoch."""
+    """Refuse what can not train on rows that change in every epoch."""
     if not (learner.trainings or pretraining):
         raise InputError(
             f"data.renew=true is for methods that train by epochs, and method={method} is fitted at once; set "

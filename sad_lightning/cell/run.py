@@ -178,7 +178,7 @@ def together(
 ) -> list[PreparedCell | Exception]:
     """Call a step once with all cells that have not failed.
 
-    If it raises, all of them have failed; else those have whose training diverged.
+    If it raises, all of them have failed; if it does not, those whose training diverged have.
     """
     cells = [value for value in values if isinstance(value, PreparedCell)]
     if not cells:

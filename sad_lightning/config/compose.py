@@ -68,10 +68,10 @@ def with_voices(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         return cfg
     if not isinstance(cfg.voices, DictConfig):
         raise InputError(f"voices must hold a list of settings for each name, got {cfg.voices!r}; write NAME: [...]")
-    typed = tuple(one for one in overrides if not _NOT_OF_VOICE.match(one))
+    of_cell = tuple(one for one in overrides if not _NOT_OF_VOICE.match(one))
     with _hydra() as loader:
         files = _files(_folders(loader))
-    voices = {str(name): _voice(str(name), _wanted(name, each), typed, files) for name, each in cfg.voices.items()}
+    voices = {str(name): _voice(str(name), _wanted(name, each), of_cell, files) for name, each in cfg.voices.items()}
     cfg = cfg.copy()
     with read_write(cfg), open_dict(cfg):
         cfg.voices = voices
@@ -88,9 +88,9 @@ def _wanted(name: object, settings: object) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=512)  # all cells of a sweep have the same voices
-def _voice(name: str, wanted: tuple[str, ...], typed: tuple[str, ...], files: Files) -> dict[str, Any]:
+def _voice(name: str, wanted: tuple[str, ...], of_cell: tuple[str, ...], files: Files) -> dict[str, Any]:
     with one_line_errors(f"voices.{name}: "):
-        cell, voice = _composed(typed), _composed((*typed, *wanted))
+        cell, voice = _composed(of_cell), _composed((*of_cell, *wanted))
         for key in (*OF_CELL, *(f"trainer.{key}" for key in cell.trainer if key not in _LENGTH)):
             if OmegaConf.select(voice, key) != OmegaConf.select(cell, key):
                 raise InputError(f"{key} is decided for all voices together; set it beside voices")

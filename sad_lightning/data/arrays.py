@@ -105,7 +105,7 @@ def data_root(root: str | Path | None) -> Path:
     """The folder of the data sets' files: the setting ``data.root``, else one in the user's cache.
 
     Raises:
-        InputError: it is below a home that there is not.
+        InputError: it is below the home of a user who has none.
     """
     try:
         return Path(root).expanduser() if root else Path.home() / ".cache" / "sad_lightning"

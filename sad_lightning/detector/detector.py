@@ -126,7 +126,7 @@ class Detector(OutlierMixin, BaseEstimator):
                     f"rate",
                     stacklevel=3,
                 )
-            name = method_name(cfg, self.method or "recommended")
+            name = method_name(cfg, self._chosen(images=rows.ndim == 4, labeled=bool((labels < 0).any())))
             self.model_ = fit_rows(cfg, rows, labels, schema, name=name, before=before)
         self.model_.card["detector"] = {
             "method": self.method,
@@ -282,13 +282,16 @@ class Detector(OutlierMixin, BaseEstimator):
                 raise InputError(f"settings must have names as on the command line, got {key!r}; for example 'seed'")
             if key in _OWN or (key.startswith(("data.", "split.", "hydra")) and key != "split.validation_ratio"):
                 raise InputError(f"settings must not hold {key}: rows, labels and parameters of the Detector decide it")
-        preset = (
-            ("images" if labeled else "images_label_free") if images else "recommended" if labeled else "label_free"
-        )
-        name = self.method or preset
+        name = self._chosen(images=images, labeled=labeled)
         chosen = f"+preset={name}" if name in options_of("preset") else f"method={name}"
         own = {"target_fpr": self.target_fpr, "seed": self.random_state}
         return [_IMAGES if images else _TABLE, "logger=none", chosen, *typed(own), *typed(settings)]
+
+    def _chosen(self, *, images: bool, labeled: bool) -> str:
+        """The name of the method or preset."""
+        if self.method is not None:
+            return self.method
+        return ("images" if labeled else "images_label_free") if images else "recommended" if labeled else "label_free"
 
     def _frame(self, X: Any) -> tuple[NDArray[Any], Schema]:
         """The raw rows to train on and the schema of a data frame with words, with the settings of ``data=table``."""

@@ -79,8 +79,8 @@ def launch(
         by_key = settings_of_cells(Sweep(context.config_loader, master, overrides, first), distinct)
         work = HydraJob(work, context.callbacks, by_key)
     name = grid_name(distinct, settings["pack"], *of_jobs)
-    backend.start(work, accelerator=str(settings["trainer"]["accelerator"]), logs=grid_folder(runs, name))
     try:
+        backend.start(work, accelerator=str(settings["trainer"]["accelerator"]), logs=grid_folder(runs, name))
         seconds_of = _Seconds()
         grid, reason = _plan(name, len(cells), distinct, runs, backend, finished, of_jobs, seconds_of)
         jobs = _remaining(grid.jobs, finished)

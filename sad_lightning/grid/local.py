@@ -47,6 +47,7 @@ class Local:
     def start(self, work: Work, *, accelerator: str, logs: Path) -> None:
         """Get ready to run jobs."""
         self.work, self.logs = work, logs
+        self.waiting, self.workers = deque[Job](), dict[int, _Worker]()
         self.gpus = gpus() if accelerator in {"auto", "gpu", "cuda"} else []
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.slots = self.given or (len(self.gpus) or cores)
@@ -56,8 +57,6 @@ class Local:
         self.context: Any = get_context("spawn" if self.gpus else "forkserver")
         if not self.gpus:
             self.context.set_forkserver_preload(["sad_lightning.cell.run"])
-        self.waiting: deque[Job] = deque()
-        self.workers: dict[int, _Worker] = {}
 
     def submit(self, job: Job) -> None:
         """Queue a job; it starts when a worker is free."""

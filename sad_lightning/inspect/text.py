@@ -20,7 +20,7 @@ _KINDS = {"number": "number", "boolean": "yes/no", "category": "words", "time": 
 
 def table_text(table: TableProfile, proposal: Proposal) -> str:
     """All columns, a line each."""
-    rows = [_HEAD, *(_line(column, table, proposal) for column in table.columns)]
+    rows = [_HEAD, *(_line(column, proposal) for column in table.columns)]
     return align_columns(rows, _WIDEST)
 
 
@@ -105,7 +105,7 @@ def _yaml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=not str(value).isprintable())  # which is yaml too
 
 
-def _line(column: ColumnProfile, table: TableProfile, proposal: Proposal) -> tuple[str, ...]:
+def _line(column: ColumnProfile, proposal: Proposal) -> tuple[str, ...]:
     kind = _KINDS.get(column.values.kind, "other")
     return (
         column.name or "(no name)", kind, f"{column.missing:,}", f"{column.distinct:,}", _range(column),

@@ -45,7 +45,7 @@ class Day:
     Attributes:
         name: YYYY-MM-DD.
         rows: how many were scored.
-        flagged: how many of them were called anomalies.
+        flagged: how many of their scores exceed the threshold of the model, whatever the file calls them.
         last: the position of the day's last row among the rows that the martingales see.
     """
 

@@ -89,11 +89,11 @@ def _cell_of_sweep(cfg: DictConfig, failed: list[str]) -> float | None:
 
 def _cell(cfg: DictConfig) -> float:
     """Train the cell, or read its result, print it, and return the AUROC, which Hydra's sweepers maximise."""
-    job = HydraConfig.get()
-    folder = Path(job.runtime.output_dir)
-    home = job.runtime.cwd if job.job.chdir else os.curdir  # what is printed is pasted where the command was typed
+    run = HydraConfig.get()
+    folder = Path(run.runtime.output_dir)
+    home = run.runtime.cwd if run.job.chdir else os.curdir  # what is printed is pasted where the command was typed
     try:
-        result = _result(with_voices(cfg, job.overrides.task), folder)
+        result = _result(with_voices(cfg, run.overrides.task), folder)
     except Exception:
         os.chdir(home)
         _remove_if_empty(folder, Path(str(cfg.runs)).resolve())
@@ -137,13 +137,13 @@ def _page(folder: Path, cfg: DictConfig, commands: list[str]) -> Path | None:
 
 
 def _result(cfg: DictConfig, folder: Path) -> Result:
-    job = HydraConfig.get()
-    sweep = job.mode is RunMode.MULTIRUN
+    run = HydraConfig.get()
+    sweep = run.mode is RunMode.MULTIRUN
     if cfg.plan_only:
         raise InputError("plan_only=true plans a sweep with hydra/launcher=grid, and this is one cell; add --multirun")
     check_trainer(cfg.trainer, sweep=sweep)
-    if job.job.chdir:
-        check_whole_path(cfg.data.get("path"), job.runtime.cwd)
+    if run.job.chdir:
+        check_whole_path(cfg.data.get("path"), run.runtime.cwd)
     check_processes(cfg.trainer, os.environ)
     if cfg.overwrite:
         forget_checkpoints(folder)
@@ -164,7 +164,7 @@ def _result(cfg: DictConfig, folder: Path) -> Result:
     if not gc.get_freeze_count():
         gc.freeze()  # what the imports left is never garbage, and to look through it takes longer than a small cell
         atexit.register(gc.unfreeze)
-    choices = job.runtime.choices
+    choices = run.runtime.choices
     experiment = choices.get("experiment") or choices.get("protocol")
     result = run_cell(Cell(cfg, folder, choices["data"], method_name(cfg, choices["method"]), experiment, sweep))
     gc.collect()  # a Trainer and its module refer to each other, and a sweep has many

@@ -8,6 +8,7 @@ import pytest
 
 from sad_lightning.cell.evaluation import class_distances, evaluate
 from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.schema import TextSchema
 from sad_lightning.data.sets.images import fashion_mnist
 from sad_lightning.data.sets.tabular import landsat
 from sad_lightning.data.split import Split
@@ -34,6 +35,17 @@ def test_metrics_overall_and_for_each_class():
         "a": {"auroc": pytest.approx(7 / 8), "recall": 1.0, "count": 2, "distance": 0.0},
         "c": {"auroc": pytest.approx(3.5 / 12), "recall": 0.0, "count": 3, "distance": 0.0},  # every row is zero
     }
+
+
+def test_classes_of_texts_have_no_distance():
+    """Words have numbers that say nothing, and so does their mean."""
+    rows = np.arange(4)
+    texts = Arrays(
+        np.ones((4, 2), dtype=np.int64), np.array([0, 0, 1, 2]), ("a", "b", "c"), schema=TextSchema("text", ("x",), 2)
+    )
+    split = Split(rows[:0], np.zeros(0, dtype=np.int8), rows[:0], rows, rows[:0], (0,), (1,))
+    _, per_class = evaluate(texts, split, np.arange(4.0), np.arange(2.0), 0.2)
+    assert all("distance" not in one for one in per_class.values())
 
 
 def evaluated(scores: np.ndarray, y: np.ndarray, normal_scores: np.ndarray, fpr: float = 0.05, rule=threshold_at_fpr):

@@ -85,6 +85,16 @@ def test_a_mixture_says_what_went_on_and_what_was_fitted_anew():
     assert not np.array_equal(detector.model_.scorer.voices["trees"].baseline.roots_, trees)
 
 
+def test_a_method_alone_does_not_go_on_from_a_mixture(tmp_path):
+    settings = {"voices": {"nets": ["method=hsc"]}, "trainer.max_epochs": 1, "trainer.accelerator": "cpu"}
+    Detector("hsc", settings=settings).fit(POOL, ONE_KIND).save(tmp_path / "mixture.pt")
+    detector = Detector.load(tmp_path / "mixture.pt").set_params(settings=SHORT)
+    with pytest.raises(
+        InputError, match=r"^warm_start: the file must hold the networks of the method, 2 HSC, got none"
+    ):
+        detector.fit_more(POOL, BOTH_KINDS)
+
+
 def test_what_goes_on_is_not_pretrained():
     settings = {"trainer.max_epochs": 2, "pretrain.epochs": 1, "trainer.accelerator": "cpu"}
     detector = Detector("soft_deep_sad", settings=settings).fit(POOL, ONE_KIND)

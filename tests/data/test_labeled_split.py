@@ -56,7 +56,7 @@ def test_no_group_of_equal_rows_decides_a_split(grouped):
     x[1222:1262] = 1  # 40 equal rows are few, and stay together
     group = np.arange(2000) // 4 if grouped else None
     for seed in range(20):
-        with pytest.warns(UserWarning, match="1222 rows are such as more than a twentieth of all are"):
+        with pytest.warns(UserWarning, match="1222 rows equal more than a twentieth of all rows"):
             split = draw(own(x, np.zeros(2000, dtype=np.int8), group=group), seed=seed)
         parts = (split.train, split.validation, split.test)
         for rows, share in zip(parts, (0.6, 0.2, 0.2), strict=True):

@@ -88,8 +88,8 @@ def draw_labeled_split(
         part = part if before is None else np.where(common, part, before)
         if common.any():
             warnings.warn(
-                f"{int(common.sum())} rows are such as more than a twentieth of all are, equal in every value; each is "
-                f"drawn into a part by itself, so that equal ones train and test",
+                f"{int(common.sum())} rows equal more than a twentieth of all rows in every value; each of them is "
+                f"drawn into a part by itself, so that equal rows train and test",
                 stacklevel=2,
             )
     else:
@@ -108,8 +108,8 @@ def draw_labeled_split(
     train, validation, test = (np.flatnonzero(part == number) for number in range(3))
     if not (labels.semi[train] >= 0).any():
         raise InputError(
-            f"data.label: at least one training row must not be a known anomaly, of the {len(train)} that train none "
-            f"is another; add rows, or lower split.test_ratio and split.validation_ratio"
+            f"data.label: at least one training row must not be a known anomaly, and all {len(train)} of them are; add "
+            f"rows, or lower split.test_ratio and split.validation_ratio"
         )
     selection = np.empty(0, dtype=np.int64)
     if early_stopping:
@@ -201,7 +201,7 @@ def _parts_before(
     validation_ratio: float,
     hold_anomalies: bool,
 ) -> NDArray[np.int8] | None:
-    """The part that each row had before a warm start, ``(N,)``; None where too few validation rows of then are here.
+    """The part that each row had before a warm start, ``(N,)``; None if too few of its validation rows are here.
 
     Rows that nobody has seen train, and so do known anomalies that were validation rows before they were known.
     """
