@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from sad_lightning.baselines.baseline import Baseline
 from sad_lightning.baselines.catboost import CatBoost
+from sad_lightning.baselines.distance_ratio import DistanceRatio
 from sad_lightning.baselines.extra_trees import ExtraTrees
 from sad_lightning.baselines.gradient_boosting import GradientBoosting
 from sad_lightning.baselines.iforest import IForest
@@ -65,7 +66,10 @@ def planted(baseline: Baseline) -> int:
 
 def test_the_papers_have_hybrids_and_a_hybrid_is_the_same_class():
     papers = ["iforest", "kde", "ocsvm", "ssad"]
-    others = ["catboost", "extra_trees", "gradient_boosting", "knn", "logistic", "mahalanobis", "patch_core", "pyod"]
+    others = [
+        "catboost", "distance_ratio", "extra_trees", "gradient_boosting", "knn", "logistic", "mahalanobis",
+        "patch_core", "pyod",
+    ]  # fmt: skip
     assert sorted([*papers, *others, *(f"{name}_hybrid" for name in papers)]) == NAMES
 
 
@@ -133,6 +137,7 @@ def check_torch_score(baseline: Baseline, x: np.ndarray) -> None:
     [
         ("knn", {"metric": "cosine"}), ("knn", {"neighbors": 999}), ("logistic", {"squares": True}),
         ("extra_trees", {"rotations": 0}), ("extra_trees", {"trees": 1, "rotations": 3}),
+        ("distance_ratio", {"parts": 1, "clip": 0.5}),
         ("gradient_boosting", {"boosters": 1, "trees": 3}), ("gradient_boosting", {"leaves": 2}),
         ("catboost", {"depth": 1}), ("catboost", {"boosters": 1, "trees": 3, "rotations": 1}),
     ],
@@ -231,6 +236,10 @@ class RelabeledCatBoost(Relabeled, CatBoost):
     pass
 
 
+class RelabeledDistanceRatio(Relabeled, DistanceRatio):
+    pass
+
+
 class RelabeledExtraTrees(Relabeled, ExtraTrees):
     pass
 
@@ -248,7 +257,8 @@ class RelabeledPatchCore(Relabeled, PatchCore):
 
 
 RELABELED = {
-    "ssad": RelabeledSSAD, "catboost": RelabeledCatBoost, "extra_trees": RelabeledExtraTrees,
+    "ssad": RelabeledSSAD, "catboost": RelabeledCatBoost, "distance_ratio": RelabeledDistanceRatio,
+    "extra_trees": RelabeledExtraTrees,
     "gradient_boosting": RelabeledGradientBoosting, "logistic": RelabeledLogistic, "patch_core": RelabeledPatchCore,
 }  # fmt: skip
 SMALLER = {
