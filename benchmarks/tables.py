@@ -3,7 +3,8 @@
     python benchmarks/tables.py FOLDER --candidates recommended deep_sad hsc 'deep_sad:ensemble=5' --out tables.csv
 
 ``FOLDER`` holds tables as npz files with ``X`` (N, D) and ``y`` (N,), 1 = anomaly, as ADBench has them (Han et al.,
-NeurIPS 2022); without one scikit-learn's breast cancer is the only table. Each gives three cases a seed: 5 and 20 known
+NeurIPS 2022); without one scikit-learn's breast cancer is the only table. ``FOLDER odds`` are these tables and then the
+six sets of ODDS, from ``SAD_DATA_ROOT``, with a summary each. Each table gives three cases a seed: 5 and 20 known
 anomalies in a pool in which all other anomalies stay unlabeled, and 10 in a pool without any; or, with
 ``--label-free``, all anomalies unlabeled in the pool, or, with ``--hidden 0.2``, 10 known anomalies in a pool of which
 a fifth are anomalies, in tables that have as many. A table is cut to 3,000 rows, of which 70 % train. A candidate
@@ -19,6 +20,7 @@ splits of a table are not independent, so p is a hint.
 
 import argparse
 import csv
+import os
 import sys
 import time
 import warnings
@@ -34,7 +36,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from tqdm import tqdm
 
 from sad_lightning import Detector
+from sad_lightning.data.sets.tabular import odds
 
+ODDS = ("arrhythmia", "cardio", "satellite", "satimage-2", "shuttle", "thyroid")
 CASES = ((5, "contaminated"), (20, "contaminated"), (10, "clean"))
 LABEL_FREE = ((0, "contaminated"),)
 COLUMNS = ("table", "case", "seed", "candidate", "auroc", "average_precision", "seconds")
@@ -53,10 +57,15 @@ class Split(NamedTuple):
 
 
 def read_tables(folder: Path | None) -> Iterator[tuple[str, NDArray[np.float32], NDArray[np.int64]]]:
-    """Name, rows and truth of each table, by name."""
+    """Name, rows and truth of each table, by name; the folder ``odds`` stands for the sets of ODDS."""
     if folder is None:
         found = load_breast_cancer()
         yield "breast_cancer", found.data.astype(np.float32), (found.target == 0).astype(np.int64)
+        return
+    if folder == Path("odds"):
+        for name in ODDS:
+            arrays = odds(name, os.environ.get("SAD_DATA_ROOT"))
+            yield f"odds {name}", arrays.x.astype(np.float32), arrays.target_class.astype(np.int64)
         return
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as file:
@@ -139,12 +148,12 @@ def measure(
     label_free: bool,
     hidden: float | None,
 ) -> list[dict[str, str]]:
-    """Run what the file does not hold yet, and return all of it."""
+    """Run what the file does not hold yet, and return all that it holds of these splits."""
     if not out.exists():
         out.write_text(",".join(COLUMNS) + "\n")
     finished = read(out)
     done = {tuple(row[name] for name in COLUMNS[:4]) for row in finished}
-    found = (
+    found = list(
         splits(folder, seeds, rows, only, LABEL_FREE if label_free else CASES)
         if hidden is None
         else hidden_splits(folder, seeds, rows, only, hidden)
@@ -165,7 +174,8 @@ def measure(
             numbers = (f"{100 * area:.3f}", f"{100 * precision:.3f}", f"{seconds:.2f}")
             csv.writer(file).writerow([split.table, split.case, split.seed, candidate, *numbers])
             file.flush()
-    return [row for row in read(out) if row["candidate"] in candidates]
+    these = {(split.table, split.case, str(split.seed)) for split in found}
+    return [row for row in read(out) if (row["table"], row["case"], row["seed"]) in these]
 
 
 def read(out: Path) -> list[dict[str, str]]:
@@ -208,7 +218,7 @@ def summary(rows: list[dict[str, str]], candidates: list[str]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?", help="of the tables")
+    parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help="of the tables, or odds")
     parser.add_argument("--candidates", nargs="+", default=["recommended", "deep_sad", "hsc"], metavar="NAME:KEY=VALUE")
     parser.add_argument("--seeds", type=int, default=1, help="draws of each case (1)")
     parser.add_argument("--rows", type=int, default=3000, help="the most of a table (3000)")
@@ -220,9 +230,13 @@ def main() -> None:
     options = parser.parse_args()
     if options.hidden is not None and not 0 <= options.hidden <= 0.2:
         parser.error(f"--hidden must be a number in [0, 0.2], got {options.hidden}; for example --hidden 0.2")
-    if options.folder is not None and not any(options.folder.glob("*.npz")):
-        sys.exit(f"tables: {options.folder}: holds no npz file; give the folder of ADBench's tables")
-    print(summary(measure(**vars(options)), options.candidates))
+    settings = vars(options)
+    folders = settings.pop("folders")
+    for folder in folders:
+        if folder != Path("odds") and not any(folder.glob("*.npz")):
+            sys.exit(f"tables: {folder}: holds no npz file; give the folder of ADBench's tables")
+    for folder in folders or [None]:
+        print(summary(measure(folder, **settings), options.candidates), flush=True)
 
 
 if __name__ == "__main__":
