@@ -43,6 +43,7 @@ LABELED = {
     "boosted_trees": ["method=gradient_boosting", "method.rotations=0", "method.columns=0.3"],
     "deep_sad": ["method=deep_sad", "ensemble=5"],
     "devnet": ["method=devnet", "ensemble=5"],
+    "distance_ratio": ["method=distance_ratio"],
     "hsc": ["method=hsc", "ensemble=5"],
     "logistic": ["method=logistic"],
     "pu_svdd_05": ["method=pu_svdd", "ensemble=5", "method.pollution_ratio=0.05"],
