@@ -5,6 +5,7 @@ import shlex
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.commands import run_script
 from support.pictures import product_folder
@@ -71,6 +72,14 @@ def test_the_quick_form_says_what_it_leaves_out_and_what_fails(run, capfd):
     assert one.code == 0, one.err
     assert "left out, it needs a folder mvtec" in one.out
     assert "streams of 60 rows" in capfd.readouterr().out  # of a process of its own
+
+
+@pytest.mark.filterwarnings("ignore:.*columns are constant")
+def test_odds_is_a_folder_of_six_tables(real_data):
+    tables = runpy.run_path(str(ROOT / "benchmarks" / "tables.py"))
+    found = {name: np.bincount(y).tolist() for name, _, y in tables["read_tables"](Path("odds"))}
+    assert sorted(found) == [f"odds {name}" for name in sorted(tables["ODDS"])]
+    assert found["odds cardio"] == [1655, 176]  # ruff2020 Table 1
 
 
 def test_a_share_of_a_pool_hides():
