@@ -69,6 +69,7 @@ class DistanceRatio(Baseline):
     rows = frozenset({-1, 0, 1})
     needs_anomalies = True
     learned = ("mean_", "scale_", "columns_", "axes_", "centers_", "anomaly_", "out_of_bag_")
+    out_of_bag_: Floats
 
     def __init__(
         self,
@@ -127,7 +128,8 @@ class DistanceRatio(Baseline):
         check_is_fitted(self)
         standard = self._standard(validate_data(self, X, dtype=np.float64, reset=False))
         parts = zip(self.columns_, self.axes_, self.centers_, self.anomaly_, strict=True)
-        return np.asarray(np.mean([_Part(*part).score(standard) for part in parts], axis=0))
+        scores: Floats = np.mean([_Part(*part).score(standard) for part in parts], axis=0)
+        return scores
 
     def out_of_bag(self) -> Floats:
         """``out_of_bag_``."""
@@ -146,7 +148,8 @@ class DistanceRatio(Baseline):
         return torch.stack(terms).mean(dim=0)
 
     def _standard(self, x: Floats) -> Floats:
-        return np.clip((x - self.mean_) / self.scale_, -self.clip, self.clip)
+        standard: Floats = np.clip((x - self.mean_) / self.scale_, -self.clip, self.clip)
+        return standard
 
 
 def _new_part(columns: NDArray[np.int64], rows: Floats, known: Floats, centers: int, seed: int) -> _Part:
