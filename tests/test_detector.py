@@ -202,12 +202,12 @@ def test_every_method_by_its_name(method, data, tmp_path):
 def test_without_a_name_it_is_the_recommended_preset(data):
     x, semi, y = data
     detector = Detector(settings={"trainer.max_epochs": 5}).fit(x, semi)
-    names = ["boosted_trees", "distance_ratio", "logistic", "pu_svdd", "rotated_trees"]
+    names = ["boosted_trees", "distance_ratio", "logistic", "pu_svdd", "rotated_trees", "trees"]
     assert list(detector.model_.scorer.voices) == names
     assert [type(member).__name__ for member in detector.model_.scorer.voices["pu_svdd"].members] == ["PUSVDD"] * 5
     voices = detector.model_.card["settings"]["voices"]
     assert voices["pu_svdd"]["balance"] == {"known_anomalies": 64, "mix": True}
-    assert [voices[name]["method"]["rotations"] for name in ("boosted_trees", "rotated_trees")] == [0, 1]
+    assert [voices[name]["method"]["rotations"] for name in ("boosted_trees", "rotated_trees", "trees")] == [0, 1, 0]
     assert voices["boosted_trees"]["method"]["columns"] == 0.3
     assert detector.score(x, y) > 0.9
     without = Detector().fit(x)
