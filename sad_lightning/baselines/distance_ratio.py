@@ -14,6 +14,7 @@ Each row has a score by the parts that have not seen it, ``out_of_bag_``.
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
@@ -50,6 +51,7 @@ class _Part(NamedTuple):
         return ratio
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class DistanceRatio(Baseline):
     """Ratio of the distances to the nearest center of other rows and to the mean of known anomalies.
 
@@ -66,29 +68,17 @@ class DistanceRatio(Baseline):
         out_of_bag_: ``(n,)`` score of each training row by the parts that have not seen it; nan where all have.
     """
 
+    parts: int
+    centers: int
+    columns: float
+    sample: float
+    clip: float
+    max_rows: int
+    random_state: int | None
+
     rows = frozenset({-1, 0, 1})
     needs_anomalies = True
     learned = ("mean_", "scale_", "columns_", "axes_", "centers_", "anomaly_", "out_of_bag_")
-    out_of_bag_: Floats
-
-    def __init__(
-        self,
-        *,
-        parts: int,
-        centers: int,
-        columns: float,
-        sample: float,
-        clip: float,
-        max_rows: int,
-        random_state: int | None,
-    ) -> None:
-        self.parts = parts
-        self.centers = centers
-        self.columns = columns
-        self.sample = sample
-        self.clip = clip
-        self.max_rows = max_rows
-        self.random_state = random_state
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:
         """Fit to the rows ``X``, ``(n, D)``, and their labels ``semi``, ``(n,)``.
@@ -133,7 +123,8 @@ class DistanceRatio(Baseline):
 
     def out_of_bag(self) -> Floats:
         """``out_of_bag_``."""
-        return self.out_of_bag_
+        out_of_bag: Floats = self.out_of_bag_
+        return out_of_bag
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
         """``anomaly_score`` in torch operations."""
