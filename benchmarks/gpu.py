@@ -131,7 +131,7 @@ def measure(cfg: DictConfig, settings: DictConfig, data: list[DataModule], epoch
             fit(trainer, methods[0], data[0])
         else:
             fit(trainer, Population(methods), PopulationData(data))
-    steps = epochs * data[0].shape[0] * len(data)
+    steps = epochs * data[0].step_sizes[0] * len(data)
     if clock.profiler is None:
         return Measured(1000 * clock.seconds / steps, None, None, "")
     kernels = sorted(clock.profiler.key_averages(), key=lambda each: each.self_device_time_total, reverse=True)

@@ -25,7 +25,7 @@ class DamagedError(InputError):
         self.reason = reason
 
 
-def words_of(error: BaseException) -> str:
+def error_words(error: BaseException) -> str:
     """What another library's error says, all of it on one line; its type if it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from sad_lightning.backbones.efficientnet_lite0 import EfficientNetLite0
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 
 LITE0 = "efficientnet_lite0"
 
@@ -86,7 +86,7 @@ def weights_file(name: str) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(weights.url, str(path), sha256, progress=sys.stderr.isatty())
         except (OSError, RuntimeError) as error:
-            reason = words_of(error)
+            reason = error_words(error)
             raise InputError(
                 f"{path}: the weights of backbone.name={name} are not there and downloading them fails ({reason}); "
                 f"put the file there by hand, or name one with backbone.weights=FILE"

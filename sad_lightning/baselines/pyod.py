@@ -28,7 +28,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sad_lightning.baselines.baseline import Baseline, Floats, known_anomalies
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 from sad_lightning.exports import exported
 
 _TRIED = 10  # training rows that are scored at the end of a fit
@@ -157,7 +157,7 @@ class PyOD(Baseline):
             raise
         except _ERRORS as error:
             raise InputError(
-                f"method.detector={self.detector} can not {task} ({words_of(error)}); change method.parameters, or "
+                f"method.detector={self.detector} can not {task} ({error_words(error)}); change method.parameters, or "
                 f"choose another detector, such as KNN or LOF"
             ) from error
 

@@ -14,7 +14,7 @@ from sad_lightning.cell.key import key_of
 from sad_lightning.cell.values import PreparedCell, Scores, timed
 from sad_lightning.checks import whole_number
 from sad_lightning.data.split import Split
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 from sad_lightning.files import read_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.training.early_stopping import EarlyStopping
@@ -120,7 +120,7 @@ def load_model(path: Path, settings: Mapping[str, Any]) -> Method | Ensemble:
         file = read_archive(path, kind_of(key_of(settings)))
         model = kind.load_from_checkpoint(file, map_location="cpu", weights_only=True).eval()
     except Exception as error:  # code that was changed since fails in many ways
-        reason = words_of(error)
+        reason = error_words(error)
         raise InputError(f"{path}: must be the checkpoint of the cell ({reason}); run the cell again") from error
     assert isinstance(model, Method | Ensemble)
     return model

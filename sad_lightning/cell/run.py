@@ -107,7 +107,7 @@ def pretrain(cells: Sequence[PreparedCell], stack: bool | None) -> None:
         first = group[0]
         settings = {**first.settings["trainer"], "max_epochs": first.pretrain_epochs}
         trainings = [training for cell in group for training in cell.pretraining]
-        _fit_cached(first, trainings, first.pretrainer, settings, stack)
+        _fit_cached(first, trainings, first.make_pretrainer, settings, stack)
 
 
 def start(cell: PreparedCell) -> PreparedCell:
@@ -124,9 +124,9 @@ def train(cells: Sequence[PreparedCell], stack: bool | None) -> None:
         trainings = [training for cell in group for training in cell.learner.trainings]
         label_free = -1 not in first.learner.rows and any(cell.split.counts["known_anomaly"] for cell in group)
         if label_free and not first.cfg.overwrite and not first.learner.callbacks:
-            _fit_cached(first, trainings, first.trainer, first.settings["trainer"], stack)
+            _fit_cached(first, trainings, first.make_trainer, first.settings["trainer"], stack)
         else:
-            fit_members(trainings, first.trainer, stack=stack)
+            fit_members(trainings, first.make_trainer, stack=stack)
 
 
 def _fit_cached(
@@ -149,7 +149,7 @@ def by_voice(cells: Sequence[PreparedCell]) -> list[list[PreparedCell]]:
     """All cells in one list; for mixtures one list for each voice. The cells of a list differ in split and seed."""
     groups: dict[str, list[PreparedCell]] = {}
     for cell in cells:
-        for one in cell.alone:
+        for one in cell.voices_or_self:
             groups.setdefault(one.cell.method, []).append(one)
     return list(groups.values())
 

@@ -123,7 +123,7 @@ class PreparedCell:
         return tuple(training.stage for training in (*self.pretraining, *self.learner.trainings))
 
     @property
-    def alone(self) -> "tuple[PreparedCell, ...]":
+    def voices_or_self(self) -> "tuple[PreparedCell, ...]":
         """The voices of a mixture, else the cell itself."""
         return self.learner.voices or (self,)
 
@@ -132,11 +132,11 @@ class PreparedCell:
         """The number of epochs of the pretraining."""
         return whole_number("pretrain.epochs", self.cfg.pretrain.epochs)
 
-    def pretrainer(self, stages: Sequence[Stage]) -> Trainer:
+    def make_pretrainer(self, stages: Sequence[Stage]) -> Trainer:
         """A Trainer for the pretraining of ``stages``, with its resume checkpoint in this cell's folder."""
         return trainer_of(self.cfg, self.cell.folder, stages, epochs=self.pretrain_epochs)
 
-    def trainer(self, stages: Sequence[Stage]) -> Trainer:
+    def make_trainer(self, stages: Sequence[Stage]) -> Trainer:
         """A Trainer for the training of ``stages``, with its resume checkpoint in this cell's folder."""
         epochs = whole_number("trainer.max_epochs", self.cfg.trainer.max_epochs)
         return trainer_of(self.cfg, self.cell.folder, stages, epochs=epochs, callbacks=self.learner.callbacks)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.schema import Schema
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 
 OPEN = 3  # a part: trains or validates, as the split draws
 UNMARKED = 255  # all pixels of a mask: where the defects of this image are is not known
@@ -127,7 +127,7 @@ def _opened(path: Path, way_out: str) -> Iterator[Any]:
         raise
     except Exception as error:  # foreign or damaged bytes fail in many ways
         raise InputError(
-            f"{path}: must be a whole npz file of plain arrays, but reading it fails ({words_of(error)}); {way_out}"
+            f"{path}: must be a whole npz file of plain arrays, but reading it fails ({error_words(error)}); {way_out}"
         ) from error
 
 

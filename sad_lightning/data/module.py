@@ -197,7 +197,7 @@ class DataModule(LightningDataModule):
         return StepBatches(self.semi.cpu(), self.streams, self.batch_size, self.noise, self.seed, self.balance)
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def step_sizes(self) -> tuple[int, ...]:
         """How many steps an epoch has, then how many rows a batch of each stream; equal for members of a population."""
         batches = self.train_dataloader()
         return len(batches), *batches.sizes

@@ -26,7 +26,15 @@ from sad_lightning.data.own.frames import frame_rows, frame_table, is_mixed
 from sad_lightning.data.own.tables import fit_schema
 from sad_lightning.data.own.values import FRAME
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema
-from sad_lightning.detector.rows import as_array, as_frame, centered_rows, numbered, plain, semi_of, truth_of
+from sad_lightning.detector.rows import (
+    as_array,
+    as_frame,
+    centered_rows,
+    default_names,
+    plain,
+    semi_of_labels,
+    truth_of,
+)
 from sad_lightning.drawing.scores import flagged_shares, score_histograms
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
@@ -115,7 +123,7 @@ class Detector(OutlierMixin, BaseEstimator):
         return self._train(self._raw_rows(X), self.model_.preparation.schema, semi, self.model_)
 
     def _train(self, rows: NDArray[Any], schema: Schema, semi: ArrayLike | None, before: Model | None = None) -> Self:
-        labels = semi_of(semi, len(rows), self.labels)
+        labels = semi_of_labels(semi, len(rows), self.labels)
         with one_line_errors():
             cfg = composed(*self._typed(images=rows.ndim == 4, labeled=bool((labels < 0).any())))
             count, chosen = int((labels >= 0).sum()), "split.validation_ratio" in (self.settings or {})
@@ -259,7 +267,7 @@ class Detector(OutlierMixin, BaseEstimator):
         detector.model_, detector.offset_ = model, -model.threshold
         if isinstance(schema, TableSchema):
             detector.n_features_in_ = len(schema.names)
-            if schema.names != numbered(len(schema.names)):
+            if schema.names != default_names(len(schema.names)):
                 detector.feature_names_in_ = np.array(schema.names, dtype=object)
         return detector
 
@@ -305,7 +313,7 @@ class Detector(OutlierMixin, BaseEstimator):
         rows = self._checked(X, None)
         if rows.ndim == 4:
             return rows, ImageSchema(*rows.shape[1:])
-        schema = TableSchema.of_numbers(list(getattr(self, "feature_names_in_", numbered(rows.shape[1]))), rows)
+        schema = TableSchema.of_numbers(list(getattr(self, "feature_names_in_", default_names(rows.shape[1]))), rows)
         return centered_rows(rows, schema), schema
 
     def _raw_rows(self, X: Any) -> NDArray[Any]:
@@ -348,7 +356,7 @@ def label_auroc(detector: Detector, X: Any, semi: ArrayLike) -> float:
     nan without a known anomaly; ``StratifiedKFold`` puts some into each fold.
     """
     scores = detector.anomaly_score(X)
-    return auroc(semi_of(semi, len(scores), detector.labels) < 0, scores)
+    return auroc(semi_of_labels(semi, len(scores), detector.labels) < 0, scores)
 
 
 def _kinds(y: ArrayLike) -> dict[str, NDArray[np.bool_]]:

@@ -74,12 +74,12 @@ def centered_rows(rows: NDArray[Any], schema: TableSchema) -> NDArray[np.float32
     return np.require(raw, requirements=["C", "W"])
 
 
-def numbered(count: int) -> list[str]:
+def default_names(count: int) -> list[str]:
     """The names of columns that have none."""
     return [f"x{k}" for k in range(count)]
 
 
-def semi_of(labels: ArrayLike | None, count: int, meaning: Mapping[Any, int] | None) -> NDArray[np.int8]:
+def semi_of_labels(labels: ArrayLike | None, count: int, meaning: Mapping[Any, int] | None) -> NDArray[np.int8]:
     """Labels as -1, 0 and 1, ``(n,)``; a missing one is 0.
 
     Args:

@@ -11,7 +11,7 @@ from sad_lightning.data.schema import Schema, TableSchema
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
 from sad_lightning.explain.attribution import Floats, attribute, typical_row
-from sad_lightning.explain.page import bars, heat_maps, leading
+from sad_lightning.explain.page import bars, heat_map_figure, leading
 from sad_lightning.model import Model, torch_defaults
 
 _LEADING = 3  # columns that are named
@@ -76,7 +76,7 @@ class Explanation:
         parts = {part: values[row] for part, values in self.parts.items()}
         if self.columns:
             return bars(title, self.columns, self.values(row), parts)
-        return heat_maps(title, self.rows[row], parts)
+        return heat_map_figure(title, self.rows[row], parts)
 
     def frame(self, part: str = "occlusion") -> Any:
         """A data frame of pandas with score, p-value and decision, then what each column adds; one row a sample.

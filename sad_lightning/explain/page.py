@@ -65,7 +65,7 @@ def bars(title: str, columns: Sequence[str], values: Sequence[str], parts: Parts
     return svg.make_figure(f"row-{_word(title)}", (width, height), shapes, title=title, alt=alt)
 
 
-def heat_maps(title: str, image: NDArray[np.uint8], parts: Parts) -> svg.Figure:
+def heat_map_figure(title: str, image: NDArray[np.uint8], parts: Parts) -> svg.Figure:
     """One image beside heat maps of what adds to its score: red adds, blue subtracts.
 
     Args:

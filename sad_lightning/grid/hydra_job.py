@@ -12,7 +12,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from sad_lightning.config.mistakes import one_line
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 from sad_lightning.grid.compose import Sweep
 from sad_lightning.grid.dispatch import Work
 from sad_lightning.grid.plan import Job, PlannedCell
@@ -88,5 +88,5 @@ class HydraJob:
                 hydra_context=HydraContext(None, self.callbacks),  # type: ignore[arg-type]  # which loads nothing
             )
         except Exception as error:  # the frame's own, such as a folder that can not be made
-            return Outcome(cell.key, "failed", line=one_line(error) or words_of(error))
+            return Outcome(cell.key, "failed", line=one_line(error) or error_words(error))
         return outcomes[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sad_lightning.checks import positive, whole_number
-from sad_lightning.errors import InputError, first_line, words_of
+from sad_lightning.errors import InputError, error_words, first_line
 from sad_lightning.grid.dispatch import Work, WorkerDeath
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
@@ -47,7 +47,7 @@ class Slurm:
             self.executor = self.submitit.AutoExecutor(folder=str(logs / "slurm"), cluster=self.cluster)
             self.executor.update_parameters(name="sad_lightning", **self.parameters)
         except (RuntimeError, ValueError, TypeError, AssertionError, NameError) as error:
-            reason = words_of(error)
+            reason = error_words(error)
             raise InputError(
                 f"hydra.launcher.backend: submitit refuses cluster={self.cluster} with its parameters ({reason}); "
                 f"change them with hydra.launcher.backend.KEY=VALUE"

@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from hydra.errors import HydraException
 
 from sad_lightning.config.options import CONF
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -36,7 +36,7 @@ def parse_space(typed: Sequence[str]) -> tuple[list[str], dict[str, SearchAxis]]
     try:
         overrides = OverridesParser.create().parse_overrides(list(typed))
     except HydraException as error:
-        raise InputError(f"{words_of(error)}; quote what the shell would read") from error
+        raise InputError(f"{error_words(error)}; quote what the shell would read") from error
     fixed = [text for text, override in zip(typed, overrides, strict=True) if not override.is_sweep_override()]
     axes = {each.get_key_element(): _axis(each) for each in overrides if each.is_sweep_override()}
     if not axes:

@@ -24,7 +24,7 @@ from sad_lightning.backbones.extractor import FeatureExtractor
 from sad_lightning.data.preparation import Preparation
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema, schema_of
-from sad_lightning.errors import DamagedError, InputError, words_of
+from sad_lightning.errors import DamagedError, InputError, error_words
 from sad_lightning.files import MODEL_FILE, model_file, printable, read_archive, write_archive
 from sad_lightning.model.hub import read_hub
 from sad_lightning.model.scorer import Scorer, heat_maps, on_cpu, recipe_of, scorer_of
@@ -289,7 +289,7 @@ class Model(nn.Module):
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError, ArithmeticError) as error:
             if isinstance(error.__cause__, ImportError):  # of an extra, whose name and way out it says
                 raise InputError(f"{path}: {error}") from error
-            reason = words_of(error)
+            reason = error_words(error)
             raise InputError(f"{path}: does not hold together as a model ({reason}); train it again") from error
         return model.to(device)
 

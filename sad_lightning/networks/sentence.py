@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy
 
 from sad_lightning.checks import fraction, path_of, whole_number
 from sad_lightning.data.words import MARKS, PAD, UNKNOWN
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 from sad_lightning.networks.network import Network
 
 _AT_ONCE = 4096  # words whose logits of the whole vocabulary are in memory
@@ -179,7 +179,7 @@ def _read_vectors(path: Path, changed: int, vocabulary: str, size: int) -> tuple
     except (OSError, EOFError, ValueError, zlib.error) as error:
         if isinstance(error, InputError):
             raise
-        reason = words_of(error)
+        reason = error_words(error)
         raise InputError(
             f"network.vectors={path}: must be a text of a word and its numbers a line, but reading it fails "
             f"({reason}); give the file of GloVe as it is unpacked"

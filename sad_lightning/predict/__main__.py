@@ -23,7 +23,7 @@ from sad_lightning.data.own.parts import check_data, find_parts, is_many, place_
 from sad_lightning.data.schema import TableSchema
 from sad_lightning.errors import InputError
 from sad_lightning.files import model_file
-from sad_lightning.predict.journal import Journal, digest_of
+from sad_lightning.predict.journal import Journal, file_digest
 from sad_lightning.predict.opening import add_model, check_output, check_there, device_of, import_all
 from sad_lightning.predict.output import SUFFIXES
 from sad_lightning.predict.rows import IMAGE_ARRAYS
@@ -68,7 +68,7 @@ def main() -> None:
             set_num_threads(1)  # its network is so small that threads only wait for each other
         how = Options(options.fpr, options.fdr, options.keep, options.ignore, options.array, options.maps)
         if several:
-            run = {"model": digest_of(model_file(options.model)), "keep": options.keep}
+            run = {"model": file_digest(model_file(options.model)), "keep": options.keep}
             run |= {"fpr": options.fpr, "fdr": options.fdr}
             engine = None
             if options.engine == "ray":

@@ -66,6 +66,6 @@ def _checksum(text: bytes) -> bytes:
     return blake2b(text, digest_size=8).hexdigest().encode()
 
 
-def digest_of(file: Path) -> str:
+def file_digest(file: Path) -> str:
     """The digest of the content of a file."""
     return blake2b(file.read_bytes(), digest_size=8).hexdigest()

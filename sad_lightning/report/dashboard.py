@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import wandb
 
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 from sad_lightning.tracking.login import logged_in
 
 PROJECT = "sad_lightning"
@@ -33,7 +33,7 @@ def log_report(out: Path, tables: Mapping[str, str], page: str, *, name: str) ->
     try:
         run = wandb.init(project=PROJECT, name=f"report {name}", group=name, job_type="report", dir=out, mode=mode)
     except wandb.Error as error:
-        raise InputError(f"W&B did not start ({words_of(error)}); `wandb login`, or go offline") from error
+        raise InputError(f"W&B did not start ({error_words(error)}); `wandb login`, or go offline") from error
     exit_code = 1
     try:
         run.log({**{key: _table(text) for key, text in tables.items()}, "report": wandb.Html(page, inject=False)})

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from omegaconf import DictConfig, open_dict
 
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 from sad_lightning.stats.ranking import roc_curve
 from sad_lightning.stats.span import wide_span
 from sad_lightning.tracking.login import logged_in
@@ -62,8 +62,9 @@ class CellLog:
                 if not isinstance(error.__cause__, ImportError):
                     raise
                 raise InputError(
-                    f"logger: {settings['_target_']} needs a package that is not there ({words_of(error.__cause__)}); "
-                    f"pip install 'sad_lightning[tensorboard,mlflow]' has those of the package's own loggers"
+                    f"logger: {settings['_target_']} needs a package that is not there "
+                    f"({error_words(error.__cause__)}); pip install 'sad_lightning[tensorboard,mlflow]' has those of the "
+                    f"package's own loggers"
                 ) from error
             _begin(self._logger, self.hyperparameters, self.cell)
         return self._logger
@@ -116,7 +117,7 @@ def _begin(logger: Logger, hyperparameters: dict[str, Any], cell: Mapping[str, A
         logger.log_hyperparams(hyperparameters)
         logger.experiment.config.update({"cell": dict(cell)})
     except wandb.Error as error:
-        reason = words_of(error)
+        reason = error_words(error)
         raise InputError(f"logger: W&B did not start ({reason}); `wandb login`, or logger.offline=true") from error
 
 

@@ -90,7 +90,7 @@ def _groups(trainings: Sequence[Training]) -> list[list[Training]]:
     groups: dict[object, list[Training]] = {}
     for training in trainings:
         method, data = training.method, training.data
-        rows = (id(data.all_rows), data.shape, data.streams, data.balance)
+        rows = (id(data.all_rows), data.step_sizes, data.streams, data.balance)
         kind = (type(method), repr(sorted(method.hparams.items())), *rows)
         groups.setdefault(kind, []).append(training)
     return list(groups.values())

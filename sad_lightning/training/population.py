@@ -201,7 +201,11 @@ class PopulationData(DataModule):
         for member in members:
             if member.x.data_ptr() != first.x.data_ptr() or member.x.shape != first.x.shape:
                 raise ValueError("the members of a population must train on rows of one array")
-            if member.shape != first.shape or member.streams != first.streams or member.balance != first.balance:
+            if (
+                member.step_sizes != first.step_sizes
+                or member.streams != first.streams
+                or member.balance != first.balance
+            ):
                 raise ValueError("the members of a population must agree on steps an epoch, batches and streams")
         fill = None if first.fill is None else _stacked(members, "fill")  # they share a data set: all have one, or none
         scaling = Scaling(_stacked(members, "scale"), _stacked(members, "shift"), fill, first.contrast)

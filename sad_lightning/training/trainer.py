@@ -25,7 +25,7 @@ from torch.distributed import DistError
 from tqdm import tqdm
 
 from sad_lightning.config.mistakes import one_line
-from sad_lightning.errors import DamagedError, InputError, first_line, words_of
+from sad_lightning.errors import DamagedError, InputError, error_words, first_line
 from sad_lightning.files import read_archive, unless_damaged, write_archive
 from sad_lightning.methods.steps import Steps
 from sad_lightning.seeding import derive
@@ -217,7 +217,7 @@ def new_trainer(
             )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
         raise InputError(
-            f"trainer: the Trainer refuses its settings: {words_of(error)}; change them with trainer.KEY=VALUE"
+            f"trainer: the Trainer refuses its settings: {error_words(error)}; change them with trainer.KEY=VALUE"
         ) from error
     if str(given.get("precision")) == "16-mixed" != trainer.precision:  # Lightning would go on with bfloat16
         raise InputError("trainer.precision must be 32-true or bf16-mixed on this device, 16-mixed needs a GPU")
@@ -286,7 +286,7 @@ def _fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     except SystemExit as stop:  # how Lightning answers Ctrl-C
         raise KeyboardInterrupt from stop
     except MisconfigurationException as error:
-        raise InputError(f"trainer: {words_of(error)}; change it with trainer.KEY=VALUE") from error
+        raise InputError(f"trainer: {error_words(error)}; change it with trainer.KEY=VALUE") from error
     except InputError:
         if any(stage.error is None for stage in history.stages):
             raise  # a file that rows come from may be gone: the same command goes on

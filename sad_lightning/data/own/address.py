@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 
 
 class Address(NamedTuple):
@@ -63,7 +63,7 @@ class Address(NamedTuple):
         try:
             return getattr(self.filesystem, what)(self.path, *arguments)
         except Exception as error:  # each file system has errors of its own
-            reason = words_of(error)[:300]
+            reason = error_words(error)[:300]
             raise InputError(f"{self.url}: can not be read now ({reason}); the same command tries again") from error
 
     def __str__(self) -> str:
@@ -93,7 +93,7 @@ def address_of(url: str) -> Address:
     try:
         filesystem, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
-        raise InputError(f"{url}: can not be read ({words_of(error)}); install what reads it") from error
+        raise InputError(f"{url}: can not be read ({error_words(error)}); install what reads it") from error
     return Address(url, filesystem, path)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from sad_lightning.data.own.address import Place
 from sad_lightning.data.own.values import NOT_TEXT, Values, not_categorical, numbered, spell_date
 from sad_lightning.data.schema import Dialect
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 
 BLOCK = 1 << 23  # bytes of a CSV that are read at a time
 ROWS = 1 << 16  # rows of another file that are read at a time
@@ -199,7 +199,7 @@ class ArrowFile:
         try:
             return read()
         except (self.pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            reason = words_of(error)[:300]
+            reason = error_words(error)[:300]
             column = re.match(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to (\w+): (.*)", reason)
             if column:
                 kind = {"double": "numbers", "bool": "true and false"}.get(column[2], column[2])

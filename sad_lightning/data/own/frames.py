@@ -9,7 +9,7 @@ from sad_lightning.data.own.arrow import arrow_values
 from sad_lightning.data.own.reading import check_columns, raw_rows
 from sad_lightning.data.own.values import FRAME, Table, check_names_once
 from sad_lightning.data.schema import TableSchema
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 
 
 def is_mixed(frame: Any) -> bool:
@@ -48,7 +48,7 @@ def frame_of(columns: Any) -> Any:
     try:
         return pyarrow.table(columns)
     except (pyarrow.ArrowException, TypeError, AttributeError) as error:
-        raise InputError(f"X: a column must hold values of one kind ({words_of(error)}); mend it") from error
+        raise InputError(f"X: a column must hold values of one kind ({error_words(error)}); mend it") from error
 
 
 def frame_rows(frame: Any, schema: TableSchema) -> NDArray[np.float32]:

@@ -27,7 +27,7 @@ from sad_lightning.data.own.labels import PARTS, as_words, own_labels
 from sad_lightning.data.own.reading import read_table
 from sad_lightning.data.own.values import Values, listed, spell
 from sad_lightning.data.schema import ImageSchema
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # whatever the name says: Pillow runs Ghostscript for others
@@ -220,7 +220,7 @@ def _read(file: Path, schema: ImageSchema) -> Pixels:
             bytewise = Image.fromarray(_upper_eight(np.asarray(image), schema.bits)) if deep else image
             small = bytewise.convert(mode).resize((schema.width, schema.height), Image.Resampling.BILINEAR)
     except DAMAGED as error:
-        reason = words_of(error)
+        reason = error_words(error)
         raise InputError(f"{file}: must be a whole image, but reading it fails ({reason}); remove it") from error
     return np.asarray(small, dtype=np.uint8).reshape(schema.height, schema.width, schema.channels)
 

@@ -20,7 +20,7 @@ from sad_lightning.data.own.parts import DataPart
 from sad_lightning.data.own.reading import suffix_of, without_missing
 from sad_lightning.data.own.values import Table, Values, check_names_once, listed
 from sad_lightning.data.schema import Dialect
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 from sad_lightning.seeding import derive
 
 IsLabeled = Callable[[DataPart, Values], NDArray[np.bool_]]
@@ -187,7 +187,7 @@ def _joined(name: str, file: ArrowFile, batches: Sequence[Any]) -> Any:
         table = file.pa.concat_tables(map(file.pa.table, batches), promote_options="permissive")
     except file.pa.ArrowException as error:
         raise InputError(
-            f"{name}: a column must hold values of one kind in all files ({words_of(error)[:300]}); mend "
+            f"{name}: a column must hold values of one kind in all files ({error_words(error)[:300]}); mend "
             f"them, or leave it out with data.ignore"
         ) from error
     if not table.num_rows:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
 
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -41,7 +41,7 @@ def download_folder(path: Path) -> Iterator[Path]:
     except (RuntimeError, OSError, http.client.HTTPException) as error:  # what torchvision raises
         if isinstance(error, HTTPError):
             error.close()  # it holds the connection
-        reason = words_of(error)
+        reason = error_words(error)
         raise InputError(
             f"{path}: is not there and downloading it fails ({reason}); try again later, put the file there by hand, "
             f"or point data.root (environment: SAD_DATA_ROOT) at a folder that has it"

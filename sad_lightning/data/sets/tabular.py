@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sad_lightning.checks import choice
 from sad_lightning.data.arrays import Arrays, content_digest, data_root, read_npz, warn_of_change
 from sad_lightning.data.sets.download import download_folder
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 from sad_lightning.files import whole_file
 
 # The addresses in the code of ruff2020, and the digest of the content that they must deliver.
@@ -123,7 +123,7 @@ def read_mat(path: Path) -> Raw:
     try:
         arrays = loadmat(path, variable_names=["X", "y"])
     except Exception as error:  # damaged bytes make scipy raise many types of error
-        reason = words_of(error)
+        reason = error_words(error)
         raise InputError(
             f"{path}: must be a whole .mat file, but reading it fails ({reason}); fetch it again"
         ) from error

@@ -13,7 +13,7 @@ import numpy as np
 from sad_lightning import data
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.drawing.svg import Figure
-from sad_lightning.errors import InputError, words_of
+from sad_lightning.errors import InputError, error_words
 from sad_lightning.report.figures.representation import representation_figure
 from sad_lightning.report.figures.samples import samples_figure
 from sad_lightning.report.gather.ranking import Ranking
@@ -43,7 +43,7 @@ def draw_pictures(rankings: Iterable[Ranking], which: str) -> tuple[list[Figure]
                         if cell.result.settings.get("backbone") is None:  # it has no encoder of images
                             figures.append(representation_figure(ranking, cell, arrays, row.group.name))
                 except Exception as error:  # a stored result may say anything
-                    problems.append(f"{cell.folder}: no picture ({words_of(error)})")
+                    problems.append(f"{cell.folder}: no picture ({error_words(error)})")
     return figures, problems
 
 
