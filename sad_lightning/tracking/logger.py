@@ -63,8 +63,8 @@ class CellLog:
                     raise
                 raise InputError(
                     f"logger: {settings['_target_']} needs a package that is not there "
-                    f"({error_words(error.__cause__)}); pip install 'sad_lightning[tensorboard,mlflow]' has those of the "
-                    f"package's own loggers"
+                    f"({error_words(error.__cause__)}); pip install 'sad_lightning[tensorboard,mlflow]' has those of "
+                    f"the package's own loggers"
                 ) from error
             _begin(self._logger, self.hyperparameters, self.cell)
         return self._logger
