@@ -21,7 +21,7 @@ Boosted trees joined the candidates later, and then DevNet, PU-SVDD, logistic re
 columns; each time the rule was applied again. At first each mixture was a candidate with one label-free voice too,
 which always cost more than it brought. 4 was sharper before: the choice of 3 itself was to serve few labels, which no
 candidate did. The distance ratio came last, with a rule and a check of its own, ``--known 50``. What was taken departs
-from the letter of 3 and 4, and docs/methods.md says how far.
+from the letter of 3 and 4, and docs/detector.md says how far.
 """
 
 import argparse
