@@ -362,7 +362,7 @@ def test_a_method_of_your_own_needs_no_edit_of_the_package(tmp_path: Path):
     (tmp_path / "mine.py").write_text(
         "from sad_lightning.methods.method import Method\n\n"
         "class Mine(Method):\n"
-        "    rows = frozenset({0, 1})\n"
+        "    trains_on = frozenset({0, 1})\n"
         "    def __init__(self, *, network, optimizer, scale):\n"
         "        super().__init__(network=network, optimizer=optimizer, scale=scale)\n"
         "        self.encoder, self.scale = self.network.encoder(), scale\n"

@@ -225,7 +225,7 @@ def _check_methods(options: Audit) -> None:
     """Refuse a label-free method that uses labels, or the other way round, before anything trains."""
     for key, name, uses in (("label-free", options.label_free, False), ("with-labels", options.with_labels, True)):
         method: Any = get_class(_settings(options, Fit(name, None, 0)).method["_target_"])
-        if (-1 in method.rows) != uses:
+        if (-1 in method.trains_on) != uses:
             does = "trains" if uses else "does not train"
             raise InputError(f"--{key} must be a method that {does} on known anomalies, got {name}; choose another")
 

@@ -34,7 +34,7 @@ class Baseline(BaseEstimator, ABC):
 
     @property
     @abstractmethod
-    def rows(self) -> frozenset[int]:
+    def trains_on(self) -> frozenset[int]:
         """The values of ``semi`` that it is fitted on; a baseline without labels leaves out -1."""
 
     @property

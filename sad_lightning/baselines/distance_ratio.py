@@ -76,7 +76,7 @@ class DistanceRatio(Baseline):
     max_rows: int
     random_state: int | None
 
-    rows = frozenset({-1, 0, 1})
+    trains_on = frozenset({-1, 0, 1})
     needs_anomalies = True
     learned = ("mean_", "scale_", "columns_", "axes_", "centers_", "anomaly_", "out_of_bag_")
 

@@ -37,7 +37,7 @@ class IForest(OutlierMixin, Baseline):
     sample: int
     random_state: int | None
 
-    rows = frozenset({0, 1})
+    trains_on = frozenset({0, 1})
     learned = ("roots_", "children_", "feature_", "threshold_", "length_", "expected_length_")
     offset_ = -0.5  # the score_samples of a row whose path is as long as expected
 

@@ -38,7 +38,7 @@ class KDE(Baseline):
     folds: int
     random_state: int | None
 
-    rows = frozenset({0, 1})
+    trains_on = frozenset({0, 1})
     learned = ("rows_", "bandwidth_", "log_likelihoods_")
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:

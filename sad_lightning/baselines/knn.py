@@ -39,7 +39,7 @@ class KNN(Baseline):
     max_rows: int
     random_state: int | None
 
-    rows = frozenset({0, 1})
+    trains_on = frozenset({0, 1})
     learned = ("rows_",)
     _count = 0
     _out_of_bag: Floats | None = field(default=None, init=False)

@@ -45,7 +45,7 @@ class Logistic(Baseline):
     max_iter: int
     components: int | None
 
-    rows = frozenset({-1, 0, 1})
+    trains_on = frozenset({-1, 0, 1})
     needs_anomalies = True
     learned = ("mean_", "scale_", "weights_", "bias_", "axes_")
 

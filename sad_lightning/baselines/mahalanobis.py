@@ -37,7 +37,7 @@ class Mahalanobis(Baseline):
 
     shrinkage: float | str
 
-    rows = frozenset({0, 1})
+    trains_on = frozenset({0, 1})
     learned = ("mean_", "precision_", "shrinkage_")
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:

@@ -39,7 +39,7 @@ class OCSVM(KernelMixin, Baseline):
     max_rows: int
     random_state: int | None
 
-    rows = frozenset({0, 1})
+    trains_on = frozenset({0, 1})
     learned = ("gamma_", "vectors_", "weights_", "offset_")
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:

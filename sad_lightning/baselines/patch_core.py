@@ -64,7 +64,7 @@ class PatchCore(Baseline):
     c: float
     random_state: int | None
 
-    rows = frozenset({-1, 0, 1})
+    trains_on = frozenset({-1, 0, 1})
     learned = ("bank_", "weights_", "bias_", "shape_")
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:

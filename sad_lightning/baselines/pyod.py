@@ -59,7 +59,7 @@ class PyOD(Baseline):
         return inspect.signature(_detector(self.detector).fit).parameters["y"].default is inspect.Parameter.empty
 
     @property
-    def rows(self) -> frozenset[int]:
+    def trains_on(self) -> frozenset[int]:
         """The values of ``semi`` that it is fitted on."""
         return frozenset({-1, 0, 1}) if self.needs_anomalies else frozenset({0, 1})
 

@@ -53,7 +53,7 @@ class SSAD(KernelMixin, Baseline):
     max_rows: int
     random_state: int | None
 
-    rows = frozenset({-1, 0, 1})
+    trains_on = frozenset({-1, 0, 1})
     learned = ("gamma_", "vectors_", "weights_", "offset_", "margin_", "residual_")
 
     def fit(self, X: ArrayLike, semi: ArrayLike | None = None) -> Self:

@@ -32,7 +32,7 @@ class TreesMixin:
         out_of_bag_: ``(n,)`` score of each training row by the trees that have not seen it; nan where there are none.
     """
 
-    rows = frozenset({-1, 0, 1})
+    trains_on = frozenset({-1, 0, 1})
     needs_anomalies = True
     leaf_values: ClassVar[str]
     rotations: int

@@ -46,9 +46,9 @@ class Deep:
     voices: ClassVar[tuple[()]] = ()
 
     @property
-    def rows(self) -> frozenset[int]:
+    def trains_on(self) -> frozenset[int]:
         """The values of ``semi`` whose rows train."""
-        return self.trainings[0].method.rows
+        return self.trainings[0].method.trains_on
 
     def start(self, pretraining: Sequence[Training], device: torch.device) -> None:
         """Load the pretrained weights, and let the methods learn what they need before training (a center)."""

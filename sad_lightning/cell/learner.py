@@ -75,7 +75,7 @@ class CellRows:
         name, streams, noise = "train", [Stream()], tuple[int, ...]()
         if isinstance(model, Method):
             name, streams, noise = model.stage, [update.stream for update in model.updates], model.noise
-        if np.isin(semi, sorted(streams[0].rows or allowed)).sum() < 2:
+        if np.isin(semi, sorted(streams[0].trains_on or allowed)).sum() < 2:
             raise InputError(f"{name}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it")
         return DataModule(
             rows_of(self.arrays, self.split), self.scaling, rows=rows, semi=semi,
@@ -148,7 +148,7 @@ def new_learner(
     trim = fraction_or_auto("trim", cfg.trim)
     if isinstance(rows.arrays.schema, TextSchema):
         _check_reads_words(models[0], name, rows.balance, trim)
-    data = [rows.serve(model, model.rows, cfg.batch_size, trim) for model in models]
+    data = [rows.serve(model, model.trains_on, cfg.batch_size, trim) for model in models]
     methods = [model for model in models if isinstance(model, Method)]
     pretrains = _pretrains(cfg, models) and not networks
     pretraining = _pretraining(cfg, rows, log, len(models), suffix) if pretrains else ()

@@ -104,9 +104,9 @@ class MixtureLearner:
         return tuple(training for voice in self.voices for training in voice.learner.trainings)
 
     @property
-    def rows(self) -> frozenset[int]:
+    def trains_on(self) -> frozenset[int]:
         """The values of ``semi`` whose rows train some voice."""
-        return frozenset().union(*(voice.learner.rows for voice in self.voices))
+        return frozenset().union(*(voice.learner.trains_on for voice in self.voices))
 
     def start(self, pretraining: Sequence[Training], device: torch.device) -> None:
         """Start each voice from its own pretraining."""

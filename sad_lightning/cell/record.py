@@ -71,7 +71,7 @@ def record_cell(prepared: PreparedCell, scores: Scores) -> Result:
         history={stage.name: stage.curves for stage in prepared.stages},
         warnings=[*prepared.warnings, *scores.warnings, *(note for stage in prepared.stages for note in stage.notes)],
         selection=dict(scores.selection),
-        trained_on=sorted(prepared.learner.rows),
+        trained_on=sorted(prepared.learner.trains_on),
         warm_start=dict(prepared.warm_start),
     )
     if prepared.score_trainer.is_global_zero:

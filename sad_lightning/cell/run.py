@@ -122,7 +122,7 @@ def train(cells: Sequence[PreparedCell], stack: bool | None) -> None:
     for group in by_voice(cells):
         first = group[0]
         trainings = [training for cell in group for training in cell.learner.trainings]
-        label_free = -1 not in first.learner.rows and any(cell.split.counts["known_anomaly"] for cell in group)
+        label_free = -1 not in first.learner.trains_on and any(cell.split.counts["known_anomaly"] for cell in group)
         if label_free and not first.cfg.overwrite and not first.learner.callbacks:
             _fit_cached(first, trainings, first.make_trainer, first.settings["trainer"], stack)
         else:

@@ -63,9 +63,9 @@ class Shallow:
     voices: ClassVar[tuple[()]] = ()
 
     @property
-    def rows(self) -> frozenset[int]:
+    def trains_on(self) -> frozenset[int]:
         """The values of ``semi`` whose rows it is fitted on."""
-        return self.baseline.rows
+        return self.baseline.trains_on
 
     def start(self, pretraining: Sequence[Training], device: torch.device) -> None:
         """Move the pretrained encoder to the device, where it computes features."""
@@ -113,7 +113,7 @@ class Shallow:
 
     def _shared(self, prepared: PreparedCell) -> "_Fit":
         """The fit of the cell before, if it saw the same rows: cells that differ in known anomalies alone share it."""
-        if -1 in self.baseline.rows or prepared.pretraining or prepared.cfg.overwrite:
+        if -1 in self.baseline.trains_on or prepared.pretraining or prepared.cfg.overwrite:
             return self._fitted(prepared)
         fits = _FITS.setdefault(self.data.all_rows, {})
         name = type(self.baseline), f"{self.baseline.get_params()} {self.data.contrast}"

@@ -40,7 +40,7 @@ def suspicion(rows: CellRows) -> NDArray[np.float64]:
     from sad_lightning.cell.shallow import features
 
     forest = ExtraTrees(trees=_TREES, rotations=1, max_rows=_MAX_ROWS, random_state=derive(rows.seed, "trim"))
-    data = rows.serve(forest, forest.rows, batch_size=2)
+    data = rows.serve(forest, forest.trains_on, batch_size=2)
     x = features(data, data.rows, None)
     unseen = forest.fit(x, rows.split.semi).out_of_bag_
     beyond = np.isnan(unseen)  # rows that did not grow the forest

@@ -57,7 +57,7 @@ class Learner(Protocol):
         """What trains under the Trainer."""
 
     @property
-    def rows(self) -> frozenset[int]:
+    def trains_on(self) -> frozenset[int]:
         """The values of ``semi`` whose rows train."""
 
     @property

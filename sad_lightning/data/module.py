@@ -49,12 +49,12 @@ class Stream(NamedTuple):
     """Where the batches of one kind of optimiser step come from. An epoch is one pass over the first stream.
 
     Attributes:
-        rows: the values of ``semi`` whose rows it draws; None for all rows that train.
+        trains_on: the values of ``semi`` whose rows it draws; None for all rows that train.
         every: how many batches of the first stream come before each batch of this one.
         start: the first epoch, from 0, in which this stream has batches.
     """
 
-    rows: frozenset[int] | None = None
+    trains_on: frozenset[int] | None = None
     every: int = 1
     start: int = 0
 
@@ -289,7 +289,7 @@ class StepBatches:
         seed: int,
         balance: Balance = NO_BALANCE,
     ) -> None:
-        allowed = [semi.new_tensor(sorted({-1, 0, 1} if s.rows is None else s.rows)) for s in streams]
+        allowed = [semi.new_tensor(sorted({-1, 0, 1} if s.trains_on is None else s.trains_on)) for s in streams]
         self.positions = [torch.isin(semi, values).nonzero().squeeze(1) for values in allowed]
         anomalous = semi[self.positions[0]] == -1
         self.balance = balance if anomalous.any() and not anomalous.all() else NO_BALANCE

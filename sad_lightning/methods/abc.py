@@ -19,7 +19,7 @@ from sad_lightning.methods.method import ANY_LABEL, Method, Shared
 class ABC(Method):
     """Autoencoding binary classifier; for ``initial_weights`` see the part ``Autoencoder``."""
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     needs_anomalies = True
 
     def __init__(self, *, initial_weights: str, **shared: Unpack[Shared]) -> None:

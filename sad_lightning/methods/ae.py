@@ -17,7 +17,7 @@ from sad_lightning.methods.method import NO_ANOMALIES, Method, Shared
 class AE(Method):
     """Autoencoder; for ``initial_weights`` see the part ``Autoencoder``."""
 
-    rows = NO_ANOMALIES
+    trains_on = NO_ANOMALIES
     scores_are_distances = True
 
     def __init__(self, *, initial_weights: str, **shared: Unpack[Shared]) -> None:

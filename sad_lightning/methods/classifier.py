@@ -25,7 +25,7 @@ class Classifier(Method):
         initial_weights: ``glorot``, uniform, as in the paper, or ``torch``, PyTorch's own.
     """
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     needs_anomalies = True
 
     def __init__(self, *, initial_weights: str, **shared: Unpack[Shared]) -> None:

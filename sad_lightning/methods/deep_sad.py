@@ -38,7 +38,7 @@ class DeepSAD(Method):
         eps: bounds the gradient of a known anomaly at the center, above 0; 1e-6 in the paper.
     """
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     scores_are_distances = True
     starts_pretrained = True
     eta: float

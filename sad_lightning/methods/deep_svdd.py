@@ -20,7 +20,7 @@ from sad_lightning.methods.method import NO_ANOMALIES, Method, Shared
 class DeepSVDD(Method):
     """One-class Deep SVDD."""
 
-    rows = NO_ANOMALIES
+    trains_on = NO_ANOMALIES
     scores_are_distances = True
     starts_pretrained = True
 

@@ -25,7 +25,7 @@ _PRIOR = 5000
 class DevNet(Method):
     """Deviation network; ``margin`` is a, in standard deviations of the prior."""
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     needs_anomalies = True
     margin: float
     prior: Tensor

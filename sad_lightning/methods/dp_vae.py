@@ -34,7 +34,7 @@ class DPVAE(Method):
         alpha: every coordinate of the mean of the known anomalies' prior.
     """
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     starts_pretrained = True
     elbo: ELBO
     anomalies: AnomalySteps

@@ -20,7 +20,7 @@ from sad_lightning.methods.method import ANY_LABEL, Method, Shared
 class HSC(Method):
     """Hypersphere classifier; ``norm`` is ``squared`` or ``pseudo_huber``."""
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     scores_are_distances = True
     needs_anomalies = True
     starts_pretrained = True

@@ -48,7 +48,7 @@ class Method(Steps):
         settings: the method's own. Each becomes an attribute of its name, and is stored in the checkpoint.
 
     Attributes:
-        rows: the values of ``semi`` whose rows it trains on.
+        trains_on: the values of ``semi`` whose rows train it.
         needs_anomalies: whether it is not defined without known anomalies.
         scores_are_distances: whether scores are never below zero, so that they have a geometric mean.
         starts_pretrained: whether its encoder starts with the weights of a pretrained encoder, if the cell has one.
@@ -57,7 +57,7 @@ class Method(Steps):
 
     network: Network
     optimizer: Adam
-    rows: ClassVar[frozenset[int]]
+    trains_on: ClassVar[frozenset[int]]
     needs_anomalies: ClassVar[bool] = False
     scores_are_distances: ClassVar[bool] = False
     starts_pretrained: bool = False

@@ -34,7 +34,7 @@ class MMLDPVAE(Method):
         cubo: the bound from above.
     """
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     starts_pretrained = True
     elbo: ELBO
     anomalies: AnomalySteps

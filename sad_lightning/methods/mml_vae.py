@@ -33,7 +33,7 @@ class MMLVAE(Method):
         cubo: the bound from above.
     """
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     starts_pretrained = True
     elbo: ELBO
     anomalies: AnomalySteps

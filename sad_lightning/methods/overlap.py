@@ -28,7 +28,7 @@ _LEAST_DEVIATION = 1e-6
 class Overlap(Method):
     """Least overlap of the densities of scores; ``bandwidth`` is of the kernels, in deviations of the scores."""
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     needs_anomalies = True
     bandwidth: float
 

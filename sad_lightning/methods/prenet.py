@@ -26,7 +26,7 @@ from sad_lightning.methods.steps import mode
 class PReNet(Method):
     """Pairwise relation network; ``step`` is what a known anomaly adds to the relation of a pair, 4 in the paper."""
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     needs_anomalies = True
     step: float
     anomalous: Tensor

@@ -28,7 +28,7 @@ class PUAE(Method):
         pollution_ratio: alpha, the share of anomalies among the unlabeled samples.
     """
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     needs_anomalies = True
     pollution_ratio: float
 

@@ -24,7 +24,7 @@ _EPS = 1e-6
 class PUSVDD(Method):
     """Positive-unlabeled Deep SVDD; ``pollution_ratio`` is alpha, the share of anomalies among unlabeled samples."""
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     scores_are_distances = True
     needs_anomalies = True
     starts_pretrained = True

@@ -26,7 +26,7 @@ def sae_loss(error: Tensor, semi: Tensor) -> Tensor:
 class SAE(Method):
     """Supervised autoencoder; for ``initial_weights`` see the part ``Autoencoder``."""
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     scores_are_distances = True
     needs_anomalies = True
 

@@ -49,7 +49,7 @@ class SoftDeepSAD(Method):
         nu: in (0, 1], the share of weight that may lie outside; 0.01 and 0.1 in the paper.
     """
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     starts_pretrained = True
     eta: float
     nu: float

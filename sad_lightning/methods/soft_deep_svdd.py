@@ -41,7 +41,7 @@ class SoftDeepSVDD(Method):
         nu: in (0, 1], the share of training rows that may lie outside; 0.01 and 0.1 in the paper.
     """
 
-    rows = NO_ANOMALIES
+    trains_on = NO_ANOMALIES
     starts_pretrained = True
     nu: float
 

@@ -72,7 +72,7 @@ class SSDGM(Method):
         generation: p(x|y,z), its mean or its logits.
     """
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
     needs_anomalies = True
     stacked: bool
     widths: tuple[int, ...]

@@ -19,7 +19,7 @@ from sad_lightning.methods.variational import ELBO, Variational
 class VAE(Method):
     """Variational autoencoder."""
 
-    rows = NO_ANOMALIES
+    trains_on = NO_ANOMALIES
     elbo: ELBO
 
     def __init__(self, *, elbo: ELBO | Mapping[str, Any], **shared: Unpack[Shared]) -> None:

@@ -155,8 +155,8 @@ class Population(Steps):
 
 # What a method may define in its own way: a population calls it for each member, or it is called outside of training.
 _SUPPORTED = {
-    "finish", "forward", "get_encoder", "loss", "needs_anomalies", "noise", "predict_step", "prepare", "rows",
-    "score", "scores_are_distances", "solve", "start_from", "starts_pretrained", "train", "updates", "watch",
+    "finish", "forward", "get_encoder", "loss", "needs_anomalies", "noise", "predict_step", "prepare", "score",
+    "scores_are_distances", "solve", "start_from", "starts_pretrained", "train", "trains_on", "updates", "watch",
 }  # fmt: skip
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 

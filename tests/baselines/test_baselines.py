@@ -55,7 +55,7 @@ def rows_of(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def fitted(baseline: Baseline) -> Baseline:
     x, semi = rows_of()
-    keep = np.isin(semi[:63], sorted(baseline.rows))
+    keep = np.isin(semi[:63], sorted(baseline.trains_on))
     return baseline.fit(x[:63][keep], semi[:63][keep])
 
 
@@ -173,7 +173,7 @@ def test_labels_are_ignored_where_the_baseline_says_so(name, make):
     of_others = np.roll(semi[:63], 20) if baseline.needs_anomalies else None
     with_labels = clone(baseline).fit(x[:63], semi[:63]).anomaly_score(x)
     with_others = clone(baseline).fit(x[:63], of_others).anomaly_score(x)
-    assert np.array_equal(with_labels, with_others) == (-1 not in baseline.rows)
+    assert np.array_equal(with_labels, with_others) == (-1 not in baseline.trains_on)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -58,7 +58,7 @@ class TestInstalled:
         assert np.array_equal(baseline.anomaly_score(new), theirs)
         assert np.array_equal(in_another_process(baseline).anomaly_score(new), theirs)
         assert not np.array_equal(of("LOF").fit(x).anomaly_score(new), theirs)
-        assert (baseline.rows, baseline.needs_anomalies) == ({0, 1}, False)
+        assert (baseline.trains_on, baseline.needs_anomalies) == ({0, 1}, False)
 
     def test_a_detector_that_compares_rows_scores_each_by_itself(self):
         """PyOD's ECOD ranks the rows that it scores among one another and those of its fit."""
@@ -86,7 +86,7 @@ class TestInstalled:
 
         (x, semi), (new, _) = table(), table(1)
         baseline = of("XGBOD", n_estimators=5)
-        assert (baseline.rows, baseline.needs_anomalies) == ({-1, 0, 1}, True)
+        assert (baseline.trains_on, baseline.needs_anomalies) == ({-1, 0, 1}, True)
         scores = baseline.fit(x, semi).anomaly_score(new)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -44,7 +44,7 @@ def test_training_finds_the_planted_outlier(name, kind, precision, make):
         loss = update.loss(batch_of(data, 7))
         assert loss.shape == ()
         assert torch.isfinite(loss)
-    rows = method.updates[0].stream.rows or method.rows
+    rows = method.updates[0].stream.trains_on or method.trains_on
     everything = Batch(*(part[torch.isin(data.semi, torch.tensor([*rows]))] for part in batch_of(data)[:3]))
 
     def loss_now() -> torch.Tensor:
@@ -158,8 +158,10 @@ def test_labels_are_ignored_where_the_method_says_so(name, make):
     with torch.no_grad():
         with_labels = method.loss(batch)
         without = method.loss(batch._replace(semi=torch.zeros_like(batch.semi)))
-    streams = [update.stream.rows for update in method.updates]  # several streams tell the labels apart by themselves
-    assert torch.equal(with_labels, without) == (-1 not in (streams[0] or method.rows))
+    streams = [
+        update.stream.trains_on for update in method.updates
+    ]  # several streams tell the labels apart by themselves
+    assert torch.equal(with_labels, without) == (-1 not in (streams[0] or method.trains_on))
     assert streams in ([None], [{0, 1}, {-1}])
 
 

@@ -29,7 +29,7 @@ TABLE = {"shape": (9,), "widths": [8], "rep_dim": 4, "leak": 0.1, "bias": False,
 class Plain(Method):
     """The least that a hypersphere method can be."""
 
-    rows = ANY_LABEL
+    trains_on = ANY_LABEL
 
     def __init__(self, **shared: Unpack[Shared]) -> None:
         super().__init__(**shared)
@@ -150,7 +150,7 @@ def test_a_part_without_a_solve_is_not_recorded():
 
 def test_the_encoder_is_found_in_a_part_or_in_the_method():
     class Reconstructing(Method):
-        rows = ANY_LABEL
+        trains_on = ANY_LABEL
 
         def __init__(self, **shared: Unpack[Shared]) -> None:
             super().__init__(**shared)

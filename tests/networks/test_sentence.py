@@ -201,7 +201,7 @@ def test_max_min_lowers_the_likelihood_of_known_anomalies_alone(network):
     normal, odd = X[:1].repeat(8, 1), X[1:2].repeat(8, 1)
     optimizer = torch.optim.Adam(method.parameters(), lr=1e-2)
     first, second = method.updates
-    assert (first.stream.rows, second.stream.rows) == ({0, 1}, {-1})
+    assert (first.stream.trains_on, second.stream.trains_on) == ({0, 1}, {-1})
     decoder = {name: value.clone() for name, value in method.vae.decoder.state_dict().items()}
     for _ in range(60):
         for update, x in ((first, normal), (second, odd)):

@@ -44,7 +44,7 @@ def data_of(kind: str, method: Method, x: np.ndarray | None = None, seed: int = 
     scaling = Scaling(np.float32([1 / 255 if kind == "images" else 1]), np.float32([0]))
     semi = np.zeros(63, dtype=np.int8)
     semi[:6], semi[6:9] = -1, 1
-    keep = np.isin(semi, sorted(method.rows))
+    keep = np.isin(semi, sorted(method.trains_on))
     return DataModule(
         x, scaling, rows=np.flatnonzero(keep), semi=semi[keep], scored=np.arange(65), batch_size=21, seed=seed,
         streams=[update.stream for update in method.updates], noise=method.noise,
