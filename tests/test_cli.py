@@ -279,7 +279,7 @@ def test_help_lists_the_options_of_a_folder_of_ones_own(tmp_path):
 
 def test_help_and_cfg_answer_without_torch():
     for arguments, words in (
-        (["--help"], "deep_svdd, devnet, dp_vae"),
+        (["--help"], "deep_svdd, devnet, distance_ratio, dp_vae"),
         (["--help", "method"], "hypersphere classifier (ye2021 Table 2)"),
         (["--help", "experiment"], "+experiment=OPTION"),
         (["--cfg", "job", "method=deep_svdd"], "DeepSVDD"),

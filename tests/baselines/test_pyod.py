@@ -37,7 +37,7 @@ def test_a_missing_library_is_one_line(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "pyod"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pyod", None)
-    for ask in (lambda: of("LOF").rows, lambda: of("LOF").needs_anomalies, lambda: of("LOF").fit(*table())):
+    for ask in (lambda: of("LOF").trains_on, lambda: of("LOF").needs_anomalies, lambda: of("LOF").fit(*table())):
         with pytest.raises(InputError, match=r"^method.detector=LOF needs pyod; pip install 'sad_lightning\[pyod\]'$"):
             ask()
 

@@ -69,7 +69,7 @@ def test_from_a_file_as_it_comes_to_a_detector_in_commands_that_are_pasted(tmp_p
     ]  # fmt: skip
     voices = [model.card["settings"]["voices"] for model in models]
     assert voices[0] == voices[1]
-    assert voices[0]["hsc"]["balance"] == {"known_anomalies": 64, "mix": True}  # of pair/table_hsc
+    assert voices[0]["pu_svdd"]["balance"] == {"known_anomalies": 64, "mix": True}  # of pair/table_pu_svdd
     scores = tmp_path / "scores.csv"
     new = run_main("predict", str(next((tmp_path / "runs").rglob("model.pt"))), str(path), "--output", str(scores))
     assert new.code == 0, new.err

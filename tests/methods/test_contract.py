@@ -152,15 +152,14 @@ def test_stacked_members_equal_the_cells_trained_alone(name, kind, precision, ma
 @pytest.mark.parametrize("name", METHODS)
 def test_labels_are_ignored_where_the_method_says_so(name, make):
     method = make(name, "table")
-    every_row = SimpleNamespace(rows=frozenset({-1, 0, 1}), updates=method.updates[:1], noise=method.noise)
+    every_row = SimpleNamespace(trains_on=frozenset({-1, 0, 1}), updates=method.updates[:1], noise=method.noise)
     batch = batch_of(data_of("table", every_row), 12)
     method.eval()
     with torch.no_grad():
         with_labels = method.loss(batch)
         without = method.loss(batch._replace(semi=torch.zeros_like(batch.semi)))
-    streams = [
-        update.stream.trains_on for update in method.updates
-    ]  # several streams tell the labels apart by themselves
+    # several streams tell the labels apart by themselves
+    streams = [update.stream.trains_on for update in method.updates]
     assert torch.equal(with_labels, without) == (-1 not in (streams[0] or method.trains_on))
     assert streams in ([None], [{0, 1}, {-1}])
 
