@@ -81,11 +81,10 @@ def launch(
     name = grid_name(distinct, settings["pack"], *of_jobs)
     try:
         backend.start(work, accelerator=str(settings["trainer"]["accelerator"]), logs=grid_folder(runs, name))
-        seconds_of = _Seconds()
-        grid, reason = _plan(name, len(cells), distinct, runs, backend, finished, of_jobs, seconds_of)
+        grid, reason = _plan(name, len(cells), distinct, runs, backend, finished, of_jobs)
         jobs = _remaining(grid.jobs, finished)
         _print_plan(grid, jobs, finished, reason, backend)
-        seconds = {job.number: seconds_of.of_job(job) for job in jobs}
+        seconds = _seconds(jobs)
         if jobs:
             print(f"  {estimate_duration(jobs, [*seconds.values()], runs, slots=backend.slots, on_cpu=backend.on_cpu)}")
         if settings["plan_only"]:
@@ -138,7 +137,6 @@ def _plan(
     backend: Backend,
     finished: Mapping[str, Outcome],
     of_jobs: Sequence[str],
-    seconds: "_Seconds",
 ) -> tuple[Grid, str]:
     """The stored plan of a grid that began earlier, else a new one; and the reason for the size of its packs.
 
@@ -170,7 +168,7 @@ def _plan(
             return max(1, verdicts[cell.data, cell.method].limit // max(1, models if isinstance(models, int) else 1))
         return int(pack)
 
-    jobs = jobs_of(unfinished, size=size, seconds=seconds.of_cell, slots=backend.slots)
+    jobs = jobs_of(unfinished, size=size, slots=backend.slots)
     grid = Grid(name, _command(), planned, __version__, git_commit(), tuple(cells), tuple(jobs))
     pack = cells[0].settings["pack"]
     reasons = sorted({verdict.reason for verdict in verdicts.values()}) if pack == "auto" else [f"pack={pack}"]
@@ -205,35 +203,22 @@ def _alone(cell: PlannedCell) -> str:
     return f"for {type(method).__name__}: {reason}" if reason else ""
 
 
-class _Seconds:
-    """Rough estimates of how long jobs take. Resolving settings takes longer than all the rest: once a kind of cell."""
-
-    def __init__(self) -> None:
-        self._resolved: dict[object, tuple[dict[str, Any], Arrays]] = {}
-        self._of_cells: dict[object, float] = {}
-
-    def of_job(self, job: Job) -> float:
-        """Zero where a setting is wrong: the cell itself reports it."""
-        cell, kind = job.cells[0], _kind(job.cells[0])
-        if kind not in self._resolved:
+def _seconds(jobs: Sequence[Job]) -> dict[int, float]:
+    """A rough estimate of how long each job takes, by its number."""
+    seconds = {}
+    of_kind: dict[object, tuple[dict[str, Any], Arrays]] = {}  # resolving settings takes longer than all the rest
+    for job in jobs:
+        cell = job.cells[0]
+        alone = is_baseline(cell.settings) and not cell.settings["voices"]
+        kind = (cell.data, cell.method) if alone else cell.kind  # of baselines each seed is a kind of its own
+        if kind not in of_kind:
             settings = OmegaConf.create(cell.settings)
-            self._resolved[kind] = plain(settings), load(settings.data)
+            of_kind[kind] = plain(settings), load(settings.data)
         try:
-            return seconds_of_steps(job, *self._resolved[kind])
-        except (KeyError, TypeError, ValueError, ZeroDivisionError):
-            return 0.0
-
-    def of_cell(self, cell: PlannedCell) -> float:
-        """As a member of a pack; cells of one kind take about as long as one another."""
-        kind = _kind(cell)
-        if kind not in self._of_cells:
-            self._of_cells[kind] = self.of_job(Job(0, (cell,), pretrains=False, needs=(), stack=True))
-        return self._of_cells[kind]
-
-
-def _kind(cell: PlannedCell) -> object:
-    alone = is_baseline(cell.settings) and not cell.settings["voices"]
-    return (cell.data, cell.method) if alone else cell.kind  # of baselines each seed is a kind of its own
+            seconds[job.number] = seconds_of_steps(job, *of_kind[kind])
+        except (KeyError, TypeError, ValueError, ZeroDivisionError):  # a setting is wrong: the cell itself reports it
+            seconds[job.number] = 0.0
+    return seconds
 
 
 def _remaining(jobs: Sequence[Job], finished: Mapping[str, Outcome]) -> list[Job]:

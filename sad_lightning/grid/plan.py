@@ -1,6 +1,5 @@
 """The plan of a grid: its cells, and the jobs that train them. It is made without importing torch."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -177,18 +176,9 @@ class _Cells:
         settings = self.substitution.unresolved(values)
         settings["logger"] = self.substitution.logger(values, folder)
         return PlannedCell(
-            key,
-            folder,
-            data,
-            method,
-            experiment,
-            tuple(overrides),
-            settings,
-            kind,
-            shares,
-            shares_kind,
+            key, folder, data, method, experiment, tuple(overrides), settings, kind, shares, shares_kind,
             self.config_dir,
-        )
+        )  # fmt: skip
 
 
 def _choices(cfg: DictConfig) -> tuple[str, str, str | None]:
@@ -257,23 +247,16 @@ def _digests(texts: Iterable[tuple[str, ...]]) -> list[str]:
     return [key_of_texts(key), *(digest_of(column) if any(column) else "" for column in others)]
 
 
-def jobs_of(
-    cells: Sequence[PlannedCell],
-    *,
-    size: Callable[[PlannedCell], int],
-    seconds: Callable[[PlannedCell], float] = lambda _: 1.0,
-    slots: int,
-) -> list[Job]:
+def jobs_of(cells: Sequence[PlannedCell], *, size: Callable[[PlannedCell], int], slots: int) -> list[Job]:
     """The jobs that train these cells; each needs only jobs before it.
 
     Args:
         cells: what to train.
         size: the largest pack for a cell like this one.
-        seconds: roughly how long such a cell takes; zero where that is not known.
-        slots: number of workers; no pack takes longer than a worker's share of all the work.
+        slots: number of workers; packs are small enough for each worker to have one.
     """
     ordered = _ordered(cells)
-    packs = _packs(ordered, [cell.kind for cell in ordered], size, seconds, slots)
+    packs = _packs(ordered, [cell.kind for cell in ordered], size, slots)
     users: dict[str, set[int]] = {}
     for number, pack in enumerate(packs):
         for cell in pack:
@@ -284,7 +267,7 @@ def jobs_of(
             shared.setdefault(cell.shares, cell)
     jobs: list[Job] = []
     job_of: dict[str, int] = {}
-    for pack in _packs(list(shared.values()), [cell.shares_kind for cell in shared.values()], size, seconds, slots):
+    for pack in _packs(list(shared.values()), [cell.shares_kind for cell in shared.values()], size, slots):
         job_of |= {cell.shares: len(jobs) for cell in pack}
         jobs.append(Job(len(jobs), pack, pretrains=True, needs=(), stack=len(pack) > 1))
     for pack in packs:
@@ -314,22 +297,16 @@ def _ordered(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
 
 
 def _packs(
-    cells: Sequence[PlannedCell],
-    kinds: Sequence[str],
-    size: Callable[[PlannedCell], int],
-    seconds: Callable[[PlannedCell], float],
-    slots: int,
+    cells: Sequence[PlannedCell], kinds: Sequence[str], size: Callable[[PlannedCell], int], slots: int
 ) -> list[tuple[PlannedCell, ...]]:
     """Packs of nearly equal size, each of cells of one kind."""
-    share_of_a_worker = sum(map(seconds, cells)) / slots
+    share_of_a_worker = -(-len(cells) // slots)
     groups: dict[str, list[PlannedCell]] = {}
     for cell, kind in zip(cells, kinds, strict=True):
         groups.setdefault(kind if size(cell) > 1 else cell.key, []).append(cell)
     packs = []
     for group in groups.values():
-        of_cell = seconds(group[0])
-        most = math.ceil(share_of_a_worker / of_cell) if of_cell else len(group)
-        parts = -(-len(group) // max(1, min(size(group[0]), most)))
+        parts = -(-len(group) // max(1, min(size(group[0]), share_of_a_worker)))
         least, remainder = divmod(len(group), parts)
         start = 0
         for part in range(parts):

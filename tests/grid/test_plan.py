@@ -132,18 +132,6 @@ def test_packs_leave_every_worker_some_and_hold_one_kind_each():
     assert all(job.stack for job in jobs)
 
 
-def test_no_pack_is_longer_than_the_share_of_a_worker():
-    """Nine tenths of the work are of one kind: as one pack it would keep one worker busy and the other waiting."""
-    cells = [cell_named(n, kind) for n in range(10) for kind in "ab"]
-    weights = {"a": 9.0, "b": 1.0}
-    packs = jobs_of(cells, size=lambda _: 100, seconds=lambda cell: weights[cell.kind], slots=2)
-    assert [(job.cells[0].kind, len(job.cells)) for job in packs] == [("a", 5), ("a", 5), ("b", 10)]
-    alone = jobs_of(cells, size=lambda _: 100, seconds=lambda cell: weights[cell.kind], slots=20)
-    assert [len(job.cells) for job in alone] == [1] * 10 + [5] * 2
-    unknown = jobs_of(cells, size=lambda _: 100, seconds=lambda _: 0.0, slots=2)
-    assert [len(job.cells) for job in unknown] == [10, 10]
-
-
 def test_a_pretraining_is_a_job_of_its_own_where_several_packs_need_it():
     shared = [cell_named(n, kind, "s1") for kind in "ab" for n in range(2)]
     alone = [cell_named(9, "c", "s2")]
