@@ -1,6 +1,6 @@
 """The contract of a baseline: a scikit-learn estimator with an anomaly score, saved as plain arrays.
 
-Baselines share functions and mixins without settings (``TreesMixin``), and inherit from no other class of this package.
+Baselines share functions, ``TreesMixin`` and ``KernelMixin``, and inherit from no other class of this package.
 """
 
 import json

@@ -1,6 +1,6 @@
 """How much nearer a row is to the known anomalies than to what unlabeled rows are like.
 
-    score(x)    1/K sum_k log(1 + min_c |W_k x - c|^2) - log(1 + |W_k x - a_k|^2)
+    score(x)    1/K sum_k [log(1 + min_c |W_k x - c|^2) - log(1 + |W_k x - a_k|^2)]
 
 Part k sees a random share of the columns and of the rows that are no known anomalies. W_k whitens these columns under
 the shrunk covariance of these rows (Ledoit and Wolf 2004), so that distances are Mahalanobis distances; c are centers
@@ -131,8 +131,9 @@ class DistanceRatio(Baseline):
         import torch
 
         standard = ((x - learned["mean_"]) / learned["scale_"]).clamp(-self.clip, self.clip)
+        parts = (learned[name] for name in ("columns_", "axes_", "centers_", "anomaly_"))
         terms = []
-        for columns, axes, centers, anomaly in zip(*map(learned.__getitem__, self.learned[2:6]), strict=True):
+        for columns, axes, centers, anomaly in zip(*parts, strict=True):
             white = standard[:, columns] @ axes
             near = torch.stack([((white - center) ** 2).sum(dim=1) for center in centers]).amin(dim=0)
             terms.append(near.log1p() - ((white - anomaly) ** 2).sum(dim=1).log1p())

@@ -61,9 +61,8 @@ def evaluate(
     }
     per_class = {}
     anomalous = np.unique(classes[y == 1])
-    comparable = (
-        split.known_classes and len(anomalous) and not isinstance(arrays.schema, TextSchema)
-    )  # words have numbers
+    # the numbers of words are no places, between which there would be a distance
+    comparable = split.known_classes and len(anomalous) and not isinstance(arrays.schema, TextSchema)
     far = class_distances(arrays, split.known_classes) if comparable else None
     for c in anomalous:
         rows = (classes == c) | (y == 0)
