@@ -3,7 +3,8 @@
     python benchmarks/tables.py FOLDER --candidates recommended deep_sad hsc 'deep_sad:ensemble=5' --out tables.csv
 
 ``FOLDER`` holds tables as npz files with ``X`` (N, D) and ``y`` (N,), 1 = anomaly, as ADBench has them (Han et al.,
-NeurIPS 2022); without one scikit-learn's breast cancer is the only table. ``FOLDER odds`` are these tables and then the
+NeurIPS 2022), or as dat files of KEEL, whose smallest class are the anomalies, a tenth of the rows at most; without one
+scikit-learn's breast cancer is the only table. ``FOLDER odds`` are these tables and then the
 six sets of ODDS, from ``SAD_DATA_ROOT``, with a summary each. Each table gives three cases a seed: 5 and 20 known
 anomalies in a pool in which all other anomalies stay unlabeled, and 10 in a pool without any; or, with
 ``--label-free``, all anomalies unlabeled in the pool, or, with ``--hidden 0.2``, 10 known anomalies in a pool of which
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata, wilcoxon
 from sklearn.datasets import load_breast_cancer
@@ -67,9 +69,26 @@ def read_tables(folder: Path | None) -> Iterator[tuple[str, NDArray[np.float32],
             arrays = odds(name, os.environ.get("SAD_DATA_ROOT"))
             yield f"odds {name}", arrays.x.astype(np.float32), arrays.target_class.astype(np.int64)
         return
-    for path in sorted(folder.glob("*.npz")):
+    for path in sorted((*folder.glob("*.npz"), *folder.glob("*.dat"))):
+        if path.suffix == ".dat":
+            yield path.stem, *read_keel(path)
+            continue
         with np.load(path) as file:
             yield path.stem, file["X"].astype(np.float32), file["y"].astype(np.int64)
+
+
+def read_keel(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Rows, columns of words one-hot, and truth of a table of KEEL (Alcala-Fdez et al. 2011): ``@`` lines, then CSV.
+
+    Anomalies are the rows of the smallest class, those drawn with a seed of 0 where they are more than a tenth.
+    """
+    table = pd.read_csv(path, header=None, comment="@", skipinitialspace=True, na_values=["?", "<null>"]).dropna()
+    label = table.pop(table.columns[-1])
+    anomalous = (label == label.value_counts(sort=False).sort_index().idxmin()).to_numpy()
+    anomalies, normals = np.flatnonzero(anomalous), np.flatnonzero(~anomalous)
+    anomalies = np.random.default_rng(0).permutation(anomalies)[: max(1, len(normals) // 9)]
+    kept = np.sort(np.concatenate([normals, anomalies]))
+    return pd.get_dummies(table).to_numpy(np.float32)[kept], anomalous[kept].astype(np.int64)
 
 
 def splits(
@@ -233,8 +252,8 @@ def main() -> None:
     settings = vars(options)
     folders = settings.pop("folders")
     for folder in folders:
-        if folder != Path("odds") and not any(folder.glob("*.npz")):
-            sys.exit(f"tables: {folder}: holds no npz file; give the folder of ADBench's tables")
+        if folder != Path("odds") and not any((*folder.glob("*.npz"), *folder.glob("*.dat"))):
+            sys.exit(f"tables: {folder}: holds no npz and no dat file; give the folder of ADBench's or KEEL's tables")
     for folder in folders or [None]:
         print(summary(measure(folder, **settings), options.candidates), flush=True)
 

@@ -74,6 +74,16 @@ def test_the_quick_form_says_what_it_leaves_out_and_what_fails(run, capfd):
     assert "streams of 60 rows" in capfd.readouterr().out  # of a process of its own
 
 
+def test_of_a_table_of_keel_the_smallest_class_is_anomalous(tmp_path):
+    rows = [f"{i}.5, red, normal" for i in range(18)] + ["0.5, blue, rare"] * 3 + ["<null>, blue, rare"]
+    (tmp_path / "made.dat").write_text("\n".join(["@relation made", "@attribute a real [0, 9]", "@data", *rows]))
+    tables = runpy.run_path(str(ROOT / "benchmarks" / "tables.py"))
+    ((name, x, y),) = tables["read_tables"](tmp_path)
+    assert (name, y.sum(), len(y)) == ("made", 2, 20)
+    np.testing.assert_array_equal(x[y == 1], [[0.5, 1, 0]] * 2)
+    np.testing.assert_array_equal(x[y == 0], [[i + 0.5, 0, 1] for i in range(18)])
+
+
 @pytest.mark.filterwarnings("ignore:.*columns are constant")
 def test_odds_is_a_folder_of_six_tables(real_data):
     tables = runpy.run_path(str(ROOT / "benchmarks" / "tables.py"))
