@@ -39,8 +39,7 @@ from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.module import DataModule, Rows
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.training.population import Population, PopulationData
-from sad_lightning.training.stage import Stage
-from sad_lightning.training.trainer import fit, new_trainer
+from sad_lightning.training.trainer import Stage, fit, new_trainer
 
 SHAPES = {"fashion_mnist": (28, 28, 1), "mnist": (28, 28, 1), "cifar10": (32, 32, 3), "digits": (8, 8, 1)}
 PRETRAININGS, CELLS, LABELED = 10, 90, 0.05  # of scenario 1 at one labeled ratio

@@ -32,7 +32,7 @@ from lightning import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
 from sad_lightning.cell import values
-from sad_lightning.cell.deep import CHECKPOINT, load_model
+from sad_lightning.cell.checkpoint import CHECKPOINT, load_model
 from sad_lightning.cell.run import run_cells
 from sad_lightning.cell.values import Cell
 from sad_lightning.config.compose import composed
@@ -42,7 +42,7 @@ from sad_lightning.errors import InputError
 from sad_lightning.export.graph import to_graph
 from sad_lightning.model import Model
 from sad_lightning.result import Result, read_arrays
-from sad_lightning.training.trainer import ResumeCheckpoint
+from sad_lightning.training.resume import ResumeCheckpoint
 
 Floats = NDArray[np.float64]
 ROWS, COLUMNS, SEEDS = 400, 6, (0, 1)

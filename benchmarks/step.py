@@ -30,8 +30,7 @@ from sad_lightning.data.module import DataModule
 from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.sets.images import fashion_mnist
 from sad_lightning.methods.method import Method
-from sad_lightning.training.stage import Stage
-from sad_lightning.training.trainer import fit, new_trainer
+from sad_lightning.training.trainer import Stage, fit, new_trainer
 
 
 class Clock(lightning.Callback):

@@ -21,7 +21,7 @@ from support.grids import cell_named
 from support.results import COORDINATES, edited, write_cell
 
 from sad_lightning.cell import values
-from sad_lightning.cell.deep import load_model
+from sad_lightning.cell.checkpoint import load_model
 from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.errors import DamagedError, InputError
@@ -33,7 +33,7 @@ from sad_lightning.methods.deep_sad import DeepSAD
 from sad_lightning.report.gather.groups import read
 from sad_lightning.result import FAILURE, Result, finished, read_arrays, write_arrays
 from sad_lightning.results import Results
-from sad_lightning.training.trainer import ResumeCheckpoint
+from sad_lightning.training.resume import ResumeCheckpoint
 
 
 def cut(path: Path, other: Path) -> None:

@@ -1,9 +1,8 @@
-"""What a cell trains: its methods or its baseline, built from settings, with the rows that each of them sees."""
+"""What a cell trains, built from its settings: a deep method, an ensemble of them, or a baseline."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -12,22 +11,21 @@ from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
-from sad_lightning.cell.values import Learner
-from sad_lightning.cell.warm_start import going_on
+from sad_lightning.cell.checkpoint import CHECKPOINT, kind_of
+from sad_lightning.cell.values import CellRows, Learner, PreparedCell, Scores, timed
 from sad_lightning.checks import choice, fraction_or_auto, path_of, true_or_false, whole_number
 from sad_lightning.config.compose import is_baseline
-from sad_lightning.data.arrays import Arrays, Renewal
-from sad_lightning.data.module import Balance, DataModule, RenewedRows, Rows, Stream
-from sad_lightning.data.own.labeled_split import row_hash
-from sad_lightning.data.preprocess import Scaling
+from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.module import Balance
 from sad_lightning.data.schema import TextSchema
-from sad_lightning.data.split import Split, Trim, trimmed
+from sad_lightning.data.split import Split, Trim
 from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.methods.method import Method
 from sad_lightning.seeding import derive
 from sad_lightning.tracking.logger import CellLog
-from sad_lightning.training.ensemble import MEANS
-from sad_lightning.training.stage import Stage, Training
+from sad_lightning.training.early_stopping import EarlyStopping
+from sad_lightning.training.ensemble import MEANS, Ensemble
+from sad_lightning.training.trainer import Stage, Training, score_rows
 
 if TYPE_CHECKING:
     from sad_lightning.baselines.baseline import Baseline
@@ -35,82 +33,55 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 _PRETRAIN_ROWS = {"unlabeled": frozenset({0}), "all": frozenset({-1, 0, 1})}
 _MOST_MODELS = 1000  # of an ensemble
-_ROWS: WeakKeyDictionary[Arrays | Split, Rows] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
-class CellRows:
-    """The rows of a cell, from which the data of each method is made.
+class Deep:
+    """One deep method, or an ensemble of them, each with its own weights, order of rows and noise.
 
     Attributes:
-        arrays: the data set.
-        split: of the cell.
-        scaling: of the raw rows.
-        seed: of the cell.
-        balance: how many known anomalies a batch holds.
-        suspicion: ``(n,)`` how like the known anomalies each training row is, from ``trim.py``; empty where no method
-            asks for it.
+        trainings: one for each member.
+        callbacks: early stopping, or none.
+        goes_on: whether the methods hold the weights and centers of an earlier training, from which they start.
     """
 
-    arrays: Arrays
-    split: Split
-    scaling: Scaling
-    seed: int
-    balance: Balance
-    suspicion: Floats = field(default_factory=lambda: np.empty(0))
+    trainings: tuple[Training, ...]
+    callbacks: tuple[EarlyStopping, ...] = ()
+    goes_on: bool = False
+    voices: ClassVar[tuple[()]] = ()
 
-    def serve(
-        self, model: "Method | Baseline", allowed: frozenset[int], batch_size: int, trim: Trim = 0.0
-    ) -> DataModule:
-        """The training rows whose ``semi`` is allowed, in the batches that the steps of the model need.
+    @property
+    def trains_on(self) -> frozenset[int]:
+        """The values of ``semi`` whose rows train."""
+        return self.trainings[0].method.trains_on
 
-        Args:
-            model: to train.
-            allowed: the values of ``semi``.
-            batch_size: of its setting.
-            trim: the share of the unlabeled rows that do not train, the most suspicious ones, or auto.
-        """
-        split = self.split if not len(self.suspicion) else trimmed(self.split, self.suspicion, trim)
-        rows, semi = split.rows(allowed)
-        name, streams, noise = "train", [Stream()], tuple[int, ...]()
-        if isinstance(model, Method):
-            name, streams, noise = model.stage, [update.stream for update in model.updates], model.noise
-        if np.isin(semi, sorted(streams[0].trains_on or allowed)).sum() < 2:
-            raise InputError(f"{name}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it")
-        return DataModule(
-            rows_of(self.arrays, self.split), self.scaling, rows=rows, semi=semi,
-            scored=np.concatenate([self.split.test, self.split.calibration]), batch_size=batch_size,
-            seed=derive(self.seed, name), streams=streams, noise=noise, balance=self.balance,
-        )  # fmt: skip
+    def start(self, pretraining: Sequence[Training], device: torch.device) -> None:
+        """Load the pretrained weights, and let the methods learn what they need before training (a center)."""
+        if pretraining:
+            for training, pretrained in zip(self.trainings, pretraining, strict=True):
+                training.method.start_from(pretrained.method)
+        for training in self.trainings:
+            training.method.to(device)
+            if not self.goes_on:
+                training.method.prepare(training.data.in_order(device))
 
-
-def rows_of(arrays: Arrays, split: Split) -> Rows:
-    """The rows as tensors: one copy on each device for all cells of a data set, as long as the data set exists.
-
-    Where they are renewed, a copy for each split.
-    """
-    if arrays.renewal is None:
-        return _ROWS.setdefault(arrays, Rows(arrays.x))
-    if split not in _ROWS:
-        _ROWS[split] = _renewed(arrays, split, arrays.renewal)
-    return _ROWS[split]
-
-
-def _renewed(arrays: Arrays, split: Split, renewal: Renewal) -> RenewedRows:
-    """The rows, of which the unlabeled training rows change in every epoch; none of these equals a held-out row."""
-    places, hashes = split.train[split.semi == 0], row_hash(arrays.x)
-    if not len(places):
-        raise InputError(
-            "data.renew=true takes other unlabeled rows in each epoch, and no row that trains is unlabeled; name the "
-            "word of known normals in data.unlabeled, or leave it out"
-        )
-    held_out = np.setdiff1d(np.delete(hashes, split.train), hashes[split.train])
-    schema = arrays.schema
-    assert schema is not None  # own data has one
-    return RenewedRows(
-        arrays.x.astype(np.float32, copy=False), places,
-        lambda epoch: renewal.rows(epoch, len(places), schema, held_out), renewal.content,
-    )  # fmt: skip
+    def score(self, prepared: PreparedCell) -> Scores:
+        """Compute what training only estimated (a radius), score, and write ``model.ckpt``."""
+        trainer = prepared.score_trainer
+        device = trainer.strategy.root_device
+        with timed("train") as train_seconds:
+            for training in self.trainings:
+                training.method.to(device).finish(training.data.in_order(device))
+        methods = [training.method for training in self.trainings]
+        scorer = methods[0] if len(methods) == 1 else Ensemble(methods, prepared.cfg.ensemble_mean)
+        with timed("score") as score_seconds:
+            scores = score_rows(trainer, scorer, self.trainings[0].data).numpy()
+        path = prepared.cell.folder / CHECKPOINT
+        trainer.save_checkpoint(path, weights_only=True, storage_options=kind_of(prepared.key))
+        n_test = len(prepared.split.test)
+        notes = tuple(callback.note() for callback in self.callbacks)
+        seconds = {**train_seconds, **score_seconds}
+        return Scores(prepared.split, scores[:n_test], scores[n_test:], scorer, seconds, warnings=notes)
 
 
 def new_learner(
@@ -153,18 +124,64 @@ def new_learner(
     pretrains = _pretrains(cfg, models) and not networks
     pretraining = _pretraining(cfg, rows, log, len(models), suffix) if pretrains else ()
     if methods:
-        from sad_lightning.cell.deep import deep_learner
-
         trainings = [
             Training(method, part, Stage(f"{method.stage}{suffix}", log.key, log))
             for method, part in zip(methods, data, strict=True)
         ]
         learner: Learner = deep_learner(trainings, rows.split, patience=cfg.patience, target_fpr=cfg.target_fpr)
-        return (going_on(learner, networks) if networks else learner), pretraining
-    from sad_lightning.cell.shallow import Shallow  # scikit-learn: half a second of import
+    else:
+        from sad_lightning.cell.shallow import Shallow  # scikit-learn: half a second of import
 
-    learner = Shallow(models[0], data[0], instantiate(cfg.selection, _convert_="all"))  # type: ignore[arg-type]
+        learner = Shallow(models[0], data[0], instantiate(cfg.selection, _convert_="all"))  # type: ignore[arg-type]
     return (going_on(learner, networks) if networks else learner), pretraining
+
+
+def deep_learner(trainings: Sequence[Training], split: Split, *, patience: int, target_fpr: float) -> Deep:
+    """The methods, with early stopping if ``patience`` is not 0.
+
+    Raises:
+        InputError: early stopping of several members, or without held-out labels.
+    """
+    if not whole_number("patience", patience, least=0):
+        return Deep(tuple(trainings))
+    y = (split.selection_semi < 0).astype(np.int64)
+    if len(trainings) > 1:
+        raise InputError(f"patience must be 0 for an ensemble, got {patience}; leave it, or set ensemble=1")
+    if not 0 < y.sum() < len(y):
+        raise InputError(
+            f"patience={patience} selects the epoch by held-out labels, which are {y.sum()} known anomalies and "
+            f"{len(y) - y.sum()} others; give more labels, raise split.validation_ratio, or set patience=0"
+        )
+    (training,), rows = trainings, torch.from_numpy(split.selection)
+
+    def batches(device: torch.device) -> Iterator[torch.Tensor]:
+        return (training.data.samples(part.to(device)) for part in torch.split(rows, 1000))
+
+    early_stopping = EarlyStopping(training.stage, batches, y, patience=patience, target_fpr=target_fpr)
+    return Deep((training,), (early_stopping,))
+
+
+def going_on(learner: Learner, networks: Sequence[Method]) -> Learner:
+    """The learner whose methods start from the weights of these networks.
+
+    Raises:
+        InputError: they are other methods, or networks of another number or size.
+    """
+    methods = [training.method for training in learner.trainings]
+    kinds = [f"{len(each)} {type(each[0]).__name__}" if each else "none" for each in (methods, networks)]
+    if not isinstance(learner, Deep) or kinds[0] != kinds[1]:
+        raise InputError(
+            f"warm_start: the file must hold the networks of the method, {kinds[0]}, got {kinds[1]}; "
+            f"choose its method and ensemble, or leave warm_start out"
+        )
+    for method, network in zip(methods, networks, strict=True):
+        try:
+            method.load_state_dict(network.state_dict())
+        except RuntimeError as error:
+            raise InputError(
+                "warm_start: the networks of the file have other sizes; choose the same network, or leave it out"
+            ) from error
+    return Deep(learner.trainings, learner.callbacks, goes_on=True)
 
 
 def _check_reads_words(model: "Method | Baseline", name: str, balance: Balance, trim: Trim) -> None:

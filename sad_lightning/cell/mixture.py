@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from sad_lightning.cell.key import defining
-from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner, with_shape
+from sad_lightning.cell.learner import check_optimisation, new_learner, with_shape
 from sad_lightning.cell.shallow import Shallow, unseen_scores
-from sad_lightning.cell.values import Cell, Learner, PreparedCell, Scores, add_seconds
+from sad_lightning.cell.values import Cell, CellRows, Learner, PreparedCell, Scores, add_seconds
 from sad_lightning.cell.warm_start import networks_before, shortened
 from sad_lightning.checks import whole_number
 from sad_lightning.config.compose import is_baseline, one_line_errors, voice_of
@@ -32,7 +32,7 @@ from sad_lightning.stats.calibration import fit_calibration
 from sad_lightning.stats.threshold import promises
 from sad_lightning.tracking.logger import CellLog
 from sad_lightning.training.mixture import CalibrationLayer, Mixture
-from sad_lightning.training.stage import Training
+from sad_lightning.training.trainer import Training
 
 Floats = NDArray[np.float64]
 

@@ -12,14 +12,13 @@ from omegaconf import DictConfig
 
 from sad_lightning.cell.embedding import embedded
 from sad_lightning.cell.key import defining, key_of, plain
-from sad_lightning.cell.learner import CellRows, check_optimisation, new_learner, with_shape
+from sad_lightning.cell.learner import check_optimisation, going_on, new_learner, with_shape
 from sad_lightning.cell.loading import load
 from sad_lightning.cell.trainer_settings import check_trainer
 from sad_lightning.cell.trim import suspicion, trims
-from sad_lightning.cell.values import Cell, Learner, PreparedCell, timed, trainer_of
+from sad_lightning.cell.values import Cell, CellRows, Learner, PreparedCell, timed, trainer_of
 from sad_lightning.cell.warm_start import (
     centered_before,
-    going_on,
     model_before,
     networks_before,
     rows_apart,
@@ -40,7 +39,7 @@ from sad_lightning.model import Model
 from sad_lightning.result import Coordinates
 from sad_lightning.stats.threshold import promises
 from sad_lightning.tracking.logger import CellLog
-from sad_lightning.training.stage import Training
+from sad_lightning.training.trainer import Training
 
 
 def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None) -> PreparedCell:

@@ -23,7 +23,7 @@ from sad_lightning.model import OUT_OF_BAG, Model
 from sad_lightning.result import Result, finished, forget_checkpoints, write_arrays
 from sad_lightning.seeding import derive
 from sad_lightning.stats.threshold import conformal_threshold, p_values, threshold_at_fpr
-from sad_lightning.training.stage import Training
+from sad_lightning.training.trainer import Training
 
 _EXAMPLES = 32  # raw rows in a model file, to check an exported graph and to compute a typical row
 _REFERENCE, _REFERENCE_VALUES = 1000, 2_000_000  # at most so many rows and values of the columns in training

@@ -15,7 +15,7 @@ from sad_lightning.checks import path_of
 from sad_lightning.errors import InputError
 from sad_lightning.result import Result, forget_checkpoints
 from sad_lightning.training.members import NewTrainer, fit_cached, fit_members
-from sad_lightning.training.stage import Training
+from sad_lightning.training.trainer import Training
 
 Before = TypeVar("Before")
 After = TypeVar("After")

@@ -24,7 +24,7 @@ from sad_lightning.result import write_arrays
 from sad_lightning.seeding import derive
 from sad_lightning.stats.ranking import auroc
 from sad_lightning.stats.threshold import promises
-from sad_lightning.training.stage import Training
+from sad_lightning.training.trainer import Training
 
 Floats = NDArray[np.float64]
 _BATCH = 1000

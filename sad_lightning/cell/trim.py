@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
-from sad_lightning.cell.learner import CellRows
+from sad_lightning.cell.values import CellRows
 from sad_lightning.errors import InputError
 from sad_lightning.seeding import derive
 

@@ -1,11 +1,12 @@
-"""The values that the steps of a cell pass on: ``Cell``, then ``PreparedCell``, then ``Scores``; all are frozen."""
+"""The values that the steps of a cell pass on, all frozen: ``Cell``, ``CellRows``, ``PreparedCell``, ``Scores``."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -16,14 +17,23 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from sad_lightning.checks import whole_number
-from sad_lightning.data.arrays import Arrays
+from sad_lightning.data.arrays import Arrays, Renewal
+from sad_lightning.data.module import Balance, DataModule, RenewedRows, Rows, Stream
+from sad_lightning.data.own.labeled_split import row_hash
 from sad_lightning.data.preprocess import Scaling
-from sad_lightning.data.split import Split
+from sad_lightning.data.split import Split, Trim, trimmed
+from sad_lightning.errors import InputError
+from sad_lightning.methods.method import Method
 from sad_lightning.model import Scorer
 from sad_lightning.result import Coordinates
+from sad_lightning.seeding import derive
 from sad_lightning.tracking.logger import CellLog
-from sad_lightning.training.stage import Stage, Training
-from sad_lightning.training.trainer import new_trainer
+from sad_lightning.training.trainer import Stage, Training, new_trainer
+
+if TYPE_CHECKING:
+    from sad_lightning.baselines.baseline import Baseline
+
+_ROWS: WeakKeyDictionary[Arrays | Split, Rows] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -49,8 +59,54 @@ class Cell:
     arrays: Arrays | None = None
 
 
+@dataclass(frozen=True)
+class CellRows:
+    """The rows of a cell, from which the data of each method is made.
+
+    Attributes:
+        arrays: the data set.
+        split: of the cell.
+        scaling: of the raw rows.
+        seed: of the cell.
+        balance: how many known anomalies a batch holds.
+        suspicion: ``(n,)`` how like the known anomalies each training row is, from ``trim.py``; empty where no method
+            asks for it.
+    """
+
+    arrays: Arrays
+    split: Split
+    scaling: Scaling
+    seed: int
+    balance: Balance
+    suspicion: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    def serve(
+        self, model: "Method | Baseline", allowed: frozenset[int], batch_size: int, trim: Trim = 0.0
+    ) -> DataModule:
+        """The training rows whose ``semi`` is allowed, in the batches that the steps of the model need.
+
+        Args:
+            model: to train.
+            allowed: the values of ``semi``.
+            batch_size: of its setting.
+            trim: the share of the unlabeled rows that do not train, the most suspicious ones, or auto.
+        """
+        split = self.split if not len(self.suspicion) else trimmed(self.split, self.suspicion, trim)
+        rows, semi = split.rows(allowed)
+        name, streams, noise = "train", [Stream()], tuple[int, ...]()
+        if isinstance(model, Method):
+            name, streams, noise = model.stage, [update.stream for update in model.updates], model.noise
+        if np.isin(semi, sorted(streams[0].trains_on or allowed)).sum() < 2:
+            raise InputError(f"{name}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it")
+        return DataModule(
+            rows_of(self.arrays, self.split), self.scaling, rows=rows, semi=semi,
+            scored=np.concatenate([self.split.test, self.split.calibration]), batch_size=batch_size,
+            seed=derive(self.seed, name), streams=streams, noise=noise, balance=self.balance,
+        )  # fmt: skip
+
+
 class Learner(Protocol):
-    """What a cell trains: deep methods (``cell.deep``), a baseline (``cell.shallow``), a mixture (``cell.mixture``)."""
+    """What a cell trains: ``Deep`` methods (``learner.py``), a ``Shallow`` baseline, or a ``MixtureLearner``."""
 
     @property
     def trainings(self) -> tuple[Training, ...]:
@@ -163,6 +219,35 @@ class Scores:
     seconds: Mapping[str, float]
     selection: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+def rows_of(arrays: Arrays, split: Split) -> Rows:
+    """The rows as tensors: one copy on each device for all cells of a data set, as long as the data set exists.
+
+    Where they are renewed, a copy for each split.
+    """
+    if arrays.renewal is None:
+        return _ROWS.setdefault(arrays, Rows(arrays.x))
+    if split not in _ROWS:
+        _ROWS[split] = _renewed(arrays, split, arrays.renewal)
+    return _ROWS[split]
+
+
+def _renewed(arrays: Arrays, split: Split, renewal: Renewal) -> RenewedRows:
+    """The rows, of which the unlabeled training rows change in every epoch; none of these equals a held-out row."""
+    places, hashes = split.train[split.semi == 0], row_hash(arrays.x)
+    if not len(places):
+        raise InputError(
+            "data.renew=true takes other unlabeled rows in each epoch, and no row that trains is unlabeled; name the "
+            "word of known normals in data.unlabeled, or leave it out"
+        )
+    held_out = np.setdiff1d(np.delete(hashes, split.train), hashes[split.train])
+    schema = arrays.schema
+    assert schema is not None  # own data has one
+    return RenewedRows(
+        arrays.x.astype(np.float32, copy=False), places,
+        lambda epoch: renewal.rows(epoch, len(places), schema, held_out), renewal.content,
+    )  # fmt: skip
 
 
 def trainer_of(

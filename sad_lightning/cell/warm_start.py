@@ -6,7 +6,7 @@ were trained on. The rows that were held out before stay held out, so that no ne
 threshold.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 from torch import nn
 
-from sad_lightning.cell.deep import Deep
+from sad_lightning.cell.learner import Deep
 from sad_lightning.cell.values import Learner
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.preprocess import Scaling
@@ -104,29 +104,6 @@ def shortened(cfg: DictConfig) -> DictConfig:
     cfg = cfg.copy()
     cfg.trainer.max_epochs = max(1, round(_SHARE * cfg.trainer.max_epochs))
     return cfg
-
-
-def going_on(learner: Learner, networks: Sequence[Method]) -> Learner:
-    """The learner whose methods start from the weights of these networks.
-
-    Raises:
-        InputError: they are other methods, or networks of another number or size.
-    """
-    methods = [training.method for training in learner.trainings]
-    kinds = [f"{len(each)} {type(each[0]).__name__}" if each else "none" for each in (methods, networks)]
-    if not isinstance(learner, Deep) or kinds[0] != kinds[1]:
-        raise InputError(
-            f"warm_start: the file must hold the networks of the method, {kinds[0]}, got {kinds[1]}; "
-            f"choose its method and ensemble, or leave warm_start out"
-        )
-    for method, network in zip(methods, networks, strict=True):
-        try:
-            method.load_state_dict(network.state_dict())
-        except RuntimeError as error:
-            raise InputError(
-                "warm_start: the networks of the file have other sizes; choose the same network, or leave it out"
-            ) from error
-    return Deep(learner.trainings, learner.callbacks, goes_on=True)
 
 
 def rows_apart(model: Model) -> Mapping[str, NDArray[np.uint64]]:

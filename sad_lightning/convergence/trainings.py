@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sad_lightning.cell.deep import CHECKPOINT, load_model
+from sad_lightning.cell.checkpoint import CHECKPOINT, load_model
 from sad_lightning.convergence.study import Design, Fresh, Kept, Scored, ScoreFunction
 from sad_lightning.convergence.table import PAIRS
 from sad_lightning.errors import InputError

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sad_lightning.cell.deep import load_model
+from sad_lightning.cell.checkpoint import load_model
 from sad_lightning.data.sets.motion_planning import CONDITION, STATE, condition_of
 from sad_lightning.errors import InputError
 from sad_lightning.methods.part import parts_of

@@ -21,7 +21,7 @@ from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision, Bin
 from sad_lightning.errors import InputError
 from sad_lightning.methods.steps import mode
 from sad_lightning.stats.ranking import midranks
-from sad_lightning.training.stage import Stage
+from sad_lightning.training.trainer import Stage
 
 RESOLUTION = 1e-6  # torchmetrics counts in float32: smaller differences are rounding
 

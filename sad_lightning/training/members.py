@@ -22,8 +22,7 @@ from sad_lightning.files import read_archive, unless_damaged, write_archive
 from sad_lightning.methods.method import Method
 from sad_lightning.training.population import Population, PopulationData, why_alone
 from sad_lightning.training.stacking import stacking_pays
-from sad_lightning.training.stage import Stage, Training
-from sad_lightning.training.trainer import fit, history_of
+from sad_lightning.training.trainer import Stage, Training, fit, history_of
 from sad_lightning.version import NUMBERS_VERSION
 
 NewTrainer = Callable[[Sequence[Stage]], Trainer]

@@ -1,4 +1,4 @@
-"""The Trainer of stages that are trained as one: its callbacks, how it is made, and how it trains and scores."""
+"""How a method trains: the record of a training, the Trainer that writes it, and how that trains and scores."""
 
 import math
 import os
@@ -9,36 +9,133 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import lightning
 import torch
 from lightning import LightningDataModule, LightningModule, Trainer
-from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.accelerators import CPUAccelerator
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy
 from torch.distributed import DistError
 from tqdm import tqdm
 
 from sad_lightning.config.mistakes import one_line
-from sad_lightning.errors import DamagedError, InputError, error_words, first_line
-from sad_lightning.files import read_archive, unless_damaged, write_archive
+from sad_lightning.data.module import DataModule
+from sad_lightning.errors import InputError, error_words, first_line
+from sad_lightning.methods.method import Method
 from sad_lightning.methods.steps import Steps
 from sad_lightning.seeding import derive
-from sad_lightning.training.stage import Stage
+from sad_lightning.training.resume import Checkpoints, ResumeCheckpoint
 
 MakeTrainer = Callable[..., Trainer]
-_SECONDS_BETWEEN_CHECKPOINTS = 30.0
 _LOST = re.compile("by peer|Broken pipe|Connection refused|Application timeout")  # gloo's words: a process is gone
+
+# Curve -> a bound, and what it means when the curve falls below it.
+_COLLAPSE = {
+    "spread": (1e-3, "the representation of the training rows has collapsed to a point"),
+    "score_spread": (1e-3, "the scores of the training rows have collapsed to one value"),
+}
 
 # Lightning asks torch to look for a GPU through NVML, and an optimiser looks in every step: where there is none, NVML's
 # library is searched for each time, which takes half a millisecond. CUDA answers at once that there is none.
 if not torch.cuda.is_available():
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+
+
+class MetricLog(Protocol):
+    """A log of the metrics of each epoch."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Log numbers by name."""
+
+
+@dataclass
+class Stage:
+    """The record of one training of one method, to which callbacks write while it trains.
+
+    Attributes:
+        name: ``pretrain``, ``train``, ``train1``, ...
+        key: of what determines its numbers, so that no other training resumes from its checkpoint.
+        log: where its curves are logged.
+        curves: by name one value an epoch, None where there was none.
+        notes: warnings for a person.
+        seconds: wall time; for a member of a population, its share of it.
+        resumed: whether it was resumed from a checkpoint.
+        cached: whether its weights come from an equal training.
+        error: why its weights can not be used; None if they can.
+    """
+
+    name: str
+    key: str
+    log: MetricLog
+    curves: dict[str, list[float | None]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    resumed: bool = False
+    cached: bool = False
+    error: str | None = None
+
+    def add(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Add the metrics of an epoch; a loss that is not finite is an error."""
+        for name, value in values.items():
+            if name.endswith("loss") and not math.isfinite(value) and self.error is None:
+                self.error = (
+                    f"optimizer.lr must let the training converge, but {self.name}/{name} is {value} in epoch "
+                    f"{epoch + 1}; lower it"
+                )
+            curve = self.curves.setdefault(name, [])
+            curve += [None] * (epoch - len(curve))
+            curve.append(float(f"{value:.5g}"))
+            kind = name.split("/")[0]
+            if kind in _COLLAPSE and value < _COLLAPSE[kind][0]:
+                self._note(name, f"{_COLLAPSE[kind][1]} ({kind} {value:.2g} in epoch {epoch + 1})")
+            if kind.endswith("zero_gradient") and value == 1:
+                what = kind.removesuffix("zero_gradient").removesuffix("_") or "loss"
+                self._note(name, f"the gradient of {what} is exactly zero everywhere since epoch {epoch + 1}")
+        self.log.log_metrics({f"{self.name}/{name}": value for name, value in values.items()}, step=epoch)
+
+    def log_curves(self) -> None:
+        """Log all curves, of a training that did not log while it ran."""
+        for epoch in range(max(map(len, self.curves.values()), default=0)):
+            metrics = {name: values[epoch] for name, values in self.curves.items() if len(values) > epoch}
+            self.log.log_metrics({f"{self.name}/{name}": v for name, v in metrics.items() if v is not None}, step=epoch)
+
+    def _note(self, name: str, text: str) -> None:
+        if not any(note.startswith(f"{self.name}/{name}:") for note in self.notes):
+            self.notes.append(f"{self.name}/{name}: {text}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state for a resume checkpoint and for the cache, as plain data."""
+        return {"name": self.name, "curves": self.curves, "notes": self.notes, "error": self.error}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restore a copy of a state, that of another stage too: what it says then names this one."""
+        name = state_dict.get("name", self.name)
+        self.curves = {metric: list(values) for metric, values in state_dict["curves"].items()}
+        own = (f"{name}/", f"{name}:")
+        self.notes = [self.name + note.removeprefix(name) if note.startswith(own) else note
+                      for note in state_dict["notes"]]  # fmt: skip
+        error = state_dict["error"]
+        self.error = None if error is None else error.replace(f" {name}/", f" {self.name}/")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A method, the rows that it trains on, and the record of its training.
+
+    Attributes:
+        method: training changes its weights.
+        data: its rows, with the batches of its steps.
+        stage: the record, to which training writes.
+    """
+
+    method: Method
+    data: DataModule
+    stage: Stage
 
 
 class History(Callback):
@@ -114,62 +211,6 @@ class ProgressBar(Callback):
         """Close the bar, also after an exception."""
         if self.bar is not None:
             self.bar.close()
-
-
-class ResumeCheckpoint(Checkpoint):
-    """Saves the state of a stage to one file, at most every 30 seconds, so that little is lost if it is killed.
-
-    Args:
-        path: of the file.
-        tag: names the stages; a checkpoint with another tag is not read.
-    """
-
-    def __init__(self, path: Path, tag: str) -> None:
-        self.path, self.seconds = path, _SECONDS_BETWEEN_CHECKPOINTS
-        self.kind = f"resume checkpoint {tag} of torch {torch.__version__} and lightning {lightning.__version__}"
-        self.last = time.monotonic()
-
-    def read(self, module: LightningModule) -> dict[str, Any] | None:
-        """The state to resume from, or None; a checkpoint that is damaged or does not fit is set aside."""
-
-        def read() -> dict[str, Any]:
-            archive = read_archive(self.path, self.kind)
-            state: dict[str, Any] = torch.load(archive, weights_only=True, map_location="cpu")
-            if _shapes(state["state_dict"]) != _shapes(module.state_dict()):  # the code of the method has changed
-                raise DamagedError(self.path, "is of a network of other shapes")
-            return state
-
-        return unless_damaged(self.path, read)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save if enough time has passed."""
-        due = time.monotonic() - self.last >= self.seconds
-        if trainer.strategy.broadcast(due):  # all processes must save together, so that one decides for all
-            trainer.save_checkpoint(self.path, storage_options=self.kind)
-            self.last = time.monotonic()
-
-
-def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in tensors.items()}
-
-
-class Checkpoints(TorchCheckpointIO):
-    """Writes the checkpoints of the Trainer, whole and with a checksum.
-
-    Attributes:
-        state: the state to resume from, which ``ResumeCheckpoint.read`` has read; None if there is none.
-    """
-
-    state: dict[str, Any] | None = None
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: str | None = None) -> None:
-        """Write a checkpoint; ``storage_options`` is its kind, see ``files.write_archive``."""
-        write_archive(Path(path), storage_options or "Lightning checkpoint", lambda file: torch.save(checkpoint, file))
-
-    def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The state to resume from."""
-        assert self.state is not None  # for mypy: the Trainer only calls this if there is one
-        return self.state
 
 
 def new_trainer(

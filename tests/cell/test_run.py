@@ -22,9 +22,8 @@ from support.results import edited
 
 from sad_lightning.cell import learner, loading, run, values
 from sad_lightning.cell import prepare as preparing
-from sad_lightning.cell.deep import Deep
 from sad_lightning.cell.key import defining, key_of
-from sad_lightning.cell.learner import build
+from sad_lightning.cell.learner import Deep, build
 from sad_lightning.cell.prepare import prepare_cell
 from sad_lightning.cell.run import run_cell, run_cells
 from sad_lightning.cell.values import Cell
@@ -36,9 +35,9 @@ from sad_lightning.result import Result, finished
 from sad_lightning.training import members
 from sad_lightning.training.ensemble import Ensemble
 from sad_lightning.training.population import Population
+from sad_lightning.training.resume import ResumeCheckpoint
 from sad_lightning.training.stacking import Verdict
-from sad_lightning.training.stage import Stage
-from sad_lightning.training.trainer import ResumeCheckpoint
+from sad_lightning.training.trainer import Stage
 
 
 def cell(settings, folder: Path, *overrides: str) -> tuple[Result, np.ndarray]:
@@ -463,7 +462,7 @@ def test_what_reading_a_data_set_warns_of_is_in_every_result(settings, tmp_path,
 def test_the_checkpoint_of_an_ensemble_is_read_in_a_process_that_knows_no_method(settings, tmp_path):
     result, _ = cell(settings, tmp_path, *SHORT, "method=ae", "ensemble=2")
     script = (
-        "import json, sys; from pathlib import Path; from sad_lightning.cell.deep import load_model; "
+        "import json, sys; from pathlib import Path; from sad_lightning.cell.checkpoint import load_model; "
         "folder = Path(sys.argv[1]); settings = json.loads((folder / 'result.json').read_text())['settings']; "
         "print(len(load_model(folder / 'model.ckpt', settings).members))"
     )

@@ -7,11 +7,10 @@ import torch
 from sad_lightning.baselines.extra_trees import ExtraTrees
 from sad_lightning.cell import trim
 from sad_lightning.cell.key import cell_key
-from sad_lightning.cell.learner import CellRows
 from sad_lightning.cell.prepare import prepare_cell
 from sad_lightning.cell.shallow import features
 from sad_lightning.cell.trim import suspicion
-from sad_lightning.cell.values import Cell
+from sad_lightning.cell.values import Cell, CellRows
 from sad_lightning.config.compose import composed
 from sad_lightning.data.module import NO_BALANCE
 from sad_lightning.errors import InputError

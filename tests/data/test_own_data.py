@@ -17,10 +17,9 @@ from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2 as transforms
 
-from sad_lightning.cell.learner import CellRows
 from sad_lightning.cell.loading import load as load_arrays
 from sad_lightning.cell.run import run_cell, run_cells
-from sad_lightning.cell.values import Cell
+from sad_lightning.cell.values import Cell, CellRows
 from sad_lightning.data.module import DataModule
 from sad_lightning.data.own import image_folder
 from sad_lightning.data.own.image_folder import read_images

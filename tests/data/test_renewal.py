@@ -9,11 +9,10 @@ import pytest
 import torch
 from support.commands import run_main
 
-from sad_lightning.cell.learner import rows_of
 from sad_lightning.cell.loading import load
 from sad_lightning.cell.prepare import split_of
 from sad_lightning.cell.run import run_cell
-from sad_lightning.cell.values import Cell
+from sad_lightning.cell.values import Cell, rows_of
 from sad_lightning.data.module import RenewedRows
 from sad_lightning.data.own.labeled_split import row_hash
 from sad_lightning.data.own.renewal import FileRows
@@ -128,7 +127,7 @@ def test_a_network_learns_from_rows_beyond_the_sample(method, cfg, tmp_path):
 
 
 def test_a_training_whose_files_went_away_goes_on_when_they_are_back(cfg, tmp_path, monkeypatch):
-    monkeypatch.setattr("sad_lightning.training.trainer._SECONDS_BETWEEN_CHECKPOINTS", 0)
+    monkeypatch.setattr("sad_lightning.training.resume._SECONDS_BETWEEN_CHECKPOINTS", 0)
     given = cfg(*SHORT, "method=hsc", "pretrain=none")
     _, scores = area(tmp_path, given, "unbroken")
     read = FileRows.rows

@@ -23,7 +23,7 @@ from sad_lightning.cell.values import Cell
 from sad_lightning.result import Result
 from sad_lightning.tracking.logger import CellLog
 from sad_lightning.training import members
-from sad_lightning.training.trainer import ResumeCheckpoint
+from sad_lightning.training.resume import ResumeCheckpoint
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHORT = ("trainer.max_epochs=3", "optimizer.milestones=[2]", "logger=none")

@@ -18,8 +18,7 @@ from sad_lightning.methods.method import ANY_LABEL, Method, Shared
 from sad_lightning.methods.part import Part
 from sad_lightning.networks import MLP
 from sad_lightning.training.population import Population, PopulationData
-from sad_lightning.training.stage import Stage
-from sad_lightning.training.trainer import History
+from sad_lightning.training.trainer import History, Stage
 
 ADAM = Adam(lr=1e-3, milestones=[], decay=0.1, weight_decay=0.0)
 TABLE = {"shape": (9,), "widths": [8], "rep_dim": 4, "leak": 0.1, "bias": False, "allow_trivial_solution": False,

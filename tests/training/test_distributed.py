@@ -26,7 +26,7 @@ from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.errors import InputError
 from sad_lightning.result import Result
-from sad_lightning.training.trainer import ResumeCheckpoint
+from sad_lightning.training.resume import ResumeCheckpoint
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # two updates; densities of scores; pairs of rows; means over known and other rows; a quantile; means over some rows

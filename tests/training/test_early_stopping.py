@@ -9,7 +9,7 @@ import torch
 from sad_lightning.errors import InputError
 from sad_lightning.stats.ranking import auroc, average_precision, recall_at_fpr
 from sad_lightning.training.early_stopping import EarlyStopping, ranks, validation_metrics
-from sad_lightning.training.stage import Stage
+from sad_lightning.training.trainer import Stage
 
 AREAS = {1: 0.5, 2: 1.0, 3: 0.75, 4: 1.0, 5: 0.5}  # by epoch; the second is the first that is best
 

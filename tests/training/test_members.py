@@ -14,7 +14,7 @@ from sad_lightning.data.preprocess import Scaling
 from sad_lightning.methods.method import Method
 from sad_lightning.training.members import content_key
 from sad_lightning.training.population import PopulationData
-from sad_lightning.training.stage import Stage
+from sad_lightning.training.trainer import Stage
 
 X = np.float32([[0, 1], [np.nan, 2], [4, 8], [1, 1]])
 ONE = np.ones(2, dtype=np.float32)

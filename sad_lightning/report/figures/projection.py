@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sad_lightning.cell.deep import CHECKPOINT, load_model
+from sad_lightning.cell.checkpoint import CHECKPOINT, load_model
 from sad_lightning.data.arrays import Arrays
 from sad_lightning.data.preparation import to_network
 from sad_lightning.data.preprocess import fit_scaling
