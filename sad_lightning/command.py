@@ -28,13 +28,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def command_parser(name: str, about: str | None, example: str) -> argparse.ArgumentParser:
-    """A parser with ``--version``, and with an example in ``--help``.
-
-    Args:
-        name: of the command, as it is typed.
-        about: the docstring of its module.
-        example: arguments that work.
-    """
+    """A parser with ``--version``, and with arguments that work as an example in ``--help``."""
     parser = _Parser(
         prog=f"python -m sad_lightning.{name}",
         description=(about or "").replace("``", ""),
@@ -49,17 +43,13 @@ def command_parser(name: str, about: str | None, example: str) -> argparse.Argum
 def command_frame(
     name: str, *, interrupted: str = "nothing was written", way_out: str = "choose another with --out"
 ) -> Iterator[None]:
-    """Run a command: a mistake of the user is one line on stderr and exit code 2.
+    """Run a command: a mistake of the user is one line on stderr, begun by its name, and exit code 2.
 
-    PyTorch's threads sleep while they wait for each other, unless OMP_WAIT_POLICY says otherwise.
+    That line says the ``way_out`` if a file can not be written. PyTorch's threads sleep while they wait for each other,
+    unless OMP_WAIT_POLICY says otherwise.
 
-    Ctrl-C gives exit code 130. A reader of stdout that stops reading, as ``head`` does, gives 1. Any other exception is
-    a bug and keeps its traceback.
-
-    Args:
-        name: the line begins with it.
-        interrupted: what becomes of the work after Ctrl-C.
-        way_out: what a person should do if a file can not be written.
+    Ctrl-C gives exit code 130, and says what becomes of the work (``interrupted``). A reader of stdout that stops
+    reading, as ``head`` does, gives 1. Any other exception is a bug and keeps its traceback.
     """
     # Threads that spin take the core from whoever they wait for: beside another job, steps of small networks then take
     # more than ten times as long. It counts if it is set before torch is imported.
@@ -112,10 +102,7 @@ def announce(what: str) -> None:
 def progress(items: Iterable[T], *, unit: str, total: int | None = None) -> "tqdm[T]":
     """Iterate over the items with a progress bar on stderr; silent if stderr is no terminal.
 
-    Args:
-        items: to go over.
-        unit: the name of one item, in the singular.
-        total: how many items there are; None if they have a length.
+    ``unit`` is one item in the singular; ``total`` is needed where items have no length.
     """
     from tqdm import tqdm
 

@@ -1,5 +1,7 @@
 """Errors that a user can cause, each in one line."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -23,6 +25,18 @@ class DamagedError(InputError):
     def __init__(self, path: Path, reason: str, way_out: str = "run again what wrote it") -> None:
         super().__init__(f"{path}: {reason}; {way_out}")
         self.reason = reason
+
+
+@contextmanager
+def extra(name: str, what: str, instead: str = "") -> Iterator[None]:
+    """In the block packages of an extra are imported; where one is not there, the error says what needs it."""
+    try:
+        yield
+    except ImportError as error:
+        other = f", or {instead}" if instead else ""
+        raise InputError(
+            f"{what} needs {str(error.name).split('.')[0]}; pip install 'sad_lightning[{name}]'{other}"
+        ) from error
 
 
 def error_words(error: BaseException) -> str:

@@ -9,10 +9,7 @@ from typing import Any
 def exported(package: str, folders: Iterable[str], name: str) -> Any:
     """The ``__getattr__`` of such a package: the class of that name is imported when it is first used.
 
-    Args:
-        package: its name.
-        folders: its ``__path__``.
-        name: of a class, ``DeepSAD`` for the one in ``deep_sad.py``; or ``__all__``.
+    ``DeepSAD`` is the one in ``deep_sad.py`` of the package's folders; ``__all__`` lists the names.
 
     Raises:
         AttributeError: no file has that name.

@@ -81,12 +81,9 @@ def model_file(path: Path) -> Path:
 
 
 def write_archive(path: Path, kind: str, write: Callable[[io.BytesIO], object]) -> None:
-    """Write a zip archive for ``read_archive``: whole, or not at all.
+    """Write a zip archive for ``read_archive``, as ``torch.save`` and ``numpy.savez`` do: whole, or not at all.
 
-    Args:
-        path: of the file.
-        kind: the name of its format, with a version, and the cell that it belongs to, if it belongs to one.
-        write: writes the archive into a buffer, as ``torch.save`` and ``numpy.savez`` do.
+    Its kind names a format with a version, and the cell that it belongs to, if it belongs to one.
     """
     buffer = io.BytesIO()
     write(buffer)
@@ -125,10 +122,7 @@ def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
 def write_json(path: Path, document: Mapping[str, Any], *, indent: int | None = 1) -> None:
     """Write a document with its checksum: whole, or not at all.
 
-    Args:
-        path: of the file.
-        document: what JSON can hold.
-        indent: letters before each line of a level; None for one long line, which is written ten times as fast.
+    ``indent`` is None for one long line, which is written ten times as fast.
     """
     plain = json.loads(json.dumps(document, allow_nan=False))
     text = json.dumps({"checksum": _checksum(plain), **plain}, indent=indent)
@@ -138,9 +132,7 @@ def write_json(path: Path, document: Mapping[str, Any], *, indent: int | None = 
 def read_json(path: Path, *, as_written: bool = False) -> dict[str, Any]:
     """The document of a file, without its checksum and without control characters, which a terminal would obey.
 
-    Args:
-        path: of the file.
-        as_written: keep control characters, for values that are compared with data.
+    They are kept in values that are compared with data, which stay ``as_written``.
 
     Raises:
         FileNotFoundError: there is no such file.

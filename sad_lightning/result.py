@@ -229,13 +229,9 @@ def forget_checkpoints(folder: Path, stage: str = "") -> None:
 
 
 def write_arrays(path: Path, key: str, arrays: Mapping[str, Any], *, compress: bool = True) -> None:
-    """Write arrays of a cell as npz, which ``numpy.load`` reads.
+    """Write arrays of the cell of a key as npz, which ``numpy.load`` reads.
 
-    Args:
-        path: of the file.
-        key: of the cell.
-        arrays: by name.
-        compress: takes seconds where there are millions of numbers.
+    To compress them takes seconds where there are millions of numbers.
     """
     content, save = dict(arrays), np.savez_compressed if compress else np.savez
     write_archive(path, _kind(path, key), lambda file: save(file, allow_pickle=False, **content))

@@ -41,14 +41,9 @@ def hold_out_group(
 ) -> Arrays:
     """One fold of own data; its classes are ``normal`` and the groups.
 
-    Args:
-        data: own data, with labels.
-        path: its file.
-        column: the column of the groups; None: the groups are the classes of the known anomalies.
-        held_out: the group that does not train, ``*`` for all of them, or None for none.
-        test_ratio: share of the units of normals, and of each group, that tests.
-        validation_ratio: share of the other units with normals that sets thresholds.
-        seed: of the draw.
+    Without a ``column`` of groups these are the classes of the known anomalies. The group that is held out does not
+    train; ``*`` is all of them. The ratios are shares of units: of normals and of each group, to test; of the other
+    units with normals, to set thresholds.
 
     Raises:
         InputError: the data has no labels or no known anomaly, names the parts itself, has no such group, or has too

@@ -73,14 +73,9 @@ class Finding(NamedTuple):
 
 
 def judge_group(group: str, trainings: Sequence[PairScores], *, in_training: bool, fpr: float, lines: int) -> Finding:
-    """One line of an audit.
+    """One line of an audit, from the scores of each seed on the same rows.
 
-    Args:
-        group: the name.
-        trainings: the scores of each seed, on the same rows.
-        in_training: whether the group trained.
-        fpr: the target false-positive rate.
-        lines: how many lines the audit has; their intervals hold jointly at 95 %.
+    The intervals of all ``lines`` of an audit hold jointly at 95 %.
 
     Raises:
         InputError: the group has no test row, or a score is not finite.

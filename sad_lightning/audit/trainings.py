@@ -75,12 +75,9 @@ class Fit(NamedTuple):
 
 
 class ScoresByRow(NamedTuple):
-    """Scores of one training, by row.
+    """Scores of one training, by row: of the normals that set the threshold, and of the test rows.
 
-    Attributes:
-        calibration: of the normals that set the threshold.
-        test: of the test rows.
-        target: the classes of the test rows, 0 normal, then the groups.
+    The target is the class of each test row: 0 normal, then the groups.
     """
 
     calibration: dict[int, float]

@@ -39,12 +39,7 @@ class EfficientNetLite0(nn.Module):
 class Block(nn.Module):
     """An inverted residual: a wider layer, a convolution of each of its channels, and a narrower layer without ReLU6.
 
-    Args:
-        before: channels of its input.
-        filters: channels of its output.
-        expansion: how much wider it is inside.
-        kernel: pixels of a side.
-        stride: 1 or 2.
+    Inside it has ``expansion`` times as many channels as ``before`` it; its output has ``filters``.
     """
 
     def __init__(self, before: int, filters: int, expansion: int, kernel: int, stride: int) -> None:

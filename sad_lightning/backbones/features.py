@@ -32,14 +32,7 @@ Features = NDArray[np.float32]
 def cached_features(
     images: NDArray[np.uint8], extractor: FeatureExtractor, cache: Path, device: torch.device
 ) -> Features:
-    """The features of images, ``(N, H, W, C)`` to ``(N, D)``, or patches ``(N, h, w, D)``; what is missing is computed.
-
-    Args:
-        images: any number.
-        extractor: what computes them.
-        cache: the folder of the files.
-        device: where to compute.
-    """
+    """The features of images, ``(N, H, W, C)`` to ``(N, D)``, or patches ``(N, h, w, D)``, from the cache if there."""
     folder = cache / _digest_of(extractor)
     size = max(1, min(_CHUNK, _CHUNK_VALUES // math.prod(extractor.patches()))) if extractor.stages else _CHUNK
     chunks = np.split(images, range(size, len(images), size))

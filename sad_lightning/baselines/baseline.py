@@ -51,11 +51,8 @@ class Baseline(BaseEstimator, ABC):
     ) -> Self:
         """Fit to rows that are patches of images; a baseline that looks at no patch fits to them as to any rows.
 
-        Args:
-            X: ``(n, D * h * w)``.
-            semi: ``(n,)``.
-            shape: of a row, ``(D, h, w)``.
-            masks: ``(n, H, W)`` where the defects are, as ``Arrays.masks``; None where nobody has marked any.
+        Rows are ``(n, D * h * w)``, of ``shape`` ``(D, h, w)``; masks ``(n, H, W)`` are as ``Arrays.masks``, None where
+        nobody has marked any defect.
         """
         return self.fit(X, semi)
 
@@ -82,11 +79,9 @@ class Baseline(BaseEstimator, ABC):
         return None
 
     def torch_score(self, x: "Tensor", learned: Mapping[str, "Tensor"]) -> "Tensor":
-        """The anomaly score in torch operations, ``(B,)`` float64, for the export to a graph.
+        """The anomaly score in torch operations, ``(B, D)`` to ``(B,)``, both float64, for the export to a graph.
 
-        Args:
-            x: ``(B, D)`` float64.
-            learned: the attributes that ``fit`` sets, as tensors by name.
+        ``learned`` holds the attributes that ``fit`` sets, as tensors by name.
 
         Raises:
             InputError: the baseline does not define this function.

@@ -26,7 +26,7 @@ from sad_lightning.baselines.flat_trees import FlatTrees, join
 from sad_lightning.baselines.folds import boost_by_folds
 from sad_lightning.baselines.trees_mixin import Grow, TreesMixin
 from sad_lightning.checks import fraction_to_one, whole_number
-from sad_lightning.errors import InputError, first_line
+from sad_lightning.errors import InputError, extra, first_line
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -81,10 +81,8 @@ class CatBoost(TreesMixin, Baseline):
 
 def _grow(x: NDArray[np.float32], anomaly: NDArray[np.bool_], settings: Mapping[str, Any]) -> tuple[FlatTrees, Floats]:
     """The trees of one booster, and what each node adds to the score, its constant included."""
-    try:
+    with extra("boost", "method=catboost"):
         from catboost import CatBoostClassifier, CatBoostError
-    except ImportError as error:
-        raise InputError(f"method=catboost needs {error.name}; pip install 'sad_lightning[boost]'") from error
     booster = CatBoostClassifier(**settings, verbose=False, allow_writing_files=False, thread_count=1)
     try:
         booster.fit(x, anomaly)

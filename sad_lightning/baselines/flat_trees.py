@@ -65,11 +65,7 @@ def beyond_ties(trees: FlatTrees, x: NDArray[np.float32]) -> FlatTrees:
     """The trees with thresholds a thousandth of a gap higher, the gap being that between the nearest training values.
 
     Libraries put a threshold in the middle of two values, where whole numbers, or the grey of a pixel, have another
-    one: the rounding of its last bit would decide. No training row changes its leaf.
-
-    Args:
-        trees: grown.
-        x: the training rows, ``(n, D)``.
+    one: the rounding of its last bit would decide. No training row, ``(n, D)``, changes its leaf.
     """
     threshold, inner = trees.threshold.copy(), trees.children[0] != np.arange(len(trees.feature))
     for column in np.unique(trees.feature[inner]):
@@ -81,12 +77,9 @@ def beyond_ties(trees: FlatTrees, x: NDArray[np.float32]) -> FlatTrees:
 
 
 def mean_of_leaves(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> Floats:
-    """The mean over trees of the value of each row's leaf, ``(B,)``.
+    """The mean over trees of the value of each row's leaf, ``(B,)``; ``values`` has one for each node.
 
-    Args:
-        x: ``(B, D)``, float32 as in scikit-learn's comparisons.
-        trees: to walk down.
-        values: ``(N,)``, one for each node.
+    Rows, ``(B, D)``, are float32 as in scikit-learn's comparisons.
     """
     _check(trees, x.shape[1], values)
     means = np.empty(len(x))

@@ -16,10 +16,7 @@ _ROUNDING = 1e-12  # an axis with less than this share of the largest variance h
 def rotated_axes(x: NDArray[np.float32], rotations: int, generator: np.random.Generator) -> Floats:
     """The axes of the rotated columns, ``(R, D)``: the principal axes, then random rotations (Blaser, Fryzlewicz 2016).
 
-    Args:
-        x: training rows, ``(n, D)``; principal axes depend on the scales of the columns.
-        rotations: how many blocks of axes; 0 for none.
-        generator: draws the random ones.
+    The principal axes of rows ``(n, D)`` depend on the scales of the columns. No blocks of axes are none.
     """
     columns = x.shape[1]
     if not rotations:

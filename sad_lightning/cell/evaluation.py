@@ -23,13 +23,7 @@ def evaluate(
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """All metrics of one cell, over all test rows and for each class that is not normal; shares in [0, 1].
 
-    Args:
-        arrays: the data set.
-        split: the rows.
-        scores: ``(N,)`` of the test rows.
-        normal_scores: of the rows that set the threshold.
-        target_fpr: the false-positive rate that the threshold aims at.
-        rule: returns the threshold for such scores and a rate.
+    ``rule`` gives the threshold for the ``normal_scores`` that set it and the false-positive rate that it aims at.
 
     Raises:
         InputError: a score is not finite.

@@ -32,17 +32,8 @@ def fit_rows(
 ) -> Model:
     """Train on all rows except those that are held out to set the threshold.
 
-    Args:
-        cfg: the settings of a cell of own data.
-        raw: ``(N, C)`` float32, NaN where a value is missing, or ``(N, H, W, C)`` uint8.
-        semi: ``(N,)`` labels.
-        schema: of the rows.
-        name: of the method.
-        before: the model to go on from; None for a training from the start.
-
-    Raises:
-        InputError: a setting is wrong, or there are too few rows.
-        NotDefinedError: the method needs known anomalies, and there are none.
+    Rows are ``(N, C)`` float32, NaN where a value is missing, or ``(N, H, W, C)`` uint8; the settings are of a cell of
+    own data. ``before`` is the model to go on from, if there is one.
     """
     if not has_one_device(cfg.trainer) or cfg.trainer.num_nodes != 1:
         raise InputError(

@@ -107,11 +107,9 @@ def plain(value: Any) -> Any:
 
 
 def defining_part(settings: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
-    """The part of a cell's resolved settings that determines its numbers.
+    """The part of a cell's resolved settings, as plain data, that determines its numbers.
 
-    Args:
-        settings: plain data; those of a mixture hold what ``defining`` says of its voices.
-        files: the digests of the files that they name, from ``files_of``.
+    Those of a mixture hold what ``defining`` says of its voices; the digests of files come from ``files_of``.
     """
     part: dict[str, Any] = {}
     for key, value in settings.items():

@@ -87,15 +87,9 @@ class Deep:
 def new_learner(
     cfg: DictConfig, rows: CellRows, log: CellLog, name: str, suffix: str = "", *, networks: Sequence[Method] = ()
 ) -> tuple[Learner, tuple[Training, ...]]:
-    """What a cell or a voice trains, and the trainings that it starts from.
+    """What a cell or a voice trains, and the trainings that it starts from; ``suffix`` is added to the names of stages.
 
-    Args:
-        cfg: the settings, with the shape of the rows.
-        rows: of the cell.
-        log: of the cell.
-        name: of the method.
-        suffix: added to the names of its stages.
-        networks: of an earlier training, from whose weights it goes on; nothing is pretrained then.
+    Where there are ``networks`` of an earlier training, it goes on from their weights, and nothing is pretrained.
 
     Raises:
         NotDefinedError: the method needs known anomalies, and the cell has none.

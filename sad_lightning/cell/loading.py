@@ -29,12 +29,7 @@ def load(settings: DictConfig) -> Arrays:
 
 
 def check_whole_path(path: object, home: str) -> None:
-    """Refuse a path that a cell would look for in its own folder, into which ``hydra.job.chdir`` changes.
-
-    Args:
-        path: the setting ``data.path``, if there is one.
-        home: the folder in which the command was typed.
-    """
+    """Refuse a ``data.path`` that a cell would look for in its own folder, into which ``hydra.job.chdir`` changes."""
     if isinstance(path, str) and not is_address(path) and not Path(path).expanduser().is_absolute():
         raise InputError(
             f"data.path must be a whole path with hydra.job.chdir=true, which changes into the folder of the cell, got "

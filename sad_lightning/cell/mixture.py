@@ -58,12 +58,7 @@ class MixtureRows:
 
 
 def divide(split: Split, *, target_fpr: float, seed: int) -> MixtureRows:
-    """Divide the rows of a cell's split.
-
-    Args:
-        split: of the cell.
-        target_fpr: the false-positive rate; there must be enough rows for the threshold to promise it.
-        seed: of the cell.
+    """Divide the rows of a cell's split, where they are enough for the threshold to promise the false-positive rate.
 
     Raises:
         InputError: test rows set the threshold.
@@ -156,15 +151,9 @@ def new_mixture(
     notes: list[str],
     before: Model | None = None,
 ) -> MixtureLearner:
-    """The voices of a mixture, each prepared as a cell of its own.
+    """The voices of a mixture, each made by ``new_prepared`` from the attributes in which voices differ.
 
-    Args:
-        cell: with voices.
-        rows: of the cell.
-        log: of the cell.
-        new_prepared: makes a prepared cell from the attributes in which voices differ.
-        notes: warnings for a person, to which this function adds.
-        before: the model that the voices go on from; None where they start from nothing.
+    They go on from the model ``before``, if there is one. Warnings for a person are added to ``notes``.
 
     Raises:
         InputError: a setting is wrong; the line names the voice.

@@ -45,10 +45,7 @@ from sad_lightning.training.trainer import Training
 def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None) -> PreparedCell:
     """Load the rows, draw the split, build the methods, and open the logger of a cell that is run alone.
 
-    Args:
-        cell: what to prepare.
-        live: whether it logs while it trains.
-        score_trainer: a Trainer with equal settings, to score with; None makes one.
+    A live cell logs while it trains. A ``score_trainer`` of equal settings, if there is one, scores for it.
 
     Raises:
         InputError: a setting or a file is wrong.
@@ -147,13 +144,7 @@ def _with_vocabulary(arrays: Arrays, split: Split, network: DictConfig) -> Array
 def split_of(
     cfg: DictConfig, arrays: Arrays, seed: int, apart: Mapping[str, NDArray[np.uint64]] | None = None
 ) -> Split:
-    """The split of the cell, by class or of own data.
-
-    Args:
-        cfg: the settings.
-        arrays: the data set.
-        seed: of the cell.
-        apart: the rows that stay apart in a warm start.
+    """The split of the cell, by class or of own data; in a warm start the rows ``apart`` stay apart.
 
     Raises:
         InputError: a setting is wrong, or own data has too few validation rows to promise the false-positive rate.

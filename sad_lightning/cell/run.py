@@ -50,12 +50,7 @@ def _quiet() -> Iterator[None]:
 def run_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[Result | Exception]:
     """Train and score cells that differ only in split and seed; if one fails, the others go on.
 
-    Args:
-        cells: what to run.
-        stack: whether methods of equal shape train as one population; None: only where that is faster.
-
-    Returns:
-        For each cell its result, or the exception that stopped it.
+    For ``stack`` see ``fit_members``. Returns for each cell its result, or the exception that stopped it.
     """
     prepared = prepare_all(cells, live=len(cells) == 1)
     try:

@@ -180,11 +180,7 @@ class Shallow:
 def unseen_scores(baseline: Baseline, data: DataModule, rows: NDArray[np.int64], seen: Floats) -> Floats | None:
     """The scores of training rows by the parts that have not seen them, ``(n,)``; None where there are no such parts.
 
-    Args:
-        baseline: fitted to the rows of ``data``.
-        data: the rows that trained it.
-        rows: ``(n,)`` of them.
-        seen: ``(n,)`` their scores by all parts, which stand for those of a row that none or all have seen.
+    ``seen``, the scores by all parts, stand for those of a row that none or all have seen.
     """
     unseen = baseline.out_of_bag()
     if unseen is None:

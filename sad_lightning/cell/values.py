@@ -63,14 +63,8 @@ class Cell:
 class CellRows:
     """The rows of a cell, from which the data of each method is made.
 
-    Attributes:
-        arrays: the data set.
-        split: of the cell.
-        scaling: of the raw rows.
-        seed: of the cell.
-        balance: how many known anomalies a batch holds.
-        suspicion: ``(n,)`` how like the known anomalies each training row is, from ``trim.py``; empty where no method
-            asks for it.
+    ``suspicion`` says how like the known anomalies each training row is, ``(n,)`` from ``trim.py``; it is empty where
+    no method asks for it.
     """
 
     arrays: Arrays
@@ -85,11 +79,7 @@ class CellRows:
     ) -> DataModule:
         """The training rows whose ``semi`` is allowed, in the batches that the steps of the model need.
 
-        Args:
-            model: to train.
-            allowed: the values of ``semi``.
-            batch_size: of its setting.
-            trim: the share of the unlabeled rows that do not train, the most suspicious ones, or auto.
+        ``trim`` is the share of the unlabeled rows that do not train, the most suspicious ones, or auto.
         """
         split = self.split if not len(self.suspicion) else trimmed(self.split, self.suspicion, trim)
         rows, semi = split.rows(allowed)

@@ -112,12 +112,7 @@ def rows_apart(model: Model) -> Mapping[str, NDArray[np.uint64]]:
 
 
 def what_goes_on(model: Model, learners: Mapping[str, tuple[Learner, DictConfig]]) -> dict[str, Any]:
-    """What a result says of a warm start.
-
-    Args:
-        model: the one it goes on from.
-        learners: by the name of the method or voice, with their settings.
-    """
+    """What a result says of a warm start from a model, by the learners of its method or voices, with their settings."""
     on = {
         name: cfg.trainer.max_epochs for name, (one, cfg) in learners.items() if isinstance(one, Deep) and one.goes_on
     }

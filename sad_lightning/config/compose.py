@@ -57,10 +57,6 @@ def is_baseline(settings: Mapping[str, Any]) -> bool:
 def with_voices(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """The settings with each of ``voices`` composed, interpolations unresolved; unchanged if there are no voices.
 
-    Args:
-        cfg: composed from the overrides.
-        overrides: as they are typed.
-
     Raises:
         InputError: there is no such setting or choice, or a voice may not change it; the line names the voice.
     """
@@ -119,11 +115,7 @@ def voice_of(cfg: DictConfig, name: str) -> DictConfig:
 
 @contextmanager
 def one_line_errors(where: str = "") -> Iterator[None]:
-    """Turn every error of the block that the user caused into an ``InputError`` of one line.
-
-    Args:
-        where: the line begins with it.
-    """
+    """Turn every error of the block that the user caused into an ``InputError`` of one line, after ``where``."""
     try:
         yield
     except Exception as error:
@@ -194,12 +186,7 @@ def _is_group(override: Override, loader: Any) -> bool:
 
 
 def is_value(override: Override, loader: Any) -> bool:
-    """Whether an override replaces one value: nothing is added, deleted, chosen from a group or swept over.
-
-    Args:
-        override: as Hydra parsed it.
-        loader: Hydra's loader, which knows the groups.
-    """
+    """Whether an override replaces one value: nothing is added, deleted, chosen from a group or swept over."""
     return (
         override.type is OverrideType.CHANGE
         and override.package is None

@@ -18,9 +18,7 @@ _NAMES = "python -m sad_lightning --help lists them"
 def one_line(error: BaseException, way_out: str = "choose a folder that can be written with runs=FOLDER") -> str | None:
     """One line for an error that the user caused; None for any other.
 
-    Args:
-        error: any exception.
-        way_out: what a person should do if a file can not be written.
+    ``way_out`` is what a person should do if a file can not be written.
     """
     cause: BaseException | None = error
     while cause is not None:

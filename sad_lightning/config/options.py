@@ -16,12 +16,7 @@ def groups() -> list[str]:
 
 
 def options_of(group: str, folders: Sequence[Path] = ()) -> dict[str, str]:
-    """Each option of a group, and the first comment of its file.
-
-    Args:
-        group: its name.
-        folders: further configuration folders, beside the package's own.
-    """
+    """Each option of a group, and the first comment of its file, in the package's own folder and in further ones."""
     files = {path.stem: path for folder in (CONF, *folders) for path in (folder / group).glob("*.yaml")}
     return {name: _about(files[name]) for name in sorted(files)}
 

@@ -64,10 +64,7 @@ class Scored(Protocol):
 class Fresh:
     """Scores of fresh rows of the synthetic set.
 
-    Attributes:
-        score: the detectors.
-        deviation: of the anomalies' shifted columns.
-        test_normals: how many rows measure the false-positive rate.
+    Anomalies deviate so far in their shifted columns; ``test_normals`` rows measure the false-positive rate.
     """
 
     score: ScoreFunction
@@ -126,13 +123,7 @@ def simulate(
     design: Design,
     progress: Callable[[range], Iterator[int]] = lambda runs: iter(runs),
 ) -> Runs:
-    """Run the study.
-
-    Args:
-        trainings: all of the same M detectors.
-        design: the sizes of the study.
-        progress: iterates over the runs, and may show a progress bar.
-    """
+    """Run the study on trainings of the same M detectors; ``progress`` goes over the runs, and may show a bar."""
     tests = [_Test(scored, design, derive(design.seed, "test", k)) for k, scored in enumerate(trainings)]
     fpr, recall = [], []
     for run in progress(range(design.runs)):

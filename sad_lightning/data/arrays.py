@@ -132,11 +132,7 @@ def _opened(path: Path, way_out: str) -> Iterator[Any]:
 
 
 def read_npz(path: Path, expected: Mapping[str, int]) -> dict[str, NDArray[np.generic]]:
-    """The named arrays of an npz file, checked for presence and number of dimensions.
-
-    Args:
-        path: the file.
-        expected: array name -> number of dimensions, 0 for any.
+    """The named arrays of an npz file, checked for presence and number of dimensions, 0 for any.
 
     Raises:
         InputError: the file is damaged or holds something else.

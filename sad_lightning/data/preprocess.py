@@ -127,13 +127,10 @@ def _extremes(images: NDArray[Any]) -> tuple[float, float]:
 
 
 def _event_widths(deviations: NDArray[Any], *, is_word: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """How far a column that is constant in all other training rows goes where it is not, ``(D,)``.
+    """How far a column that is constant in all other training rows goes where it is not, ``(D,)``; 1 if it never does.
 
-    What normal rows never show is evidence: the column is scaled as if one of them had gone that far.
-
-    Args:
-        deviations: ``(n, D)`` of the known anomalies from the constants. Where none deviates, the width is 1.
-        is_word: ``(D,)`` whether a column stands for a word. One that training never saw says nothing: width 0.
+    What normal rows never show is evidence: the column is scaled as if one of them had gone as far as the known
+    anomalies, which deviate by ``(n, D)``. A word that training never saw says nothing: width 0.
     """
     away = np.abs(np.nan_to_num(deviations.astype(np.float64)))
     count = (away > 0).sum(axis=0)

@@ -220,10 +220,7 @@ def draw_split(
 def calibration_rows(train: Indices, semi: NDArray[np.int8], validation: Indices) -> tuple[Indices, str]:
     """The rows ``(c,)`` that set the threshold, and their name: the validation rows, else the training rows.
 
-    Args:
-        train: ``(n,)`` rows that train; known anomalies among them do not count.
-        semi: ``(n,)`` their labels.
-        validation: ``(v,)`` rows that are held out; may be empty.
+    Known anomalies among the training rows do not count.
     """
     return (validation, "validation") if len(validation) else (train[semi >= 0], "in-sample")
 
@@ -355,13 +352,7 @@ def _draw_of_classes(
 def hold_out(
     train: Indices, semi: NDArray[np.int8], ratio: float, seed: int
 ) -> tuple[Indices, NDArray[np.int8], Indices]:
-    """Hold out a share of the unlabeled and known normal rows.
-
-    Args:
-        train: ``(n,)`` rows.
-        semi: ``(n,)`` their labels.
-        ratio: the share, in [0, 1).
-        seed: the seed of the cell.
+    """Hold out a share, in [0, 1), of the unlabeled and known normal rows.
 
     Returns:
         The rows that still train, ``(n - v,)``; their labels; the rows that are held out, ``(v,)`` ascending.

@@ -21,13 +21,7 @@ from sad_lightning.errors import InputError
 
 
 def with_vocabulary(arrays: Arrays, split: Split, *, seen: int, words: int) -> Arrays:
-    """The data set with the vocabulary of the training rows.
-
-    Args:
-        arrays: of texts.
-        split: the rows of the cell.
-        seen: how often a word stands in the training rows at least.
-        words: the most words of the vocabulary.
+    """The data set with the vocabulary of the training rows: at most so many words, each seen that often or more.
 
     Raises:
         InputError: a setting is out of range, or no word stands there so often.

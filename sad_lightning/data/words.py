@@ -28,10 +28,8 @@ def first_sentence(text: str) -> str:
 def numbers_of(sentences: Iterable[Sequence[str]], words: Sequence[str], length: int) -> NDArray[np.float32]:
     """Each sentence as begin, the numbers of its words, end and padding, ``(N, length + 2)``.
 
-    Args:
-        sentences: of any number of words; those after the first ``length`` are left out.
-        words: the vocabulary, numbered from ``MARKS``; any other word is ``UNKNOWN``.
-        length: the most words of a sentence.
+    Words after the first ``length`` are left out; the vocabulary is numbered from ``MARKS``, and any other word is
+    ``UNKNOWN``.
     """
     number: Mapping[str, int] = {word: k for k, word in enumerate(words, start=MARKS)}
     rows = []

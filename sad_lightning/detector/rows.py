@@ -82,10 +82,7 @@ def default_names(count: int) -> list[str]:
 def semi_of_labels(labels: ArrayLike | None, count: int, meaning: Mapping[Any, int] | None) -> NDArray[np.int8]:
     """Labels as -1, 0 and 1, ``(n,)``; a missing one is 0.
 
-    Args:
-        labels: as a person has them; None for none.
-        count: how many there must be.
-        meaning: -1, 0 or 1 for each; None where they are -1, 0 and 1 themselves.
+    Each has a meaning, unless they are -1, 0 and 1 themselves; there must be ``count`` of them, or none at all.
 
     Raises:
         InputError: ``meaning`` does not say what one means, or 0 and 1 stand alone and nothing says what they mean.

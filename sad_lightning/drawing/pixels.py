@@ -19,11 +19,9 @@ def shrunk(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def overlay(pixels: NDArray[np.uint8], levels: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """An image in grey with red where levels are high, ``(H, W, 3)``.
+    """An image ``(H, W, 1 or 3)`` in grey with red where levels ``(H, W)`` are high, ``(H, W, 3)``.
 
-    Args:
-        pixels: ``(H, W, 1 or 3)``.
-        levels: ``(H, W)``; below 0 counts as 0, above 1 as 1.
+    A level below 0 counts as 0, above 1 as 1.
     """
     share = _OPAQUE * np.clip(levels, 0, 1)[..., None]
     grey = pixels.mean(axis=2, keepdims=True)

@@ -15,13 +15,9 @@ _POINTS = 200  # of a curve
 def score_histograms(
     groups: Mapping[str, NDArray[np.float64]], threshold: float, colours: Mapping[str, int], title: str
 ) -> svg.Figure:
-    """Draw the groups below each other, each to its own height.
+    """Draw the scores of groups, of which none is empty, below each other, each to its own height.
 
-    Args:
-        groups: scores by what is known of the rows; none is empty.
-        threshold: an anomaly scores above it; it may be infinite, and is not drawn then.
-        colours: of each group, a number of ``svg.LIGHT``.
-        title: a few words.
+    A threshold that is infinite is not drawn; colours are numbers of ``svg.LIGHT``.
     """
     x = svg.linear(*_range(groups, threshold), 24, 736, "score", 8)
     parts, top = [], 24.0
@@ -47,12 +43,9 @@ def score_histograms(
 def flagged_shares(
     groups: Mapping[str, NDArray[np.float64]], threshold: float, colours: Mapping[str, int]
 ) -> svg.Figure:
-    """Draw which share of each group would be flagged, for every threshold.
+    """Draw which share of each group, of which none is empty, would be flagged, for every threshold.
 
-    Args:
-        groups: scores by what is known of the rows; none is empty.
-        threshold: the one in use; it may be infinite, and is not drawn then.
-        colours: of each group, a number of ``svg.LIGHT``.
+    The one in use is not drawn where it is infinite; colours are numbers of ``svg.LIGHT``.
     """
     legend, top = svg.legend({name: colours[name] for name in groups}, 760)
     x = svg.linear(*_range(groups, threshold), 56, 736, "threshold", 8)

@@ -39,14 +39,9 @@ STYLE = _RULES + "".join(f".s{i}{{--c:var(--s{i},{colour})}}" for i, colour in e
 
 
 class Figure(NamedTuple):
-    """A drawing and what it says.
+    """A drawing, its title of a few words, and a caption that says what it shows in a sentence or two.
 
-    Attributes:
-        name: of its file.
-        title: a few words.
-        caption: what the drawing shows, in one or two sentences.
-        alt: the same with the numbers, for readers who do not see it.
-        svg: the drawing.
+    ``alt`` says the same with the numbers, for readers who do not see it.
     """
 
     name: str
@@ -78,17 +73,7 @@ DARK_INK = "--ink:#e8ecf4;--soft:#9aa6ba;--line:#2b3342;--paper:#151a23;"
 
 @dataclass(frozen=True)
 class Axis:
-    """From values to pixels.
-
-    Attributes:
-        low: the value at the start.
-        high: the value at the end.
-        start: pixels of the start.
-        end: pixels of the end.
-        ticks: values and their texts.
-        label: the quantity, with its unit.
-        log: whether the scale is logarithmic.
-    """
+    """From values to pixels: ``low`` is at ``start``, ``high`` at ``end``; ticks are values and their texts."""
 
     low: float
     high: float
@@ -160,13 +145,9 @@ def frame(x: Axis, y: Axis) -> list[str]:
 
 
 class RowFrame(NamedTuple):
-    """One axis over rows that each have a name.
+    """One axis over rows that each have a name: the middle of each, in pixels from the top, and the height of all.
 
-    Attributes:
-        x: the axis.
-        rows: the middle of each row, in pixels from the top.
-        height: of the whole drawing.
-        parts: grid lines, ticks, the label and the names.
+    The parts are grid lines, ticks, the label and the names.
     """
 
     x: Axis

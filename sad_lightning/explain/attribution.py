@@ -35,11 +35,9 @@ Floats = NDArray[np.float32]
 
 
 class Attribution(NamedTuple):
-    """What adds to the scores of some rows.
+    """What adds to the scores ``(n,)`` of some rows.
 
-    Attributes:
-        scores: ``(n,)``.
-        parts: by name (occlusion, gradient, error, contribution) ``(n, C)`` or ``(n, H, W)``.
+    Each part (occlusion, gradient, error, contribution) is ``(n, C)`` or ``(n, H, W)``.
     """
 
     scores: Floats
@@ -47,12 +45,9 @@ class Attribution(NamedTuple):
 
 
 def attribute(model: Model, raw: Tensor, typical: Tensor) -> Attribution:
-    """Compute what adds to the scores.
+    """Compute what adds to the scores of raw rows, ``(n, C)`` float32 or ``(n, H, W, C)`` uint8, beside a typical one.
 
-    Args:
-        model: any; a baseline has no gradient, and some have contributions. A mixture has only occlusion.
-        raw: ``(n, C)`` float32 or ``(n, H, W, C)`` uint8 rows.
-        typical: one such row.
+    A baseline has no gradient, and some have contributions. A mixture has only occlusion.
     """
     with torch.no_grad():
         scores = model.score(model.prepare(raw))
@@ -85,12 +80,7 @@ def occlusion(
 ) -> Tensor:
     """How much the score falls if a column or a window is set to the typical row, ``(n, C)`` or ``(n, H, W)``.
 
-    Args:
-        model: any.
-        raw: rows, as ``attribute`` takes them.
-        typical: one such row.
-        scores: ``(n,)`` of the rows.
-        columns: those to try; the others add 0. None for all.
+    Rows are as ``attribute`` takes them; ``columns`` are those to try, the others add 0.
     """
     with torch.no_grad():
         if raw.ndim == 2:

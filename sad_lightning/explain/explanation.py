@@ -11,7 +11,7 @@ from sad_lightning.data.schema import Schema, TableSchema
 from sad_lightning.drawing.svg import Figure
 from sad_lightning.errors import InputError
 from sad_lightning.explain.attribution import Floats, attribute, typical_row
-from sad_lightning.explain.page import bars, heat_map_figure, leading
+from sad_lightning.explain.figures import bars, heat_map_figure, leading
 from sad_lightning.model import Model, torch_defaults
 
 _LEADING = 3  # columns that are named

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.data.schema import TextSchema
+from sad_lightning.drawing.pages import environment
 from sad_lightning.drawing.tables import csv_table
 from sad_lightning.errors import InputError
 from sad_lightning.explain.explanation import explain_scores
-from sad_lightning.explain.page import RowExplanation, explanation_page, leading, score_overview
+from sad_lightning.explain.figures import leading, score_overview
 from sad_lightning.files import model_file, write_texts
 from sad_lightning.model import Model
 from sad_lightning.predict.scoring import scored_batches
@@ -60,21 +61,28 @@ def explain_rows(
             raise InputError(f"--rows: {data} has rows 1 to {len(raw)}, got {row}")
     chosen = leading(scores)[:top] if rows is None else [row - 1 for row in rows]
     explanation = explain_scores(model, raw[chosen], raw)
-    texts, explanations, lines = [], [], []
-    for number, row in enumerate(chosen):
-        title, why = explanation.title(number, names[row]), explanation.why(number)
+    named, texts, lines = [names[row] for row in chosen], [], []
+    for number, (row, name) in enumerate(zip(chosen, named, strict=True)):
+        title, why = explanation.title(number, name), explanation.why(number)
         texts.append(f"{title}: {why}" if why else title)
-        figure, is_anomaly = explanation.figure(number, names[row]), bool(explanation.is_anomaly[number])
-        score, p = float(explanation.scores[number]), float(explanation.p_values[number])
-        explanations.append(RowExplanation(names[row], score, p, is_anomaly, why, figure))
         parts = [part[number] for part in explanation.parts.values()]
         lines += [
-            [row + 1, score, name, value, *(part[k] for part in parts)]
-            for k, (name, value) in enumerate(zip(explanation.columns, explanation.values(number), strict=True))
+            [row + 1, float(explanation.scores[number]), column, value, *(part[k] for part in parts)]
+            for k, (column, value) in enumerate(zip(explanation.columns, explanation.values(number), strict=True))
         ]
     out = out or path.parent / "explain"
-    overview = score_overview(explanations, model.calibration.numpy(), model.threshold)
-    texts_of = {"explain.html": explanation_page(f"{data.name}, what adds to the scores", NOTE, overview, explanations)}
+    marks = named, explanation.scores, explanation.is_anomaly
+    page = environment(Path(__file__).parent).get_template("page.html")
+    texts_of = {
+        "explain.html": page.render(
+            title=f"{data.name}, what adds to the scores",
+            note=NOTE,
+            overview=score_overview(*marks, model.calibration.numpy(), model.threshold),
+            explanation=explanation,
+            figures=[explanation.figure(number, name) for number, name in enumerate(named)],
+            names=named,
+        )
+    }
     if lines:
         texts_of["explain.csv"] = csv_table(("row", "score", "column", "value", *explanation.parts), lines)
     write_texts(out, texts_of)

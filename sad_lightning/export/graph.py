@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sad_lightning.data.schema import ImageSchema, TableSchema
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, extra
 from sad_lightning.model import BaselineScore, Model, enlargement
 from sad_lightning.training.mixture import CalibrationLayer, Mixture
 
@@ -29,12 +29,7 @@ Run = Callable[[Tensor], tuple[Tensor, ...]]
 
 
 def to_graph(model: Model, kind: str, rows: Tensor) -> tuple[bytes, float]:
-    """The model as a file of kind ``onnx`` or ``pt2``.
-
-    Args:
-        model: of a method, an ensemble, a baseline or a mixture.
-        kind: of the file.
-        rows: ``(n, ...)`` real raw rows to check it on.
+    """The model as a file of kind ``onnx`` or ``pt2``, checked on real raw rows ``(n, ...)``.
 
     Returns:
         The file, and the largest relative difference between its scores and the model's.
@@ -186,11 +181,9 @@ def difference(model: Model, run: Run, rows: Tensor) -> float:
 
 
 def _onnx(program: torch.export.ExportedProgram, words: dict[str, str]) -> tuple[bytes, Run]:
-    try:
+    with extra("export", "--format onnx"):
         import onnxruntime
         import onnxscript  # noqa: F401  (the exporter of torch needs it)
-    except ImportError as error:
-        raise InputError(f"--format onnx needs {error.name}; `pip install 'sad_lightning[export]'`") from error
     outputs = OUTPUTS[: len(program.graph_signature.user_outputs)]
     graph = torch.onnx.export(
         program, input_names=["rows"], output_names=list(outputs), dynamic_shapes=_BATCH, verbose=False

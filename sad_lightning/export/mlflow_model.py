@@ -23,7 +23,7 @@ from sad_lightning.data.own.frames import frame_rows, frame_table
 from sad_lightning.data.own.reading import check_columns, text_rows
 from sad_lightning.data.own.values import FRAME
 from sad_lightning.data.schema import ImageSchema, TableSchema, TextSchema
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, extra
 from sad_lightning.model import Model
 from sad_lightning.version import __version__
 
@@ -84,12 +84,10 @@ def save_mlflow(path: Path, out: Path) -> int:
         InputError: MLflow is not there, the folder is, the file holds no rows to try, or MLflow's scores differ.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    try:
+    with extra("mlflow", "--format mlflow"):
         import mlflow.pyfunc
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, DataType, Schema, TensorSpec
-    except ImportError as error:
-        raise InputError(f"--format mlflow needs {error.name}; `pip install 'sad_lightning[mlflow]'`") from error
     if out.exists():
         raise InputError(f"--out={out}: is there already; remove it, or choose another name")
     model = Model.load(path)

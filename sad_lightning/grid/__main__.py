@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from sad_lightning.command import command_frame, command_parser
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, extra
 from sad_lightning.files import whole_file
 from sad_lightning.grid.store import Grid, MeanAuroc, command_of, failure_of, grids, outcomes_of
 from sad_lightning.result import FILE, Result
@@ -83,11 +83,9 @@ def index(runs: Path) -> str:
     Raises:
         InputError: pyarrow is missing, or there is no result.
     """
-    try:
+    with extra("table", "index"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError as error:
-        raise InputError("index: needs pyarrow; pip install 'sad_lightning[table]'") from error
     rows, results = [], Results(runs)
     for name, files in files_below(runs, (FILE,)):
         try:

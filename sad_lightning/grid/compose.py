@@ -27,14 +27,7 @@ class Kind(NamedTuple):
 
 
 class Sweep:
-    """The cells of a sweep.
-
-    Args:
-        loader: Hydra's loader.
-        master: the settings of the sweep.
-        cells: the overrides of each cell.
-        first: the number of the first one, which Hydra counts as jobs.
-    """
+    """The cells of a sweep, by the overrides of each; Hydra counts them as jobs, the first as number ``first``."""
 
     def __init__(self, loader: Any, master: DictConfig, cells: Sequence[Sequence[str]], first: int = 0) -> None:
         self.loader, self.master = loader, master

@@ -19,34 +19,19 @@ Work = Callable[[Job], list[Outcome]]
 
 
 class WorkerDeath(NamedTuple):
-    """What a backend returns for a job whose worker died.
-
-    Attributes:
-        reason: why it died, for a person.
-    """
+    """What a backend returns for a job whose worker died, with the reason for a person."""
 
     reason: str
 
 
 class Backend(Protocol):
-    """Runs jobs, several at a time.
-
-    Attributes:
-        slots: how many jobs run at a time.
-        on_cpu: whether they train on a CPU.
-    """
+    """Runs jobs, as many at a time as it has slots."""
 
     slots: int
     on_cpu: bool
 
     def start(self, work: Work, *, accelerator: str, logs: Path) -> None:
-        """Get ready to run jobs.
-
-        Args:
-            work: the function that runs one job.
-            accelerator: the Trainer's setting: ``auto``, ``cpu``, ``gpu``, ...
-            logs: the folder for the output of the workers.
-        """
+        """Get ready to run jobs, on the accelerator of the Trainer's setting; the logs are of the workers."""
 
     def submit(self, job: Job) -> None:
         """Queue a job."""
@@ -61,17 +46,10 @@ class Backend(Protocol):
 def run_jobs(
     jobs: Sequence[Job], backend: Backend, *, retries: int, finished: Mapping[str, Outcome], total: int
 ) -> dict[str, Outcome]:
-    """Run each job after those that it needs.
+    """Run jobs in this order, each after those that it needs; returns the outcome of every other cell, by key.
 
-    Args:
-        jobs: in the order in which they should start.
-        backend: what runs them.
-        retries: how often a job whose worker died is tried again.
-        finished: outcomes of cells that have one already, by key; these are not recorded again.
-        total: number of cells of the grid, for the progress bar.
-
-    Returns:
-        The outcome of every other cell, by key.
+    Of the ``total`` cells of the grid those in ``finished`` have an outcome already, which is not recorded again. A job
+    whose worker died is tried again, so many times as ``retries`` says.
     """
     with tqdm(total=total, initial=len(finished), desc="cells", unit="cell", disable=None, file=sys.stderr) as bar:
         return _Dispatch(backend, retries, finished, bar).run(list(jobs))

@@ -44,14 +44,9 @@ class Estimate(NamedTuple):
 def estimate_duration(
     jobs: Sequence[Job], seconds: Sequence[float], runs: Path, *, slots: int, on_cpu: bool
 ) -> Estimate:
-    """How long the jobs take.
+    """How long jobs of so many seconds each, from ``seconds_of_steps``, take if ``slots`` of them run at a time.
 
-    Args:
-        jobs: what will run.
-        seconds: of each job, from ``seconds_of_steps``.
-        runs: the folder of finished cells.
-        slots: how many jobs run at a time.
-        on_cpu: whether they train on a CPU.
+    Finished cells of their kind, below ``runs``, tell it better.
     """
     training = [cell for job in jobs if not job.pretrains for cell in job.cells]
     kinds: dict[tuple[str, str, Any], int] = defaultdict(int)
@@ -70,10 +65,7 @@ def estimate_duration(
 def seconds_of_steps(job: Job, settings: Mapping[str, Any], arrays: Arrays) -> float:
     """Roughly how many seconds a job takes on one CPU core; on other devices, a number to compare jobs by.
 
-    Args:
-        job: what will run.
-        settings: the resolved ones of its first cell; the others differ in split and seed alone.
-        arrays: their data set.
+    Its cells have these resolved settings, but for split and seed, and a common data set.
     """
     if settings.get("voices"):
         alone = [{**settings, **voice, "voices": {}} for voice in settings["voices"].values()]

@@ -22,9 +22,7 @@ from sad_lightning.grid.store import Outcome
 def settings_of_jobs(master: DictConfig, callbacks: Sequence[Any]) -> list[str]:
     """The settings of ``hydra`` that want something of every job, by name; where there are none, a job is a pack.
 
-    Args:
-        master: the settings of the sweep.
-        callbacks: Hydra's, of which only those count that see jobs.
+    Of Hydra's callbacks only those that see jobs count.
     """
     hydra = master.hydra
     see_jobs = any(

@@ -45,16 +45,10 @@ def launch(
     retries: int,
     first: int,
 ) -> list[JobReturn]:
-    """Run every cell of a sweep that has no result yet.
+    """Run every cell of a sweep, each given by its overrides, that has no result yet.
 
-    Args:
-        context: Hydra's loader and callbacks.
-        master: the settings of the sweep.
-        overrides: those of each cell.
-        backend_settings: what the backend is instantiated from.
-        work: the function that runs one job.
-        retries: how often a job whose worker died is tried again.
-        first: the number of the first cell, which Hydra counts as jobs.
+    A job whose worker died is tried again, so many times as ``retries`` says. The number of the first cell is
+    ``first``, since Hydra counts cells as jobs.
 
     Raises:
         InputError: a setting is wrong, or cells failed; each of them is printed before.

@@ -75,14 +75,7 @@ class Job(NamedTuple):
 
 
 def plan_cells(loader: Any, master: DictConfig, cells: Sequence[Sequence[str]], first: int = 0) -> list[PlannedCell]:
-    """The cells of a sweep.
-
-    Args:
-        loader: Hydra's loader.
-        master: the settings of the sweep.
-        cells: the overrides of each cell.
-        first: the number of the first one, which Hydra counts as jobs.
-    """
+    """The cells of a sweep, by the overrides of each; Hydra counts them as jobs, the first as number ``first``."""
     sweep = Sweep(loader, master, cells, first)
     kinds: dict[Kind, _Cells | None] = {}
     planned = []
@@ -250,10 +243,7 @@ def _digests(texts: Iterable[tuple[str, ...]]) -> list[str]:
 def jobs_of(cells: Sequence[PlannedCell], *, size: Callable[[PlannedCell], int], slots: int) -> list[Job]:
     """The jobs that train these cells; each needs only jobs before it.
 
-    Args:
-        cells: what to train.
-        size: the largest pack for a cell like this one.
-        slots: number of workers; packs are small enough for each worker to have one.
+    ``size`` is the largest pack for a cell; packs are small enough for each worker to have one.
     """
     ordered = _ordered(cells)
     packs = _packs(ordered, [cell.kind for cell in ordered], size, slots)

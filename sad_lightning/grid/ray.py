@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sad_lightning.checks import at_least_zero, whole_number
-from sad_lightning.errors import InputError, first_line
+from sad_lightning.errors import InputError, extra, first_line
 from sad_lightning.grid.dispatch import Work, WorkerDeath
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
@@ -25,10 +25,8 @@ class Ray:
     def __init__(self, address: str | None, cpus: int, gpus: float) -> None:
         self.address, self.cpus = address, whole_number("hydra.launcher.backend.cpus", cpus)
         self.gpus = at_least_zero("hydra.launcher.backend.gpus", gpus)
-        try:
+        with extra("ray", "hydra/launcher=ray"):
             import ray
-        except ImportError as error:
-            raise InputError("hydra/launcher=ray: needs Ray; pip install 'sad_lightning[ray]'") from error
         self.ray: Any = ray
 
     def start(self, work: Work, *, accelerator: str, logs: Path) -> None:

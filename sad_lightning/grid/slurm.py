@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sad_lightning.checks import positive, whole_number
-from sad_lightning.errors import InputError, error_words, first_line
+from sad_lightning.errors import InputError, error_words, extra, first_line
 from sad_lightning.grid.dispatch import Work, WorkerDeath
 from sad_lightning.grid.plan import Job
 from sad_lightning.grid.store import Outcome
@@ -30,10 +30,8 @@ class Slurm:
         self.seconds = positive("hydra.launcher.backend.seconds", seconds)
         self.cluster, self.parameters = cluster, dict(parameters)
         self.on_cpu = not self.parameters.get("gpus_per_node")
-        try:
+        with extra("slurm", "hydra/launcher=slurm"):
             import submitit
-        except ImportError as error:
-            raise InputError("hydra/launcher=slurm: needs submitit; pip install 'sad_lightning[slurm]'") from error
         self.submitit: Any = submitit
 
     def start(self, work: Work, *, accelerator: str, logs: Path) -> None:

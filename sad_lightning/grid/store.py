@@ -143,10 +143,7 @@ def grids(runs: Path) -> Iterator[Grid]:
 def outcomes_of(cells: Sequence[PlannedCell], runs: Path, *, again: bool = False) -> dict[str, Outcome]:
     """How cells ended in earlier runs, by key, without those that did not end; of many, results are read by the index.
 
-    Args:
-        cells: of a grid.
-        runs: the folder that they write below.
-        again: whether a damaged result is set aside, so that the cell runs again.
+    A damaged result is set aside if it should run ``again``.
 
     Raises:
         InputError: the folder of a cell holds the result of another.
@@ -175,9 +172,7 @@ def _outcome_by(results: Results, cell: PlannedCell, *, again: bool) -> Outcome 
 def outcome_of(cell: PlannedCell, *, again: bool = False) -> Outcome | None:
     """How the cell ended in an earlier run, None where it did not end.
 
-    Args:
-        cell: of a grid.
-        again: whether a damaged result is set aside, so that the cell runs again.
+    A damaged result is set aside if it should run ``again``.
 
     Raises:
         InputError: its folder holds the result of another cell.

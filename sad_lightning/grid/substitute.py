@@ -24,14 +24,9 @@ _Tree = dict[str, Any]  # by key a tree, the number of a value, or a text as a t
 
 
 class Substitution:
-    """Settings in which the values of some keys, and the folder of the cell, can be replaced.
+    """Settings, with the ``hydra`` node, in which the values of some keys, and the folder of the cell, can be replaced.
 
-    Args:
-        cfg: composed, with the ``hydra`` node.
-        keys: of the values, with dots between the names.
-
-    Attributes:
-        shown: the names of all settings but the logger's, by the numbers of the values that they show.
+    ``shown`` has the names of all settings but the logger's, by the numbers of the values that they show.
 
     Raises:
         ValueError: they can not be replaced; the text says why.

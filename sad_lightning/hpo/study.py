@@ -25,7 +25,7 @@ from sad_lightning.config.compose import composed, one_line_errors
 from sad_lightning.data.own.labeled_split import row_hash, units
 from sad_lightning.data.schema import ImageSchema, Schema, TableSchema, TextSchema
 from sad_lightning.data.vocabulary import renumber
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, extra
 from sad_lightning.hpo.space import corners, parse_space
 from sad_lightning.seeding import derive
 from sad_lightning.stats.ranking import auroc
@@ -40,13 +40,7 @@ _BY_LABELS = {  # settings of a split without draws: rows and labels come from t
 
 
 class Best(NamedTuple):
-    """The best point of a search.
-
-    Attributes:
-        value: its mean AUROC over the folds.
-        overrides: the point, as it is typed.
-        command: the command that trains with it.
-    """
+    """The best point of a search: its mean AUROC over the folds, what is typed for it, and the whole command."""
 
     value: float
     overrides: list[str]
@@ -68,10 +62,8 @@ def search(typed: Sequence[str], *, trials: int, folds: int, storage: Path, say:
         InputError: optuna is missing, an override is wrong, the space is empty, labels are too few, or the storage
             holds another search.
     """
-    try:
+    with extra("hpo", "the search"):
         import optuna
-    except ImportError as error:
-        raise InputError("the search needs optuna; `pip install 'sad_lightning[hpo]'`") from error
     fixed, axes = parse_space(typed)
     cfg = composed("logger=none", *fixed)
     for point in corners(axes):

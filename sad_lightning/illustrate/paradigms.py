@@ -22,14 +22,7 @@ _GAMMA = 0.5
 
 
 class Toy(NamedTuple):
-    """Rows in two dimensions.
-
-    Attributes:
-        x: ``(n, 2)`` that train.
-        semi: ``(n,)`` -1 known anomaly, 0 unlabeled, +1 known normal.
-        normal: ``(t, 2)`` normals that test.
-        novel: ``(t, 2)`` anomalies of a kind that did not train.
-    """
+    """Rows in two dimensions: those that train, with labels, and normals and anomalies of a new kind that test."""
 
     x: Floats
     semi: NDArray[np.int8]
@@ -38,12 +31,7 @@ class Toy(NamedTuple):
 
 
 class Paradigm(NamedTuple):
-    """A way to learn, and what it flags.
-
-    Attributes:
-        name: in words.
-        flags: whether each of ``(N, 2)`` rows is taken for an anomaly.
-    """
+    """A way to learn, its name in words, and which of ``(N, 2)`` rows it takes for anomalies."""
 
     name: str
     flags: Callable[[Floats], NDArray[np.bool_]]

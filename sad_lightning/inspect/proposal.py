@@ -37,14 +37,7 @@ _CYCLES = {DAY: "time of day", WEEK: "weekday"}
 
 @dataclass(frozen=True)
 class Label:
-    """The column of the labels, and what its words mean.
-
-    Attributes:
-        column: its name.
-        anomaly: words for known anomalies.
-        normal: for known normals.
-        unlabeled: for rows that nothing is known of.
-    """
+    """The column of the labels, and its words for known anomalies, known normals, and rows that nothing is known of."""
 
     column: str
     anomaly: tuple[str, ...] = ()

@@ -67,11 +67,7 @@ def config_command(path: Path, preset: str | None) -> str:
 def yaml_files(path: Path, kind: str, settings: Mapping[str, Any], reasons: Mapping[str, str]) -> dict[Path, str]:
     """The data yaml, and those that give it what the package's own kind has for a data set and a method together.
 
-    Args:
-        path: of the yaml, in a folder ``data`` of a ``--config-dir``.
-        kind: ``table`` or ``folder``.
-        settings: of ``data``; the path of the data becomes absolute.
-        reasons: why each column is left out.
+    The path, of a folder ``data`` of a ``--config-dir``, becomes absolute; ``reasons`` say why columns are left out.
     """
     settings = {**settings, "path": str(Path(settings["path"]).resolve())}
     lines = [

@@ -39,13 +39,7 @@ class AnomalySteps(Recipe):
         true_or_false("method.anomalies.settle", self.settle)
 
     def updates(self, vae: Variational, normal: Update, anomalous: Update) -> tuple[Update, Update]:
-        """The updates on normal and unlabeled samples, and those on known anomalies.
-
-        Args:
-            vae: whose encoders and decoder they move.
-            normal: the loss and the metrics of the first.
-            anomalous: the loss and the metrics of the second.
-        """
+        """The updates on normal and unlabeled samples, and those on known anomalies, from loss and metrics of each."""
         encoder = vae.encoder if vae.anomaly_encoder is None else vae.anomaly_encoder
         return (
             normal._replace(stream=Stream(frozenset({0, 1})), moves=(vae.encoder, vae.decoder)),

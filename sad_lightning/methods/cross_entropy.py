@@ -7,11 +7,8 @@ from torch import Tensor
 def exponential_cross_entropy(distance: Tensor, semi: Tensor) -> Tensor:
     """Binary cross-entropy of p(normal) = exp(-d) in each row: d where normal, -log(1 - exp(-d)) where anomalous.
 
-    1e-6 is added to distances before the logarithm.
-
-    Args:
-        distance: d, ``(B,)``, at least 0.
-        semi: ``(B,)`` labels; below 0 is anomalous, all else counts as normal.
+    Distances d, ``(B,)``, are at least 0, and 1e-6 is added before the logarithm. A label below 0 is anomalous, all
+    else counts as normal.
     """
     anomalous = -torch.log(-torch.expm1(-(distance + 1e-6)))
     return torch.where(semi < 0, anomalous, distance)

@@ -81,12 +81,8 @@ def squared_distance(representation: Tensor, center: Tensor) -> Tensor:
 def spread(representation: Tensor, center: Tensor) -> dict[str, Tensor]:
     """Two metrics that are zero when a hypersphere has collapsed: ``spread`` and ``score_spread``, scalars.
 
-    The first is the deviation of the representation over the size of the center, both as root mean squares of
-    coordinates; the second is the deviation of the scores over their mean.
-
-    Args:
-        representation: ``(B, D)``.
-        center: ``(D,)``.
+    The first is the deviation of the representation ``(B, D)`` over the size of the center, both as root mean squares
+    of coordinates; the second is the deviation of the scores over their mean.
     """
     z = representation.float()
     deviation = (z - z.mean(dim=0)).square().mean().sqrt()

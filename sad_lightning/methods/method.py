@@ -94,12 +94,7 @@ class Method(Steps):
             part.prepare(batches)
 
     def solve(self, batch: Batch, outputs: Mapping[str, Tensor]) -> None:
-        """After a step, let each part solve for what has no gradient.
-
-        Args:
-            batch: the batch of the step.
-            outputs: what the forward of the parts returned in that step, by the names of the parts.
-        """
+        """After a step, let each part solve for what has no gradient, by what its forward returned in that step."""
         for name, output in outputs.items():
             parts_of(self)[name].solve(batch, output)
 

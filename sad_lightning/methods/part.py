@@ -24,11 +24,8 @@ class Part(nn.Module):
     def solve(self, batch: Batch, output: Tensor) -> None:
         """Solve exactly for what has no gradient (a radius), after each step on the training rows.
 
-        It may use the part's own buffers, but no parameter: a population passes it the buffers only.
-
-        Args:
-            batch: the batch of the step.
-            output: what ``forward`` returned for it in that step, without gradient.
+        The output is what ``forward`` returned in that step, without gradient. This may use the part's own buffers, but
+        no parameter: a population passes it the buffers only.
         """
 
     def finish(self, batches: Iterable[Batch]) -> None:

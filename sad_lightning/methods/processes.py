@@ -5,13 +5,10 @@ from torch import Tensor, distributed
 
 
 def gather(values: Tensor) -> Tensor:
-    """The values of all rows of a batch, in its order, from those that each process has, ``(B, ...)``.
+    """The values of all rows of a batch, ``(B, ...)`` in its order, from the ``(b, ...)`` that each process has.
 
-    Without other processes these are the values themselves. If each process computes one loss of all rows, the mean of
-    their gradients is that of one process.
-
-    Args:
-        values: of the rows of this process, ``(b, ...)``; one process may have a row more than another.
+    One process may have a row more than another. Without other processes these are the values themselves. If each
+    process computes one loss of all rows, the mean of their gradients is that of one process.
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         return values

@@ -26,15 +26,7 @@ from sad_lightning.methods.soft_hypersphere import SoftHypersphere
 
 
 def soft_deep_sad_loss(distance: Tensor, semi: Tensor, radius: Tensor, eta: float, nu: float) -> Tensor:
-    """Equation 3 on one batch, without the weight decay: a scalar.
-
-    Args:
-        distance: ``(B,)`` squared distances to the center.
-        semi: ``(B,)`` labels.
-        radius: R, a scalar.
-        eta: weight of the labeled rows.
-        nu: the share that may lie outside.
-    """
+    """Equation 3 on one batch of squared distances ``(B,)``, without the weight decay: a scalar, as the radius R is."""
     squared = radius.square()
     outside, inside = (distance - squared).clamp(min=0), (squared - distance).clamp(min=0)
     labeled = eta * torch.where(semi > 0, outside, inside)

@@ -23,13 +23,7 @@ from sad_lightning.methods.soft_hypersphere import SoftHypersphere
 
 
 def soft_deep_svdd_loss(distance: Tensor, radius: Tensor, nu: float) -> Tensor:
-    """Equation 1 on one batch, without the weight decay: a scalar.
-
-    Args:
-        distance: ``(B,)`` squared distances to the center.
-        radius: R, a scalar.
-        nu: the share that may lie outside.
-    """
+    """Equation 1 on one batch of squared distances ``(B,)``, without the weight decay: a scalar, as the radius R is."""
     squared = radius.square()
     return squared + (distance - squared).clamp(min=0).mean() / nu
 

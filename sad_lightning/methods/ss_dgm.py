@@ -36,11 +36,7 @@ from sad_lightning.networks.network import Network, check_squares, start_glorot
 def ss_dgm_loss(bound: Tensor, log_q: Tensor, semi: Tensor, alpha: float) -> Tensor:
     """The objective on one batch, a scalar; a mean over no rows is 0.
 
-    Args:
-        bound: ``(B, 2)``, L(x, y) for y normal and anomalous.
-        log_q: ``(B, 2)``, log q(y|x).
-        semi: ``(B,)`` labels.
-        alpha: weight of the classification.
+    L(x, y) and log q(y|x) are ``(B, 2)``, for y normal and anomalous; alpha is the weight of the classification.
     """
 
     def mean(values: Tensor, rows: Tensor) -> Tensor:

@@ -81,14 +81,7 @@ class Variational(Part):
         self.anomaly_encoder = network.encoder(heads=2) if anomaly_encoder else None
 
     def start_from(self, pretrained: Mapping[str, Part]) -> None:
-        """Take over the weights of another variational autoencoder; known anomalies start from its encoder too.
-
-        Args:
-            pretrained: the parts of the method that it is in.
-
-        Raises:
-            InputError: the method has no variational autoencoder of these shapes.
-        """
+        """Take over the weights of another variational autoencoder; known anomalies start from its encoder too."""
         other = next((part for part in pretrained.values() if isinstance(part, Variational)), None)
         try:
             if other is None:
@@ -130,13 +123,7 @@ class Variational(Part):
         return noise[..., : self.network.rep_dim], noise[..., self.network.rep_dim :]
 
     def error(self, z: Tensor, x: Tensor, drop: Tensor | None = None) -> Tensor:
-        """L_R of each sample, ``(B, S)``.
-
-        Args:
-            z: ``(B, S, D)``.
-            x: ``(B, ...)``.
-            drop: as ``noise_of`` returns it; None drops nothing.
-        """
+        """L_R of rows ``(B, ...)`` and codes ``(B, S, D)``, ``(B, S)``; ``drop`` is as ``noise_of`` returns it."""
         rows = x.unsqueeze(1).expand(-1, z.shape[1], *x.shape[1:]).flatten(end_dim=1)
         errors = self.network.error(
             self.decoder, z.flatten(end_dim=1), rows, reduction=self.elbo.reconstruction,

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sad_lightning.errors import DamagedError, InputError, first_line
+from sad_lightning.errors import DamagedError, extra, first_line
 from sad_lightning.files import HUB_FILE, read_json, whole_file, write_json
 
 CONFIG, README = "config.json", "README.md"
@@ -22,12 +22,7 @@ _WAY_OUT = "download it again, or export the model again"
 
 
 def write_hub(folder: Path, document: Mapping[str, Any], readme: str) -> None:
-    """Write the folder; ``config.json`` comes last, and without it the folder is no model.
-
-    Args:
-        folder: is made if it is not there; other files in it stay.
-        document: of the model, plain data and tensors.
-        readme: the text of ``README.md``.
+    """Write the folder; ``config.json`` comes last, and without it the folder is no model. Other files in it stay.
 
     Raises:
         InputError: safetensors is not installed.
@@ -65,12 +60,8 @@ def read_hub(folder: Path) -> dict[str, Any]:
 
 
 def _safetensors(folder: Path) -> ModuleType:
-    try:
+    with extra("hub", f"{folder}: model.safetensors"):
         import safetensors.torch
-    except ImportError as error:
-        raise InputError(
-            f"{folder}: model.safetensors needs the package safetensors; pip install 'sad_lightning[hub]'"
-        ) from error
     module: ModuleType = safetensors.torch
     return module
 

@@ -32,9 +32,7 @@ _SMOOTH = 4 / 224  # of the side of an image
 class BaselineScore(nn.Module):
     """A fitted baseline with the ``score`` of a method, computed on the CPU.
 
-    Args:
-        baseline: fitted.
-        first: the method whose encoder computes its features; None for the prepared rows themselves.
+    ``first`` is the method whose encoder computes its features; None for the prepared rows themselves.
     """
 
     def __init__(self, baseline: "Baseline", first: Method | None = None) -> None:
@@ -56,13 +54,7 @@ Scorer = Method | Ensemble | BaselineScore | Mixture
 
 
 def heat_maps(scorer: Scorer, x: Tensor, size: Sequence[int]) -> NDArray[np.float32] | None:
-    """Where prepared images are anomalous, ``(B, H, W)``, higher = more anomalous; None where the scorer can not tell.
-
-    Args:
-        scorer: of patches, or another.
-        x: ``(B, D, h, w)``.
-        size: ``(H, W)``.
-    """
+    """Where prepared images ``(B, D, h, w)`` are anomalous, ``(B, *size)``; None where the scorer can not tell."""
     patches = scorer.patch_scores(x) if isinstance(scorer, BaselineScore) and x.ndim == 4 else None
     if patches is None:
         return None

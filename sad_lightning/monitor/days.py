@@ -145,12 +145,9 @@ class Monitoring:
 
 
 def watch(model: Model, parts: Sequence[DataPart], time: str | None) -> Monitoring:
-    """Read scores, and compare them with those of the training.
+    """Read the scores in files that ``predict`` wrote, and compare them with those of the training.
 
-    Args:
-        model: that gave them.
-        parts: files that ``predict`` wrote.
-        time: the column that says when a row was; None for the day of the file.
+    The column ``time`` says when a row was; where it is None, all are of the day of the file.
 
     Raises:
         InputError: a file is none of ``predict``, or a value of the column is no date.

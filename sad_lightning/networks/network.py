@@ -53,23 +53,14 @@ class Network(ABC):
         """``(B, D)`` to ``(B, *shape)``."""
 
     def rebuild(self, decoder: nn.Module, z: Tensor, x: Tensor) -> Tensor:
-        """The reconstruction of rows from their codes, ``(B, *shape)``.
+        """The reconstruction of rows from their codes, ``(B, D)`` to ``(B, *shape)``.
 
-        Args:
-            decoder: one that ``decoder`` built.
-            z: ``(B, D)``.
-            x: ``(B, *shape)``, the rows that the codes are of; a network with a condition reads it there.
+        A network with a condition reads it in x, the rows that the codes are of.
         """
         return decoder(z)  # type: ignore[no-any-return]
 
     def errors(self, decoder: nn.Module, z: Tensor, x: Tensor) -> Tensor:
-        """The squared error of reconstruction of each value of a row, ``(B, values)``, in float32.
-
-        Args:
-            decoder: one that ``decoder`` built.
-            z: ``(B, D)``.
-            x: ``(B, *shape)``.
-        """
+        """The squared error of each value that is reconstructed from codes ``(B, D)``, ``(B, values)``, in float32."""
         return (self.rebuild(decoder, z, x).float() - x).square().flatten(start_dim=1)
 
     @property

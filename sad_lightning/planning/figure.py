@@ -13,13 +13,7 @@ _SIDE, _GAP, _LINE, _DOTS = 170, 14, 14, 150
 
 
 def map_page(name: str, columns: Sequence[tuple[str, NDArray[np.float64]]], maps: Sequence[UnseenMap]) -> svg.Figure:
-    """A row a map, a column a method.
-
-    Args:
-        name: of the file.
-        columns: words above a column, and its ``(M, samples, 2)`` positions.
-        maps: M of them.
-    """
+    """A row a map, a column a method: the words above it, and its ``(M, samples, 2)`` positions."""
     parts = []
     heads = [_head(words) for words, _ in columns]
     top = 10 + _LINE * (1 + max(len(lines) for lines in heads))

@@ -41,13 +41,7 @@ class Design:
 
 
 class UnseenMap(NamedTuple):
-    """A map that did not train.
-
-    Attributes:
-        number: of the map in its data set.
-        task: walls, start and goal.
-        path: ``(states, 2)`` positions of the planned path.
-    """
+    """A map that did not train, its number in the data set, and ``(S, 2)`` positions of the path planned on it."""
 
     number: int
     task: Task

@@ -140,27 +140,27 @@ def _table(model: "Model", summary: "PredictionSummary", options: argparse.Names
     if options.fdr is not None:
         rate = f"false-discovery rate {options.fdr:g}"
         few = f"nothing is called an anomaly: too few rows score above the {n} {model.calibration_rows} rows"
-    parts, before, failed = summary.parts
+    scored, (parts, before, failed) = summary.scored, summary.parts
     rows = (
         {"parts": f"{parts:,}  ({before:,} scored before, {failed:,} failed)"} if parts > 1 or before or failed else {}
     )
-    if summary.rows:
+    if scored.rows:
         rows |= {"heat maps": str(options.maps)} if options.maps is not None else {}
         rows |= {
-            "rows": f"{summary.rows:,}",
-            "anomalies": f"{summary.anomalies:,}  ({100 * summary.anomalies / summary.rows:.2f} %)",
+            "rows": f"{scored.rows:,}",
+            "anomalies": f"{scored.anomalies:,}  ({100 * scored.anomalies / scored.rows:.2f} %)",
         }
     rows |= {
-        "threshold": f"{_number(summary.threshold)}  ({rate}, {n} {model.calibration_rows} rows)",
+        "threshold": f"{_number(scored.threshold)}  ({rate}, {n} {model.calibration_rows} rows)",
         **(dict(summary.comparison.text()) if summary.comparison else {}),
         "output": str(options.output),
     }
     lines = [f"  {name:<12}{value}" for name, value in rows.items()]
     if model.calibration_rows != "validation":
         lines.append(f"  warning: the threshold was set on {model.calibration_rows} rows, so its rate is not promised")
-    if math.isinf(summary.threshold):
+    if math.isinf(scored.threshold):
         lines.append(f"  warning: {few}")
-    for name, count in summary.unknown.items():
+    for name, count in scored.unknown.items():
         lines.append(f"  warning: column {name} holds {count:,} values that training did not know")
     if summary.comparison:
         lines += [f"  warning: {words}" for words in summary.comparison.warnings()]

@@ -64,19 +64,6 @@ def read_sample(text: bytes) -> tuple[NDArray[np.float64], NDArray[np.float32], 
 
 
 @dataclass(frozen=True)
-class ColumnDifference:
-    """A difference between a column and its training rows.
-
-    Attributes:
-        column: its name.
-        words: the difference, for a person.
-    """
-
-    column: str
-    words: str
-
-
-@dataclass(frozen=True)
 class TrainingComparison:
     """How new rows compare with those of the training.
 
@@ -90,7 +77,7 @@ class TrainingComparison:
             nan without held-out rows or with too few of one kind.
         evidence: martingales over the sample.
         by_order: whether they alarm by the order of the rows alone, as in a file that is sorted by its labels.
-        changes: columns that differ from training, the clearest first.
+        changes: how columns differ from training, a line each, the clearest first.
     """
 
     flagged: float
@@ -101,7 +88,7 @@ class TrainingComparison:
     ks: float
     evidence: Evidence
     by_order: bool
-    changes: tuple[ColumnDifference, ...]
+    changes: tuple[str, ...]
 
     @property
     def is_alarm(self) -> bool:
@@ -138,7 +125,7 @@ class TrainingComparison:
                 "these rows are not as in training: more anomalies, or normal rows that have changed; "
                 "train again on rows of now if they are normal"
             )
-        lines += [f"column {change.column}: {change.words}" for change in self.changes[:_NAMED]]
+        lines += self.changes[:_NAMED]
         if len(self.changes) > _NAMED:
             lines.append(f"{len(self.changes) - _NAMED} more columns differ from training")
         return lines
@@ -153,14 +140,9 @@ def promise_words(promised: float | None, known: float) -> str:
 
 
 def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float | None) -> TrainingComparison:
-    """Compare rows that were scored with those that the model was trained on.
+    """Compare a sample of so many rows that were scored with those that the model was trained on.
 
-    Args:
-        model: scored the rows.
-        sample: of the rows.
-        rows: how many were scored.
-        anomalies: how many score above the threshold of the false-positive rate.
-        fpr: the false-positive rate of the decision; None for the one that the model stores.
+    So many of them are anomalies by the threshold of the false-positive rate; None for the one that the model stores.
     """
     from scipy.stats import betabinom, ks_2samp  # a second
 
@@ -229,19 +211,16 @@ def names_of(model: Model) -> Sequence[str]:
     return schema.names if isinstance(schema, TableSchema) else []
 
 
-def _changes(model: Model, values: NDArray[np.float32], evidence: Evidence) -> list[ColumnDifference]:
+def _changes(model: Model, values: NDArray[np.float32], evidence: Evidence) -> list[str]:
     """Columns with values outside of what training had, more missing ones, or whose distribution moved.
 
-    Args:
-        model: that scored the rows.
-        values: ``(n, C)`` of presumed normal rows, as the reference is.
-        evidence: of all rows.
+    The values ``(n, C)`` are of presumed normal rows, as the reference is; the evidence is of all rows.
     """
     from scipy.stats import betabinom  # a second
 
     reference, names = reference_of(model, values.shape[1]), names_of(model)
     schema = model.preparation.schema
-    changes: list[tuple[float, ColumnDifference]] = []
+    changes: list[tuple[float, str]] = []
     if not isinstance(schema, TableSchema) or not len(values):
         return []
     for k, name in enumerate(names[: reference.shape[1]]):
@@ -268,7 +247,7 @@ def _changes(model: Model, values: NDArray[np.float32], evidence: Evidence) -> l
             words.append(f"its distribution has moved ({middle_of(column, known)} in training, "
                          f"{middle_of(column, new)} here)")  # fmt: skip
         if words:
-            changes.append((capital, ColumnDifference(name, "; ".join(words))))
+            changes.append((capital, f"column {name}: {'; '.join(words)}"))
     return [change for _, change in sorted(changes, key=lambda each: -each[0])]
 
 

@@ -18,14 +18,7 @@ from sad_lightning.model import Model
 def write_maps(model: Model, raw: NDArray[np.uint8], names: NDArray[Any], folder: Path) -> Tensor:
     """Write the heat maps of images and return their scores, ``(B,)`` float64; the backbone sees each image once.
 
-    Args:
-        model: any.
-        raw: ``(B, H, W, C)``.
-        names: ``(B,)`` files, relative to the folder that they are read from, or numbers of rows.
-        folder: of the heat maps, below which these have the names of the files.
-
-    Raises:
-        InputError: the model can not tell where an image is anomalous.
+    Heat maps have the names of the files, relative to the folder that these are read from, or the numbers of rows.
     """
     device, scores = model.calibration.device, []
     for start in range(0, len(raw), model.batch):

@@ -30,13 +30,7 @@ def check_there(*files: Path) -> None:
 
 
 def check_output(option: str, output: Path, *read: Path) -> None:
-    """Refuse an output that would replace a file that the command reads, or a file of the run.
-
-    Args:
-        option: as it is typed.
-        output: its value.
-        read: such files; one that does not exist is no obstacle.
-    """
+    """Refuse an output that would replace a file that the command reads, if there is one, or a file of the run."""
     if any(path.exists() and path.resolve() == output.resolve() for path in read):
         raise InputError(f"{option}={output}: must be another file than what is read or the run left; choose another")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sad_lightning.errors import InputError
+from sad_lightning.errors import extra
 from sad_lightning.files import whole_file
 from sad_lightning.predict.rows import Columns
 
@@ -21,9 +21,7 @@ def column_writer(
 ) -> Iterator[Callable[[Columns], None]]:
     """A function that writes the columns of one batch; the file gets its name after the block, unless it raised.
 
-    Args:
-        path: of the file.
-        metadata: called in the end; returns the metadata of a parquet. Other files have none.
+    ``metadata`` is called in the end, for a parquet; other files have none.
 
     Raises:
         InputError: pyarrow is not there, and a table is asked for.
@@ -54,14 +52,9 @@ def _concatenate(parts: Sequence[Any]) -> Any:
 
 @contextmanager
 def _table(path: Path, part: Path, metadata: Callable[[], Mapping[str, str]]) -> Iterator[Callable[[Columns], None]]:
-    try:
+    with extra("table", f"{path}: CSV or parquet", instead="choose --output scores.npz"):
         import pyarrow
         from pyarrow import csv, parquet
-    except ImportError as error:
-        raise InputError(
-            f"{path}: CSV and parquet are written by pyarrow, which is not there; pip install "
-            f"'sad_lightning[table]', or choose --output scores.npz"
-        ) from error
     writer: Any = None
     with ExitStack() as stack:
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from sad_lightning.data.own.parts import DataPart
 from sad_lightning.data.schema import TableSchema
-from sad_lightning.errors import InputError, first_line
+from sad_lightning.errors import InputError, extra, first_line
 from sad_lightning.model import Model
 from sad_lightning.predict.opening import device_of, import_all
 from sad_lightning.predict.scoring import Options, ScoredFile, Task, score_part
@@ -35,10 +35,8 @@ class RayEngine:
     """
 
     def __init__(self, model: Path, modules: Sequence[str], device: str, options: Options) -> None:
-        try:
+        with extra("ray", "--engine ray"):
             import ray
-        except ImportError as error:
-            raise InputError("--engine ray needs Ray; pip install 'sad_lightning[ray]'") from error
         self.ray: Any = ray
         self.task = (model.resolve(), tuple(modules), "cpu" if device == "auto" else device, options)
         try:

@@ -37,14 +37,8 @@ def raw_batches(
 ) -> tuple[int | None, Iterator[tuple[Columns, NDArray[Any]]]]:
     """The number of rows, or None, and batches of raw rows with a column ``row``, numbered from 1, or ``file``.
 
-    Args:
-        data: a table, a folder of images, an image, or an npz.
-        schema: of the rows.
-        unknown: by column the number of values that are unknown categories; this function adds to it.
-        keep: columns of a table to copy.
-        ignore: columns of a table that training did not have.
-        array: the array of an npz of images.
-        constant: columns of a table that its folders name.
+    The rows are of a table, a folder of images, an image, or an npz; of a table further columns are kept, or ignored,
+    or constant as its folders name them. Adds to ``unknown`` by column how many values are unknown categories.
 
     Raises:
         InputError: the data can not be read, or does not fit.
@@ -57,14 +51,7 @@ def raw_batches(
 
 
 def check_finite(data: Place, kind: str, names: NDArray[Any], scores: NDArray[np.float64]) -> None:
-    """Refuse scores that are not finite, and name the row.
-
-    Args:
-        data: the file of the rows, for errors.
-        kind: what ``names`` holds: row or file.
-        names: ``(B,)``.
-        scores: ``(B,)``.
-    """
+    """Refuse scores that are not finite, and name the row, or the file, as ``kind`` says."""
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
         more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""

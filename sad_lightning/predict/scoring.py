@@ -60,39 +60,32 @@ _PLAIN = Options()
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Numbers of rows in one or several files.
+class ScoredFile:
+    """What is known of a file whose scores are written, or of several.
 
     Attributes:
+        sample: of its rows.
+        unknown: by column, how many values training did not know.
         rows: how many were scored.
         anomalies: how many of them are anomalies.
         above: how many score above the threshold of the false-positive rate.
         threshold: of the decision; nan if several files have different ones.
     """
 
+    sample: Sample
+    unknown: dict[str, int]
     rows: int = 0
     anomalies: int = 0
     above: int = 0
     threshold: float = math.nan
 
-    def __add__(self, other: "Counts") -> "Counts":
+    def joined(self, other: "ScoredFile") -> "ScoredFile":
+        """This file and another behind it, whose rows this one's sample takes up."""
+        self.sample.add(other.sample.scores, other.sample.values)
+        unknown = dict(Counter(self.unknown) + Counter(other.unknown))
         threshold = other.threshold if other.threshold == self.threshold or not self.rows else math.nan
-        return Counts(self.rows + other.rows, self.anomalies + other.anomalies, self.above + other.above, threshold)
-
-
-@dataclass(frozen=True)
-class ScoredFile:
-    """What is known of a file whose scores are written.
-
-    Attributes:
-        counts: of its rows.
-        unknown: by column, how many values training did not know.
-        sample: of its rows.
-    """
-
-    counts: Counts
-    unknown: dict[str, int]
-    sample: Sample
+        counts = self.rows + other.rows, self.anomalies + other.anomalies, self.above + other.above
+        return ScoredFile(self.sample, unknown, *counts, threshold)
 
 
 Task = tuple[DataPart, Path]  # a part, and the file of its scores
@@ -104,18 +97,12 @@ class PredictionSummary:
     """What a prediction has written.
 
     Attributes:
-        rows: how many were scored.
-        anomalies: how many of them are anomalies.
-        threshold: anomalies score above it.
-        unknown: by column, how many values training did not know.
+        scored: the rows of all files.
         comparison: of the rows with those of the training; None if no row was scored.
         parts: how many files there are, how many of them were scored before, and how many failed.
     """
 
-    rows: int
-    anomalies: int
-    threshold: float
-    unknown: dict[str, int]
+    scored: ScoredFile
     comparison: TrainingComparison | None
     parts: tuple[int, int, int] = (1, 0, 0)
 
@@ -146,21 +133,13 @@ def predict_parts(
 ) -> PredictionSummary:
     """Score every part of a data set into a file of its own, except parts that were scored before.
 
-    If a part fails, its error is printed and the others go on.
-
-    Args:
-        model: on the device to compute on.
-        parts: of a data set.
-        folder: of the scores.
-        options: of the prediction.
-        journal: of the folder.
-        suffix: the ending of the outputs; None for that of the parts.
-        engine: scores the parts; None for this process.
+    If a part fails, its error is printed and the others go on. Outputs end in ``suffix``, else as their parts do;
+    without an engine this process scores them.
     """
     tasks = [(part, output_of(part, folder, suffix)) for part in parts]
     states = {part.name: part.state() for part in parts}
     tasks = [(part, output) for part, output in tasks if not journal.is_done(part, output, states[part.name])]
-    total, left = ScoredFile(Counts(), {}, _new_sample(model)), [part.name for part, _ in tasks]
+    total, left = ScoredFile(_new_sample(model), {}), [part.name for part, _ in tasks]
     before, failed, waiting = len(parts) - len(tasks), 0, dict[str, ScoredFile]()
     results = (engine or partial(_score_here, model, options))(tasks)
     for part, result in progress(results, unit="part", total=len(tasks)):
@@ -169,10 +148,10 @@ def predict_parts(
             left.remove(part.name)
             print(f"sad_lightning.predict: {result}", file=sys.stderr)
         else:
-            journal.write(part, states[part.name], rows=result.counts.rows, anomalies=result.counts.anomalies)
+            journal.write(part, states[part.name], rows=result.rows, anomalies=result.anomalies)
             waiting[part.name] = result
         while left and left[0] in waiting:  # samples are joined in the order of the parts
-            total = _joined(total, waiting.pop(left.pop(0)))
+            total = total.joined(waiting.pop(left.pop(0)))
     return replace(_summary(model, options, total), parts=(len(parts), before, failed))
 
 
@@ -191,21 +170,14 @@ def score_part(model: Model, part: DataPart, output: Path, options: Options) -> 
         return line
 
 
-def _joined(total: ScoredFile, new: ScoredFile) -> ScoredFile:
-    total.sample.add(new.sample.scores, new.sample.values)
-    unknown = Counter(total.unknown) + Counter(new.unknown)
-    return ScoredFile(total.counts + new.counts, dict(unknown), total.sample)
-
-
 def _new_sample(model: Model) -> Sample:
     schema = model.preparation.schema
     return Sample(len(schema.columns) if isinstance(schema, TableSchema) else 0)
 
 
 def _summary(model: Model, options: Options, scored: ScoredFile) -> PredictionSummary:
-    counts = scored.counts
-    comparison = compare(model, scored.sample, counts.rows, counts.above, options.fpr) if counts.rows else None
-    return PredictionSummary(counts.rows, counts.anomalies, counts.threshold, scored.unknown, comparison)
+    comparison = compare(model, scored.sample, scored.rows, scored.above, options.fpr) if scored.rows else None
+    return PredictionSummary(scored, comparison)
 
 
 def _score(
@@ -242,7 +214,7 @@ def _score(
             above += int((scores > rate_threshold).sum())
             values = raw if raw.ndim == 2 else raw.reshape(len(raw), -1)
             own.add(scores.cpu().numpy(), values[:, : own.values.shape[1]])  # of columns; none of images and texts
-    return ScoredFile(Counts(rows, anomalies, above, threshold), new, own)
+    return ScoredFile(own, new, rows, anomalies, above, threshold)
 
 
 def scored_batches(

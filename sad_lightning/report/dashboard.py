@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import wandb
 
-from sad_lightning.errors import InputError, error_words
+from sad_lightning.errors import InputError, error_words, extra
 from sad_lightning.tracking.login import logged_in
 
 PROJECT = "sad_lightning"
@@ -17,14 +17,7 @@ PROJECT = "sad_lightning"
 def log_report(out: Path, tables: Mapping[str, str], page: str, *, name: str) -> str:
     """Log the report as one run, however many cells it is about: offline where nobody is logged in.
 
-    Args:
-        out: folder below which W&B keeps the run.
-        tables: CSV texts by name.
-        page: the HTML page.
-        name: of the run, and of its group.
-
-    Returns:
-        Where the run is, in words.
+    Tables are CSV by name; the folder ``out`` is that below which W&B keeps the run. Returns where it is, in words.
 
     Raises:
         InputError: W&B can not be reached.
@@ -56,11 +49,9 @@ def workspace(entity: str, project: str) -> Any:
     Raises:
         InputError: wandb-workspaces is not installed.
     """
-    try:
+    with extra("workspace", "--wandb-workspace"):
         import wandb_workspaces.reports.v2 as panels
         import wandb_workspaces.workspaces as ws
-    except ImportError as error:
-        raise InputError("--wandb-workspace needs wandb-workspaces; pip install 'sad_lightning[workspace]'") from error
     means = {"groupby": panels.Config("cell.method"), "groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
 
     def bars(title: str, metric: str) -> Any:

@@ -43,25 +43,17 @@ class Index:
                         self._read(line)
 
     def get(self, name: str, stamp: Stamp) -> dict[str, Any] | None:
-        """What the file of that name says, None where it is not known or the file has changed. It must not be changed.
+        """What the file of that name, relative to the folder, says; None where it is not known or the file has changed.
 
-        Args:
-            name: of the file, relative to the folder.
-            stamp: of the file, from ``stamp_of``.
+        It must not be changed.
         """
         known = self._content.get(name)
         return known[1] if known is not None and known[0] == stamp else None
 
     def put(self, name: str, stamp: Stamp, content: Mapping[str, Any]) -> dict[str, Any]:
-        """Remember what a file says.
+        """Remember what a file says, as plain data; its stamp is from before it was read.
 
-        Args:
-            name: of the file, relative to the folder.
-            stamp: of the file, from ``stamp_of``, before it was read.
-            content: plain data; the values in its ``settings`` repeat from file to file.
-
-        Returns:
-            The content, in which files share equal settings. It must not be changed.
+        Returns the content, in whose ``settings`` files share what is equal. It must not be changed.
         """
         settings, short, shared = dict(content.get("settings", {})), {}, {}
         for key, value in settings.items():

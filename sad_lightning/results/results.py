@@ -25,11 +25,7 @@ class Results:
         self._index = Index(folder / ".results.index", f"1 of schema {SCHEMA}")
 
     def read(self, name: str, stamp: Stamp | None = None) -> Result:
-        """The result of a cell.
-
-        Args:
-            name: of its folder, relative to that of the results.
-            stamp: of its ``result.json``, where it is known.
+        """The result of a cell, by the name of its folder below that of the results, and its stamp if it is known.
 
         Raises:
             FileNotFoundError: there is no result.
@@ -68,10 +64,6 @@ def files_below(folder: Path, ends: tuple[str, ...]) -> Iterator[tuple[str, dict
     """Every folder that holds files with such ends: its name relative to the folder, and its files, in order.
 
     The stamp of what is no file, as of a broken link, is empty.
-
-    Args:
-        folder: above all of them.
-        ends: of the names of the files.
     """
     waiting = [""]
     while waiting:

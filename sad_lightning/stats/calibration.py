@@ -45,10 +45,7 @@ class Calibration(NamedTuple):
 
 
 def fit_calibration(scores: ArrayLike) -> Calibration:
-    """The calibration of a detector.
-
-    Args:
-        scores: ``(n,)`` of rows that are presumed normal and did not train it; one at least.
+    """The calibration of a detector, from at least one score of rows that are presumed normal and did not train it.
 
     Raises:
         InputError: there is none, or one is not finite.

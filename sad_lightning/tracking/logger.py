@@ -81,13 +81,9 @@ class CellLog:
         y: NDArray[np.int64],
         scores: NDArray[np.float64],
     ) -> None:
-        """Log the metrics of a cell; to W&B also the ROC curve and the scores of normals and anomalies.
+        """Log the metrics of a cell, and of each class; to W&B also the ROC curve and the scores of both kinds of rows.
 
-        Args:
-            metrics: all metrics by name.
-            per_class: AUROC and recall of each class that is not normal.
-            y: ``(N,)`` truth of the test rows, 0 normal and 1 anomaly.
-            scores: ``(N,)`` their scores.
+        The truth ``y`` of the test rows is 0 for normals and 1 for anomalies.
         """
         logger = self.open()
         logger.log_metrics({f"test/{name}": value for name, value in metrics.items()})

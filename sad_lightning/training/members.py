@@ -117,17 +117,11 @@ def fit_cached(
 ) -> None:
     """Train every method on its data, or read its weights from the cache; of equal trainings only one is run.
 
+    Weights count as equal by the settings of the Trainer that determine numbers, and by how many processes share a
+    batch; one of these writes. For ``stack`` see ``fit_members``.
+
     What trained as one is written as a whole first: if a kill left some entries without the others, these would train
     in a smaller population, which rounds otherwise.
-
-    Args:
-        trainings: methods, their rows and their stages.
-        new_trainer: makes the Trainer of stages that are trained as one.
-        settings: the settings of the Trainer that determine numbers.
-        processes: how many processes share a batch.
-        cache: the folder of the weights.
-        writes: whether this process writes there.
-        stack: see ``fit_members``.
     """
     originals: dict[str, Training] = {}  # key -> the training that is run
     copies: list[Training] = []  # those equal to one of them

@@ -75,9 +75,5 @@ class Mixture(nn.Module):
         return self.mean({name: voice.score(seen[name]) for name, voice in self.voices.items()})  # type: ignore[operator]
 
     def mean(self, scores: Mapping[str, Tensor]) -> Tensor:
-        """The mean value of rows that the voices have scored, ``(B,)`` float64.
-
-        Args:
-            scores: ``(B,)`` of each voice, by name.
-        """
+        """The mean value of rows that the voices have scored, ``(B,)`` float64."""
         return torch.stack([one(scores[name]) for name, one in self.calibrations.items()]).mean(dim=0)

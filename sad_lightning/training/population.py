@@ -118,13 +118,9 @@ class Population(Steps):
         return weights | {name: self.get_buffer(name.replace(".", _DOT)) for name in self.state_names}
 
     def _call(self, function: Callable[..., Any], tensors: dict[str, Tensor], batch: Batch, *more: Any) -> Any:
-        """Call a function of the skeleton for each member, with the tensors of that member.
+        """Call a function of the skeleton for each member, with its batch and its slice of ``tensors`` and of ``more``.
 
-        Args:
-            function: takes the batch of one member, and that member's slice of each tensor in ``more``.
-            tensors: the parameters and buffers that it uses; it may write to buffers in place.
-            batch: of all members.
-            more: further arguments, tensors ``(K, ...)``.
+        The tensors are the parameters and buffers that it uses; it may write to buffers in place.
         """
         skeleton = self._skeleton[0]
         if skeleton.training != self.training:

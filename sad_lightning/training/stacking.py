@@ -9,13 +9,7 @@ _MOST, _MOST_IMAGES = 100, 30  # members; for memory: one needs some hundreds of
 
 
 class Verdict(NamedTuple):
-    """Whether stacking is faster, and why.
-
-    Attributes:
-        pays: whether it is faster.
-        reason: why, for a person.
-        limit: how many cells train as one at most.
-    """
+    """Whether stacking pays, as it is faster; why, for a person; and how many cells train as one at most."""
 
     pays: bool
     reason: str
@@ -23,12 +17,7 @@ class Verdict(NamedTuple):
 
 
 def stacking_pays(shape: Sequence[int], *, on_cpu: bool) -> Verdict:
-    """Whether a population of networks for samples of this shape is faster than its members one after the other.
-
-    Args:
-        shape: of a sample, ``(D,)`` or ``(C, H, W)``.
-        on_cpu: whether they train on a CPU.
-    """
+    """Whether a population of networks for samples of this shape is faster than its members one after the other."""
     if not on_cpu:
         most = _MOST if len(shape) == 1 else _MOST_IMAGES
         return Verdict(True, "networks as small as these are bound by launches on an accelerator", most)

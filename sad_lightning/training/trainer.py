@@ -125,13 +125,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Training:
-    """A method, the rows that it trains on, and the record of its training.
-
-    Attributes:
-        method: training changes its weights.
-        data: its rows, with the batches of its steps.
-        stage: the record, to which training writes.
-    """
+    """A method, whose weights training changes, its rows in the batches of its steps, and the record of training."""
 
     method: Method
     data: DataModule
@@ -216,17 +210,10 @@ class ProgressBar(Callback):
 def new_trainer(
     make: MakeTrainer, stages: Sequence[Stage], *, epochs: int, folder: Path, callbacks: Sequence[Callback] = ()
 ) -> Trainer:
-    """A Trainer for stages that are trained as one, with its resume checkpoint in ``folder``.
+    """A Trainer, which ``make`` makes from keywords, for stages that are trained as one, with a resume checkpoint.
 
-    Args:
-        make: makes a Trainer from keywords.
-        stages: what it trains; the first names the progress bar and the checkpoint. Empty if it only scores.
-        epochs: how many.
-        folder: of the resume checkpoint.
-        callbacks: further callbacks; those of ``trainer.callbacks`` follow them.
-
-    Raises:
-        InputError: the Trainer refuses its settings (no such accelerator, precision, ...), or a callback is none.
+    The first stage names the progress bar and the checkpoint; without stages it only scores. The callbacks come before
+    those of ``trainer.callbacks``.
     """
     given: Mapping[str, Any] = getattr(make, "keywords", {})
     wanted = given.get("callbacks") or ()

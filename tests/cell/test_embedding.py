@@ -204,7 +204,7 @@ def test_a_folder_of_pictures_becomes_one_file_that_sees(recipe, tmp_path):
     raw = load(cfg.data).x
     np.testing.assert_allclose(model.score_rows(raw[rows]), expected, rtol=1e-4)
     summary = predict(model, top, tmp_path / "scores.csv")
-    assert summary.rows == 68
+    assert summary.scored.rows == 68
     if recipe == "+preset=images":  # a graph of the backbone takes its time
         assert "agrees with the model" in export_model(folder, "onnx", tmp_path / "model.onnx")
     else:

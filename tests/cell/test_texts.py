@@ -68,7 +68,7 @@ def test_a_column_of_texts_trains_a_detector_that_scores_new_ones(reviews, tmp_p
     with open(tmp_path / "new.csv", "w", newline="") as file:
         csv.writer(file).writerows(new)
     summary = predict(model, tmp_path / "new.csv", tmp_path / "scores.csv", Options(keep=["id"]))
-    assert summary.rows == 4
+    assert summary.scored.rows == 4
     with open(tmp_path / "scores.csv") as file:
         scored = list(csv.DictReader(file))
     assert [row["id"] for row in scored] == ["x", "y", "z", "w"]

@@ -17,7 +17,7 @@ from sad_lightning.data.preprocess import Scaling
 from sad_lightning.data.schema import Column, ImageSchema, TableSchema
 from sad_lightning.explain import __main__ as command
 from sad_lightning.explain.attribution import attribute, typical_row
-from sad_lightning.explain.page import bars, heat, leading
+from sad_lightning.explain.figures import bars, heat, leading
 from sad_lightning.model import BaselineScore, Model
 
 SHORT = {"trainer.max_epochs": 3, "optimizer.milestones": [2], "trainer.accelerator": "cpu"}

@@ -9,10 +9,7 @@ from sad_lightning.errors import InputError, error_words
 class Address(NamedTuple):
     """A file on another machine, with those functions of a ``Path`` that reading a table needs.
 
-    Attributes:
-        url: as it was typed.
-        filesystem: a file system of fsspec.
-        path: within that file system.
+    The url is as it was typed; the path is within a file system of fsspec.
     """
 
     url: str

@@ -15,7 +15,7 @@ import numpy as np
 from sad_lightning.data.own.address import Place
 from sad_lightning.data.own.values import NOT_TEXT, Values, not_categorical, numbered, spell_date
 from sad_lightning.data.schema import Dialect
-from sad_lightning.errors import InputError, error_words
+from sad_lightning.errors import InputError, error_words, extra
 
 BLOCK = 1 << 23  # bytes of a CSV that are read at a time
 ROWS = 1 << 16  # rows of another file that are read at a time
@@ -38,15 +38,10 @@ class ArrowFile:
     """
 
     def __init__(self, path: Place, dialect: Dialect = _PLAIN) -> None:
-        try:
+        with extra("table", f"{path}: CSV or parquet", instead="give an npz"):
             import pyarrow
             import pyarrow.csv
             from pyarrow import parquet
-        except ImportError as error:
-            raise InputError(
-                f"{path}: CSV and parquet are read by pyarrow, which is not there; pip install 'sad_lightning[table]', "
-                f"or give an npz"
-            ) from error
         self.path, self.pa, self.csv, self.parquet = path, pyarrow, pyarrow.csv, parquet
         self.dialect = dialect
         self.is_csv = path.suffix.lower() != ".parquet"
@@ -215,13 +210,7 @@ class ArrowFile:
 
 
 def arrow_values(path: Place, name: str, column: Any, *, as_words: bool) -> Values:
-    """The values of an Arrow array, one column of some rows.
-
-    Args:
-        path: the file, for errors.
-        name: of the column.
-        column: the array.
-        as_words: whether they are words, even if they look like numbers.
+    """The values of an Arrow array, one column of some rows; ``as_words`` makes words of what looks like numbers, too.
 
     Raises:
         InputError: they can not be words.

@@ -9,7 +9,7 @@ from sad_lightning.data.own.arrow import arrow_values
 from sad_lightning.data.own.reading import check_columns, raw_rows
 from sad_lightning.data.own.values import FRAME, Table, check_names_once
 from sad_lightning.data.schema import TableSchema
-from sad_lightning.errors import InputError, error_words
+from sad_lightning.errors import InputError, error_words, extra
 
 
 def is_mixed(frame: Any) -> bool:
@@ -38,13 +38,8 @@ def frame_of(columns: Any) -> Any:
     Raises:
         InputError: pyarrow is not installed, or a column can not be read.
     """
-    try:
+    with extra("table", "X: a frame of names, words or time stamps", instead="give numbers alone"):
         import pyarrow
-    except ImportError as error:
-        raise InputError(
-            "X: rows with names, words or time stamps are read by pyarrow, which is not there; pip install "
-            "'sad_lightning[table]', or give numbers alone"
-        ) from error
     try:
         return pyarrow.table(columns)
     except (pyarrow.ArrowException, TypeError, AttributeError) as error:

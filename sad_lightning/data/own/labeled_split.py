@@ -174,10 +174,7 @@ def units(
 ) -> NDArray[np.int64]:
     """The unit of each row, ``(N,)`` from 0: equal rows and rows of one group share a unit, in chains of any length.
 
-    Args:
-        rows: their hashes, ``(N,)``.
-        group: of each, ``(N,)``, or None.
-        common: ``(N,)`` the rows that share no unit with others for being equal; None for none.
+    Rows are told by their hashes. Those in ``common``, ``(N,)``, share no unit with others for being equal.
     """
     _, same = np.unique(rows, return_inverse=True)
     if common is not None and common.any():

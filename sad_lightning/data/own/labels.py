@@ -37,14 +37,8 @@ def semi_of(
 ) -> NDArray[np.int8]:
     """The label of each row that training sees, ``(N,)``; a missing value is unlabeled.
 
-    A word that a person gives a meaning loses the one that it has without any setting.
-
-    Args:
-        path: the file, for errors.
-        label: the column, as words.
-        known_anomaly: the word, or words, of known anomalies.
-        known_normal: those of known normals.
-        unlabeled: those of unlabeled rows.
+    Each setting is a word of the column or several. A word that a person gives a meaning loses the one that it has
+    without any setting.
 
     Raises:
         InputError: the column holds another word, or a word has two meanings.
@@ -72,14 +66,7 @@ def semi_of(
 
 
 def check_words(path: Place, label: Values, *, known_anomaly: object, known_normal: object, **_: object) -> None:
-    """Refuse words that a person has named, and of which no row has one.
-
-    Args:
-        path: the file, for errors.
-        label: the column of all rows, as words.
-        known_anomaly: the words of known anomalies.
-        known_normal: those of known normals.
-    """
+    """Refuse words that a person has named, and of which no row has one."""
     for key, semi, setting in (("known_anomaly", -1, known_anomaly), ("known_normal", 1, known_normal)):
         names = as_words(setting)
         if names and names != USUAL[semi] and not set(names) & set(label.words):
@@ -99,16 +86,9 @@ def labels_of(
 ) -> tuple[NDArray[np.int64], tuple[str, ...], Labels]:
     """The classes that evaluation sees, their names, and the labels.
 
-    With a truth column its words are the classes, and a row without a word is not evaluated. Without one evaluation
-    uses the labels of training, and counts unlabeled rows as normal.
-
-    Args:
-        path: the file, for errors.
-        semi: ``(N,)`` as ``semi_of`` gives it.
-        truth: the column, as words, or None.
-        normal: its words that count as normal.
-        part: ``(N,)`` as ``part_of`` gives it, or None.
-        group: the column, as words, or None; a row without a group stands alone.
+    With a truth column its words are the classes, those in ``normal`` count as normal, and a row without a word is not
+    evaluated. Without one evaluation uses the labels of training, and counts unlabeled rows as normal. A row without a
+    group stands alone.
 
     Raises:
         InputError: ``normal`` names no word of the column, or all of them.

@@ -41,13 +41,9 @@ Masks = NDArray[np.uint8]
 
 
 class Picture(NamedTuple):
-    """A picture of a layout.
+    """A picture of a layout; its kind is the name of its folder, its part is as in ``Labels.part``.
 
-    Attributes:
-        file: its path.
-        kind: its class, the name of its folder.
-        part: as in ``Labels.part``.
-        mask: the picture of where its defects are; None where there is none.
+    The mask is a picture of where its defects are; None where there is none.
     """
 
     file: Path
@@ -57,13 +53,7 @@ class Picture(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The pictures of one product.
-
-    Attributes:
-        name: of the set whose layout it is.
-        normal: the class of normal pictures.
-        pictures: all of them, by part and name.
-    """
+    """The pictures of one product, by part and name; ``name`` is that of the set whose layout it is."""
 
     name: str
     normal: str
@@ -105,11 +95,9 @@ def images(path: str, size: int, channels: int, labels: str | None, known: int, 
 
 
 def layout_of(top: Path, listing: Path | None = None) -> Layout | None:
-    """The layout of a folder; None where it is none of these.
+    """The layout of the folder of one product; None where it is none of these.
 
-    Args:
-        top: of one product.
-        listing: of VisA, which pictures train; None for its 1cls.csv.
+    The listing is VisA's, of which pictures train; None for its 1cls.csv.
 
     Raises:
         InputError: VisA's list is not there or damaged.

@@ -14,10 +14,7 @@ _SAMPLE = 10_000  # rows of either kind that are looked at
 def tells_label(values: Values, anomalous: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
     """Whether a column alone ranks nearly every known anomaly above, or below, the other rows.
 
-    Args:
-        values: numbers, true and false, or words, each ranked by the share of anomalies among the other rows with it.
-        anomalous: ``(N,)`` the known anomalies.
-        other: ``(N,)`` the rows to tell them from.
+    A word is ranked by the share of anomalies among the other rows with it.
     """
     present = ~np.isnan(values.numbers)
     kinds = [np.flatnonzero(mask & present) for mask in (other, anomalous)]

@@ -16,12 +16,7 @@ _ALL = "**/*"
 
 @dataclass(frozen=True)
 class DataPart:
-    """One file of a data set.
-
-    Attributes:
-        place: its path or address.
-        name: its path below the folder of the data set.
-    """
+    """One file of a data set; its name is its path below the folder of the data set."""
 
     place: Place
     name: str

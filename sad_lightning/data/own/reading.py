@@ -159,11 +159,7 @@ def raw_rows(
 ) -> tuple[NDArray[np.float32], dict[str, int]]:
     """Raw rows of a schema, ``(n, C)`` float32, and by column how many values are unknown categories or no time stamps.
 
-    Args:
-        path: the file, for errors.
-        table: with all columns of the schema.
-        schema: of the rows.
-        first: the number of the first row, for errors.
+    The table has all columns of the schema; ``first`` is the number of its first row, for errors.
 
     Raises:
         InputError: a value is infinite, or missing where the schema refuses that, or a column is of another kind.
@@ -240,12 +236,7 @@ def check_columns(
 ) -> None:
     """Refuse columns that are not those of the training.
 
-    Args:
-        path: the file, for errors.
-        names: the columns that there are.
-        schema: the columns that there must be.
-        keep: further columns that there must be.
-        ignore: columns that there may be too, besides those in ``schema.aside``.
+    Those to keep must be there besides; those to ignore may be, as those in ``schema.aside`` may.
 
     Raises:
         InputError: one is missing, not known, or to be ignored although it is of the training.

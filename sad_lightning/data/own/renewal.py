@@ -24,14 +24,7 @@ from sad_lightning.seeding import derive
 
 
 class RowGroup(NamedTuple):
-    """A row group of a parquet.
-
-    Attributes:
-        part: the file.
-        number: in the file.
-        first: how many rows of the file come before it.
-        rows: how many it has.
-    """
+    """A row group of a parquet; ``first`` rows of the file come before it."""
 
     part: DataPart
     number: int
@@ -42,10 +35,7 @@ class RowGroup(NamedTuple):
 class FileRows:
     """The rows of the files that a table is a sample of.
 
-    Args:
-        parts: the files.
-        label: the column of the labels, or None.
-        is_labeled: says of the values of that column which are labels.
+    ``is_labeled`` says of the values of the column ``label``, if there is one, which are labels.
 
     Raises:
         InputError: a file is no parquet.
@@ -74,13 +64,9 @@ class FileRows:
         return blake2b(states.encode(), digest_size=10).hexdigest()
 
     def rows(self, epoch: int, n: int, schema: Schema, held_out: NDArray[np.uint64]) -> NDArray[np.float32]:
-        """The unlabeled ones among the n rows of an epoch, ``(<= n, D)``.
+        """The unlabeled ones among the n rows that an epoch takes from a pass, ``(<= n, D)``.
 
-        Args:
-            epoch: from 0.
-            n: how many rows an epoch takes from a pass.
-            schema: of the table.
-            held_out: the ``row_hash`` of rows that must not come.
+        Rows with a ``row_hash`` in ``held_out`` do not come.
 
         Raises:
             InputError: a file does not fit the schema.

@@ -102,9 +102,7 @@ def are_times(words: Sequence[str]) -> bool:
 def read_times(words: Sequence[str], day_first: bool | None = None) -> Times:
     """Words as time stamps.
 
-    Args:
-        words: of a column.
-        day_first: whether 1/2/2026 is the first of February; None where the words themselves say it.
+    The words themselves say whether 1/2/2026 is the first of February where ``day_first`` is None.
 
     Raises:
         InputError: they do not say it; the message is the rest of a sentence.
@@ -123,13 +121,9 @@ def read_times(words: Sequence[str], day_first: bool | None = None) -> Times:
 
 
 def time_column(where: str, name: str, words: Sequence[str], day_first: bool | None) -> Column:
-    """The column of a schema for time stamps.
+    """The column of a schema for time stamps, which most of its distinct words are; the others are missing.
 
-    Args:
-        where: the file, for errors.
-        name: of the column.
-        words: its distinct values, most of which are time stamps; others are missing.
-        day_first: whether the day comes before the month; None where the words say it.
+    The words themselves say whether the day comes before the month where ``day_first`` is None.
 
     Raises:
         InputError: they can not be used, or do not say which number is the day.
@@ -156,11 +150,6 @@ def time_column(where: str, name: str, words: Sequence[str], day_first: bool | N
 
 def time_values(where: str, values: Values, column: Column) -> tuple[NDArray[np.float64], int]:
     """The raw values of a column of time stamps, ``(n,)`` seconds since Monday, and how many were no time stamps.
-
-    Args:
-        where: the file, for errors.
-        values: words.
-        column: as it was in training.
 
     Raises:
         InputError: none of the words is a time stamp, or they are of another form than in training.

@@ -165,13 +165,9 @@ def numbered(names: Sequence[str]) -> list[str]:
 
 
 def check_names_once(path: Place, names: Sequence[str], ignore: Collection[str] = (), out: str = "") -> None:
-    """Refuse a column without a name, and two columns of one name.
+    """Refuse a column without a name, and two columns of one name, unless they are ignored.
 
-    Args:
-        path: the file, for errors.
-        names: of all columns.
-        ignore: columns that are left out, which may have any name.
-        out: what leaves columns out at prediction.
+    ``out`` is the option that leaves columns out at prediction.
     """
     for number, name in enumerate(names, start=1):
         if (not name or name.startswith("__index_level_")) and name not in ignore:

@@ -16,13 +16,7 @@ from sad_lightning.report.gather.table import Row
 
 
 class SettingFigures(NamedTuple):
-    """The figures of one setting.
-
-    Attributes:
-        ranking: the methods under that setting.
-        large: figures that stand two in a line.
-        scores: small ones, a method each.
-    """
+    """The figures of the methods under one setting: large ones, two in a line, and small ones, a method each."""
 
     ranking: Ranking
     large: list[Figure]

@@ -20,11 +20,9 @@ from sad_lightning.report.gather.ranking import Ranking
 
 
 def draw_pictures(rankings: Iterable[Ranking], which: str) -> tuple[list[Figure], list[str]]:
-    """Cells in pictures, and what could not be drawn, a line each.
+    """Cells of the methods in pictures, and what could not be drawn, a line each.
 
-    Args:
-        rankings: the methods whose cells are drawn.
-        which: ``middle`` draws one cell of each method and setting, that of the median AUROC; ``all`` every cell.
+    ``middle`` draws one cell of each method and setting, that of the median AUROC; ``all`` every cell.
     """
     figures, problems = [], []
     sets: dict[str, Arrays | None] = {}

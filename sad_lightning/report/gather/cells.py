@@ -20,12 +20,9 @@ FPR = np.linspace(0, 1, 101)  # where ROC curves are read off
 
 
 class Place(NamedTuple):
-    """Where a cell stands in its grid.
+    """Where a cell stands in its grid: its normal classes, its known ones and its seed.
 
-    Attributes:
-        normal: the normal classes, by number.
-        known: the setting ``known_anomaly``, one or several; empty where the seed draws the known classes.
-        seed: of the cell.
+    Known ones are the setting ``known_anomaly``, one or several; empty where the seed draws them.
     """
 
     normal: tuple[int, ...]
@@ -34,11 +31,9 @@ class Place(NamedTuple):
 
 
 class Roc(NamedTuple):
-    """What the test scores of a cell say beyond its metrics.
+    """What the test scores of a cell say beyond its metrics: DeLong's 95 % interval of the AUROC, as shares.
 
-    Attributes:
-        interval: DeLong's 95 % interval of the AUROC, shares.
-        recalls: ``(101,)`` recall at the false-positive rates ``FPR``.
+    ``recalls`` are those at the false-positive rates ``FPR``, ``(101,)``.
     """
 
     interval: Interval
@@ -56,12 +51,9 @@ class Roc(NamedTuple):
 
 @dataclass(frozen=True)
 class CellResult:
-    """The result of a cell and its folder.
+    """The result of a cell, without its history, which ``Result.read`` reads, and its folder.
 
-    Attributes:
-        folder: of the cell.
-        result: without its history, which ``Result.read`` reads.
-        remembered_roc: what an index says of its scores; None where they must be read.
+    ``remembered_roc`` is what an index says of its scores; None where they must be read.
     """
 
     folder: Path
@@ -135,13 +127,7 @@ class Rocs:
         self._index = Index(folder / ".roc.index", f"1 at {len(FPR)}")
 
     def of(self, cell: CellResult, name: str, stamps: Stamp) -> Roc | None:
-        """What the scores of a cell say; None where they can not be read.
-
-        Args:
-            cell: of which.
-            name: of its folder, relative to that of all.
-            stamps: of its result and its scores.
-        """
+        """What the scores of a cell say; None where they can not be read. Stamps are of its result and its scores."""
         plain = self._index.get(name, stamps)
         if plain is None and cell.roc is not None:
             plain = self._index.put(name, stamps, cell.roc.plain())

@@ -157,12 +157,7 @@ def _each(groups: Iterable[Group]) -> Iterator[tuple[Group, CellResult]]:
 
 
 def _rows(cell: CellResult, texts: dict[object, str]) -> object:
-    """A key that is equal for cells with the same label-free training rows.
-
-    Args:
-        cell: of which.
-        texts: of settings that several results share, by their identities.
-    """
+    """A key that is equal for cells with the same label-free training rows; texts are of shared settings."""
     settings = cell.result.settings
     split: Mapping[str, object] = settings["split"]
     others = {name: settings.get(name) for name in ("data", "preprocess", "target_fpr")}

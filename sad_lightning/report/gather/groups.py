@@ -214,9 +214,7 @@ def _absent(groups: Sequence[Group]) -> Iterator[Group]:
 def _kind(result: Result, texts: dict[tuple[str, int], str]) -> str:
     """A key that is equal for cells of one group: all settings but seed and classes, and whether a class is known.
 
-    Args:
-        result: of a cell.
-        texts: of settings that several results share, by name and identity.
+    Texts are of settings that several results share, by name and identity.
     """
     parts = [f"known {result.counts['known_anomaly'] > 0}"]
     for name, value in sorted(result.settings.items()):

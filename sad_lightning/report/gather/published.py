@@ -151,14 +151,8 @@ def published_recall(
 ) -> dict[str, PublishedNumber]:
     """ye2021's recall of each test class at a false-positive rate of 5 %, in percent (Tables 3 to 11).
 
-    Its baselines, deep_svdd and ae, see no known anomalies.
-
-    Args:
-        data: the data set.
-        method: our name of the method.
-        normal_classes: names of the normal classes.
-        known_classes: names of the classes of known anomalies.
-        weights: of these, in proportion; None for equal ones.
+    Its baselines, deep_svdd and ae, see no known anomalies. Known classes weigh equally, or in proportion to
+    ``weights``.
     """
     recalls = _recalls().get((data, method, tuple(normal_classes), _mixture(known_classes, weights)), {})
     return {name: number for name, (number, _) in recalls.items()}

@@ -56,13 +56,9 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Ranking:
-    """The methods of one data set under one setting, the best on top.
+    """The methods of one data set under one setting, the highest mean first, and those absent for want of a result.
 
-    Attributes:
-        data: the data set.
-        setting: what they are compared under.
-        rows: those with results, the highest mean first; what has less than half the cells of the fullest comes last.
-        absent: those without.
+    What has less than half the cells of the fullest comes last.
     """
 
     data: str
@@ -141,13 +137,7 @@ def short_names(rankings: Sequence[Ranking]) -> tuple[list[str], str]:
 
 
 class Better(NamedTuple):
-    """One number of a paper and ours that stands beside it.
-
-    Attributes:
-        published: the paper's.
-        row: the better of ours.
-        others: what it is better than, the best first.
-    """
+    """One number of a paper, the better of ours that stand beside it, and the others, the best first."""
 
     published: PublishedNumber
     row: Row

@@ -2,14 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sad_lightning.drawing import svg
-from sad_lightning.drawing.pages import environment
 from sad_lightning.drawing.pixels import picture
 
 _SHOWN = 8  # columns
@@ -18,36 +15,8 @@ _BINS = 60
 Parts = Mapping[str, NDArray[np.float32]]
 
 
-@dataclass(frozen=True)
-class RowExplanation:
-    """A row whose score is explained.
-
-    Attributes:
-        name: such as ``row 3``.
-        score: its anomaly score.
-        p_value: conformal.
-        is_anomaly: the decision.
-        why: the columns that add most; empty for images.
-        figure: what adds to the score.
-    """
-
-    name: str
-    score: float
-    p_value: float
-    is_anomaly: bool
-    why: str
-    figure: svg.Figure
-
-
 def bars(title: str, columns: Sequence[str], values: Sequence[str], parts: Parts) -> svg.Figure:
-    """The columns that add most to the score of one row, by occlusion.
-
-    Args:
-        title: names the row.
-        columns: the names of the C columns.
-        values: their values in this row, as text.
-        parts: by name ``(C,)``, see ``Attribution``.
-    """
+    """The columns that add most to the score of one row, by occlusion, with their values; parts are ``(C,)``."""
     order = leading(parts["occlusion"])[:_SHOWN]
     shapes = [svg.text(300 + (_BAR + 90) * i, 16, name, "soft") for i, name in enumerate(parts)]
     for line, column in enumerate(order):
@@ -66,13 +35,7 @@ def bars(title: str, columns: Sequence[str], values: Sequence[str], parts: Parts
 
 
 def heat_map_figure(title: str, image: NDArray[np.uint8], parts: Parts) -> svg.Figure:
-    """One image beside heat maps of what adds to its score: red adds, blue subtracts.
-
-    Args:
-        title: names the image.
-        image: ``(H, W, C)``.
-        parts: by name ``(H, W)``, see ``Attribution``.
-    """
+    """One image, ``(H, W, C)``, beside heat maps of what adds to its score: red adds, blue subtracts."""
     pictures = {"image": image, **{name: heat(values) for name, values in parts.items()}}
     shapes = []
     for i, (name, pixels) in enumerate(pictures.items()):
@@ -100,16 +63,16 @@ def leading(numbers: NDArray[np.floating]) -> list[int]:
     return order
 
 
-def score_overview(rows: Sequence[RowExplanation], calibration: NDArray[np.float64], threshold: float) -> svg.Figure:
-    """The scores of some rows over a histogram of the scores that set the threshold.
-
-    Args:
-        rows: to show.
-        calibration: ``(n,)`` scores of normal rows.
-        threshold: an anomaly scores above it; it may be infinite.
-    """
-    scores = np.array([row.score for row in rows])
-    ends = [*calibration, *scores, *([threshold] if math.isfinite(threshold) else [])]
+def score_overview(
+    names: Sequence[str],
+    scores: NDArray[np.floating],
+    is_anomaly: NDArray[np.bool_],
+    calibration: NDArray[np.float64],
+    threshold: float,
+) -> svg.Figure:
+    """The scores of named rows over a histogram of the scores that set the threshold, which may be infinite."""
+    marks = scores.tolist()
+    ends = [*calibration, *marks, *([threshold] if math.isfinite(threshold) else [])]
     low, high = min(ends), max(ends)
     pad = 0.02 * (high - low) or 1.0
     x = svg.linear(low - pad, high + pad, 12, 748, "score", 8)
@@ -121,16 +84,11 @@ def score_overview(rows: Sequence[RowExplanation], calibration: NDArray[np.float
         side = "end" if x(threshold) > 500 else ""
         at = x(threshold) + (-5 if side else 5)
         parts.append(svg.text(at, 22, f"threshold {threshold:.4g}", f"soft small {side}"))
-    parts += [svg.mark(x(each.score), 92, int(each.is_anomaly), hint=f"{each.name}: {each.score:.4g}") for each in rows]
-    alt = f"Scores of the rows, {scores.min():.4g} to {scores.max():.4g}, and the threshold {threshold:.4g}."
+    for name, score, odd in zip(names, marks, is_anomaly.tolist(), strict=True):
+        parts.append(svg.mark(x(score), 92, int(odd), hint=f"{name}: {score:.4g}"))
+    alt = f"Scores of the rows, {min(marks):.4g} to {max(marks):.4g}, and the threshold {threshold:.4g}."
     caption = "Marks: the rows, orange squares where called anomalies. Grey: normal rows."
     return svg.make_figure("overview", (760, 116), parts, title="Where these rows lie", alt=alt, caption=caption)
-
-
-def explanation_page(title: str, note: str, overview: svg.Figure, rows: Sequence[RowExplanation]) -> str:
-    """One HTML page that needs no other file: all rows in a table, then what adds to the score of each."""
-    template = environment(Path(__file__).parent).get_template("page.html")
-    return template.render(title=title, note=note, overview=overview, samples=rows)
 
 
 def _short(text: str) -> str:
