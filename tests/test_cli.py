@@ -201,6 +201,7 @@ MISTAKES = [
     *(([f"{group}=5"], f"{group} must hold ") for group in ("preprocess", "balance", "selection", "voices")),
     *(([f"method.{key}=5"], f"method.{key} must hold settings, got 5") for key in ("network", "optimizer")),
     (["optimizer.lr=1e38"], "optimizer.lr must be at most 1e+30, got 1e+38"),
+    (["votes=few"], "votes is for voices of a mixture, and this is a method alone, got few; leave it out"),
     (["features=codes"], "features must be raw for a method that is trained by steps, got codes"),
     *(([f"pretrain.cache={value}"], "pretrain.cache must name a file or a folder") for value in ("null", "''", "[a]")),
     (["method._target_=builtins.print"], "--cfg job prints the settings there are"),

@@ -27,6 +27,7 @@ import sad_lightning
 from sad_lightning import Detector, label_auroc
 from sad_lightning.config.options import CONF
 from sad_lightning.errors import InputError
+from sad_lightning.export.__main__ import export_model
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT = {"trainer.max_epochs": 2, "optimizer.milestones": [1], "trainer.accelerator": "cpu"}
@@ -220,6 +221,30 @@ def test_without_a_name_it_is_the_recommended_preset(data):
         images = Detector(settings={"split.validation_ratio": 0.0}).fit(pixels, labels)
         assert list(images.model_.scorer.voices) == voices
     assert images.model_.preparation.extractor.name == "efficientnet_lite0"
+
+
+def test_few_known_anomalies_have_a_recipe_of_their_own(data, tmp_path):
+    x, semi, y = data
+    few, many = (np.where(np.cumsum(semi < 0) <= count, semi, np.maximum(semi, 0)) for count in (4, 5))
+    assert [(labels < 0).sum() for labels in (few, many)] == [4, 5]
+    settings = {"trainer.max_epochs": 5}
+    detector = Detector(settings=settings).fit(x, few)
+    voices = detector.model_.scorer.voices
+    assert list(voices) == ["distance_ratio", "one_center", "pu_svdd", "ten_centers"]
+    centers = {name: voices[name].baseline.centers for name in voices if name != "pu_svdd"}
+    assert centers == {"distance_ratio": 5, "one_center": 1, "ten_centers": 10}
+    assert detector.score(x, y) > 0.9
+    detector.save(tmp_path / "model.pt")
+    score = detector.anomaly_score(x)
+    np.testing.assert_array_equal(Detector.load(tmp_path / "model.pt").anomaly_score(x), score)
+    assert "agrees with the model" in export_model(tmp_path / "model.pt", "onnx")
+    assert np.isfinite(detector.explain(x[:2]).parts["occlusion"]).all()
+    with pytest.warns(UserWarning, match="new are boosted_trees, .*, trees, and left out one_center, ten_centers"):
+        detector.fit_more(x, many)
+    card = detector.model_.card
+    assert list(card["warm_start"]["epochs"]) == ["pu_svdd"]
+    assert "distance_ratio" in card["warm_start"]["fitted_anew"]
+    assert list(detector.model_.scorer.voices) == list(Detector(settings=settings).fit(x, many).model_.scorer.voices)
 
 
 def test_pipeline_and_search_over_parameters(data):

@@ -7,7 +7,7 @@ others in-sample. On 21 splits of 7 tables of ADBench this gave the same as half
 networks and forests; but a method that fits its training rows exactly, such as kde, is calibrated badly by them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from sad_lightning.cell.learner import check_optimisation, new_learner, with_sha
 from sad_lightning.cell.shallow import Shallow, unseen_scores
 from sad_lightning.cell.values import Cell, CellRows, Learner, PreparedCell, Scores, add_seconds
 from sad_lightning.cell.warm_start import networks_before, shortened
-from sad_lightning.checks import whole_number
+from sad_lightning.checks import choice, whole_number
 from sad_lightning.config.compose import is_baseline, one_line_errors, voice_of
 from sad_lightning.data.preprocess import UNSCALED
 from sad_lightning.data.split import Indices, Split
@@ -157,15 +157,14 @@ def new_mixture(
 
     Raises:
         InputError: a setting is wrong; the line names the voice.
-        NotDefinedError: all voices need known anomalies, and the cell has none.
+        NotDefinedError: all voices that vote need known anomalies, and the cell has none.
     """
     if whole_number("patience", cell.cfg.patience, least=0):
         raise InputError(f"patience must be 0 for a mixture, got {cell.cfg.patience}; leave it out")
     divided = divide(rows.split, target_fpr=cell.cfg.target_fpr, seed=rows.seed)
     rows = replace(rows, split=divided.split_of_voice)
     voices = []
-    for name in sorted(map(str, cell.cfg.voices)):
-        own = voice_of(cell.cfg, name)
+    for name, own in _that_vote(cell.cfg, int((rows.split.semi < 0).sum())).items():
         if "patches" in (own.features, cell.cfg.features):
             raise InputError(
                 "features=patches is for a method alone, and these are voices of a mixture; leave them out"
@@ -193,7 +192,40 @@ def new_mixture(
         raise NotDefinedError(
             "voices: none of them is defined without known anomalies or pixels of grey images, and this cell has none"
         )
+    if before is not None and isinstance(before.scorer, Mixture):
+        notes += _changes(list(before.scorer.voices), [voice.cell.method for voice in voices])
     return MixtureLearner(tuple(voices), divided)
+
+
+def _that_vote(cfg: DictConfig, known: int) -> dict[str, DictConfig]:
+    """The settings of the voices for so many known anomalies, in the order of their names.
+
+    Raises:
+        InputError: a setting is wrong, or none is for so many.
+    """
+    silent = "many" if known <= whole_number("few_known", cfg.few_known, least=0) else "few"
+    voices = {}
+    for name in sorted(map(str, cfg.voices)):
+        own = voice_of(cfg, name)
+        with one_line_errors(f"voices.{name}: "):
+            if choice("votes", str(own.votes), ("always", "few", "many")) != silent:
+                voices[name] = own
+    if not voices:
+        raise InputError(
+            f"votes must not be {silent} of all voices, for {known} anomalies are known and few_known={cfg.few_known}; "
+            f"leave votes out of one"
+        )
+    return voices
+
+
+def _changes(before: Sequence[str], now: Sequence[str]) -> Iterator[str]:
+    """What a warm start says where the mixture is of other voices than in the file."""
+    new, gone = (sorted(set(one) - set(other)) for one, other in ((now, before), (before, now)))
+    if new or gone:
+        yield (
+            f"warm_start: the mixture is of other voices than in the file; new are {', '.join(new) or 'none'}, and "
+            f"left out {', '.join(gone) or 'none'}"
+        )
 
 
 def _seen(rows: CellRows, cfg: DictConfig) -> CellRows | None:

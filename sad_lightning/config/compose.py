@@ -29,8 +29,8 @@ from sad_lightning.config.options import CONF
 from sad_lightning.errors import InputError
 
 OF_VOICE = ("method", "network", "optimizer", "pretrain", "trainer", "batch_size", "balance", "trim", "ensemble",
-            "ensemble_mean", "features", "selection")  # fmt: skip
-OF_CELL = ("data", "split", "preprocess", "seed", "target_fpr", "patience")
+            "ensemble_mean", "features", "selection", "votes")  # fmt: skip
+OF_CELL = ("data", "split", "preprocess", "seed", "target_fpr", "patience", "few_known")
 MIXTURE = "mixture"
 Files = tuple[tuple[str, ...], frozenset[tuple[str, int]]]
 _ONE_AT_A_TIME = threading.RLock()

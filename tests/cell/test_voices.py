@@ -113,7 +113,9 @@ def test_settings_of_a_voice_are_another_key(table, tmp_path):
     assert one != key('++voices.a=["method=extra_trees","method.trees=21"]')
     assert one != key(f"++voices.a=[{TREES}]", f"++voices.b=[{TREES}]")
     assert one != key(f"++voices.a=[{TREES}]", "seed=1")
-    assert key() == key("voices={}")
+    assert one != key(f'++voices.a=[{TREES},"votes=many"]')
+    assert one != key(f"++voices.a=[{TREES}]", "few_known=3")
+    assert key() == key("voices={}", "votes=always", "few_known=0")
 
 
 def test_no_row_both_calibrates_a_voice_and_sets_the_threshold():
@@ -178,9 +180,21 @@ def test_voices_that_need_anomalies_are_left_out_where_there_are_none():
         Detector("knn", settings={"voices": {"trees": ["method=extra_trees"]}}).fit(x)
 
 
+@pytest.mark.parametrize(("known", "names"), [(3, ["any", "some"]), (4, ["any", "more"])])
+def test_a_voice_votes_where_few_or_many_anomalies_are_known(known, names):
+    x, _ = rows()
+    voices = {"some": ["method=knn", "votes=few"], "more": ["method=iforest", "votes=many"], "any": ["method=knn"]}
+    settings = {"voices": voices, "few_known": 3}
+    detector = Detector("knn", settings=settings).fit(x, np.repeat([-1, 0], [known, len(x) - known]))
+    assert list(detector.model_.scorer.voices) == names
+
+
 @pytest.mark.parametrize(
     ("voices", "words"),
     [
+        ({"a": ["method=knn", "votes=few"]}, "votes must not be few of all voices, for 15 .* and few_known=0; leave"),
+        ({"a": ["method=knn", "votes=now"]}, r"voices\.a: votes must be one of always, few, many, got 'now'"),
+        ({"a": ["method=knn", "few_known=3"]}, r"voices\.a: few_known is decided for all voices together"),
         ({"a": ["method=deep_sat"]}, r"voices\.a: method/deep_sat.*there are abc"),
         ({"a": ["method.etta=1"]}, r"voices\.a: .*method\.etta"),
         ({"a": ["method=knn", "method.neighbors=0"]}, r"voices\.a: method\.neighbors must be"),
