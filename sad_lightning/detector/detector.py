@@ -105,7 +105,8 @@ class Detector(OutlierMixin, BaseEstimator):
 
         Networks start from their weights and train for a fifth of the epochs; everything else, trees and neighbours, is
         fitted anew, and so are calibration and threshold, on rows that no network has seen. Columns keep their scaling.
-        ``model_.card["warm_start"]`` says what went on and what was fitted anew.
+        ``model_.card["warm_start"]`` says what went on and what was fitted anew, and a warning which voices are new
+        where so many known anomalies ask for others.
 
         Args:
             X: all rows that shall count, those of ``fit`` too, for a model stores none; in its columns.
