@@ -1,9 +1,11 @@
 """M2 on tables as the public code of ruff2020 has it, beside ours (ruff2020 Table 6, the column SS-DGM).
 
-    SAD_DATA_ROOT=... python benchmarks/public_ss_dgm.py [--data cardio ...] [--seeds 10]
+    SAD_DATA_ROOT=... python benchmarks/public_ss_dgm.py [--data cardio ...] [--seeds 10] [--leaking]
+        [--settings KEY=VALUE ...]
 
 There q(y|x) is a perceptron of one hidden layer without BatchNorm, columns are in [0, 1], and a batch in which fewer
 than two rows are labeled trains on its unlabeled rows alone. Of a set with few known anomalies most batches are such.
+``--leaking`` draws both halves independently, as that code does (``leaking_halves.py``).
 """
 
 import argparse
@@ -13,10 +15,11 @@ from typing import Unpack
 
 import numpy as np
 import torch
-from leaking_halves import areas
+from leaking_halves import areas, leaking
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from sad_lightning.cell import prepare
 from sad_lightning.data.module import Batch
 from sad_lightning.methods.method import Shared
 from sad_lightning.methods.ss_dgm import SSDGM, ss_dgm_loss
@@ -55,9 +58,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", default=["arrhythmia", "cardio"])
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--variants", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
+    parser.add_argument("--leaking", action="store_true", help="draw the test half independently")
+    parser.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE", help="of every cell")
     options = parser.parse_args()
+    if options.leaking:
+        prepare.split_of = leaking(prepare.split_of)
     for data in options.data:
-        for name, settings in SETTINGS.items():
+        for name in options.variants:
+            settings = [*SETTINGS[name], *options.settings]
             with tempfile.TemporaryDirectory() as runs:
                 values = areas(data, "ss_dgm", options.seeds, Path(runs), settings)
             deviation = np.std(values, ddof=1) if len(values) > 1 else np.nan

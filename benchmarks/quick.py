@@ -62,6 +62,9 @@ FORMS = {
     ),
     "monitor": Form("--streams 3 --rows 60", "how often an alarm is false, and how soon it sees a shift"),
     "odds": Form("--data cardio --methods iforest --seeds 1", "Detector() beside baselines on ODDS", "SAD_DATA_ROOT"),
+    "best_epoch": Form(
+        "--rows 60 --epochs 52 --seeds 1", "what held-out images and the best epoch are worth", "SAD_DATA_ROOT"
+    ),
     "public_ss_dgm": Form("--data arrhythmia --seeds 1", "SS-DGM as the public code has it", "SAD_DATA_ROOT"),
     "leaking_halves": Form(
         "--data arrhythmia --methods ocsvm deep_sad --seeds 1 --settings trainer.max_epochs=2",
