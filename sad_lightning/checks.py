@@ -35,11 +35,7 @@ def fraction(key: str, value: object) -> float:
 
 
 def fraction_or_auto(key: str, value: object) -> float | Literal["auto"]:
-    """The value as a float, if it is a number in [0, 1), or the word ``auto``.
-
-    Raises:
-        InputError: it is neither.
-    """
+    """The value as a float, if it is a number in [0, 1), or the word ``auto``; any other is refused."""
     if value == "auto":
         return "auto"
     if not 0 <= (x := _number(value)) < 1:

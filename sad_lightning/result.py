@@ -187,11 +187,7 @@ class Result:
 def finished(folder: Path, key: str, *, again: bool = True) -> Result | None:
     """The result of a cell, or None if it has none.
 
-    Args:
-        folder: of the cell.
-        key: of the cell.
-        again: whether a damaged result is set aside, so that the cell is run again, and what a kill left beside a whole
-            one is removed.
+    If the cell is to run ``again``, a damaged result is set aside, and what a kill left beside a whole one is removed.
 
     Raises:
         InputError: the user chose the same folder for several cells, and it holds the result of another.

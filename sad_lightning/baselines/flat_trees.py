@@ -108,11 +108,7 @@ def mean_of_splits(x: NDArray[np.float32], trees: FlatTrees, values: Floats) -> 
 
 
 def _check(trees: FlatTrees, columns: int, values: Floats) -> None:
-    """Refuse trees of a file that are none: a walk would leave the arrays, or never end.
-
-    Raises:
-        InputError: they are.
-    """
+    """Refuse trees of a file that are none: a walk would leave the arrays, or never end."""
     nodes = len(trees.feature)
     inside = trees.roots.min() >= 0 and trees.roots.max() < nodes and trees.children.max() < nodes
     downwards = (trees.children >= np.arange(nodes)).all()  # children come after their parent

@@ -57,11 +57,7 @@ def torch_expansion(x: "Tensor", vectors: "Tensor", weights: "Tensor", gamma: "T
 
 
 def width(gamma: float | str, x: Floats) -> float:
-    """The kernel's gamma: a number, or ``scale`` for 1 / (columns times variance), as in scikit-learn.
-
-    Raises:
-        InputError: gamma is neither.
-    """
+    """The kernel's gamma: a number, or ``scale`` for 1 / (columns times variance), as in scikit-learn; else refused."""
     if gamma == "scale":
         variance = float(x.var())
         return 1 / (x.shape[1] * variance) if variance > 0 else 1.0

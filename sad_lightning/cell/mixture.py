@@ -63,14 +63,14 @@ def divide(split: Split, *, target_fpr: float, seed: int) -> MixtureRows:
     Raises:
         InputError: test rows set the threshold.
     """
-    if split.calibrated_on not in ("validation", "in-sample"):
+    if split.threshold_rows not in ("validation", "in-sample"):
         raise InputError(
             f"split.calibration must be held_out for a mixture, whose voices no test row may calibrate, got "
-            f"{split.calibrated_on.replace(' ', '_')}; leave it out"
+            f"{split.threshold_rows.replace(' ', '_')}; leave it out"
         )
     rows = split.calibration
     half = len(rows) // 2
-    if split.calibrated_on == "in-sample" or not promises(len(rows) - half, target_fpr):
+    if split.threshold_rows == "in-sample" or not promises(len(rows) - half, target_fpr):
         return MixtureRows(split.train[split.semi >= 0], split, held_out=False)
     order = np.random.default_rng(derive(seed, "split", "voices")).permutation(rows)
     voices, others = np.sort(order[:half]), np.sort(order[half:])
@@ -128,7 +128,7 @@ class MixtureLearner:
         return Scores(
             self.divided.split,
             test=_mean(mixture, {name: one.test for name, one in scores.items()}),
-            normal=_mean(mixture, reference if self.divided.split.calibrated_on == "in-sample" else normal),
+            normal=_mean(mixture, reference if self.divided.split.threshold_rows == "in-sample" else normal),
             scorer=mixture,
             seconds=seconds,
             warnings=tuple(f"voices.{name}: {note}" for name, one in scores.items() for note in one.warnings),

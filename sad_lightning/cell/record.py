@@ -36,7 +36,7 @@ def record_cell(prepared: PreparedCell, scores: Scores) -> Result:
     if not prepared.live and not prepared.cfg.overwrite and (before := finished(folder, prepared.key)) is not None:
         return before  # it trained again only for the other members of its pack
     arrays = _with_imputed_rows(prepared)
-    unseen = len(split.validation) > 0 or split.calibrated_on == OUT_OF_BAG
+    unseen = len(split.validation) > 0 or split.threshold_rows == OUT_OF_BAG
     rule = conformal_threshold if arrays.schema is not None and unseen else threshold_at_fpr
     metrics, per_class = evaluate(arrays, split, scores.test, scores.normal, prepared.cfg.target_fpr, rule)
     if arrays.masks is not None:
@@ -61,7 +61,7 @@ def record_cell(prepared: PreparedCell, scores: Scores) -> Result:
         seeds={name: derive(prepared.seed, name) for name in ("train", "pretrain")},
         counts=split.counts,
         metrics=metrics,
-        threshold_rows=split.calibrated_on,
+        threshold_rows=split.threshold_rows,
         pretraining=_origin(prepared.pretraining),
         training=_origin(prepared.learner.trainings),
         resumed=any(stage.resumed for stage in prepared.stages),
@@ -156,7 +156,7 @@ def _write_scores(folder: Path, key: str, arrays: Arrays, scores: Scores, metric
         "calibration.npz": {
             "row": split.calibration,
             "score": scores.normal,
-            "rows": split.calibrated_on,
+            "rows": split.threshold_rows,
             **calibration,
         },
     }

@@ -54,10 +54,10 @@ def run_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[Resul
     """
     prepared = prepare_all(cells, live=len(cells) == 1)
     try:
-        pretrained = together(lambda cells: pretrain(cells, stack), prepared)
-        started = attempt(start, pretrained)
-        trained = together(lambda cells: train(cells, stack), started)
-        return attempt(score, trained)
+        left = together(lambda cells: pretrain(cells, stack), prepared)
+        left = attempt(start, left)
+        left = together(lambda cells: train(cells, stack), left)
+        return attempt(score, left)
     finally:
         for cell in prepared:
             if isinstance(cell, PreparedCell):
@@ -72,12 +72,12 @@ def pretrain_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[
         For each cell why its pretraining can not be used, or None; any other error comes again when the cell is run.
     """
     prepared = prepare_all(cells, live=False)  # the pretraining is logged when the cells are run
-    pretrained = together(lambda cells: pretrain(cells, stack), prepared)
+    left = together(lambda cells: pretrain(cells, stack), prepared)
     for cell in cells:
         forget_checkpoints(cell.folder, "pretrain")
     return [
         after if isinstance(before, PreparedCell) and isinstance(after, Exception) else None
-        for before, after in zip(prepared, pretrained, strict=True)
+        for before, after in zip(prepared, left, strict=True)
     ]
 
 

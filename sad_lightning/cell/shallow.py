@@ -76,10 +76,10 @@ class Shallow:
         """Fit it, score, and write ``model.npz``."""
         baseline, scores = self.fit(prepared)
         split, normal, notes = scores.split, scores.normal, scores.warnings
-        if split.calibrated_on == "in-sample" and promises(len(normal), prepared.cfg.target_fpr):
+        if split.threshold_rows == "in-sample" and promises(len(normal), prepared.cfg.target_fpr):
             unseen = unseen_scores(baseline, self.data, split.calibration, normal)
             if unseen is not None:
-                split, normal = replace(split, calibrated_on=OUT_OF_BAG), unseen
+                split, normal = replace(split, threshold_rows=OUT_OF_BAG), unseen
         # type(baseline).from_arrays(np.load(path)) reads it
         path, arrays, trainer = prepared.cell.folder / "model.npz", baseline.to_arrays(), prepared.score_trainer
         if trainer.is_global_zero:

@@ -55,7 +55,7 @@ class Split:
         known_classes: the classes of the known anomalies.
         counts: how many rows each pool holds, for the result.
         calibration: ``(c,)`` rows whose scores set the threshold; they count as normal.
-        calibrated_on: the name of these rows: ``validation``, ``in-sample``, ``test normals`` or ``all normals``.
+        threshold_rows: the name of these rows: ``validation``, ``in-sample``, ``test normals`` or ``all normals``.
         selection: ``(s,)`` rows of own data that early stopping holds out to select the best epoch; may be empty.
         selection_semi: ``(s,)`` int8, their labels.
     """
@@ -69,7 +69,7 @@ class Split:
     known_classes: tuple[int, ...]
     counts: dict[str, int] = field(default_factory=dict)
     calibration: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    calibrated_on: str = "in-sample"
+    threshold_rows: str = "in-sample"
     selection: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     selection_semi: NDArray[np.int8] = field(default_factory=lambda: np.empty(0, dtype=np.int8))
 
@@ -82,11 +82,8 @@ class Split:
 def trimmed(split: Split, suspicion: NDArray[np.float64], share: Trim) -> Split:
     """The split without a share of its unlabeled training rows, the most suspicious ones; they only do not train.
 
-    Args:
-        split: of the cell.
-        suspicion: ``(n,)`` of each training row.
-        share: in [0, 1), rounded down to whole rows; auto: the rows more suspicious than half of the known anomalies,
-            a fifth at most.
+    The share, in [0, 1), is rounded down to whole rows; auto stands for those that are more suspicious, ``(n,)``, than
+    half of the known anomalies, a fifth at most.
     """
     unlabeled = np.flatnonzero(split.semi == 0)
     gone = unlabeled[np.argsort(-suspicion[unlabeled], kind="stable")]
@@ -195,10 +192,10 @@ def draw_split(
             f"split.normal_class={normal_class!r} leaves no unlabeled or known normal row to train on; choose another"
         )
     if calibration == "held_out":
-        rows, calibrated_on = calibration_rows(train, semi, validation)
+        rows, threshold_rows = rows_of_threshold(train, semi, validation)
     else:
         rows = test if calibration == "test_normals" else np.arange(len(arrays.x))
-        calibrated_on, rows = calibration.replace("_", " "), rows[np.isin(arrays.target_class[rows], normal)]
+        threshold_rows, rows = calibration.replace("_", " "), rows[np.isin(arrays.target_class[rows], normal)]
     if not len(rows):
         raise InputError(f"split.calibration={calibration} finds no row to set the threshold on; choose another")
     if scored == "untrained":
@@ -214,10 +211,10 @@ def draw_split(
         "test": len(test),
         "test_anomaly": int((~np.isin(arrays.target_class[test], normal)).sum()),
     }
-    return Split(train, semi, validation, test, half, normal, known, counts, rows, calibrated_on)
+    return Split(train, semi, validation, test, half, normal, known, counts, rows, threshold_rows)
 
 
-def calibration_rows(train: Indices, semi: NDArray[np.int8], validation: Indices) -> tuple[Indices, str]:
+def rows_of_threshold(train: Indices, semi: NDArray[np.int8], validation: Indices) -> tuple[Indices, str]:
     """The rows ``(c,)`` that set the threshold, and their name: the validation rows, else the training rows.
 
     Known anomalies among the training rows do not count.

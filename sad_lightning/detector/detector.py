@@ -232,7 +232,7 @@ class Detector(OutlierMixin, BaseEstimator):
     def _calibration(self) -> tuple[str, dict[str, Floats]]:
         """What the rows that set the threshold are called, and their scores under that name."""
         check_is_fitted(self)
-        name = "normal rows" if self.model_.calibration_rows == "validation" else "training rows"
+        name = "normal rows" if self.model_.held_out else "training rows"
         return name, {name: self.model_.calibration.cpu().numpy()}
 
     def explain(self, X: Any) -> Explanation:

@@ -66,11 +66,9 @@ class Explanation:
         return f"{name}: score {self.scores[row]:.4g}, {'an anomaly' if self.is_anomaly[row] else 'normal'}"
 
     def figure(self, row: int = 0, name: str | None = None) -> Figure:
-        """What adds to the score of one row: bars for the columns of a table, heat maps for an image.
+        """What adds to the score of one row, counted from 0: bars for the columns of a table, heat maps for an image.
 
-        Args:
-            row: its position among the rows, from 0.
-            name: of the row in the title; ``row 1`` is the first.
+        Its name in the title is ``row 1`` for the first, unless another is given.
         """
         title = self.title(row, name or f"row {row + 1}")
         parts = {part: values[row] for part, values in self.parts.items()}
@@ -101,12 +99,9 @@ class Explanation:
 
 
 def explain_scores(model: Model, rows: NDArray[Any], others: NDArray[Any]) -> Explanation:
-    """Explain the scores of a model: a deep method, a baseline or a mixture.
+    """Explain the scores of a deep method, a baseline or a mixture, of raw rows ``(B, C)`` or ``(B, H, W, C)`` uint8.
 
-    Args:
-        model: any.
-        rows: ``(B, C)`` float32 or ``(B, H, W, C)`` uint8, raw.
-        others: ``(n, ...)`` likewise: what a typical row is computed from if the model file keeps no examples.
+    If the model file keeps no examples, a typical row is computed from ``others``.
     """
     schema = model.preparation.schema
     with torch_defaults():

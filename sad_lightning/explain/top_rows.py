@@ -34,16 +34,10 @@ def explain_rows(
     ignore: Sequence[str] = (),
     array: str | None = None,
 ) -> list[str]:
-    """Write what adds to the scores of some rows, and return it in one line for each row.
+    """Write to a folder what adds to the scores of some rows, and return it in one line for each row.
 
-    Args:
-        path: of the model file, or of the folder of its run.
-        data: a table, a folder of images, or an npz.
-        top: how many of the highest-scoring rows.
-        rows: these rows instead, counted from 1.
-        out: the folder to write to.
-        ignore: columns of a table that training did not have.
-        array: the array of an npz of images.
+    The rows are so many of the highest-scoring ones of a table, a folder of images or an npz, or those in ``rows``,
+    counted from 1. Columns to ignore are those that training did not have.
 
     Raises:
         InputError: the model or the data can not be read, or do not fit, or there is no such row.

@@ -79,11 +79,7 @@ class Substitution:
 
 
 def _is_list(cfg: DictConfig, key: str) -> bool:
-    """Whether a list stands there, else it is a number, a text or nothing.
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """Whether a list stands there; a ValueError if it is neither a list nor a number, a text or nothing."""
     node: Any = cfg
     for name in key.split("."):
         inside = isinstance(node, DictConfig) and not node._is_interpolation()
@@ -116,11 +112,7 @@ def _with_tree(settings: dict[str, Any]) -> tuple[dict[str, Any], _Tree]:
 
 
 def _tree(value: Any) -> Any:
-    """The marks in plain settings; None where there are none.
-
-    Raises:
-        ValueError: one stands in a list.
-    """
+    """The marks in plain settings; None where there are none, and a ValueError where one stands in a list."""
     if isinstance(value, dict):
         return {key: tree for key, item in value.items() if (tree := _tree(item)) is not None} or None
     if isinstance(value, list) and any(_tree(item) is not None for item in value):

@@ -127,6 +127,11 @@ class Model(nn.Module):
         self.eval()
 
     @property
+    def held_out(self) -> bool:
+        """Whether the calibration rows did not train, so that rates are promised."""
+        return self.calibration_rows == "validation"
+
+    @property
     def batch(self) -> int:
         """How many raw rows to score at a time: fewer of texts, and where a backbone sees images."""
         if self.preparation.extractor is not None:
@@ -202,14 +207,18 @@ class Model(nn.Module):
 
     def decide(self, scores: Tensor, fpr: float | None = None) -> Tensor:
         """Whether each score is called an anomaly, ``(B,)`` bool, at the stored false-positive rate or at ``fpr``."""
-        return scores.double() > (self.threshold if fpr is None else self.threshold_at(fpr))
+        return scores.double() > self.threshold_at(fpr)
 
-    def threshold_at(self, fpr: float) -> float:
+    def threshold_at(self, fpr: float | None) -> float:
         """The threshold of a false-positive rate: conformal on rows that nothing has seen, else the quantile of others.
+
+        None stands for the stored rate.
 
         Raises:
             InputError: ``fpr`` is not in [0, 1).
         """
+        if fpr is None:
+            return self.threshold
         scores = self.calibration.cpu().numpy()
         unseen = self.calibration_rows in ("validation", OUT_OF_BAG)
         return conformal_threshold(scores, fpr) if unseen else threshold_at_fpr(scores, fpr)
@@ -224,7 +233,7 @@ class Model(nn.Module):
         Raises:
             InputError: ``fdr`` is not in [0, 1), or no rows were held out.
         """
-        if self.calibration_rows != "validation":
+        if not self.held_out:
             raise InputError(
                 f"fdr={fdr} needs scores of normal rows that did not train, those of this model are of "
                 f"{self.calibration_rows} rows; train with split.validation_ratio=0.2"

@@ -174,7 +174,7 @@ def watch(model: Model, parts: Sequence[DataPart], time: str | None) -> Monitori
         days=tuple(_days(files, days)),
         evidence=evidence,
         columns=tuple(_column_changes(model, evidence, reference, values[scores <= model.threshold])),
-        promised=model.target_fpr if model.calibration_rows == "validation" else None,
+        promised=model.target_fpr if model.held_out else None,
         known=known / max(of, 1),
         has_columns=has_columns,
     )

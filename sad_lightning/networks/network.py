@@ -71,13 +71,8 @@ class Network(ABC):
     def error(self, decoder: nn.Module, z: Tensor, x: Tensor, *, reduction: str, drop: Tensor | None) -> Tensor:
         """L_R, up to a constant -log p(x|z) of each row, ``(B,)``, in float32: the squared error of reconstruction.
 
-        Args:
-            decoder: one that ``decoder`` built.
-            z: ``(B, D)``.
-            x: ``(B, *shape)``.
-            reduction: ``mean`` or ``sum`` over the values of a row.
-            drop: ``(B, noise - D)`` standard normal, for a network that drops a part of its input in training; None
-                drops nothing.
+        ``reduction`` is the mean or the sum over the values of a row. A network that drops a part of its input in
+        training drops by ``drop``, ``(B, noise - D)`` standard normal; None drops nothing.
         """
         errors = self.errors(decoder, z, x)
         return errors.mean(dim=1) if reduction == "mean" else errors.sum(dim=1)
@@ -121,11 +116,7 @@ def start_glorot(module: nn.Module) -> None:
 
 
 def check_squares(network: Network) -> None:
-    """Refuse a network of rows that a squared error does not compare.
-
-    Raises:
-        InputError: it is one of words.
-    """
+    """Refuse a network of words, which a squared error does not compare."""
     if not network.squares:
         raise InputError(
             f"network: {type(network).__name__} reads words, which a squared error of reconstruction does not compare; "

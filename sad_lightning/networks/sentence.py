@@ -86,11 +86,7 @@ class Sentence(Network):
         return _Decoder(self._embedding(), self.rep_dim, self.width, self.bias)
 
     def rebuild(self, decoder: nn.Module, z: Tensor, x: Tensor) -> Tensor:
-        """Words have no reconstruction that is compared with them.
-
-        Raises:
-            InputError: always.
-        """
+        """Refused: words have no reconstruction that is compared with them."""
         raise InputError("network: Sentence gives probabilities of words and no reconstruction; choose another")
 
     def error(self, decoder: nn.Module, z: Tensor, x: Tensor, *, reduction: str, drop: Tensor | None) -> Tensor:

@@ -156,7 +156,7 @@ def _table(model: "Model", summary: "PredictionSummary", options: argparse.Names
         "output": str(options.output),
     }
     lines = [f"  {name:<12}{value}" for name, value in rows.items()]
-    if model.calibration_rows != "validation":
+    if not model.held_out:
         lines.append(f"  warning: the threshold was set on {model.calibration_rows} rows, so its rate is not promised")
     if math.isinf(scored.threshold):
         lines.append(f"  warning: {few}")

@@ -147,25 +147,24 @@ def compare(model: Model, sample: Sample, rows: int, anomalies: int, fpr: float 
     from scipy.stats import betabinom, ks_2samp  # a second
 
     rate = model.target_fpr if fpr is None else fpr
-    held_out = model.calibration_rows == "validation"
     calibration = model.calibration.cpu().numpy()
     evidence = evidence_of(model, sample.scores, sample.values, fpr)
     by_order = False
     if evidence.alarm(BUDGET) is not None:
         shuffled = np.random.default_rng(0).permutation(len(sample.scores))
         by_order = evidence_of(model, sample.scores[shuffled], sample.values[shuffled], fpr).alarm(BUDGET) is None
-    threshold = model.threshold if fpr is None else model.threshold_at(fpr)
+    threshold = model.threshold_at(fpr)
     below, normal = calibration[calibration < threshold], sample.scores[sample.scores <= threshold]
-    can_test = held_out and len(below) > 1 and len(normal) > 1
+    can_test = model.held_out and len(below) > 1 and len(normal) > 1
     known, of = known_anomalies(model)
     above, total = flag_prior(len(calibration), rate, (known, of))
     limit = math.nan
-    if held_out and math.isfinite(threshold):
+    if model.held_out and math.isfinite(threshold):
         limit = float(betabinom.ppf(0.95, rows, above, total - above)) / rows
     return TrainingComparison(
         flagged=anomalies / rows,
         interval=wilson(anomalies, rows),
-        promised=rate if held_out else None,
+        promised=rate if model.held_out else None,
         known=known / max(of, 1),
         by_chance=limit,
         ks=float(ks_2samp(below, normal, method="asymp").pvalue) if can_test else math.nan,
@@ -184,9 +183,9 @@ def evidence_of(
         scores, values[:, : reference.shape[1]],
         calibration=model.calibration.cpu().numpy(),
         reference=reference,
-        threshold=model.threshold if fpr is None else model.threshold_at(fpr),
+        threshold=model.threshold_at(fpr),
         fpr=model.target_fpr if fpr is None else fpr,
-        held_out=model.calibration_rows == "validation",
+        held_out=model.held_out,
         anomalies=known_anomalies(model),
     )  # fmt: skip
 

@@ -51,10 +51,6 @@ class Options:
     array: str | None = None
     maps: Path | None = None
 
-    def rate_threshold(self, model: Model) -> float:
-        """The threshold of the false-positive rate."""
-        return model.threshold if self.fpr is None else model.threshold_at(self.fpr)
-
 
 _PLAIN = Options()
 
@@ -108,13 +104,9 @@ class PredictionSummary:
 
 
 def predict(model: Model, data: Place, output: Path, options: Options = _PLAIN) -> PredictionSummary:
-    """Score every row of a file and write the scores: whole, or not at all.
+    """Score every row of a file and write the scores to csv, parquet or npz: whole, or not at all.
 
-    Args:
-        model: on the device to compute on.
-        data: of the kind that the model was trained on.
-        output: csv, parquet or npz; a parquet also holds a sample of the rows, for ``monitor``.
-        options: of the prediction.
+    The model is on the device to compute on. A parquet also holds a sample of the rows, for ``monitor``.
 
     Raises:
         InputError: the data does not fit the model, or the output can not be written in this format.
@@ -196,7 +188,7 @@ def _score(
         "constant": constant,
         "is_shown": is_shown,
     }
-    rate_threshold = threshold = options.rate_threshold(model)
+    rate_threshold = threshold = model.threshold_at(options.fpr)
     if options.fdr is not None:
         reached = np.zeros(len(model.calibration) + 1, dtype=np.int64)
         for _, _, scores in scored_batches(model, data, {}, **chosen):

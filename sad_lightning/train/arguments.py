@@ -66,11 +66,7 @@ def multirun_first(arguments: Sequence[str]) -> list[str]:
 
 
 def help_text(arguments: Sequence[str]) -> str:
-    """The text of ``--help``, or of ``--help GROUP``.
-
-    Args:
-        arguments: of the command line; a folder after ``--config-dir`` adds its options.
-    """
+    """The text of ``--help``, or of ``--help GROUP``; a folder after ``--config-dir`` adds its options."""
     parser = ArgumentParser(add_help=False)
     parser.add_argument("--config-dir", "-cd", type=Path, action="append", default=[])
     known, rest = parser.parse_known_args(arguments)

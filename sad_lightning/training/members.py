@@ -31,12 +31,9 @@ _ONE_BY_ONE = "trained one network after the other, not stacked, since {} proces
 
 
 def fit_members(trainings: Sequence[Training], new_trainer: NewTrainer, *, stack: bool | None = None) -> None:
-    """Train every method; if one diverges, its stage has an ``error``, and the others go on.
+    """Train every method after its ``prepare``; if one diverges, its stage has an ``error``, and the others go on.
 
-    Args:
-        trainings: methods, their rows and their stages; ``Method.prepare`` was called.
-        new_trainer: makes the Trainer of the stages that are trained as one.
-        stack: whether methods of equal shape train as one population; None: only where that is faster.
+    With ``stack`` methods of equal shape train as one population; None: only where that is faster.
     """
     for group in _groups(trainings):
         trainer = new_trainer([training.stage for training in group])

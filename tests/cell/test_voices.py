@@ -17,7 +17,7 @@ from sad_lightning.cell.run import run_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.config.compose import composed
 from sad_lightning.data.schema import TableSchema
-from sad_lightning.data.split import Split, calibration_rows
+from sad_lightning.data.split import Split, rows_of_threshold
 from sad_lightning.errors import InputError, NotDefinedError
 from sad_lightning.model import Model
 from sad_lightning.result import Result
@@ -122,7 +122,7 @@ def test_no_row_both_calibrates_a_voice_and_sets_the_threshold():
     train, validation = np.arange(100, 200), np.arange(100)
     semi = np.repeat(np.int8([0, -1]), [90, 10])
     split = Split(train, semi, validation, np.arange(200, 210), train, (0,), (1,), {"validation": 100},
-                  *calibration_rows(train, semi, validation))  # fmt: skip
+                  *rows_of_threshold(train, semi, validation))  # fmt: skip
     divided = divide(split, target_fpr=0.05, seed=3)
     assert divided.held_out
     assert len(divided.voices) == len(divided.split.calibration) == 50

@@ -151,7 +151,7 @@ def test_the_protocol_of_ye2021():
     data = Arrays(np.zeros((70_000, 1), dtype=np.float32), labels, tuple("0123456789"), n_train=60_000)
     split = draw(data, known_anomaly=5, labeled_ratio=1 / 11, calibration="test_normals", scored="untrained")
     assert (split.counts["unlabeled"], split.counts["known_anomaly"], split.counts["calibration"]) == (6000, 600, 1000)
-    assert split.calibrated_on == "test normals"
+    assert split.threshold_rows == "test normals"
     assert (split.calibration >= 60_000).all()
     assert (labels[split.calibration] == 0).all()
     assert np.array_equal(np.sort(np.concatenate([split.train, split.test])), np.arange(70_000))
@@ -168,17 +168,17 @@ def test_the_protocol_of_ye2021_on_a_table():
         scored="untrained",
     )  # fmt: skip
     assert (split.counts["unlabeled"], split.counts["known_anomaly"]) == (1206, 120)
-    assert split.calibrated_on == "all normals"
+    assert split.threshold_rows == "all normals"
     assert np.array_equal(split.calibration, np.flatnonzero(labels == 5))
     assert np.bincount(labels[split.test]).tolist() == [1533, 703, 1358, 506, 707, 302]
 
 
 def test_rows_that_validate_are_not_scored_again():
     split = draw(validation_ratio=0.2, scored="untrained")
-    assert split.calibrated_on == "validation"
+    assert split.threshold_rows == "validation"
     assert np.array_equal(split.calibration, split.validation)
     assert not np.isin(split.test, np.concatenate([split.train, split.validation])).any()
-    assert draw().calibrated_on == "in-sample"
+    assert draw().threshold_rows == "in-sample"
     assert np.array_equal(draw().calibration, draw().train[draw().semi >= 0])
 
 

@@ -26,7 +26,7 @@ from scipy.sparse.csgraph import connected_components
 
 from sad_lightning.checks import fraction, true_or_false
 from sad_lightning.data.arrays import OPEN, Arrays, Labels
-from sad_lightning.data.split import Indices, Split, calibration_rows
+from sad_lightning.data.split import Indices, Split, rows_of_threshold
 from sad_lightning.errors import InputError
 from sad_lightning.seeding import derive
 
@@ -134,7 +134,7 @@ def draw_labeled_split(
     }
     return Split(
         train, semi, calibration, test, train, labels.normal_classes, labels.known_classes, counts,
-        *calibration_rows(train, semi, calibration), selection=selection, selection_semi=labels.semi[selection],
+        *rows_of_threshold(train, semi, calibration), selection=selection, selection_semi=labels.semi[selection],
     )  # fmt: skip
 
 

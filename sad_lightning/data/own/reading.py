@@ -41,13 +41,9 @@ _NONE: Mapping[str, str] = {}
 def read_table(
     path: Place, words: Collection[str] = (), ignore: Collection[str] = (), dialect: Dialect = _PLAIN
 ) -> Table:
-    """All rows of a file.
+    """All rows of a csv, tsv, txt, parquet or npz.
 
-    Args:
-        path: csv, tsv, txt, parquet or npz.
-        words: columns whose values are words, even if they look like numbers.
-        ignore: other columns, whose values are not read: all of them are missing.
-        dialect: of the file.
+    Columns in ``words`` are words even if they look like numbers; of those in ``ignore`` all values are missing.
 
     Raises:
         InputError: the file is not there, damaged, empty, or has no header, or a column can not be words.

@@ -15,12 +15,9 @@ _TIMEOUT_SECONDS = 30.0
 
 @contextmanager
 def download_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to download to, which is removed after the block.
+    """A temporary folder to download to, beside the file that the block writes in the end; removed after the block.
 
     torchvision sets no time limit: within the block a transfer that stalls is an error after 30 seconds.
-
-    Args:
-        path: the file that the block writes in the end; the temporary folder is beside it.
 
     Raises:
         InputError: the folder of ``path`` can not be written, or a download fails; the message says how to put the

@@ -16,30 +16,15 @@ from sad_lightning.files import whole_file
 
 # The addresses in the code of ruff2020, and the digest of the content that they must deliver.
 _ODDS = {
-    "arrhythmia": (
-        "https://www.dropbox.com/s/lmlwuspn1sey48r/arrhythmia.mat?dl=1",
-        "35a4339ae80ed4e0fe103d15d941c058bbd6392d221a44883fe985461b117478",
-    ),
-    "cardio": (
-        "https://www.dropbox.com/s/galg3ihvxklf0qi/cardio.mat?dl=1",
-        "8f3451430a64f71c916704d944620dd921cfead515768a17ac9f83f3402a29fd",
-    ),
-    "satellite": (
-        "https://www.dropbox.com/s/dpzxp8jyr9h93k5/satellite.mat?dl=1",
-        "99cd6f17868118f3bcddbb67ba8341d8f3814b6459cbb501a53c1b9f654f29ec",
-    ),
-    "satimage-2": (
-        "https://www.dropbox.com/s/hckgvu9m6fs441p/satimage-2.mat?dl=1",
-        "385a97072fd6ec0a446b21da0a0bb3785566e3377d3c183f7cb7406936dd74ad",
-    ),
-    "shuttle": (
-        "https://www.dropbox.com/s/mk8ozgisimfn3dw/shuttle.mat?dl=1",
-        "97b6b12ab9eee2ab358173f9af24ba2d742e9f950e110c37c074fd9a9b90fefa",
-    ),
-    "thyroid": (
-        "https://www.dropbox.com/s/bih0e15a0fukftb/thyroid.mat?dl=1",
-        "41fa8a12ff4a659e9ddc5b1e0efe88f90cbe786f9227ed58cc2a40b60662a899",
-    ),
+    name: (f"https://www.dropbox.com/s/{link}/{name}.mat?dl=1", digest)
+    for name, link, digest in (
+        ("arrhythmia", "lmlwuspn1sey48r", "35a4339ae80ed4e0fe103d15d941c058bbd6392d221a44883fe985461b117478"),
+        ("cardio", "galg3ihvxklf0qi", "8f3451430a64f71c916704d944620dd921cfead515768a17ac9f83f3402a29fd"),
+        ("satellite", "dpzxp8jyr9h93k5", "99cd6f17868118f3bcddbb67ba8341d8f3814b6459cbb501a53c1b9f654f29ec"),
+        ("satimage-2", "hckgvu9m6fs441p", "385a97072fd6ec0a446b21da0a0bb3785566e3377d3c183f7cb7406936dd74ad"),
+        ("shuttle", "mk8ozgisimfn3dw", "97b6b12ab9eee2ab358173f9af24ba2d742e9f950e110c37c074fd9a9b90fefa"),
+        ("thyroid", "bih0e15a0fukftb", "41fa8a12ff4a659e9ddc5b1e0efe88f90cbe786f9227ed58cc2a40b60662a899"),
+    )
 }
 _LANDSAT = "https://archive.ics.uci.edu/static/public/146/statlog+landsat+satellite.zip"
 _LANDSAT_DIGEST = "06d3cdd3bb610d8ac37a08a50077af66259b423d8517f53802c9ecc78c3ba845"

@@ -105,11 +105,7 @@ _Key = tuple[str, str, Setting]  # data set, our name of the method, setting
 def published_auroc(data: str, method: str, setting: Setting, settings: Mapping[str, Any]) -> list[PublishedNumber]:
     """The papers' AUROC of one experiment, the first choice first, one a paper.
 
-    Args:
-        data: the data set.
-        method: our name of the method.
-        setting: what methods are compared under.
-        settings: all of a cell; the size of the ensemble, the encoder and the pretraining tell variants apart.
+    The size of the ensemble, the encoder and the pretraining in all settings of a cell tell variants of a method apart.
     """
     anomalies = settings.get("method", {}).get("anomalies") or {}
     ours = (
