@@ -69,6 +69,7 @@ def main() -> None:
                     values = areas(data, method, options.seeds, Path(runs), options.settings)
                     deviation = np.std(values, ddof=1) if len(values) > 1 else np.nan
                     print(f"{data:12}{method:14}{name:9}{np.mean(values):5.1f} +- {deviation:.1f}", flush=True)
+                prepare.split_of = honest
 
 
 if __name__ == "__main__":
