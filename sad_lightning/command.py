@@ -3,6 +3,7 @@
 import argparse
 import io
 import os
+import select
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -80,12 +81,17 @@ def command_frame(
 
 def _reader_is_gone() -> bool:
     """Whether nobody reads stdout any more."""
+    if sys.stdout is None:
+        return False
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         return True
-    return False
+    if not hasattr(select, "poll"):  # as on Windows
+        return False
+    reader = select.poll()  # with PYTHONUNBUFFERED nothing is left to flush
+    reader.register(sys.stdout, 0)
+    return any(event & select.POLLERR for _, event in reader.poll(0))
 
 
 def _short(line: str) -> str:

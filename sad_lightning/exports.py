@@ -1,4 +1,4 @@
-"""A package that exports the class that each of its files is named after, so that a new file needs no list."""
+"""Classes by their names: those that the files of a package are named after, and those that inherit from another."""
 
 import pkgutil
 from collections.abc import Iterable
@@ -30,3 +30,12 @@ def exported_names(package: str, folders: Iterable[str]) -> list[str]:
         for name in vars(import_module(f"{package}.{module.name}"))
         if name.lower() == module.name.replace("_", "")
     )
+
+
+def subclasses(base: type) -> dict[str, Any]:
+    """All classes, by name, that inherit from ``base``, directly or not, and whose modules are imported."""
+    return {
+        name: kind
+        for child in base.__subclasses__()
+        for name, kind in ({child.__name__: child} | subclasses(child)).items()
+    }

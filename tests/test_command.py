@@ -216,6 +216,17 @@ def test_a_reader_that_goes_away_is_no_mistake(monkeypatch, capsys, tmp_path):
     assert (tmp_path / "out").read_bytes() == b""
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_pipe_that_nobody_reads_ends_a_command_quietly(unbuffered):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "sad_lightning.data", "list"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, env=environment)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
 @pytest.mark.parametrize("bug", [ValueError("x"), KeyError("x"), OSError("x"), BrokenPipeError("of a worker")])
 def test_a_bug_keeps_its_traceback(bug):
     with pytest.raises(type(bug)), command_frame("it"):

@@ -289,7 +289,7 @@ def test_the_seed_decides(data):
         ({"settings": {"method.eta": "abc"}}, "method.eta must be a positive number, got 'abc'"),
         ({"settings": {"data.path": "x.csv"}}, "settings must not hold data.path"),
         ({"settings": {"split.labeled_ratio": 0.1}}, "settings must not hold split.labeled_ratio"),
-        ({"settings": {5: 5}}, "settings must have names as on the command line, got 5; for example 'seed'"),
+        ({"settings": {5: 5}}, "settings must have names as on the command line, got 5; try 'ensemble'"),
         ({"settings": {" ": 5}}, "settings must have names as on the command line"),
         ({"settings": {"hydra.run.dir": "x"}}, "settings must not hold hydra.run.dir"),
         (

@@ -47,7 +47,6 @@ def record_cell(prepared: PreparedCell, scores: Scores) -> Result:
             stage.log_curves()
     y = (~np.isin(arrays.target_class[split.test], split.normal_classes)).astype(int)
     prepared.log.log_evaluation(metrics, per_class, y, scores.test)
-    prepared.log.finish()
     result = Result(
         key=prepared.key,
         data=cell.data,
@@ -80,6 +79,7 @@ def record_cell(prepared: PreparedCell, scores: Scores) -> Result:
         _write_scores(folder, prepared.key, arrays, scores, metrics)
         result.write(folder)
         forget_checkpoints(folder)
+    prepared.log.finish()
     return result
 
 

@@ -86,8 +86,8 @@ class CellRows:
         name, streams, noise = "train", [Stream()], tuple[int, ...]()
         if isinstance(model, Method):
             name, streams, noise = model.stage, [update.stream for update in model.updates], model.noise
-        if np.isin(semi, sorted(streams[0].trains_on or allowed)).sum() < 2:
-            raise InputError(f"{name}: at least 2 rows are needed to train on, the split leaves {len(rows)}; change it")
+        if (count := np.isin(semi, sorted(streams[0].trains_on or allowed)).sum()) < 2:
+            raise InputError(f"{name}: at least 2 rows are needed to train on, the split leaves {count}; change it")
         return DataModule(
             rows_of(self.arrays, self.split), self.scaling, rows=rows, semi=semi,
             scored=np.concatenate([self.split.test, self.split.calibration]), batch_size=batch_size,

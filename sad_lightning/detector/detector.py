@@ -283,12 +283,12 @@ class Detector(OutlierMixin, BaseEstimator):
         if not named or not isinstance(self.settings, Mapping | None):
             raise InputError(
                 f"method must be a name and settings a dictionary, got {self.method!r} and {self.settings!r}; for "
-                f"example method='ae', settings={{'seed': 0}}"
+                f"example method='ae', settings={{'ensemble': 5}}"
             )
         settings = dict(self.settings or {})
         for key in settings:
             if not isinstance(key, str) or not key.strip():
-                raise InputError(f"settings must have names as on the command line, got {key!r}; for example 'seed'")
+                raise InputError(f"settings must have names as on the command line, got {key!r}; try 'ensemble'")
             if key in _OWN or (key.startswith(("data.", "split.", "hydra")) and key != "split.validation_ratio"):
                 raise InputError(f"settings must not hold {key}: rows, labels and parameters of the Detector decide it")
         name = self._chosen(images=images, labeled=labeled)

@@ -23,7 +23,7 @@ class Update(NamedTuple):
     """One kind of optimiser step.
 
     Attributes:
-        loss: the function to minimise, which returns a scalar; the curve of its values has its name.
+        loss: the function to minimise, which returns a scalar.
         watch: returns scalars that show how training is going; called once an epoch.
         stream: where its batches come from.
         moves: the modules whose parameters it moves; None for all.
@@ -39,6 +39,12 @@ class Update(NamedTuple):
     moves: tuple[nn.Module, ...] | None = None
     clip: float | None = None
     settles: bool = False
+
+    @property
+    def curve(self) -> str:
+        """The name of the curve of the loss, that of the function; a value that is not finite is an error."""
+        name = self.loss.__name__
+        return name if name.endswith("loss") else f"{name}_loss"
 
     def unmoved(self, module: nn.Module) -> set[str]:
         """The names of the parameters of ``module`` that this update does not move."""
@@ -119,7 +125,7 @@ class Steps(LightningModule, ABC):
                 self._number, self._last = number, batch_idx >= steps - update.stream.every
                 with mode(self, training=number == 0 and not self._settled):
                     loss = self._take_step(update, batch)
-                self._record({update.loss.__name__: loss})
+                self._record({update.curve: loss})
                 if self._last:
                     with mode(self, training=False), torch.no_grad():
                         self._record(self.metrics_of(update, batch))
@@ -158,7 +164,7 @@ class Steps(LightningModule, ABC):
         update = self.updates[self._number]
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         if self._last:
-            name = f"{update.loss.__name__}_zero_gradient" if self._number else "zero_gradient"
+            name = f"{update.curve}_zero_gradient" if self._number else "zero_gradient"
             self._record({name: self.zero_share(gradients)})
         if update.clip is not None:
             self.clip(gradients, update.clip)
@@ -168,7 +174,7 @@ class Steps(LightningModule, ABC):
         schedules: Any = self.lr_schedulers()
         for schedule in schedules if isinstance(schedules, list) else [schedules]:
             if isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
-                loss = torch.stack(self._metrics.get("loss") or self._losses).mean()
+                loss = torch.stack(self._metrics.get(self.updates[0].curve) or self._losses).mean()
                 schedule.step(self.trainer.strategy.reduce(loss, reduce_op="mean"))
             elif schedule is not None:
                 schedule.step()
@@ -184,7 +190,7 @@ class Steps(LightningModule, ABC):
     def epoch_means(self) -> list[dict[str, float]]:
         """The metrics of each member, by name: means over the steps since the last call, and over processes."""
         means = {name: torch.stack(values).float().mean(dim=0) for name, values in self._metrics.items()}
-        self._losses, self._metrics = self._metrics.get("loss", []), {}
+        self._losses, self._metrics = self._metrics.get(self.updates[0].curve, []), {}
         if not means:
             return []
         reduced = self.trainer.strategy.reduce(torch.stack(list(means.values())), reduce_op="mean")

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sad_lightning import baselines, methods
+from sad_lightning.exports import subclasses
 from sad_lightning.methods.method import Method
 from sad_lightning.training.ensemble import Ensemble, method_of
 from sad_lightning.training.mixture import CalibrationLayer, Mixture
@@ -124,8 +125,8 @@ def _baseline(name: str) -> "type[Baseline] | None":
     with suppress(AttributeError):
         getattr(baselines, name)  # imports the file of that name
     module = sys.modules.get(f"{baselines.__name__}.baseline")
-    known = [] if module is None else module.Baseline.__subclasses__()
-    return next((baseline for baseline in known if baseline.__name__ == name), None)
+    known: dict[str, type[Baseline]] = {} if module is None else subclasses(module.Baseline)
+    return known.get(name)
 
 
 def _import_methods() -> None:

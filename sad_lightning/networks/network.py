@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sad_lightning.checks import true_or_false, whole_number, whole_numbers
 from sad_lightning.errors import InputError
+from sad_lightning.exports import subclasses
 
 _BOUNDED = (nn.Sigmoid, nn.Tanh, nn.Softmax, nn.Hardtanh, nn.Hardsigmoid, nn.Softsign, nn.Softmin, nn.RNNBase)
 # ReLU6 is a Hardtanh; recurrent cells end in a tanh
@@ -94,7 +95,7 @@ class Network(ABC):
             return recipe
         settings = dict(recipe)
         name = settings.pop("type", None)
-        known = {network.__name__: network for network in Network.__subclasses__()}
+        known: dict[str, type[Network]] = subclasses(Network)
         if name not in known:
             raise InputError(
                 f"network: the checkpoint names {name!r}, there are {', '.join(sorted(known))}; import the module "

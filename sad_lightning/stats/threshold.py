@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sad_lightning.checks import fraction
+from sad_lightning.errors import InputError
 
 _ROUNDING = 1e-9  # 0.95 * 100 is 95, whatever it rounds to
 
@@ -33,10 +34,12 @@ def threshold_at_fpr(normal_scores: ArrayLike, fpr: float) -> float:
     not attained; it is the same score, but for a whole q n, where it is the next and flags one row less than allowed.
 
     Raises:
-        InputError: ``fpr`` is not in [0, 1).
+        InputError: ``fpr`` is not in [0, 1), or there is no score.
     """
     fraction("target_fpr", fpr)
     scores = np.sort(np.asarray(normal_scores, dtype=np.float64))
+    if not len(scores):
+        raise InputError("target_fpr: a threshold needs at least one score of a normal row, got none")
     return float(scores[rank_at_fpr(len(scores), fpr)])
 
 

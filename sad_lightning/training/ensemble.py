@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sad_lightning.checks import choice
 from sad_lightning.data.module import Batch
 from sad_lightning.errors import InputError
+from sad_lightning.exports import subclasses
 from sad_lightning.methods.method import Method
 
 MEANS = ("arithmetic", "geometric")
@@ -55,7 +56,7 @@ def method_of(member: Method | Mapping[str, Any]) -> Method:
         return member
     recipe = dict(member)
     name = recipe.pop("type", None)
-    known = {method.__name__: method for method in Method.__subclasses__()}
+    known: dict[str, type[Method]] = subclasses(Method)
     if name not in known:
         raise InputError(
             f"members: the checkpoint names {name!r}, there are {', '.join(sorted(known))}; import the module that "

@@ -159,7 +159,8 @@ class History(Callback):
         means = pl_module.epoch_means() or [{} for _ in self.stages]  # an epoch may have no step
         for stage, values in zip(self.stages, means, strict=True):
             stage.add(trainer.current_epoch, values)
-        losses = [values["loss"] for values in means if "loss" in values]
+        curve = pl_module.updates[0].curve
+        losses = [values[curve] for values in means if curve in values]
         self.loss = sum(losses) / len(losses) if losses else math.nan
         if all(stage.error is not None for stage in self.stages):
             raise InputError(str(self.stages[0].error))

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import lightning
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
@@ -272,6 +274,18 @@ def test_another_process_logs_nothing_to_wandb(settings, tmp_path, monkeypatch):
     )
     run_cell(Cell(cfg, tmp_path, "digits", "deep_sad"))
     assert not list(tmp_path.rglob("*.wandb"))
+
+
+def test_the_logger_of_a_cell_that_is_not_written_says_that_it_failed(settings, tmp_path, monkeypatch):
+    endings = []
+    monkeypatch.setattr(CSVLogger, "finalize", lambda self, status: endings.append(status))
+    overrides = (*SHORT, "pretrain=none")
+    cell(settings, tmp_path / "written", *overrides)
+    monkeypatch.setattr(Result, "write", failing := mock.Mock(side_effect=OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        cell(settings, tmp_path / "full", *overrides)
+    assert failing.called
+    assert endings == ["success", "failed"]
 
 
 @pytest.mark.filterwarnings("ignore")  # wandb's own

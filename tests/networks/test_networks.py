@@ -168,6 +168,11 @@ def test_recipes_are_plain_and_build_the_same_network():
     with pytest.raises(InputError, match="import the module"):
         Network.build({"type": "os.system"})
 
+    class Mine(MLP):
+        """A network of one's own, like another."""
+
+    assert Network.build(Mine(**TABLE).recipe()) == Mine(**TABLE)
+
 
 @pytest.mark.parametrize(
     ("layer", "found"),

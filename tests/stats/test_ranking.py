@@ -38,6 +38,9 @@ def test_recall_at_fpr_is_the_best_point_of_the_roc_curve():
         fpr, tpr, _ = roc_curve(y, scores, drop_intermediate=False)
         for target in (0.0, 0.05, 0.3, 1.0):
             assert recall_at_fpr(y, scores, target) == pytest.approx(tpr[fpr <= target + 1e-12].max())
+    y, scores = np.repeat([0, 1, 0], [71, 1, 29]), np.arange(101)
+    assert 0.29 * 100 < 29  # and yet 29 of 100 are 29 %
+    assert recall_at_fpr(y, scores, 0.29) == 1
 
 
 def test_midranks_are_those_of_scipy():

@@ -16,6 +16,12 @@ from sad_lightning.stats.threshold import (
 )
 
 
+def test_no_score_has_no_threshold():
+    with pytest.raises(InputError, match="at least one score"):
+        threshold_at_fpr([], 0.05)
+    assert conformal_threshold([], 0.05) == math.inf
+
+
 def test_conformal_threshold_by_hand():
     scores = np.arange(1.0, 101)
     assert (
