@@ -4,6 +4,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -14,7 +15,6 @@ from sad_lightning.checks import choice
 from sad_lightning.command import command_frame, command_parser
 from sad_lightning.config.options import CONF, options_of
 from sad_lightning.data.arrays import Arrays, data_root
-from sad_lightning.data.sets.download import Published
 from sad_lightning.errors import InputError
 
 _NO_FILE = "needs no file"
@@ -50,15 +50,19 @@ def _path(name: str, root: str | None) -> Path | None:
     settings = _settings(name, root)
     if "root" not in settings:
         return None
-    published = _published(name, root)
-    return data_root(root) / (str(settings.get("path", f"{name}.npz")) if published is None else published.file)
+    if "path" in settings:
+        return data_root(root) / str(settings.path)
+    odds = "name" in settings
+    return data_root(root) / "odds" / f"{name}.mat" if odds else data_root(root) / f"{name}.npz"
 
 
-def _published(name: str, root: str | None) -> Published | None:
-    """What there is to fetch and to verify; None for a data set that its module does not call published."""
-    module = sys.modules[get_method(_settings(name, root)["_target_"]).__module__]
-    published: Published | None = getattr(module, "PUBLISHED", {}).get(name)
-    return published
+def _module(name: str, root: str | None) -> ModuleType:
+    return sys.modules[get_method(_settings(name, root)["_target_"]).__module__]
+
+
+def _published(name: str, root: str | None) -> bool:
+    """Whether there is something to fetch and to verify."""
+    return hasattr(_module(name, root), "verify")
 
 
 def _list(names: tuple[str, ...], root: str | None) -> bool:
@@ -89,13 +93,13 @@ def _fetch(names: tuple[str, ...], root: str | None) -> bool:
 def _verify(names: tuple[str, ...], root: str | None) -> bool:
     failed = False
     for name in names:
-        path, published = _path(name, root), _published(name, root)
+        path = _path(name, root)
         if path is None or not path.exists():
             verdict = "not there" if path else _NO_FILE
-        elif published is None:
+        elif not _published(name, root):
             verdict = "there is no published file to compare it with"
         else:
-            right = published.verify(root)
+            right = _module(name, root).verify(name, root)
             verdict = "as published" if right else "DIFFERS from what was published; remove it and fetch it again"
             failed |= not right
         print(f"{name:<22}  {verdict}")

@@ -1,6 +1,7 @@
 """A data set before any split: what every function in ``data`` returns."""
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -174,3 +175,12 @@ def content_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
         digest.update(f"{name}{canonical.shape}".encode())
         digest.update(np.ascontiguousarray(canonical).tobytes())
     return digest.hexdigest()
+
+
+def warn_of_change(path: Path) -> None:
+    """Warn that the file of a published data set is not what was published."""
+    warnings.warn(
+        f"{path.name}: is not what was published, and its numbers compare with no others; remove it to have it fetched "
+        f"again",
+        stacklevel=3,
+    )

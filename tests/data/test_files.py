@@ -10,8 +10,6 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,6 @@ import pytest
 import scipy.io
 from torchvision import datasets
 
-from sad_lightning.data.arrays import content_digest
 from sad_lightning.data.sets import download, images, tabular
 from sad_lightning.errors import InputError
 
@@ -75,14 +72,8 @@ def cardio(server, tmp_path, monkeypatch) -> Path:
     raw = {"X": np.random.default_rng(0).random((50, 4)), "y": np.zeros((50, 1))}
     scipy.io.savemat(tmp_path / "made.mat", raw)
     server.files["cardio.mat"] = (tmp_path / "made.mat").read_bytes()
-    serve_cardio(server, monkeypatch, content_digest(raw))
+    monkeypatch.setitem(tabular._ODDS, "cardio", (f"{server.address}cardio.mat", images.content_digest(raw)))
     return tmp_path / "root" / "odds" / "cardio.mat"
-
-
-def serve_cardio(server, monkeypatch, digest: str) -> None:
-    """The server's file is the published one, with this digest."""
-    fetch = partial(tabular._fetch_mat, f"{server.address}cardio.mat")
-    monkeypatch.setitem(tabular._ODDS, "cardio", replace(tabular._ODDS["cardio"], digest=digest, fetch=fetch))
 
 
 def fetch_cardio(path: Path) -> None:
@@ -123,7 +114,7 @@ def test_a_folder_that_can_not_be_written_is_one_line(server, cardio):
 @pytest.mark.parametrize(("content", "words"), [(None, "sha256 differs"), (b"<html>", "not a whole .mat file")])
 def test_a_downloaded_file_of_other_content_is_refused_and_removed(content, words, server, cardio, monkeypatch):
     if content is None:
-        serve_cardio(server, monkeypatch, "0" * 64)
+        monkeypatch.setitem(tabular._ODDS, "cardio", (f"{server.address}cardio.mat", "0" * 64))
     else:
         server.files["cardio.mat"] = content
     check(lambda: fetch_cardio(cardio), "cardio.mat", words)
@@ -154,7 +145,7 @@ def test_idx_files_become_the_one_cache_layout(name, kind, server, tmp_path, mon
     load = getattr(images, name)
     check(lambda: load(str(tmp_path)), f"{name}.npz", "is not the published data")
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setitem(images.PUBLISHED, name, replace(images.PUBLISHED[name], digest=content_digest(raw)))
+    monkeypatch.setitem(images._DIGESTS, name, images.content_digest(raw))
     server.broken = True
     check(lambda: load(str(tmp_path)), f"{name}.npz", "downloading it fails")
     assert list(tmp_path.iterdir()) == []
@@ -166,8 +157,9 @@ def test_idx_files_become_the_one_cache_layout(name, kind, server, tmp_path, mon
     assert [path.name for path in tmp_path.iterdir()] == [f"{name}.npz"]
     server.files = {}  # the second time nothing is downloaded
     np.testing.assert_array_equal(load(str(tmp_path)).x, arrays.x)
-    assert images.PUBLISHED[name].verify(str(tmp_path))
-    assert not replace(images.PUBLISHED[name], digest="0" * 64).verify(str(tmp_path))
+    assert images.verify(name, str(tmp_path))
+    monkeypatch.setitem(images._DIGESTS, name, "0" * 64)
+    assert not images.verify(name, str(tmp_path))
 
 
 def test_the_cifar_archive_becomes_the_one_cache_layout(server, tmp_path, monkeypatch):
@@ -196,7 +188,7 @@ def test_the_cifar_archive_becomes_the_one_cache_layout(server, tmp_path, monkey
     for attribute, value in changes.items():
         monkeypatch.setattr(datasets.CIFAR10, attribute, value)
     check(lambda: images.cifar10(str(tmp_path)), "cifar10.npz", "is not the published data")
-    monkeypatch.setattr(download, "content_digest", lambda raw: images.PUBLISHED["cifar10"].digest)
+    monkeypatch.setattr(images, "content_digest", lambda raw: images._DIGESTS["cifar10"])
     arrays = images.cifar10(str(tmp_path))
     assert (arrays.n_train, len(arrays.x), arrays.shape) == (15, 18, (3, 32, 32))
     assert arrays.target_class.tolist() == [1, 0, 7, 1, 1, 7, 1, 2, 7, 1, 3, 7, 1, 4, 7, 1, 5, 7]
@@ -219,7 +211,7 @@ def test_the_landsat_archive_becomes_the_one_cache_layout(server, tmp_path, monk
     monkeypatch.setattr(tabular, "_LANDSAT", f"{server.address}landsat.zip")
     check(lambda: tabular.landsat(str(tmp_path)), "landsat.npz", "is not the published data")
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(download, "content_digest", lambda raw: tabular.PUBLISHED["landsat"].digest)
+    monkeypatch.setattr(tabular, "content_digest", lambda raw: tabular._LANDSAT_DIGEST)
     arrays = tabular.landsat(str(tmp_path))
     assert arrays.x.tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     assert [arrays.classes[c] for c in arrays.target_class] == ["very damp grey soil", "red soil", "vegetation stubble"]
@@ -306,9 +298,9 @@ def check(call, file: str, words: str) -> None:
 
 def test_real_files_are_what_was_published(real_data):
     for name in ("mnist", "fashion_mnist", "cifar10"):
-        assert images.PUBLISHED[name].verify(real_data)
+        assert images.verify(name, real_data)
     for name in (*tabular._ODDS, "landsat"):
-        assert tabular.PUBLISHED[name].verify(real_data)
+        assert tabular.verify(name, real_data)
 
 
 @pytest.mark.filterwarnings("ignore:.*columns are constant")

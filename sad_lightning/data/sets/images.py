@@ -6,16 +6,23 @@ sha256 and written to that file.
 """
 
 import warnings
-from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sad_lightning.data.arrays import Arrays, read_npz
-from sad_lightning.data.sets.download import Published, Raw
+from sad_lightning.data.arrays import Arrays, content_digest, data_root, read_npz, warn_of_change
+from sad_lightning.data.sets.download import download_folder
 from sad_lightning.errors import InputError
+from sad_lightning.files import whole_file
 
 LAYOUT = {"train_images": 0, "train_labels": 0, "test_images": 0, "test_labels": 0}
+_TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10"}
+_DIGESTS = {
+    "mnist": "ee83530b944a724242360e8c64b9f684fb1bb5bcb7d42657fcb9132ca2ac51d0",
+    "fashion_mnist": "a7ed2a64021f8c16993a9922ee3592853d8c82a423e66f41e9d78eecb0158311",
+    "cifar10": "00f91ac35def33a68bbbb65fb7b8dba8eefed5c4724ab54e3090952a3c3bf931",
+}
 
 
 def digits() -> Arrays:
@@ -33,7 +40,7 @@ def mnist(root: str | None) -> Arrays:
     Raises:
         InputError: the file is damaged, or is not there and can not be fetched.
     """
-    return PUBLISHED["mnist"].load(root, partial(as_arrays, classes=tuple("0123456789")))
+    return _images("mnist", root, tuple("0123456789"))
 
 
 def fashion_mnist(root: str | None) -> Arrays:
@@ -43,7 +50,7 @@ def fashion_mnist(root: str | None) -> Arrays:
         InputError: the file is damaged, or is not there and can not be fetched.
     """
     names = ("top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
-    return PUBLISHED["fashion_mnist"].load(root, partial(as_arrays, classes=names))
+    return _images("fashion_mnist", root, names)
 
 
 def cifar10(root: str | None) -> Arrays:
@@ -53,7 +60,19 @@ def cifar10(root: str | None) -> Arrays:
         InputError: the file is damaged, or is not there and can not be fetched.
     """
     names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-    return PUBLISHED["cifar10"].load(root, partial(as_arrays, classes=names))
+    return _images("cifar10", root, names)
+
+
+Raw = dict[str, NDArray[np.generic]]
+
+
+def _images(name: str, root: str | None, classes: tuple[str, ...]) -> Arrays:
+    path = data_root(root) / f"{name}.npz"
+    raw = read_npz(path, LAYOUT) if path.exists() else _download(name, path)
+    arrays = as_arrays(path, raw, classes)
+    if content_digest(raw) != _DIGESTS[name]:
+        warn_of_change(path)
+    return arrays
 
 
 def as_arrays(path: Path, raw: Raw, classes: tuple[str, ...]) -> Arrays:
@@ -85,29 +104,32 @@ def as_arrays(path: Path, raw: Raw, classes: tuple[str, ...]) -> Arrays:
     return Arrays(x, np.concatenate([train_labels, test_labels]), classes, n_train=len(train))
 
 
-def _read(path: Path) -> Raw:
-    return read_npz(path, LAYOUT)
+def verify(name: str, root: str | None) -> bool:
+    """Whether the file holds exactly the pixels and labels that the authors published.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    return content_digest(read_npz(data_root(root) / f"{name}.npz", LAYOUT)) == _DIGESTS[name]
 
 
-def _fetch(kind: str, file: Path) -> None:
+def _download(name: str, path: Path) -> Raw:
     raw: Raw = {}
-    with warnings.catch_warnings():
+    with download_folder(path) as folder, warnings.catch_warnings():
         # The pickles of CIFAR-10 were written by a numpy that allowed this.
         warnings.filterwarnings("ignore", message=".*align should be passed as Python or NumPy boolean")
         from torchvision import datasets  # imports torch, which reading the file does not need
 
         for half in ("train", "test"):
-            images = getattr(datasets, kind)(file.parent, train=half == "train", download=True)
+            images = getattr(datasets, _TORCHVISION[name])(folder, train=half == "train", download=True)
             raw[f"{half}_images"] = np.ascontiguousarray(images.data, dtype=np.uint8)
             raw[f"{half}_labels"] = np.asarray(images.targets, dtype=np.uint8)
-    np.savez(file, allow_pickle=False, **raw)
-
-
-PUBLISHED = {
-    name: Published(f"{name}.npz", digest, _read, partial(_fetch, kind))
-    for name, kind, digest in (
-        ("mnist", "MNIST", "ee83530b944a724242360e8c64b9f684fb1bb5bcb7d42657fcb9132ca2ac51d0"),
-        ("fashion_mnist", "FashionMNIST", "a7ed2a64021f8c16993a9922ee3592853d8c82a423e66f41e9d78eecb0158311"),
-        ("cifar10", "CIFAR10", "00f91ac35def33a68bbbb65fb7b8dba8eefed5c4724ab54e3090952a3c3bf931"),
-    )
-}
+    digest = content_digest(raw)
+    if digest != _DIGESTS[name]:
+        raise InputError(
+            f"{path}: what was downloaded is not the published data (its content has the sha256 {digest}, expected "
+            f"{_DIGESTS[name]}); try again later, or put the file there by hand"
+        )
+    with whole_file(path) as part, open(part, "wb") as file:
+        np.savez(file, allow_pickle=False, **raw)
+    return raw
