@@ -63,7 +63,7 @@ FORMS = {
     "monitor": Form("--streams 3 --rows 60", "how often an alarm is false, and how soon it sees a shift"),
     "odds": Form("--data cardio --methods iforest --seeds 1", "Detector() beside baselines on ODDS", "SAD_DATA_ROOT"),
     "best_epoch": Form(
-        "--rows 60 --epochs 52 --seeds 1", "what held-out images and the best epoch are worth", "SAD_DATA_ROOT"
+        "--rows 200 --epochs 52 --seeds 1", "what held-out images and the best epoch are worth", "SAD_DATA_ROOT"
     ),
     "public_ss_dgm": Form("--data arrhythmia --seeds 1", "SS-DGM as the public code has it", "SAD_DATA_ROOT"),
     "leaking_halves": Form(
