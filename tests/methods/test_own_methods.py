@@ -15,6 +15,7 @@ from sad_lightning.cell.values import Cell
 from sad_lightning.grid.launcher import _alone
 from sad_lightning.methods.deep_sad import DeepSAD
 from sad_lightning.methods.deep_svdd import DeepSVDD
+from sad_lightning.methods.steps import Update
 from sad_lightning.result import Result, read_arrays
 from sad_lightning.training.population import why_alone
 
@@ -111,6 +112,20 @@ def cell_of(settings, kind: type, folder: Path, seed: int) -> Cell:
     cfg = settings(*SHORT, "pretrain=none", "trainer.accelerator=cpu", target, f"seed={seed}", "method.eta=2")
     folder.mkdir(parents=True)
     return Cell(cfg, folder, "digits", kind.__name__)
+
+
+class Objective(Plateau):
+    def objective(self, batch):
+        return super().loss(batch)
+
+    @property
+    def updates(self):
+        return (Update(self.objective, self.watch),)
+
+
+def test_a_loss_of_any_name_has_its_curve_and_moves_a_schedule(settings, tmp_path):
+    plateau, own = (run_cell(cell_of(settings, kind, tmp_path / kind.__name__, 0)) for kind in (Plateau, Objective))
+    assert own.history["train"]["objective_loss"] == plateau.history["train"]["loss"]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from support.methods import METHODS
 from sad_lightning.cell.prepare import prepare_cell
 from sad_lightning.cell.values import Cell
 from sad_lightning.errors import InputError
+from sad_lightning.methods import HSC
 from sad_lightning.training.ensemble import Ensemble
 
 
@@ -23,6 +24,15 @@ def test_the_mean_is_arithmetic_or_geometric(make):
         torch.testing.assert_close(again.score(x), (first * second).sqrt())
     with pytest.raises(InputError, match=r"ensemble_mean must be one of arithmetic, geometric, got 'median'"):
         Ensemble(members, "median")
+
+
+class Mine(HSC):
+    """A method of one's own that is like another."""
+
+
+def test_members_of_a_method_that_is_like_another_are_found(make):
+    members = [Mine(**make("hsc", "table").hparams)]
+    assert isinstance(Ensemble(**Ensemble(members).hparams).members[0], Mine)
 
 
 def test_a_geometric_mean_is_for_distances_alone(settings, tmp_path):
