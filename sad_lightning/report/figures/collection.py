@@ -1,4 +1,4 @@
-"""Every figure of a report. A new one is a file beside this, and is called here."""
+"""The figures of a report that are drawn of results. A new one is a file beside this, and is called here."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
