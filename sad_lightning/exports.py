@@ -32,7 +32,7 @@ def exported_names(package: str, folders: Iterable[str]) -> list[str]:
     )
 
 
-def subclasses(base: type) -> dict[str, Any]:
+def subclasses(base: type[object]) -> dict[str, Any]:
     """All classes, by name, that inherit from ``base``, directly or not, and whose modules are imported."""
     return {
         name: kind
