@@ -34,6 +34,10 @@ def fit_rows(
 
     Rows are ``(N, C)`` float32, NaN where a value is missing, or ``(N, H, W, C)`` uint8; the settings are of a cell of
     own data. ``before`` is the model to go on from, if there is one.
+
+    Raises:
+        InputError: a setting is wrong, or there are too few rows.
+        NotDefinedError: the method needs known anomalies, and there are none.
     """
     if not has_one_device(cfg.trainer) or cfg.trainer.num_nodes != 1:
         raise InputError(

@@ -14,7 +14,7 @@ from sad_lightning.cell.values import Cell, PreparedCell, add_seconds, timed
 from sad_lightning.checks import path_of
 from sad_lightning.errors import InputError
 from sad_lightning.result import Result, forget_checkpoints
-from sad_lightning.training.members import NewTrainer, fit_cached, fit_members
+from sad_lightning.training.members import MakeTrainer, fit_cached, fit_members
 from sad_lightning.training.trainer import Training
 
 Before = TypeVar("Before")
@@ -117,8 +117,8 @@ def train(cells: Sequence[PreparedCell], stack: bool | None) -> None:
     for group in by_voice(cells):
         first = group[0]
         trainings = [training for cell in group for training in cell.learner.trainings]
-        label_free = -1 not in first.learner.trains_on and any(cell.split.counts["known_anomaly"] for cell in group)
-        if label_free and not first.cfg.overwrite and not first.learner.callbacks:
+        drops_labels = -1 not in first.learner.trains_on and any(cell.split.counts["known_anomaly"] for cell in group)
+        if drops_labels and not first.cfg.overwrite and not first.learner.callbacks:
             _fit_cached(first, trainings, first.make_trainer, first.settings["trainer"], stack)
         else:
             fit_members(trainings, first.make_trainer, stack=stack)
@@ -127,14 +127,14 @@ def train(cells: Sequence[PreparedCell], stack: bool | None) -> None:
 def _fit_cached(
     first: PreparedCell,
     trainings: Sequence[Training],
-    trainer: NewTrainer,
+    make_trainer: MakeTrainer,
     settings: Mapping[str, Any],
     stack: bool | None,
 ) -> None:
     """Train what the cache has not, of cells that differ in split and seed from the first."""
     cache = path_of("pretrain.cache", first.cfg.pretrain.cache)
     fit_cached(
-        trainings, trainer, settings=settings, processes=first.score_trainer.world_size,
+        trainings, make_trainer, settings=settings, processes=first.score_trainer.world_size,
         cache=cache, writes=first.score_trainer.is_global_zero, stack=stack,
     )  # fmt: skip
     first.score_trainer.strategy.barrier()  # what one process writes here, all of them read from now on

@@ -1,7 +1,7 @@
 """The values that the steps of a cell pass on, all frozen: ``Cell``, ``CellRows``, ``PreparedCell``, ``Scores``."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -244,8 +244,7 @@ def trainer_of(
     cfg: DictConfig, folder: Path, stages: Sequence[Stage], *, epochs: int = 0, callbacks: Sequence[Callback] = ()
 ) -> Trainer:
     """The Trainer of the settings; without stages it only scores."""
-    make: Callable[..., Trainer] = instantiate(cfg.trainer)
-    return new_trainer(make, stages, epochs=epochs, folder=folder, callbacks=callbacks)
+    return new_trainer(instantiate(cfg.trainer), stages, epochs=epochs, folder=folder, callbacks=callbacks)
 
 
 @contextmanager

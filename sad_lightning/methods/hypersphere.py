@@ -56,7 +56,7 @@ def initial_center(encoder: nn.Module, batches: Iterable[Batch]) -> Tensor:
     """The mean representation of unlabeled and known normal rows, ``(D,)`` (ruff2020 appendix C).
 
     The encoder runs in eval mode. Coordinates closer to zero than 0.1 are moved to +-0.1: zero weights would match a
-    coordinate at zero trivially.
+    coordinate at zero trivially. Without such a row it is nan.
     """
     total = count = torch.zeros((), dtype=torch.float64)
     with mode(encoder, training=False):

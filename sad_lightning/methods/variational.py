@@ -81,7 +81,11 @@ class Variational(Part):
         self.anomaly_encoder = network.encoder(heads=2) if anomaly_encoder else None
 
     def start_from(self, pretrained: Mapping[str, Part]) -> None:
-        """Take over the weights of another variational autoencoder; known anomalies start from its encoder too."""
+        """Take over the weights of another variational autoencoder; known anomalies start from its encoder too.
+
+        Raises:
+            InputError: the method has no variational autoencoder of these shapes.
+        """
         other = next((part for part in pretrained.values() if isinstance(part, Variational)), None)
         try:
             if other is None:

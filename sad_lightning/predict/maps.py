@@ -19,6 +19,9 @@ def write_maps(model: Model, raw: NDArray[np.uint8], names: NDArray[Any], folder
     """Write the heat maps of images and return their scores, ``(B,)`` float64; the backbone sees each image once.
 
     Heat maps have the names of the files, relative to the folder that these are read from, or the numbers of rows.
+
+    Raises:
+        InputError: the model can not tell where an image is anomalous.
     """
     device, scores = model.calibration.device, []
     for start in range(0, len(raw), model.batch):

@@ -1,4 +1,8 @@
-"""How well scores rank anomalies above normals: exact, in float64, on raw unbounded scores, ties included."""
+"""How well scores rank anomalies above normals: exact, in float64, on raw unbounded scores, ties included.
+
+What takes truth and scores raises an ``InputError`` where there is no row, not one score a row, a truth that is neither
+0 nor 1, or a score that is not finite.
+"""
 
 import math
 from typing import NamedTuple

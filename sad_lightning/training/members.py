@@ -25,28 +25,28 @@ from sad_lightning.training.stacking import stacking_pays
 from sad_lightning.training.trainer import Stage, Training, fit, history_of
 from sad_lightning.version import NUMBERS_VERSION
 
-NewTrainer = Callable[[Sequence[Stage]], Trainer]
+MakeTrainer = Callable[[Sequence[Stage]], Trainer]
 _TOGETHER = ".entries"
 _ONE_BY_ONE = "trained one network after the other, not stacked, since {} processes share each batch"
 
 
-def fit_members(trainings: Sequence[Training], new_trainer: NewTrainer, *, stack: bool | None = None) -> None:
+def fit_members(trainings: Sequence[Training], make_trainer: MakeTrainer, *, stack: bool | None = None) -> None:
     """Train every method after its ``prepare``; if one diverges, its stage has an ``error``, and the others go on.
 
     With ``stack`` methods of equal shape train as one population; None: only where that is faster.
     """
     for group in _groups(trainings):
-        trainer = new_trainer([training.stage for training in group])
+        trainer = make_trainer([training.stage for training in group])
         if len(group) == 1:
             fit(trainer, group[0].method, group[0].data)
         elif can_stack(group[0].method, trainer) and (stack or (stack is None and _pays(group[0].method, trainer))):
             if not _fit_as_one(group, trainer):
-                _fit_alone(group, new_trainer)
+                _fit_alone(group, make_trainer)
         else:
             if trainer.world_size > 1:
                 for training in group:
                     training.stage.notes.append(f"{training.stage.name}: {_ONE_BY_ONE.format(trainer.world_size)}")
-            _fit_alone(group, new_trainer)
+            _fit_alone(group, make_trainer)
     for training in trainings:
         weights = training.method.state_dict().values()
         if training.stage.error is None and not all(bool(value.isfinite().all()) for value in weights):
@@ -55,9 +55,9 @@ def fit_members(trainings: Sequence[Training], new_trainer: NewTrainer, *, stack
             )
 
 
-def _fit_alone(group: Sequence[Training], new_trainer: NewTrainer) -> None:
+def _fit_alone(group: Sequence[Training], make_trainer: MakeTrainer) -> None:
     for training in group:
-        fit(new_trainer([training.stage]), training.method, training.data)
+        fit(make_trainer([training.stage]), training.method, training.data)
 
 
 def _fit_as_one(group: Sequence[Training], trainer: Trainer) -> bool:
@@ -104,7 +104,7 @@ def _pays(method: Method, trainer: Trainer) -> bool:
 
 def fit_cached(
     trainings: Sequence[Training],
-    new_trainer: NewTrainer,
+    make_trainer: MakeTrainer,
     *,
     settings: Mapping[str, Any],
     processes: int,
@@ -128,7 +128,7 @@ def fit_cached(
         key = training.stage.key = content_key(training.method, training.data, settings, processes)
         if not _read(cache / f"{key}.pt", training) and originals.setdefault(key, training) is not training:
             copies.append(training)
-    fit_members(list(originals.values()), new_trainer, stack=stack)
+    fit_members(list(originals.values()), make_trainer, stack=stack)
     for training in copies:
         original = originals[training.stage.key]
         training.method.load_state_dict(original.method.state_dict())

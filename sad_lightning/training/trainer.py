@@ -7,9 +7,10 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,7 +32,6 @@ from sad_lightning.methods.steps import Steps
 from sad_lightning.seeding import derive
 from sad_lightning.training.resume import Checkpoints, ResumeCheckpoint
 
-MakeTrainer = Callable[..., Trainer]
 _LOST = re.compile("by peer|Broken pipe|Connection refused|Application timeout")  # gloo's words: a process is gone
 
 # Curve -> a bound, and what it means when the curve falls below it.
@@ -209,15 +209,17 @@ class ProgressBar(Callback):
 
 
 def new_trainer(
-    make: MakeTrainer, stages: Sequence[Stage], *, epochs: int, folder: Path, callbacks: Sequence[Callback] = ()
+    make: partial[Trainer], stages: Sequence[Stage], *, epochs: int, folder: Path, callbacks: Sequence[Callback] = ()
 ) -> Trainer:
-    """A Trainer, which ``make`` makes from keywords, for stages that are trained as one, with a resume checkpoint.
+    """The Trainer of the settings, for stages that are trained as one, with a resume checkpoint.
 
-    The first stage names the progress bar and the checkpoint; without stages it only scores. The callbacks come before
-    those of ``trainer.callbacks``.
+    ``make`` is what Hydra makes of ``trainer``: the class with its keywords. The first stage names the progress bar and
+    the checkpoint; without stages it only scores. The callbacks come before those of ``trainer.callbacks``.
+
+    Raises:
+        InputError: the Trainer refuses its settings (no such accelerator, precision, ...), or a callback is none.
     """
-    given: Mapping[str, Any] = getattr(make, "keywords", {})
-    wanted = given.get("callbacks") or ()
+    wanted = make.keywords.get("callbacks") or ()
     wanted = wanted.values() if isinstance(wanted, Mapping) else wanted
     wanted = list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
     for callback in wanted:
@@ -229,7 +231,7 @@ def new_trainer(
     own: list[Callback] = []
     if stages:
         history = History(stages, wanted)
-        bar = [ProgressBar(history)] if given.get("enable_progress_bar", True) else []
+        bar = [ProgressBar(history)] if make.keywords.get("enable_progress_bar", True) else []
         own = [history, *bar, _resume_checkpoint(stages, folder)]
     try:
         with quiet():
@@ -248,7 +250,7 @@ def new_trainer(
         raise InputError(
             f"trainer: the Trainer refuses its settings: {error_words(error)}; change them with trainer.KEY=VALUE"
         ) from error
-    if str(given.get("precision")) == "16-mixed" != trainer.precision:  # Lightning would go on with bfloat16
+    if str(make.keywords.get("precision")) == "16-mixed" != trainer.precision:  # Lightning would go on with bfloat16
         raise InputError("trainer.precision must be 32-true or bf16-mixed on this device, 16-mixed needs a GPU")
     most = max(2, os.cpu_count() or 1)  # a process each; two, so that one core can try it
     if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > most:
