@@ -7,8 +7,10 @@ Words that have one meaning in this package:
 ``semi``       the label that training may see: -1 known anomaly, 0 unlabeled, +1 known normal
 ``y``          the ground truth that only evaluation sees: 0 normal, 1 anomaly
 ``score(x)``   anomaly score, one float a sample, higher = more anomalous, unbounded
-B, C, H, W     batch, channels, height, width
-D, K           representation dimension, members of a population
+B, N, n        rows of a batch, of a data set, of a training
+C, H, W        channels of an image or columns of a raw row, height, width
+D              numbers of a row as a method sees it, or of its representation
+K              members of a population
 cell           one training run: data + split + method + network + optimisation + seed
 =============  =====================================================================================
 
