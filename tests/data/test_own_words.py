@@ -75,7 +75,7 @@ def test_a_detector_takes_words_that_it_never_saw(tmp_path):
     np.testing.assert_array_equal(Detector.load(tmp_path / "model.pt").anomaly_score(new), scores)
     model = Model.load(tmp_path / "model.pt")
     new.to_csv(tmp_path / "new.csv", index=False)
-    assert predict(model, tmp_path / "new.csv", tmp_path / "scores.npz").unknown == {}
+    assert predict(model, tmp_path / "new.csv", tmp_path / "scores.npz").scored.unknown == {}
     np.testing.assert_allclose(np.load(tmp_path / "scores.npz")["score"], scores, rtol=1e-6)
 
 

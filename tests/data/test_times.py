@@ -223,5 +223,5 @@ def test_a_detector_of_time_stamps_in_frames_and_files(tmp_path):
     new.to_parquet(tmp_path / "new.parquet", index=False)
     new.to_csv(tmp_path / "new.csv", index=False)
     for name in ("new.parquet", "new.csv"):
-        assert predict(model, tmp_path / name, tmp_path / "scores.npz").unknown == {}
+        assert predict(model, tmp_path / name, tmp_path / "scores.npz").scored.unknown == {}
         np.testing.assert_allclose(np.load(tmp_path / "scores.npz")["score"], scores, rtol=1e-6)
