@@ -37,6 +37,7 @@ def record_cell(prepared: PreparedCell, scores: Scores) -> Result:
         return before  # it trained again only for the other members of its pack
     arrays = _with_imputed_rows(prepared)
     unseen = len(split.validation) > 0 or split.threshold_rows == OUT_OF_BAG
+    # only rows that did not train promise a rate; data sets of the papers have Algorithm 1
     rule = conformal_threshold if arrays.schema is not None and unseen else threshold_at_fpr
     metrics, per_class = evaluate(arrays, split, scores.test, scores.normal, prepared.cfg.target_fpr, rule)
     if arrays.masks is not None:

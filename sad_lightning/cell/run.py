@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from lightning import Trainer
@@ -54,9 +55,9 @@ def run_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[Resul
     """
     prepared = prepare_all(cells, live=len(cells) == 1)
     try:
-        left = together(lambda cells: pretrain(cells, stack), prepared)
+        left = together(partial(pretrain, stack=stack), prepared)
         left = attempt(start, left)
-        left = together(lambda cells: train(cells, stack), left)
+        left = together(partial(train, stack=stack), left)
         return attempt(score, left)
     finally:
         for cell in prepared:
@@ -72,7 +73,7 @@ def pretrain_cells(cells: Sequence[Cell], *, stack: bool | None = None) -> list[
         For each cell why its pretraining can not be used, or None; any other error comes again when the cell is run.
     """
     prepared = prepare_all(cells, live=False)  # the pretraining is logged when the cells are run
-    left = together(lambda cells: pretrain(cells, stack), prepared)
+    left = together(partial(pretrain, stack=stack), prepared)
     for cell in cells:
         forget_checkpoints(cell.folder, "pretrain")
     return [
@@ -106,7 +107,7 @@ def pretrain(cells: Sequence[PreparedCell], stack: bool | None) -> None:
 
 
 def start(cell: PreparedCell) -> PreparedCell:
-    """Let the learner load its pretrained weights."""
+    """Let the learner load its pretrained weights, and learn what it needs before training (a center)."""
     with timed("train") as seconds:
         cell.learner.start(cell.pretraining, cell.score_trainer.strategy.root_device)
     return replace(cell, seconds=add_seconds(cell.seconds, seconds))
@@ -118,6 +119,7 @@ def train(cells: Sequence[PreparedCell], stack: bool | None) -> None:
         first = group[0]
         trainings = [training for cell in group for training in cell.learner.trainings]
         drops_labels = -1 not in first.learner.trains_on and any(cell.split.counts["known_anomaly"] for cell in group)
+        # only then are cells with other known anomalies one training; all others differ, and need no cache
         if drops_labels and not first.cfg.overwrite and not first.learner.callbacks:
             _fit_cached(first, trainings, first.make_trainer, first.settings["trainer"], stack)
         else:

@@ -310,7 +310,8 @@ class StepBatches:
         return len(self.positions[0]) // self.pass_sizes[0] if self.pass_sizes[0] else 0
 
     def __iter__(self) -> Iterator[tuple[Draw | None, ...]]:
-        # A generator draws after Lightning has set the epoch; on a restart Lightning calls iter() before that.
+        # `yield`, for a generator begins at the first next(), after Lightning has set the epoch; on a restart Lightning
+        # calls iter() before that.
         yield from in_turn(self, [self._draws(number) for number in range(len(self.streams))])
 
     def _draws(self, number: int) -> Iterator[Draw]:

@@ -6,7 +6,7 @@ Counts. With N normal rows in the training half, T training rows in all, and the
 
     r_ka = m / T          labeled_ratio, known anomalies
     r_kn = a / T          known_normal_ratio, known normals
-    r_p  = c / (b + c)    pollution_ratio, unknown anomalies among the unlabeled
+    r_p  = c / (b + c)    pollution_ratio, unknown anomalies among the b unlabeled normals
 
 where a + b = N and T = a + b + c + m, the unlabeled part is U = b + c = T (1 - r_ka - r_kn), so that::
 
@@ -133,7 +133,7 @@ def draw_split(
         known_anomaly: index into the classes that are not normal (0 to 8 for ten classes and one normal class), or
             several; None draws ``n_known`` of them uniformly with the seed (ruff2020 scenario iii).
         n_known: how many anomaly classes are known, k_l; 0 for none.
-        labeled_ratio: gamma_l = m / (n + m), known anomalies over all training rows.
+        labeled_ratio: gamma_l of ruff2020, known anomalies over all training rows.
         known_normal_ratio: known normals over all training rows.
         pollution_ratio: gamma_p, unknown anomalies over the unlabeled rows.
         test_ratio: share of each class that is held out to test, where the data set ships no test half.

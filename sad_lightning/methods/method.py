@@ -127,7 +127,7 @@ class Method(Steps):
         raise InputError(f"method: {type(self).__name__} has no encoder; choose a method that has one")
 
     def start_from(self, pretrained: "Method") -> None:
-        """Take over the weights of the encoder of another method.
+        """Take over the weights, and BatchNorm's statistics, of the encoder of another method.
 
         Raises:
             InputError: one of the two has no encoder, or they differ in shape.

@@ -126,8 +126,12 @@ def fit_cached(
         _write_left_over(cache)
     for training in trainings:
         key = training.stage.key = content_key(training.method, training.data, settings, processes)
-        if not _read(cache / f"{key}.pt", training) and originals.setdefault(key, training) is not training:
+        if _read(cache / f"{key}.pt", training):
+            continue
+        if key in originals:
             copies.append(training)
+        else:
+            originals[key] = training
     fit_members(list(originals.values()), make_trainer, stack=stack)
     for training in copies:
         original = originals[training.stage.key]

@@ -250,7 +250,7 @@ def new_trainer(
         raise InputError(
             f"trainer: the Trainer refuses its settings: {error_words(error)}; change them with trainer.KEY=VALUE"
         ) from error
-    if str(make.keywords.get("precision")) == "16-mixed" != trainer.precision:  # Lightning would go on with bfloat16
+    if make.keywords.get("precision") == "16-mixed" and trainer.precision != "16-mixed":  # Lightning takes bfloat16
         raise InputError("trainer.precision must be 32-true or bf16-mixed on this device, 16-mixed needs a GPU")
     most = max(2, os.cpu_count() or 1)  # a process each; two, so that one core can try it
     if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > most:
@@ -307,7 +307,7 @@ def _fit(trainer: Trainer, module: Steps, data: LightningDataModule) -> None:
     history = history_of(trainer)
     state, start = resume.read(module), time.perf_counter()
     assert isinstance(trainer.strategy.checkpoint_io, Checkpoints)  # ``new_trainer`` made it
-    trainer.strategy.checkpoint_io.state = state
+    trainer.strategy.checkpoint_io.state = state  # read and checked; the path below only tells Lightning to resume
     if isinstance(trainer.strategy, DDPStrategy) and any(update.unmoved(module) for update in module.updates):
         trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", True)  # no step moves all of the network
     try:
