@@ -172,8 +172,9 @@ def main() -> None:
     scored = measure(**vars(parser.parse_args()))
     groups = {group: qualities(scored, group) for group in GROUPS}
     print("\n".join(report(cases, results) for cases, results in groups.values() if cases))
-    if all(groups[group][0] for group in (FEW, MANY)):
-        print(one_recipe(groups[MANY][1], groups[FEW][1]))
+    one = qualities(scored, (1,))[1]
+    if one and groups[MANY][0]:
+        print(one_recipe(groups[MANY][1], one))
     if best := above_singles(groups[FEW][1]):
         print(f"few labels: {' + '.join(choice(best))}")
 

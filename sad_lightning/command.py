@@ -6,7 +6,7 @@ import os
 import select
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from sad_lightning.files import printable
@@ -87,11 +87,12 @@ def _reader_is_gone() -> bool:
         sys.stdout.flush()
     except BrokenPipeError:
         return True
-    if not hasattr(select, "poll"):  # as on Windows
-        return False
-    reader = select.poll()  # with PYTHONUNBUFFERED nothing is left to flush
-    reader.register(sys.stdout, 0)
-    return any(event & select.POLLERR for _, event in reader.poll(0))
+    if hasattr(select, "poll"):  # not on Windows
+        with suppress(OSError, ValueError):  # stdout may be no file
+            reader = select.poll()  # with PYTHONUNBUFFERED nothing was left to flush
+            reader.register(sys.stdout, 0)
+            return any(event & select.POLLERR for _, event in reader.poll(0))
+    return False
 
 
 def _short(line: str) -> str:

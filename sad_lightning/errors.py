@@ -33,10 +33,10 @@ def extra(name: str, what: str, instead: str = "") -> Iterator[None]:
     try:
         yield
     except ImportError as error:
+        is_missing = isinstance(error, ModuleNotFoundError) and error.name is not None
+        why = f"needs {str(error.name).split('.')[0]}" if is_missing else f"can not be imported: {error_words(error)}"
         other = f", or {instead}" if instead else ""
-        raise InputError(
-            f"{what} needs {str(error.name).split('.')[0]}; pip install 'sad_lightning[{name}]'{other}"
-        ) from error
+        raise InputError(f"{what} {why}; pip install 'sad_lightning[{name}]'{other}") from error
 
 
 def error_words(error: BaseException) -> str:

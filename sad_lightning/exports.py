@@ -33,9 +33,10 @@ def exported_names(package: str, folders: Iterable[str]) -> list[str]:
 
 
 def subclasses(base: type[object]) -> dict[str, Any]:
-    """All classes, by name, that inherit from ``base``, directly or not, and whose modules are imported."""
-    return {
-        name: kind
-        for child in base.__subclasses__()
-        for name, kind in ({child.__name__: child} | subclasses(child)).items()
-    }
+    """All classes, by name, that inherit from ``base``, directly or not, and whose modules are imported.
+
+    Of two classes of one name it is the one nearer to ``base``, so that an heir does not take the place of its parent.
+    """
+    children = {child.__name__: child for child in base.__subclasses__()}
+    further = [subclasses(child) for child in base.__subclasses__()]
+    return {name: kind for kinds in (*further, children) for name, kind in kinds.items()}

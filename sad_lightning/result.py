@@ -101,6 +101,7 @@ class Result:
             results.
         warm_start: ``from``, the key of the result that it goes on from, the ``epochs`` for which the networks of each
             method train on, and the methods ``fitted_anew``; empty without a warm start.
+        voices: those of a mixture that trained, by name; empty for other methods, and in older results.
     """
 
     key: str
@@ -127,6 +128,7 @@ class Result:
     selection: dict[str, Any] = field(default_factory=dict)
     trained_on: list[int] | None = None
     warm_start: dict[str, Any] = field(default_factory=dict)
+    voices: list[str] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
         """Write ``result.json`` into the folder: whole, or not at all."""
@@ -179,6 +181,8 @@ class Result:
         if self.selection.get("rule") == "test_holdout":
             chosen = ", ".join(f"{name} {value:g}" for name, value in self.selection["chosen"].items())
             rows["chosen on test rows"] = f"{chosen}  ({self.selection['holdout_rows']} of them, with their labels)"
+        if self.voices:
+            rows["voices"] = ", ".join(self.voices)
         title = f"{self.method} on {self.data}: normal {', '.join(self.normal_classes)}; known anomalies {known}"
         lines = [f"  {k:<25}{v}" for k, v in rows.items()] + [f"  warning: {text}" for text in self.warnings]
         return "\n".join([f"{title}; seed {self.coordinates.seed}", *lines])

@@ -1,6 +1,7 @@
 """The frame of all commands: both ways to name one, help and version, and what a mistake ends in."""
 
 import errno
+import importlib
 import io
 import os
 import re
@@ -15,7 +16,7 @@ import pytest
 import sad_lightning
 from sad_lightning.__main__ import main
 from sad_lightning.command import VERSION, command_frame, progress
-from sad_lightning.errors import InputError
+from sad_lightning.errors import InputError, extra
 from sad_lightning.files import whole_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -214,6 +215,22 @@ def test_a_reader_that_goes_away_is_no_mistake(monkeypatch, capsys, tmp_path):
     os.write(file, b"goes nowhere")
     os.close(file)
     assert (tmp_path / "out").read_bytes() == b""
+
+
+def test_a_pipe_of_a_worker_is_no_reader_where_stdout_is_no_file(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    with pytest.raises(BrokenPipeError, match="of a worker"), command_frame("it"):
+        raise BrokenPipeError("of a worker")
+
+
+def test_an_extra_that_is_broken_says_how_and_one_that_is_missing_its_name():
+    with (
+        pytest.raises(InputError, match=r"^x can not be imported: multiarray failed; pip install"),
+        extra("boost", "x"),
+    ):
+        raise ImportError("multiarray failed")
+    with pytest.raises(InputError, match=r"^x needs nowhere; pip install"), extra("boost", "x"):
+        importlib.import_module("nowhere.at_all")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

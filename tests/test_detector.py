@@ -242,6 +242,7 @@ def test_few_known_anomalies_have_a_recipe_of_their_own(data, tmp_path):
     with pytest.warns(UserWarning, match="new are boosted_trees, .*, trees, and left out one_center, ten_centers"):
         detector.fit_more(x, many)
     card = detector.model_.card
+    assert card["voices"] == list(detector.model_.scorer.voices)
     assert list(card["warm_start"]["epochs"]) == ["pu_svdd"]
     assert "distance_ratio" in card["warm_start"]["fitted_anew"]
     assert list(detector.model_.scorer.voices) == list(Detector(settings=settings).fit(x, many).model_.scorer.voices)

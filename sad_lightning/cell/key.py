@@ -208,10 +208,19 @@ def key_of_texts(texts: Iterable[str]) -> str:
 
 def key_text(name: str, value: Any) -> str:
     """One of the settings without what is neutral, as text; empty where nothing is left."""
-    kept = _without_neutral({name: value})
-    if name == "voices" and kept:  # neutral settings of a voice are left out as in a cell of its own
-        kept[name] = {voice: _without_neutral(settings) for voice, settings in kept[name].items()}
+    kept = without_neutral({name: value})
     return text_of(name, kept[name]) if kept else ""
+
+
+def without_neutral(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that ``defining`` returns without those at their neutral value, those of voices too.
+
+    A result of an older version lacks settings that are newer; what is left is the same.
+    """
+    kept = _without_neutral(settings)
+    if "voices" in kept:
+        kept["voices"] = {name: _without_neutral(voice) for name, voice in kept["voices"].items()}
+    return kept
 
 
 def _without_neutral(settings: Mapping[str, Any], group: str = "") -> dict[str, Any]:

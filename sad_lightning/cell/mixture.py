@@ -201,7 +201,8 @@ def _that_vote(cfg: DictConfig, known: int) -> dict[str, DictConfig]:
     """The settings of the voices for so many known anomalies, in the order of their names.
 
     Raises:
-        InputError: a setting is wrong, or none is for so many.
+        InputError: a setting is wrong.
+        NotDefinedError: no voice is for so many.
     """
     silent = "many" if known <= whole_number("few_known", cfg.few_known, least=0) else "few"
     voices = {}
@@ -211,7 +212,7 @@ def _that_vote(cfg: DictConfig, known: int) -> dict[str, DictConfig]:
             if choice("votes", str(own.votes), ("always", "few", "many")) != silent:
                 voices[name] = own
     if not voices:
-        raise InputError(
+        raise NotDefinedError(
             f"votes must not be {silent} of all voices, for {known} anomalies are known and few_known={cfg.few_known}; "
             f"leave votes out of one"
         )

@@ -82,10 +82,9 @@ def prepare_cell(cell: Cell, *, live: bool, score_trainer: Trainer | None = None
         learner = new_mixture(cell, rows, log, new_prepared, notes, before)
         pretraining = tuple(training for voice in learner.voices for training in voice.pretraining)
     else:
-        if cfg.votes != "always":
-            raise InputError(
-                f"votes is for voices of a mixture, and this is a method alone, got {cfg.votes}; leave it out"
-            )
+        for name, neutral in (("votes", "always"), ("few_known", 0)):
+            if cfg[name] != neutral:
+                raise InputError(f"{name} is for a mixture, and this is a method alone, got {cfg[name]}; leave it out")
         learner, pretraining = new_learner(cfg, rows, log, cell.method, networks=networks)
         if before is not None and learner.trainings and not networks:
             going_on(learner, networks)  # which says that the file has none

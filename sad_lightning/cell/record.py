@@ -73,6 +73,7 @@ def record_cell(prepared: PreparedCell, scores: Scores) -> Result:
         selection=dict(scores.selection),
         trained_on=sorted(prepared.learner.trains_on),
         warm_start=dict(prepared.warm_start),
+        voices=[voice.cell.method for voice in prepared.learner.voices],
     )
     if prepared.score_trainer.is_global_zero:
         if arrays.schema is not None:

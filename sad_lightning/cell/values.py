@@ -244,6 +244,8 @@ def trainer_of(
     cfg: DictConfig, folder: Path, stages: Sequence[Stage], *, epochs: int = 0, callbacks: Sequence[Callback] = ()
 ) -> Trainer:
     """The Trainer of the settings; without stages it only scores."""
+    if cfg.trainer.get("_partial_") is not True:
+        raise InputError(f"trainer._partial_ must be true, got {cfg.trainer.get('_partial_')}; leave it")
     return new_trainer(instantiate(cfg.trainer), stages, epochs=epochs, folder=folder, callbacks=callbacks)
 
 

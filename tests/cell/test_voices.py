@@ -212,6 +212,15 @@ def test_a_mistake_in_a_voice_is_one_line_that_names_it(voices, words):
     assert "\n" not in str(caught.value)
 
 
+def test_a_sweep_skips_a_recipe_that_has_no_voice_for_so_many(tmp_path):
+    few = run_main("-m", "data=digits", "split.labeled_ratio=0.0,0.05", "few_known=3", f"runs={tmp_path}",
+                   "logger=none", f'++voices.b=[{TREES},"votes=many"]', path=tmp_path)  # fmt: skip
+    assert few.code == 0, few.err
+    assert "votes must not be many of all voices, for 0 anomalies are known" in few.err + few.out
+    (found,) = tmp_path.rglob("result.json")
+    assert Result.read(found.parent).voices == ["b"]
+
+
 def test_early_stopping_is_of_one_method():
     x, semi = rows()
     with pytest.raises(InputError, match="patience must be 0 for a mixture, got 3"):

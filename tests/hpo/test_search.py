@@ -83,6 +83,22 @@ def test_every_training_row_judges_once_and_never_trains_its_own_judge(tmp_path,
         )
 
 
+def test_all_folds_judge_the_voices_that_will_train(tmp_path, monkeypatch):
+    judged = []
+
+    def spy(cfg, raw, semi, schema, *, name):
+        judged.append((int((semi < 0).sum()), cfg.few_known))
+        return fit_rows(cfg, raw, semi, schema, name=name)
+
+    monkeypatch.setattr(study_module, "fit_rows", spy)
+    cell = ("data=digits", "split.labeled_ratio=0.05", "split.n_known=1", '++voices.a=["method=knn","votes=few"]',
+            '++voices.b=["method=iforest","votes=many"]', "preprocess.scaling=choice(none,standardize)")  # fmt: skip
+    for few in (6, 7):  # seven known anomalies train, five or six in a fold
+        search([*cell, f"few_known={few}"], trials=1, folds=4, storage=tmp_path / f"{few}.db", say=print)
+    assert {few for _, few in judged} == {0, 7}
+    assert max(known for known, _ in judged) <= 6
+
+
 def test_equal_rows_and_groups_judge_together():
     raw = np.repeat(np.arange(30, dtype=np.float32), 2)[:, None]  # each value twice
     semi = np.repeat(np.int8([-1, 0]), [12, 48])

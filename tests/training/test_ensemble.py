@@ -33,6 +33,9 @@ class Mine(HSC):
 def test_members_of_a_method_that_is_like_another_are_found(make):
     members = [Mine(**make("hsc", "table").hparams)]
     assert isinstance(Ensemble(**Ensemble(members).hparams).members[0], Mine)
+    namesake = type("HSC", (HSC,), {})  # of one's own
+    assert type(Ensemble(**Ensemble([make("hsc", "table")]).hparams).members[0]) is HSC
+    assert namesake.__name__ == "HSC"
 
 
 def test_a_geometric_mean_is_for_distances_alone(settings, tmp_path):

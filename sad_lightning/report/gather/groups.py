@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sad_lightning.cell.key import without_neutral
 from sad_lightning.errors import InputError
 from sad_lightning.files import read_json
 from sad_lightning.report.gather.cells import SCORES, CellResult, Place, Rocs
@@ -214,15 +215,19 @@ def _absent(groups: Sequence[Group]) -> Iterator[Group]:
 def _kind(result: Result, texts: dict[tuple[str, int], str]) -> str:
     """A key that is equal for cells of one group: all settings but seed and classes, and whether a class is known.
 
+    Settings at a neutral value are left out, as in the key of a cell: older results lack those that are newer.
+
     Texts are of settings that several results share, by name and identity.
     """
     parts = [f"known {result.counts['known_anomaly'] > 0}"]
     for name, value in sorted(result.settings.items()):
         if not isinstance(value, dict):
-            parts.append("" if name in _AXES else f"{name} {_number(value)!r}")
+            left_out = name in _AXES or not without_neutral({name: value})
+            parts.append("" if left_out else f"{name} {_number(value)!r}")
             continue
         if (name, id(value)) not in texts:
-            kept = {key: _number(item) for key, item in _flat(value, f"{name}.") if key not in _AXES}
+            flat = _flat(without_neutral({name: value}))
+            kept = {key: _number(item) for key, item in flat if key not in _AXES}
             texts[name, id(value)] = json.dumps(kept, sort_keys=True) if kept else ""
         parts.append(texts[name, id(value)])
     return "\n".join(filter(None, parts))
@@ -239,10 +244,11 @@ def _variants(kinds: dict[tuple[str, str, str], Result]) -> dict[tuple[str, str,
     for pair, keys in itertools.groupby(sorted(kinds), key=lambda key: key[:2]):
         members = [key for key in keys if key[:2] == pair]
         flat = {key: dict(_flat(kinds[key].settings)) for key in members}
-        names = sorted({name for settings in flat.values() for name in settings} - _COLUMNS - _AXES)
+        kept = {key: dict(_flat(without_neutral(kinds[key].settings))) for key in members}
+        names = sorted({name for settings in kept.values() for name in settings} - _COLUMNS - _AXES)
         columns: dict[str, str] = {}  # the values in all kinds -> the shortest name that takes them
         for name in sorted(names, key=lambda name: (name.count("."), name)):
-            values = [flat[key].get(name) for key in members]
+            values = [kept[key].get(name) for key in members]
             if any(value != values[0] for value in values):
                 columns.setdefault(repr(values), name)
         for key in members:

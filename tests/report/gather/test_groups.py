@@ -105,6 +105,24 @@ def test_whole_numbers_written_with_a_point_are_one_setting(tmp_path):
     assert len(read([tmp_path]).groups) == 1
 
 
+def test_a_setting_that_older_results_lack_makes_no_group(tmp_path):
+    write_cell(tmp_path, "deep_sad", 1.0, known=0)
+    write_cell(
+        tmp_path,
+        "deep_sad",
+        1.0,
+        known=1,
+        few_known=0,
+        votes="always",
+        balance={"known_anomalies": 0, "mix": False},
+        trim=0.0,
+    )
+    (group,) = read([tmp_path]).groups
+    assert (len(group.cells), group.variant) == (2, "")
+    write_cell(tmp_path, "deep_sad", 1.0, known=1, few_known=3)
+    assert {group.variant for group in read([tmp_path]).groups} == {"few_known=none", "few_known=3"}
+
+
 def test_the_interval_of_a_cell_is_delongs(tmp_path):
     write_cell(tmp_path, "ae", 1.0)
     (group,) = read([tmp_path]).groups
