@@ -38,6 +38,10 @@ def cached_features(
     chunks = np.split(images, range(size, len(images), size))
     paths = [folder / f"{_digest_of_images(chunk)}.npz" for chunk in chunks]
     features = {path: stored for path in paths if (stored := _read(path)) is not None}
+    for path in features:
+        if path.with_suffix(".lock").exists():  # of a process that was killed before it removed it
+            with _lock(path, wait=False):
+                pass
     missing = {path: chunk for path, chunk in zip(paths, chunks, strict=True) if path not in features}
     count = sum(map(len, missing.values()))
     if missing:

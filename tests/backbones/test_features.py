@@ -1,5 +1,6 @@
 """Features are computed once, whoever asks for them and however often; what was killed goes on."""
 
+import fcntl
 import threading
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def test_features_are_computed_once_and_it_is_said(tmp_path, capsys):
     ]
     assert len(list(tmp_path.rglob("*.npz"))) == 3
     assert not list(tmp_path.rglob("*.lock"))
+
+
+def test_the_lock_of_a_killed_process_goes_and_that_of_a_living_one_stays(tmp_path):
+    images, extractor = some_images(100), Counting()
+    expected = cached_features(images, extractor, tmp_path, CPU)
+    (path,) = tmp_path.rglob("*.npz")
+    lock = path.with_suffix(".lock")
+    with open(lock, "wb") as living:
+        fcntl.flock(living, fcntl.LOCK_EX)
+        np.testing.assert_array_equal(cached_features(images, extractor, tmp_path, CPU), expected)
+        assert lock.exists()
+    np.testing.assert_array_equal(cached_features(images, extractor, tmp_path, CPU), expected)
+    assert not lock.exists()
 
 
 def test_more_images_compute_only_what_is_new(tmp_path):
