@@ -77,6 +77,7 @@ class Deep:
         with timed("score") as score_seconds:
             scores = score_rows(trainer, scorer, self.trainings[0].data).numpy()
         path = prepared.cell.folder / CHECKPOINT
+        # the Trainer saves the module that it scored with last
         trainer.save_checkpoint(path, weights_only=True, storage_options=kind_of(prepared.key))
         n_test = len(prepared.split.test)
         notes = tuple(callback.note() for callback in self.callbacks)
